@@ -1,0 +1,2 @@
+//! The `bridgehead` executable.
+fn main() {}
