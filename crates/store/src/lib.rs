@@ -1,1 +1,272 @@
-//! placeholder
+//! The server's only SQL: schema, log, group commit, queries and the delivery queue.
+//!
+//! ```text
+//!   callers ──unit of work──▶ committer (one thread, one connection)
+//!                               BEGIN; unit; unit; …; COMMIT (fsync)  ──▶ answers, wake-ups
+//!   readers ──closure──▶ pool of read connections, each read one consistent snapshot
+//! ```
+//!
+//! [`Store::write`] takes a closure over a [`Tx`]; many closures share one database transaction,
+//! each behind a savepoint, and all are answered only after the commit is on disk.
+//! [`Store::read`] takes a closure over a [`Snapshot`]. Every query is a method on one of the two.
+//!
+//! This crate decides nothing: no authorisation, no matching of namespaces. Of `bridgehead-room`
+//! it knows the data types, not the rules.
+
+mod account_data;
+mod aliases;
+mod appservices;
+mod committer;
+mod devices;
+mod error;
+mod events;
+mod keys;
+mod log;
+mod media;
+mod migrate;
+mod position;
+mod receipts;
+mod rooms;
+mod state;
+mod to_device;
+mod tx;
+mod users;
+mod views;
+
+use std::{path::Path, sync::Arc};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+pub use self::{
+    account_data::AccountDataRow,
+    aliases::AliasRow,
+    appservices::{AppserviceRow, FrozenTransaction},
+    devices::{DeviceRow, TokenOwner},
+    error::{Error, Result},
+    events::{ClientTxn, EventInsert, TimelineEvent},
+    keys::{DeviceKeysRow, OneTimeKeyRow},
+    log::{InterestSet, LogEntry, LogKind},
+    media::MediaRow,
+    position::{AppserviceNid, InterestSetId, StreamPosition},
+    receipts::ReceiptRow,
+    rooms::{MembershipRow, RoomInterest, RoomRecord},
+    to_device::ToDeviceRow,
+    tx::{Snapshot, Tx},
+    users::UserRow,
+};
+use self::{
+    committer::{Committer, Unit},
+    tx::Sets,
+    views::Views,
+};
+
+/// Read connections; reads beyond that wait.
+const READERS: usize = 4;
+
+/// Units of work that may wait for the committer; callers beyond that wait to hand theirs in.
+const QUEUED_UNITS: usize = 4096;
+
+/// Told of every commit, on the committer's thread, before the callers are answered. It must be
+/// quick and must not call the store.
+pub type CommitListener = Box<dyn Fn(&[LogEntry]) + Send + Sync>;
+
+/// A handle to the database. Clones share it; the database closes when the last one is dropped or
+/// [`Store::close`] was called.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    units: mpsc::Sender<Unit>,
+}
+
+/// What readers and the committer share.
+pub(crate) struct Shared {
+    readers: Mutex<Vec<Connection>>,
+    reader_permits: Semaphore,
+    views: Views,
+    sets: Mutex<Sets>,
+    position: watch::Sender<StreamPosition>,
+    listener: Mutex<Option<CommitListener>>,
+    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens (or makes) the database in `file` and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Error::SchemaTooNew`] or [`Error::WrongServer`] when the file belongs to another version
+    /// or server, [`Error::Unavailable`] when it cannot be opened.
+    pub fn open(file: &Path, server_name: &str) -> Result<Self> {
+        let mut writer = open_connection(file)?;
+        migrate::migrate(&mut writer, server_name)?;
+        let readers = (0..READERS)
+            .map(|_| {
+                let connection = open_connection(file)?;
+                connection.pragma_update(None, "query_only", true)?;
+                Ok(connection)
+            })
+            .collect::<Result<Vec<_>>>()?;
+
+        let snapshot = Snapshot { conn: &writer };
+        let position = snapshot.last_position()?;
+        let mut sets = Sets::default();
+        for (id, members) in snapshot.interest_sets()? {
+            sets.insert(id, members);
+        }
+
+        let shared = Arc::new(Shared {
+            readers: Mutex::new(readers),
+            reader_permits: Semaphore::new(READERS),
+            views: Views::new(),
+            sets: Mutex::new(sets),
+            position: watch::Sender::new(position),
+            listener: Mutex::new(None),
+            committer: Mutex::new(None),
+        });
+        let (units, queue) = mpsc::channel(QUEUED_UNITS);
+        let committer = Committer::new(writer, shared.clone(), queue, position);
+        let handle = std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+        *shared.committer.lock() = Some(handle);
+        Ok(Self { shared, units })
+    }
+
+    /// Sets who is told of commits; replaces an earlier one.
+    pub fn on_commit(&self, listener: CommitListener) {
+        *self.shared.listener.lock() = Some(listener);
+    }
+
+    /// The newest committed position, to read or to wait on.
+    pub fn position(&self) -> watch::Receiver<StreamPosition> {
+        self.shared.position.subscribe()
+    }
+
+    /// Runs `work` as one unit: all of it is committed, or (when it returns an error or panics)
+    /// nothing of it. Returns after the commit is on disk. Inside, nothing but the store may be
+    /// waited for.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`Error::Unavailable`] when the commit failed.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let unit = Unit::new(work, answer);
+        self.units.send(unit).await.map_err(|_| E::from(closed()))?;
+        answered.await.map_err(|_| E::from(dropped()))?
+    }
+
+    /// Runs `work` on one consistent snapshot of the committed data, on a blocking thread.
+    ///
+    /// # Errors
+    /// What `work` returned, or [`Error::Unavailable`] when no snapshot could be had.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        let permit = shared.reader_permits.acquire().await.map_err(|_| E::from(closed()))?;
+        permit.forget();
+        tokio::task::spawn_blocking(move || {
+            let lease = ReaderLease::take(&shared)?;
+            lease.snapshot(work)
+        })
+        .await
+        .map_err(|_| E::from(dropped()))?
+    }
+
+    /// The services in an interned set.
+    pub fn interest_set(&self, id: InterestSetId) -> InterestSet {
+        self.shared.sets.lock().by_id.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Whether `nid` is in the interned set `id`.
+    pub fn interest_contains(&self, id: InterestSetId, nid: AppserviceNid) -> bool {
+        id != InterestSetId::EMPTY
+            && self.shared.sets.lock().by_id.get(&id).is_some_and(|set| set.contains(&nid))
+    }
+
+    /// Waits until all units handed in so far are answered, then closes the database. Later calls
+    /// fail with [`Error::Unavailable`].
+    pub async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.units.send(Unit::stop(answer)).await.is_ok() {
+            answered.await.ok();
+        }
+        self.shared.reader_permits.close();
+        let handle = self.shared.committer.lock().take();
+        if let Some(handle) = handle {
+            tokio::task::spawn_blocking(move || handle.join().ok()).await.ok();
+        }
+        self.shared.readers.lock().clear();
+    }
+}
+
+/// A read connection on loan; goes back on drop, also when the reader panics.
+struct ReaderLease<'a> {
+    shared: &'a Shared,
+    connection: Option<Connection>,
+}
+
+impl<'a> ReaderLease<'a> {
+    fn take(shared: &'a Shared) -> Result<Self> {
+        let connection = shared.readers.lock().pop();
+        if connection.is_none() {
+            shared.reader_permits.add_permits(1);
+            return Err(closed());
+        }
+        Ok(Self { shared, connection })
+    }
+
+    fn snapshot<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let conn = self.connection.as_ref().expect("the lease holds its connection until drop");
+        let transaction = conn.unchecked_transaction().map_err(Error::from)?;
+        let result = work(&Snapshot { conn });
+        transaction.finish().map_err(Error::from)?;
+        result
+    }
+}
+
+impl Drop for ReaderLease<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.shared.readers.lock().push(connection);
+            self.shared.reader_permits.add_permits(1);
+        }
+    }
+}
+
+fn open_connection(file: &Path) -> Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A client's 200 means *on disk*: FULL syncs the log at every commit.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+fn closed() -> Error {
+    Error::Unavailable { reason: "the store is closed".to_owned() }
+}
+
+fn dropped() -> Error {
+    Error::Unavailable { reason: "the unit of work ended without an answer".to_owned() }
+}

@@ -1,0 +1,190 @@
+//! Group commit: one thread runs units of work in order, many in one database transaction.
+//!
+//! A batch is whatever waits at the moment; a lone unit is never held back for company. Each unit
+//! stands behind a savepoint, so one that is refused spoils only itself. Answers go out after the
+//! commit: an answer always means *on disk*.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Error, Result, Shared, StreamPosition,
+    tx::{Batch, Tx},
+};
+
+/// Units in one database transaction at most, so that the first of them is not kept waiting.
+const MAX_BATCH: usize = 256;
+
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Verdict + Send>;
+
+/// What became of a unit's closure, and how to tell its caller once the batch's fate is known.
+struct Verdict {
+    keep: bool,
+    answer: Answer,
+}
+
+/// Something for the committer to do.
+pub(crate) enum Unit {
+    Work(Work),
+    Stop(oneshot::Sender<()>),
+}
+
+impl Unit {
+    pub(crate) fn new<T, E>(
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        answer: oneshot::Sender<Result<T, E>>,
+    ) -> Self
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        Self::Work(Box::new(move |tx| {
+            let result = work(tx);
+            Verdict {
+                keep: result.is_ok(),
+                // A caller that has gone away needs no answer.
+                answer: Box::new(move |committed| {
+                    let result = match (committed, result) {
+                        (Err(error), Ok(_)) => Err(E::from(error)),
+                        (_, result) => result,
+                    };
+                    answer.send(result).ok();
+                }),
+            }
+        }))
+    }
+
+    pub(crate) fn stop(answer: oneshot::Sender<()>) -> Self {
+        Self::Stop(answer)
+    }
+}
+
+pub(crate) struct Committer {
+    conn: Connection,
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Unit>,
+    position: StreamPosition,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        conn: Connection,
+        shared: Arc<Shared>,
+        queue: mpsc::Receiver<Unit>,
+        position: StreamPosition,
+    ) -> Self {
+        Self { conn, shared, queue, position }
+    }
+
+    /// Runs until [`Unit::Stop`] or until every store handle is gone.
+    pub(crate) fn run(mut self) {
+        while let Some(unit) = self.queue.blocking_recv() {
+            let first = match unit {
+                Unit::Work(work) => work,
+                Unit::Stop(answer) => return self.stop(answer),
+            };
+            if let Some(answer) = self.run_batch(first) {
+                return self.stop(answer);
+            }
+        }
+    }
+
+    fn stop(self, answer: oneshot::Sender<()>) {
+        if let Err(error) = self.conn.close() {
+            tracing::warn!(error = %error.1, "closing the database failed");
+        }
+        answer.send(()).ok();
+    }
+
+    /// One database transaction. Returns the stop request, if one came in between.
+    fn run_batch(&mut self, first: Work) -> Option<oneshot::Sender<()>> {
+        let mut stop = None;
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut batch = Batch::new(self.shared.clone(), self.position.next());
+        let mut outcome = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+
+        let mut next = Some(first);
+        while let Some(work) = next.take() {
+            if outcome.is_ok() {
+                outcome = self.run_unit(work, &mut batch, &mut answers);
+            }
+            if answers.len() >= MAX_BATCH || outcome.is_err() {
+                break;
+            }
+            match self.queue.try_recv() {
+                Ok(Unit::Work(work)) => next = Some(work),
+                Ok(Unit::Stop(answer)) => {
+                    stop = Some(answer);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+
+        let outcome = outcome.and_then(|()| Ok(self.conn.execute_batch("COMMIT")?));
+        match &outcome {
+            Ok(()) => self.publish(batch),
+            Err(error) => self.abandon(error, batch),
+        }
+        for answer in answers {
+            answer(match &outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Error::Unavailable { reason: error.to_string() }),
+            });
+        }
+        stop
+    }
+
+    /// Runs one unit behind a savepoint. An error means that the whole batch is lost.
+    fn run_unit(&self, work: Work, batch: &mut Batch, answers: &mut Vec<Answer>) -> Result<()> {
+        let mark = batch.mark();
+        self.conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
+        let verdict = catch_unwind(AssertUnwindSafe(|| work(&mut Tx::new(&self.conn, batch))));
+        let keep = verdict.as_ref().is_ok_and(|verdict| verdict.keep);
+        match verdict {
+            Ok(verdict) => answers.push(verdict.answer),
+            // The unit's answer channel is dropped with it, which its caller sees as an error.
+            Err(_) => tracing::error!("a unit of work panicked; it was rolled back"),
+        }
+        if !keep {
+            batch.roll_back(&mark);
+            // A full disk makes SQLite roll the whole transaction back by itself.
+            if self.conn.is_autocommit() {
+                return Err(Error::Unavailable {
+                    reason: "the engine rolled the batch back (is the disk full?)".to_owned(),
+                });
+            }
+            self.conn.prepare_cached("ROLLBACK TO unit")?.execute([])?;
+        }
+        self.conn.prepare_cached("RELEASE unit")?.execute([])?;
+        Ok(())
+    }
+
+    fn publish(&mut self, batch: Batch) {
+        self.position = StreamPosition(batch.next_position.0 - 1);
+        self.shared.views.publish(batch.rooms, self.position);
+        if batch.log.is_empty() {
+            return;
+        }
+        self.shared.position.send_replace(self.position);
+        if let Some(listener) = &*self.shared.listener.lock() {
+            listener(&batch.log);
+        }
+    }
+
+    fn abandon(&self, error: &Error, mut batch: Batch) {
+        tracing::error!(%error, "a batch could not be committed");
+        batch.forget_sets_from(0);
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "rolling back failed");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The cache of hot rooms: immutable snapshots, replaced when a commit changes them.
+
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+
+use bridgehead_room::RoomView;
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use crate::{
+    Result, Snapshot, Store, StreamPosition, Tx,
+    rooms::RoomInterest,
+    tx::CachedRoom,
+};
+
+/// Rooms kept in memory.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+
+pub(crate) struct Views {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    rooms: LruCache<String, CachedRoom>,
+    /// The newest commit whose rooms were published here.
+    position: StreamPosition,
+}
+
+impl Views {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                rooms: LruCache::new(CAPACITY),
+                position: StreamPosition::ZERO,
+            }),
+        }
+    }
+
+    pub(crate) fn publish(&self, rooms: HashMap<String, CachedRoom>, position: StreamPosition) {
+        let mut inner = self.inner.lock();
+        inner.position = position;
+        for (room_id, room) in rooms {
+            inner.rooms.put(room_id, room);
+        }
+    }
+
+    fn get(&self, room_id: &str) -> Option<CachedRoom> {
+        self.inner.lock().rooms.get(room_id).cloned()
+    }
+
+    /// Keeps what a reader loaded, unless a commit came in between: then the reader's copy may
+    /// already be old, and only the writer may bring the new one.
+    fn offer(&self, room_id: &str, view: &Arc<RoomView>, loaded_at: StreamPosition) {
+        let mut inner = self.inner.lock();
+        if inner.position <= loaded_at && !inner.rooms.contains(room_id) {
+            let room = CachedRoom { view: view.clone(), interest: None };
+            inner.rooms.put(room_id.to_owned(), room);
+        }
+    }
+}
+
+impl Store {
+    /// A room's committed state, from the cache or the database. `None`: no such room.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn room_view(&self, room_id: &str) -> Result<Option<Arc<RoomView>>> {
+        if let Some(room) = self.shared.views.get(room_id) {
+            return Ok(Some(room.view));
+        }
+        let shared = self.shared.clone();
+        let room_id = room_id.to_owned();
+        self.read(move |snapshot| {
+            let loaded_at = snapshot.last_position()?;
+            let Some(view) = snapshot.load_room_view(&room_id)? else { return Ok(None) };
+            let view = Arc::new(view);
+            shared.views.offer(&room_id, &view, loaded_at);
+            Ok(Some(view))
+        })
+        .await
+    }
+}
+
+impl Tx<'_> {
+    /// The room as this unit sees it: its own and earlier units' writes included.
+    pub fn room_view(&mut self, room_id: &str) -> Result<Option<Arc<RoomView>>> {
+        Ok(self.cached_room(room_id)?.map(|room| room.view))
+    }
+
+    /// The room with the interest that was computed for it, if that is still current.
+    pub fn room_interest(&mut self, room_id: &str) -> Result<Option<Arc<RoomInterest>>> {
+        Ok(self.cached_room(room_id)?.and_then(|room| room.interest))
+    }
+
+    fn cached_room(&mut self, room_id: &str) -> Result<Option<CachedRoom>> {
+        if let Some(room) = self.batch.rooms.get(room_id) {
+            return Ok(Some(room.clone()));
+        }
+        if let Some(room) = self.batch.shared.views.get(room_id) {
+            return Ok(Some(room));
+        }
+        let Some(view) = self.load_room_view(room_id)? else { return Ok(None) };
+        let room = CachedRoom { view: Arc::new(view), interest: None };
+        // Undone with the unit: what it read may hold the unit's own writes.
+        self.batch.set_room(room_id, room.clone());
+        Ok(Some(room))
+    }
+
+    /// Replaces what later units see of the room.
+    pub fn set_room_view(&mut self, view: Arc<RoomView>, interest: Option<Arc<RoomInterest>>) {
+        let room_id = view.room_id.as_str().to_owned();
+        self.batch.set_room(&room_id, CachedRoom { view, interest });
+    }
+}
+
+impl Snapshot<'_> {
+    /// Reads a room's state from the database.
+    pub(crate) fn load_room_view(&self, room_id: &str) -> Result<Option<RoomView>> {
+        let Some(record) = self.room_record(room_id)? else { return Ok(None) };
+        let state = self.current_state(room_id)?;
+        RoomView::from_state(
+            record.room_id.clone(),
+            record.version.clone(),
+            state.into_iter().map(Arc::new),
+            vec![record.last_event.clone()],
+            record.depth,
+        )
+        .map(Some)
+        .map_err(|_| crate::Error::corrupt("rooms", room_id))
+    }
+}
