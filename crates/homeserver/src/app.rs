@@ -1,0 +1,75 @@
+//! What every handler and task shares.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bridgehead_room::SigningKey;
+use bridgehead_store::Store;
+use ruma::{OwnedServerName, UserId};
+
+use crate::{
+    appservices::{Queries, Registry},
+    clock::Clock,
+    config::Config,
+    media::MediaFiles,
+    rooms::AppendContext,
+    sync::{Notifier, Presence, Typing},
+    limits::RateLimits,
+    users::{Sessions, UiaSessions},
+};
+
+/// The server's shared parts. Handlers get it as axum state.
+pub(crate) struct App {
+    /// The configuration, fixed for the process's life.
+    pub(crate) config: Config,
+    /// The server's name: the domain of its users and rooms.
+    pub(crate) server_name: OwnedServerName,
+    /// The database.
+    pub(crate) store: Store,
+    /// Signs events.
+    pub(crate) key: Arc<SigningKey>,
+    /// The time, from outside so that tests can move it.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The registrations in force.
+    pub(crate) registry: ArcSwap<Registry>,
+    /// User and alias queries to application services.
+    pub(crate) queries: Queries,
+    /// Accounts and tokens remembered.
+    pub(crate) sessions: Sessions,
+    /// User-interactive authentication in progress.
+    pub(crate) uia: UiaSessions,
+    /// Wakes long polls.
+    pub(crate) notifier: Notifier,
+    /// Who is typing where.
+    pub(crate) typing: Typing,
+    /// Who is online.
+    pub(crate) presence: Presence,
+    /// Rate limits of ordinary users.
+    pub(crate) limits: RateLimits,
+    /// Media bytes.
+    pub(crate) media: MediaFiles,
+    /// For requests to application services outside delivery.
+    pub(crate) http: reqwest::Client,
+}
+
+impl App {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The registrations in force, as one consistent whole.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
+    }
+
+    /// What a unit of work needs to append events.
+    pub(crate) fn append_context(&self) -> AppendContext {
+        AppendContext { registry: self.registry(), key: self.key.clone(), now_ms: self.now_ms() }
+    }
+
+    /// Whether the user is one of this server's.
+    pub(crate) fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.server_name
+    }
+}

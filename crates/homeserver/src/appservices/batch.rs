@@ -1,0 +1,318 @@
+//! From the log to a transaction's body.
+//!
+//! Application-service API, `PUT /_matrix/app/v1/transactions/{txnId}`. A batch is cut when it is
+//! sent, never when an event is written: at most `max_transaction_events` events and
+//! `max_transaction_bytes` bytes, in log order. To-device messages stand before the room events
+//! they may unlock.
+
+use std::collections::BTreeSet;
+
+use bridgehead_store::{
+    FrozenTransaction, LogEntry, LogKind, Result, Snapshot, StreamPosition, TimelineEvent,
+    ToDeviceRow,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Appservice, Registry, registration::Registration};
+use crate::rooms::format::{Format, Object};
+
+/// Log rows looked at in one step.
+const SCAN: usize = 500;
+/// To-device messages in a transaction at most.
+const MAX_TO_DEVICE: usize = 100;
+/// Receipts in a transaction at most; older ones are dropped.
+const MAX_RECEIPTS: usize = 100;
+/// Receipts older than this are not told any more, ms.
+const RECEIPT_TTL_MS: i64 = 300_000;
+
+/// What a transaction will hold.
+#[derive(Default)]
+pub(crate) struct Batch {
+    upto: StreamPosition,
+    events: Vec<String>,
+    to_device: Vec<ToDeviceRow>,
+    receipts: Vec<String>,
+    device_lists: BTreeSet<String>,
+    bytes: usize,
+    full: bool,
+    key_counts: Option<KeyCounts>,
+}
+
+#[derive(Default)]
+struct KeyCounts {
+    one_time: Map<String, Value>,
+    fallback: Map<String, Value>,
+}
+
+/// Limits of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Room events.
+    pub(crate) events: usize,
+    /// Bytes of events and to-device messages together.
+    pub(crate) bytes: usize,
+}
+
+/// What reading the log for one service takes.
+pub(crate) struct Reader<'a> {
+    pub(crate) snapshot: &'a Snapshot<'a>,
+    pub(crate) service: &'a Appservice,
+    pub(crate) registry: &'a Registry,
+    pub(crate) interested: &'a dyn Fn(&LogEntry) -> bool,
+    pub(crate) limits: Limits,
+    pub(crate) now_ms: i64,
+}
+
+impl Reader<'_> {
+    /// Collects what is of interest after `cursor`, up to the limits or the end of the log.
+    pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
+        let mut batch = Batch { upto: cursor, ..Batch::default() };
+        while !batch.full {
+            let rows = self.snapshot.log_after(batch.upto, SCAN)?;
+            let last = rows.len() < SCAN;
+            for row in rows {
+                if (self.interested)(&row) {
+                    self.add(&mut batch, &row)?;
+                }
+                if batch.full {
+                    break;
+                }
+                batch.upto = row.pos;
+            }
+            if last || batch.has_something() && batch.upto.0 - cursor.0 > 20 * SCAN as u64 {
+                break;
+            }
+        }
+        if self.registration().features.msc3202 && batch.has_something() {
+            batch.key_counts = Some(self.key_counts()?);
+        }
+        Ok(batch)
+    }
+
+    fn registration(&self) -> &Registration {
+        &self.service.registration
+    }
+
+    fn add(&self, batch: &mut Batch, row: &LogEntry) -> Result<()> {
+        match row.kind {
+            LogKind::Event => {
+                if let Some(event) = self.snapshot.event_at(row.pos)? {
+                    let text = self.format(&event)?;
+                    batch.add_event(text, self.limits);
+                }
+            }
+            LogKind::ToDevice if self.wants_to_device() => {
+                for message in self.snapshot.to_device_at(row.pos)? {
+                    batch.add_to_device(message, self.limits);
+                }
+            }
+            LogKind::DeviceList if self.registration().features.msc3202 => {
+                batch.device_lists.extend(row.user_id.clone());
+            }
+            LogKind::Receipt if self.wants_ephemeral() => self.add_receipt(batch, row)?,
+            LogKind::ToDevice
+            | LogKind::DeviceList
+            | LogKind::Receipt
+            | LogKind::AccountData
+            | LogKind::Aliases => {}
+        }
+        Ok(())
+    }
+
+    fn wants_ephemeral(&self) -> bool {
+        let features = &self.registration().features;
+        features.receive_ephemeral || features.push_ephemeral_unstable
+    }
+
+    fn wants_to_device(&self) -> bool {
+        self.wants_ephemeral() || self.registration().features.msc3202
+    }
+
+    /// The event with the copies of the protocol's first version, which old services read and
+    /// nobody minds.
+    fn format(&self, event: &TimelineEvent) -> Result<String> {
+        let because = match &event.redacted_by {
+            Some(redaction) => self.snapshot.event(redaction)?.map(|redaction| {
+                Format { now_ms: self.now_ms, ..Format::default() }.event(&redaction)
+            }),
+            None => None,
+        };
+        let stripped = self.stripped_state(event)?;
+        let format = Format {
+            now_ms: self.now_ms,
+            legacy: true,
+            redacted_because: because.as_deref(),
+            stripped_state: stripped.as_ref().map(|(key, state)| (*key, state.as_str())),
+            ..Format::default()
+        };
+        Ok(format.event(event))
+    }
+
+    fn stripped_state(&self, event: &TimelineEvent) -> Result<Option<(&'static str, String)>> {
+        if event.event_type != "m.room.member" {
+            return Ok(None);
+        }
+        let key = match bridgehead_room::Membership::from_content_text(&event.content) {
+            Some(bridgehead_room::Membership::Invite) => "invite_room_state",
+            Some(bridgehead_room::Membership::Knock) => "knock_room_state",
+            _ => return Ok(None),
+        };
+        let state = crate::rooms::stripped::stripped_state_at(self.snapshot, event)?;
+        Ok(Some((key, state)))
+    }
+
+    fn add_receipt(&self, batch: &mut Batch, row: &LogEntry) -> Result<()> {
+        // A later receipt of the same user may have replaced the one of this row.
+        let Some(receipt) = self.snapshot.receipt_at(row.pos)? else { return Ok(()) };
+        if self.now_ms - receipt.ts > RECEIPT_TTL_MS {
+            return Ok(());
+        }
+        let mut data = json!({ "ts": receipt.ts });
+        if !receipt.thread_id.is_empty() {
+            data["thread_id"] = json!(receipt.thread_id);
+        }
+        let event = json!({
+            "type": "m.receipt",
+            "room_id": receipt.room_id,
+            "content": { receipt.event_id: { receipt.kind: { receipt.user_id: data } } },
+        });
+        if batch.receipts.len() >= MAX_RECEIPTS {
+            batch.receipts.remove(0);
+        }
+        batch.receipts.push(event.to_string());
+        Ok(())
+    }
+
+    /// One-time-key counts and unused fallback keys of the service's encrypting users.
+    fn key_counts(&self) -> Result<KeyCounts> {
+        let mut counts = KeyCounts::default();
+        for (user_id, device_id) in self.snapshot.devices_with_keys()? {
+            let owned = self.service.sender == user_id
+                || self.registry.nids_of_user(&user_id).contains(&self.service.nid);
+            if !owned {
+                continue;
+            }
+            let one_time: Map<String, Value> = self
+                .snapshot
+                .one_time_key_counts(&user_id, &device_id)?
+                .into_iter()
+                .map(|(algorithm, count)| (algorithm, json!(count)))
+                .collect();
+            let fallback = self.snapshot.unused_fallback_types(&user_id, &device_id)?;
+            insert_nested(&mut counts.one_time, &user_id, &device_id, Value::Object(one_time));
+            insert_nested(&mut counts.fallback, &user_id, &device_id, json!(fallback));
+        }
+        Ok(counts)
+    }
+}
+
+impl Batch {
+    /// Whether the service has to be told anything.
+    pub(crate) fn has_something(&self) -> bool {
+        !(self.events.is_empty()
+            && self.to_device.is_empty()
+            && self.receipts.is_empty()
+            && self.device_lists.is_empty())
+    }
+
+    /// The cursor after this batch.
+    pub(crate) fn upto(&self) -> StreamPosition {
+        self.upto
+    }
+
+    fn add_event(&mut self, text: String, limits: Limits) {
+        // A lone event larger than the byte limit still has to go.
+        if !self.events.is_empty() && self.bytes + text.len() > limits.bytes {
+            self.full = true;
+            return;
+        }
+        self.bytes += text.len();
+        self.events.push(text);
+        // The row that fills the batch belongs to it; the next one starts the next batch.
+        if self.events.len() > limits.events {
+            self.events.pop();
+            self.full = true;
+        }
+    }
+
+    fn add_to_device(&mut self, message: ToDeviceRow, limits: Limits) {
+        if self.to_device.len() >= MAX_TO_DEVICE
+            || self.bytes > 0 && self.bytes + message.content.len() > limits.bytes
+        {
+            self.full = true;
+            return;
+        }
+        self.bytes += message.content.len();
+        self.to_device.push(message);
+    }
+
+    /// Fixes the batch, with `lane` as its ephemeral news, under an id.
+    pub(crate) fn freeze(
+        self,
+        registration: &Registration,
+        lane: &[String],
+        txn_id: u64,
+    ) -> FrozenTransaction {
+        let mut body = Object::with_capacity(self.bytes + 256);
+        let features = &registration.features;
+        let unstable = features.push_ephemeral_unstable;
+        // To-device messages first: readers that take the keys in order meet them before the
+        // events they unlock.
+        if !self.to_device.is_empty() {
+            let messages: Vec<String> = self.to_device.iter().map(to_device_json).collect();
+            let texts = || messages.iter().map(String::as_str);
+            if features.receive_ephemeral {
+                body.array("to_device", texts());
+            }
+            if unstable || features.msc3202 {
+                body.array("de.sorunome.msc2409.to_device", texts());
+            }
+        }
+        body.array("events", self.events.iter().map(String::as_str));
+        let ephemeral = || self.receipts.iter().chain(lane).map(String::as_str);
+        if ephemeral().next().is_some() {
+            if features.receive_ephemeral {
+                body.array("ephemeral", ephemeral());
+            }
+            if unstable {
+                body.array("de.sorunome.msc2409.ephemeral", ephemeral());
+            }
+        }
+        if !self.device_lists.is_empty() {
+            let lists = json!({ "changed": self.device_lists, "left": [] }).to_string();
+            body.raw("device_lists", &lists);
+            body.raw("org.matrix.msc3202.device_lists", &lists);
+        }
+        if let Some(counts) = &self.key_counts {
+            let one_time = Value::Object(counts.one_time.clone()).to_string();
+            let fallback = Value::Object(counts.fallback.clone()).to_string();
+            body.raw("device_one_time_keys_count", &one_time);
+            body.raw("org.matrix.msc3202.device_one_time_keys_count", &one_time);
+            body.raw("device_unused_fallback_key_types", &fallback);
+            body.raw("org.matrix.msc3202.device_unused_fallback_key_types", &fallback);
+        }
+        FrozenTransaction {
+            txn_id,
+            upto: self.upto,
+            events: self.events.len() as u64,
+            body: body.finish().into_bytes(),
+        }
+    }
+}
+
+fn to_device_json(message: &ToDeviceRow) -> String {
+    let mut out = Object::with_capacity(message.content.len() + 192);
+    out.raw("content", &message.content);
+    out.string("sender", &message.sender);
+    out.string("to_device_id", &message.device_id);
+    out.string("to_user_id", &message.user_id);
+    out.string("type", &message.kind);
+    out.finish()
+}
+
+fn insert_nested(map: &mut Map<String, Value>, user_id: &str, device_id: &str, value: Value) {
+    let entry = map.entry(user_id).or_insert_with(|| json!({}));
+    if let Value::Object(devices) = entry {
+        devices.insert(device_id.to_owned(), value);
+    }
+}

@@ -1,0 +1,484 @@
+//! Station 8: one task per service brings it its share of the log.
+//!
+//! Strictly one transaction is in flight. It is frozen (id and exact bytes stored) before the
+//! first attempt, and the cursor moves when the 2xx is stored, so that neither a crash nor a
+//! retry can change, lose or reorder anything. The task is fed by the log alone: a wake-up is a
+//! hint, and the same path serves normal running and recovery.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bridgehead_store::{AppserviceNid, AppserviceRow, FrozenTransaction, StreamPosition};
+use bytes::Bytes;
+use http::Method;
+use parking_lot::Mutex;
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    Appservice, Wire,
+    batch::{Limits, Reader},
+    ephemeral::EphemeralLane,
+    state::{DeliveryMove, DeliveryState},
+    wire::{Call, CallError},
+};
+use crate::{app::App, random, shutdown::Shutdown};
+
+/// How often a service that refused connections is looked at while its backoff runs.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between attempts that signs of life ask for; doubles while they keep failing.
+const SIGN_OF_LIFE_GAP: Duration = Duration::from_millis(100);
+/// Rows of no interest after which the cursor is stored all the same.
+const CURSOR_STEP: u64 = 5_000;
+/// Ephemeral news in a transaction at most.
+const MAX_LANE: usize = 100;
+
+/// What others may say to a service's delivery task.
+pub(crate) struct DeliveryHandle {
+    /// For pushes; `None` when the service has no address.
+    pub(crate) push: Option<Wire>,
+    /// For queries and pings: their own connections, so that they never wait behind a push.
+    pub(crate) queries: Option<Wire>,
+    /// Typing and presence on their way.
+    pub(crate) lane: EphemeralLane,
+    wake: Notify,
+    alive: Notify,
+    waiting: AtomicBool,
+    retired: AtomicBool,
+    state: Mutex<DeliveryState>,
+    attempts: AtomicU64,
+}
+
+impl DeliveryHandle {
+    pub(crate) fn new(push: Option<Wire>, queries: Option<Wire>) -> Self {
+        Self {
+            push,
+            queries,
+            lane: EphemeralLane::default(),
+            wake: Notify::new(),
+            alive: Notify::new(),
+            waiting: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            state: Mutex::new(DeliveryState::Idle),
+            attempts: AtomicU64::new(0),
+        }
+    }
+
+    /// Something of interest may be in the log or the lane.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// The service is alive: a backoff ends now. Costs nothing when none is running.
+    pub(crate) fn sign_of_life(&self) {
+        if self.waiting.load(Ordering::Acquire) {
+            self.alive.notify_one();
+        }
+    }
+
+    /// The registration is not in force any more: the task ends after the attempt under way.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.wake.notify_one();
+        self.alive.notify_one();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    fn step(&self, step: DeliveryMove) {
+        let mut state = self.state.lock();
+        match state.after(step) {
+            Some(next) => *state = next,
+            None => tracing::error!(state = ?*state, ?step, "illegal delivery move; this is a bug"),
+        }
+    }
+}
+
+/// Runs one service's delivery until shutdown or until its registration is replaced.
+pub(crate) async fn run(app: Arc<App>, service: Arc<Appservice>, row: AppserviceRow, shutdown: Shutdown) {
+    let Some(wire) = &service.delivery.push else { return };
+    let mut task = Task {
+        app: &app,
+        service: &service,
+        wire,
+        cursor: row.cursor,
+        stored_cursor: row.cursor,
+        last_txn_id: row.last_txn_id,
+        dialect: wire.dialect(),
+    };
+    tokio::select! {
+        () = task.run() => {}
+        () = shutdown.requested() => {}
+    }
+}
+
+struct Task<'a> {
+    app: &'a Arc<App>,
+    service: &'a Arc<Appservice>,
+    wire: &'a Wire,
+    /// Read up to here.
+    cursor: StreamPosition,
+    /// What the database has.
+    stored_cursor: StreamPosition,
+    last_txn_id: u64,
+    dialect: u8,
+}
+
+impl Task<'_> {
+    async fn run(&mut self) {
+        let nid = self.service.nid;
+        // What an earlier life had frozen goes first, unchanged.
+        let mut next = self.persist(move |s| s.frozen_transaction(nid)).await;
+        while !self.service.delivery.is_retired() {
+            match next.take() {
+                Some(transaction) => {
+                    self.service.delivery.step(DeliveryMove::BatchReady);
+                    if !self.deliver(&transaction).await {
+                        return;
+                    }
+                    self.complete(&transaction).await;
+                }
+                None => self.service.delivery.wake.notified().await,
+            }
+            if !self.service.delivery.is_retired() {
+                next = self.next_transaction().await;
+            }
+        }
+    }
+
+    /// Reads from the store, for as long as it takes: without it there is nothing to do.
+    async fn persist<T: Send + 'static>(
+        &self,
+        read: impl Fn(&bridgehead_store::Snapshot<'_>) -> bridgehead_store::Result<T>
+        + Clone
+        + Send
+        + 'static,
+    ) -> T {
+        loop {
+            match self.app.store.read(read.clone()).await {
+                Ok(value) => return value,
+                Err(error) => self.store_failed(&error).await,
+            }
+        }
+    }
+
+    async fn store_failed(&self, error: &bridgehead_store::Error) {
+        tracing::error!(appservice.id = %self.service.registration.id, %error, "delivery waits for the store");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Cuts the next batch from the log and freezes it.
+    async fn next_transaction(&mut self) -> Option<FrozenTransaction> {
+        let app = self.app.clone();
+        let service = self.service.clone();
+        let (cursor, now_ms) = (self.cursor, self.app.now_ms());
+        let store = self.app.store.clone();
+        let batch = self
+            .persist(move |snapshot| {
+                let interested = |row: &bridgehead_store::LogEntry| {
+                    store.interest_contains(row.interest, service.nid)
+                };
+                let config = &app.config.appservices;
+                Reader {
+                    snapshot,
+                    service: &service,
+                    registry: &app.registry(),
+                    interested: &interested,
+                    limits: Limits {
+                        events: config.max_transaction_events,
+                        bytes: config.max_transaction_bytes,
+                    },
+                    now_ms,
+                }
+                .collect(cursor)
+            })
+            .await;
+        let lane = self.service.delivery.lane.take(MAX_LANE, now_ms);
+        self.cursor = batch.upto();
+        if !batch.has_something() && lane.is_empty() {
+            self.store_cursor_sometimes().await;
+            return None;
+        }
+        self.last_txn_id = self.fresh_txn_id(now_ms);
+        let transaction = batch.freeze(&self.service.registration, &lane, self.last_txn_id);
+        self.freeze(&transaction, now_ms).await;
+        Some(transaction)
+    }
+
+    /// Ids are increasing decimal numbers that no restart and no restored backup repeats: the
+    /// time in microseconds, or one more than the last.
+    fn fresh_txn_id(&self, now_ms: i64) -> u64 {
+        let now_us = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1000);
+        now_us.max(self.last_txn_id + 1)
+    }
+
+    async fn freeze(&self, transaction: &FrozenTransaction, now_ms: i64) {
+        let nid = self.service.nid;
+        loop {
+            let frozen = transaction.clone();
+            let stored: bridgehead_store::Result<()> = self
+                .app
+                .store
+                .write(move |tx| tx.freeze_transaction(nid, &frozen, now_ms))
+                .await;
+            match stored {
+                Ok(()) => return,
+                Err(error) => self.store_failed(&error).await,
+            }
+        }
+    }
+
+    /// Remembers the acknowledgement. Until this is stored a crash repeats the transaction, with
+    /// the same id and bytes.
+    async fn complete(&mut self, transaction: &FrozenTransaction) {
+        let (nid, txn_id) = (self.service.nid, transaction.txn_id);
+        let learnt = self.wire.dialect();
+        let dialect = (learnt != self.dialect).then_some(learnt);
+        loop {
+            let stored: bridgehead_store::Result<()> = self
+                .app
+                .store
+                .write(move |tx| {
+                    tx.complete_transaction(nid, txn_id)?;
+                    match dialect {
+                        Some(dialect) => tx.set_dialect(nid, dialect),
+                        None => Ok(()),
+                    }
+                })
+                .await;
+            match stored {
+                Ok(()) => break,
+                Err(error) => self.store_failed(&error).await,
+            }
+        }
+        self.dialect = learnt;
+        self.cursor = transaction.upto.max(self.cursor);
+        self.stored_cursor = self.cursor;
+        tracing::debug!(
+            event = "appservice.events_delivered",
+            service_id = %self.service.registration.id,
+            transaction_id = transaction.txn_id,
+            event_count = transaction.events,
+            "delivered"
+        );
+    }
+
+    async fn store_cursor_sometimes(&mut self) {
+        if self.cursor.0 - self.stored_cursor.0 < CURSOR_STEP {
+            return;
+        }
+        let (nid, cursor) = (self.service.nid, self.cursor);
+        let stored: bridgehead_store::Result<()> =
+            self.app.store.write(move |tx| tx.move_cursor(nid, cursor)).await;
+        match stored {
+            Ok(()) => self.stored_cursor = cursor,
+            Err(error) => tracing::warn!(%error, "storing a cursor failed; it will be tried again"),
+        }
+    }
+
+    /// Attempts until the service acknowledges. False: its registration was replaced.
+    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
+        let body = Bytes::from(transaction.body.clone());
+        let id = transaction.txn_id.to_string();
+        let mut backoff = Backoff::new(self.app);
+        loop {
+            let failure = match self.attempt(&id, body.clone()).await {
+                Ok(()) => {
+                    self.acknowledged(transaction, backoff.attempts);
+                    return true;
+                }
+                Err(failure) => failure,
+            };
+            self.service.delivery.step(DeliveryMove::AttemptFailed);
+            if self.service.delivery.is_retired() {
+                return false;
+            }
+            let wait = backoff.next();
+            self.log_failure(transaction, backoff.attempts, &failure, wait);
+            self.wait(&mut backoff, wait, failure.is_connect()).await;
+            if self.service.delivery.is_retired() {
+                return false;
+            }
+            self.service.delivery.step(DeliveryMove::TryAgain);
+        }
+    }
+
+    async fn attempt(&self, id: &str, body: Bytes) -> Result<(), Failure> {
+        let path = format!("/transactions/{id}");
+        let call = Call {
+            method: Method::PUT,
+            path: &path,
+            legacy_path: Some(&path),
+            query: &[],
+            body: Some(body),
+        };
+        self.service.delivery.attempts.fetch_add(1, Ordering::Relaxed);
+        let answer = self.wire.call(&call, self.app.now_ms()).await.map_err(Failure::Call)?;
+        // Any 2xx is success, whatever the body: a service that answers with a page of HTML has
+        // taken the events all the same.
+        if answer.status.is_success() {
+            Ok(())
+        } else {
+            Err(Failure::Status(answer.status.as_u16(), answer.head()))
+        }
+    }
+
+    fn acknowledged(&self, transaction: &FrozenTransaction, failed_attempts: u32) {
+        self.service.delivery.step(DeliveryMove::Acknowledged);
+        if failed_attempts > 0 {
+            tracing::info!(
+                appservice.id = %self.service.registration.id,
+                transaction_id = transaction.txn_id,
+                failed_attempts,
+                "the application service is back"
+            );
+        }
+    }
+
+    /// One line when a service goes away, not one for each attempt.
+    fn log_failure(
+        &self,
+        transaction: &FrozenTransaction,
+        attempts: u32,
+        failure: &Failure,
+        wait: Duration,
+    ) {
+        let id = &self.service.registration.id;
+        let retry_in_ms = wait.as_millis();
+        if attempts == 1 {
+            tracing::warn!(
+                event = "appservice.delivery_failed", service_id = %id,
+                transaction_id = transaction.txn_id, retry_count = attempts, retry_in_ms,
+                error = %failure, "delivery failed; it is tried again until the service answers 2xx"
+            );
+        } else {
+            tracing::debug!(
+                event = "appservice.delivery_failed", service_id = %id,
+                transaction_id = transaction.txn_id, retry_count = attempts, retry_in_ms,
+                error = %failure, "delivery failed again"
+            );
+        }
+    }
+
+    /// Waits for the backoff's end or a sign of life, whichever is first.
+    async fn wait(&self, backoff: &mut Backoff, wait: Duration, refused: bool) {
+        let handle = &self.service.delivery;
+        let started = Instant::now();
+        handle.waiting.store(true, Ordering::Release);
+        tokio::select! {
+            () = sleep_until(started + wait) => backoff.sign_failed = false,
+            () = handle.alive.notified() => {
+                let gap = backoff.sign_of_life_gap();
+                sleep_until((started + gap).min(started + wait)).await;
+            }
+            () = self.listens_again(), if refused => {}
+        }
+        handle.waiting.store(false, Ordering::Release);
+    }
+
+    /// Returns when somebody accepts connections at the service's address.
+    async fn listens_again(&self) {
+        let Some((host, port)) = self.wire.authority() else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(PROBE_INTERVAL).await;
+            let probe = TcpStream::connect((host.as_str(), port));
+            if let Ok(Ok(_)) = timeout(PROBE_INTERVAL, probe).await {
+                return;
+            }
+        }
+    }
+}
+
+enum Failure {
+    Call(CallError),
+    Status(u16, String),
+}
+
+impl Failure {
+    fn is_connect(&self) -> bool {
+        matches!(self, Self::Call(CallError::Connect(_)))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::Status(status, head) => {
+                let head: String = head.chars().take(200).collect();
+                write!(f, "the service answered {status}: {head}")
+            }
+        }
+    }
+}
+
+/// Exponential with jitter between the configured bounds.
+struct Backoff {
+    min: Duration,
+    max: Duration,
+    attempts: u32,
+    sign_failed: bool,
+    signs: u32,
+}
+
+impl Backoff {
+    fn new(app: &App) -> Self {
+        let config = &app.config.appservices;
+        Self {
+            min: config.backoff_min,
+            max: config.backoff_max,
+            attempts: 0,
+            sign_failed: false,
+            signs: 0,
+        }
+    }
+
+    fn next(&mut self) -> Duration {
+        let full = self.min.saturating_mul(1 << self.attempts.min(16)).min(self.max);
+        self.attempts = self.attempts.saturating_add(1);
+        // Between half and all of it, so that services which failed together do not return
+        // together.
+        let half_ms = u64::try_from(full.as_millis() / 2).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis(half_ms + random::below(half_ms + 1))
+    }
+
+    /// A service that talks to us and yet refuses its transactions must not make us hammer it.
+    fn sign_of_life_gap(&mut self) -> Duration {
+        self.signs = if self.sign_failed { (self.signs + 1).min(8) } else { 0 };
+        self.sign_failed = true;
+        SIGN_OF_LIFE_GAP.saturating_mul(1 << self.signs)
+    }
+}
+
+/// Which services a commit wakes.
+pub(crate) fn wake_interested(app: &App, entries: &[bridgehead_store::LogEntry]) {
+    let mut woken: smallvec::SmallVec<[bridgehead_store::InterestSetId; 8]> = smallvec::SmallVec::new();
+    let registry = app.registry();
+    for entry in entries {
+        if woken.contains(&entry.interest) {
+            continue;
+        }
+        woken.push(entry.interest);
+        for nid in app.store.interest_set(entry.interest) {
+            wake(&registry, nid);
+        }
+    }
+}
+
+fn wake(registry: &super::Registry, nid: AppserviceNid) {
+    if let Some(service) = registry.by_nid(nid) {
+        service.delivery.wake();
+    }
+}

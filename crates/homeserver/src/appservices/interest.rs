@@ -1,0 +1,97 @@
+//! Station 6: which application services an event is for.
+//!
+//! Application-service API, "Pushing events"; features/as-host.md 1.5 as rules 1–5:
+//! 1. the sender is a user of the service, 2. the target of a membership event is,
+//! 3. the room id matches, 4. a local alias of the room matches, 5. a user of the service is
+//!    joined.
+//!
+//! Decided once, with the room as it was when the event was stored; the set goes into the log row.
+
+use std::sync::Arc;
+
+use bridgehead_room::{Event, Membership, RoomView};
+use bridgehead_store::{AppserviceNid, InterestSet, Result, RoomInterest, Tx};
+use smallvec::SmallVec;
+
+use super::Registry;
+
+/// Rules 3–5 for a room: from the cache, or computed from its members and aliases.
+pub(crate) fn of_room(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    view: &RoomView,
+) -> Result<Arc<RoomInterest>> {
+    let room_id = view.room_id.as_str();
+    if let Some(cached) = tx.room_interest(room_id)?
+        && cached.generation == registry.generation
+    {
+        return Ok(cached);
+    }
+    let aliases = tx.aliases_of(room_id)?;
+    Ok(Arc::new(compute(registry, view, &aliases)))
+}
+
+/// Rules 3–5 for a room with these members and aliases.
+pub(crate) fn compute(registry: &Registry, view: &RoomView, aliases: &[String]) -> RoomInterest {
+    let mut named: SmallVec<[AppserviceNid; 4]> = registry.nids_of_room(view.room_id.as_str());
+    for alias in aliases {
+        named.extend(registry.nids_of_alias(alias));
+    }
+    named.sort_unstable();
+    named.dedup();
+    let mut interest =
+        RoomInterest { generation: registry.generation, named, joined: imbl::OrdMap::new() };
+    for (user_id, membership) in &view.members {
+        if *membership == Membership::Join {
+            count(&mut interest, registry, user_id, 1);
+        }
+    }
+    interest
+}
+
+/// All rules for an event, given its room's interest before it.
+pub(crate) fn of_event(registry: &Registry, room: &RoomInterest, event: &Event) -> InterestSet {
+    let mut set: InterestSet = room.named.iter().copied().collect();
+    set.extend(room.joined.keys().copied());
+    set.extend(registry.nids_of_user(event.sender.as_str()));
+    if let Some(target) = &event.state_key
+        && event.event_type.to_string() == "m.room.member"
+    {
+        set.extend(registry.nids_of_user(target));
+    }
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
+/// The room's interest after a membership event: the count of the target's services moves when
+/// it joined or left.
+pub(crate) fn after_member(
+    registry: &Registry,
+    room: &Arc<RoomInterest>,
+    before: &RoomView,
+    after: &RoomView,
+    event: &Event,
+) -> Arc<RoomInterest> {
+    let Some(target) = event.state_key.as_deref() else { return room.clone() };
+    let joined = |view: &RoomView| view.members.get(target) == Some(&Membership::Join);
+    let change = match (joined(before), joined(after)) {
+        (false, true) => 1,
+        (true, false) => -1,
+        _ => return room.clone(),
+    };
+    let mut next = (**room).clone();
+    count(&mut next, registry, target, change);
+    Arc::new(next)
+}
+
+fn count(room: &mut RoomInterest, registry: &Registry, user_id: &str, change: i32) {
+    for nid in registry.nids_of_user(user_id) {
+        let number = room.joined.get(&nid).copied().unwrap_or(0).saturating_add_signed(change);
+        if number == 0 {
+            room.joined.remove(&nid);
+        } else {
+            room.joined.insert(nid, number);
+        }
+    }
+}

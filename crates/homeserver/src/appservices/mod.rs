@@ -1,0 +1,25 @@
+//! Application services: who they are, what is of interest to them, and how it reaches them.
+//!
+//! - [`registration`], [`namespaces`]: what a service declares, read from files;
+//! - `registry`: the declarations in force;
+//! - `interest`: which services an event is for (station 6 of its way);
+//! - `batch`, `wire`, `delivery`: from the log to the service (station 8);
+//! - `query`: asking a service about users and aliases nobody knows yet.
+
+mod batch;
+mod delivery;
+mod ephemeral;
+pub(crate) mod interest;
+pub mod namespaces;
+mod query;
+pub mod registration;
+mod registry;
+mod state;
+mod wire;
+
+pub(crate) use self::{
+    delivery::DeliveryHandle,
+    query::{Existence, Queries},
+    registry::{Appservice, Registry},
+    wire::{CallError, Wire},
+};

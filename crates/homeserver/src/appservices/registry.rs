@@ -1,0 +1,184 @@
+//! The registrations that are in force, ready to be asked: who owns a token, a user, an alias.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use bridgehead_store::AppserviceNid;
+use ruma::{OwnedUserId, RoomAliasId, ServerName, UserId};
+use smallvec::SmallVec;
+
+use super::{
+    delivery::DeliveryHandle,
+    namespaces::{AsIndex, Namespaces},
+    registration::Registration,
+};
+use crate::http::auth;
+
+/// Numbers of services, few as a rule.
+pub(crate) type Nids = SmallVec<[AppserviceNid; 4]>;
+
+/// One application service in force.
+pub(crate) struct Appservice {
+    /// Its registration.
+    pub(crate) registration: Arc<Registration>,
+    /// Its number in the database.
+    pub(crate) nid: AppserviceNid,
+    /// Its place in the compiled namespaces.
+    pub(crate) index: AsIndex,
+    /// Its own user, `@sender_localpart:server`.
+    pub(crate) sender: OwnedUserId,
+    /// Its delivery task.
+    pub(crate) delivery: Arc<DeliveryHandle>,
+}
+
+impl Appservice {
+    /// The service has just shown that it is alive: an authenticated request, a ping.
+    pub(crate) fn sign_of_life(&self) {
+        self.delivery.sign_of_life();
+    }
+
+    /// Whether `ip_range_whitelist` lets this address use the token.
+    pub(crate) fn allows_address(&self, peer: IpAddr) -> bool {
+        let ranges = &self.registration.ip_range_whitelist;
+        ranges.is_empty() || ranges.iter().any(|range| range_contains(range, peer))
+    }
+}
+
+/// All services in force; replaced as a whole when registrations change.
+pub(crate) struct Registry {
+    /// Grows with each replacement; cached interest of an older generation is stale.
+    pub(crate) generation: u64,
+    services: Vec<Arc<Appservice>>,
+    by_token: HashMap<[u8; 32], Arc<Appservice>>,
+    namespaces: Namespaces,
+}
+
+impl Registry {
+    /// `services` in the order of their `index`.
+    pub(crate) fn new(
+        generation: u64,
+        server_name: &ServerName,
+        services: Vec<Arc<Appservice>>,
+    ) -> Result<Self, super::namespaces::CompileError> {
+        let registrations: Vec<_> =
+            services.iter().map(|service| service.registration.clone()).collect();
+        let namespaces = Namespaces::compile(server_name, &registrations)?;
+        let by_token = services
+            .iter()
+            .map(|s| (auth::hash(s.registration.as_token.expose()), s.clone()))
+            .collect();
+        Ok(Self { generation, services, by_token, namespaces })
+    }
+
+    /// All services.
+    pub(crate) fn services(&self) -> &[Arc<Appservice>] {
+        &self.services
+    }
+
+    /// The service with this `as_token`, by its SHA-256.
+    pub(crate) fn by_token(&self, token_hash: &[u8; 32]) -> Option<Arc<Appservice>> {
+        self.by_token.get(token_hash).cloned()
+    }
+
+    /// The service with this id.
+    pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Appservice>> {
+        self.services.iter().find(|service| service.registration.id == id).cloned()
+    }
+
+    /// The service with this number, if it is in force.
+    pub(crate) fn by_nid(&self, nid: AppserviceNid) -> Option<Arc<Appservice>> {
+        self.services.iter().find(|service| service.nid == nid).cloned()
+    }
+
+    /// Whether the service may act as the user: its own user, or one of its namespaces (exclusive
+    /// or not).
+    pub(crate) fn owns_user(&self, service: &Appservice, user_id: &UserId) -> bool {
+        service.sender == user_id || self.namespaces.owns_user(service.index, user_id.as_str())
+    }
+
+    /// Whether the alias is in the service's alias namespaces.
+    pub(crate) fn owns_alias(&self, service: &Appservice, alias: &RoomAliasId) -> bool {
+        self.namespaces.owns_alias(service.index, alias.as_str())
+    }
+
+    /// The service, other than `asker`, that holds the user id exclusively.
+    pub(crate) fn user_reserved_by(
+        &self,
+        user_id: &UserId,
+        asker: Option<&Appservice>,
+    ) -> Option<Arc<Appservice>> {
+        self.namespaces
+            .exclusive_to_other_user(user_id.as_str(), asker.map(|service| service.index))
+            .map(|index| self.at(index))
+    }
+
+    /// The service, other than `asker`, that holds the alias exclusively.
+    pub(crate) fn alias_reserved_by(
+        &self,
+        alias: &RoomAliasId,
+        asker: Option<&Appservice>,
+    ) -> Option<Arc<Appservice>> {
+        self.namespaces
+            .exclusive_to_other_alias(alias.as_str(), asker.map(|service| service.index))
+            .map(|index| self.at(index))
+    }
+
+    /// Services that own the user.
+    pub(crate) fn services_of_user(&self, user_id: &str) -> Vec<Arc<Appservice>> {
+        self.namespaces.users(user_id).any.iter().map(|index| self.at(*index)).collect()
+    }
+
+    /// Services whose alias namespaces match.
+    pub(crate) fn services_of_alias(&self, alias: &str) -> Vec<Arc<Appservice>> {
+        self.namespaces.aliases(alias).any.iter().map(|index| self.at(*index)).collect()
+    }
+
+    /// Services that hold the user exclusively.
+    pub(crate) fn is_user_exclusive(&self, user_id: &str) -> bool {
+        !self.namespaces.users(user_id).exclusive.is_empty()
+    }
+
+    /// Numbers of the services that own the user.
+    pub(crate) fn nids_of_user(&self, user_id: &str) -> Nids {
+        self.nids(&self.namespaces.users(user_id).any)
+    }
+
+    /// Numbers of the services whose alias namespaces match.
+    pub(crate) fn nids_of_alias(&self, alias: &str) -> Nids {
+        self.nids(&self.namespaces.aliases(alias).any)
+    }
+
+    /// Numbers of the services whose room namespaces match.
+    pub(crate) fn nids_of_room(&self, room_id: &str) -> Nids {
+        self.nids(&self.namespaces.rooms(room_id).any)
+    }
+
+    fn nids(&self, indices: &[AsIndex]) -> Nids {
+        indices.iter().map(|index| self.at(*index).nid).collect()
+    }
+
+    fn at(&self, index: AsIndex) -> Arc<Appservice> {
+        self.services[usize::from(index.0)].clone()
+    }
+}
+
+/// Whether a CIDR range (or a lone address) contains an address.
+fn range_contains(range: &str, peer: IpAddr) -> bool {
+    let (base, bits) = match range.split_once('/') {
+        Some((base, bits)) => (base, bits.parse::<u32>().ok()),
+        None => (range, Some(u32::MAX)),
+    };
+    let (Ok(base), Some(bits)) = (base.parse::<IpAddr>(), bits) else { return false };
+    match (base, peer.to_canonical()) {
+        (IpAddr::V4(base), IpAddr::V4(peer)) => {
+            let shift = 32 - bits.min(32);
+            u32::from(base).checked_shr(shift).unwrap_or(0)
+                == u32::from(peer).checked_shr(shift).unwrap_or(0)
+        }
+        (IpAddr::V6(base), IpAddr::V6(peer)) => {
+            let shift = 128 - bits.min(128);
+            u128::from(base).checked_shr(shift).unwrap_or(0)
+                == u128::from(peer).checked_shr(shift).unwrap_or(0)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,56 @@
+//! The server's randomness: the one place that asks the operating system for it.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::{Rng as _, rng};
+
+const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// `digits` random hexadecimal digits.
+pub(crate) fn hex(digits: usize) -> String {
+    (0..digits).map(|_| char::from(b"0123456789abcdef"[usize::from(byte() & 15)])).collect()
+}
+
+/// A secret of 256 random bits, URL-safe.
+pub(crate) fn token() -> String {
+    let mut bytes = [0_u8; 32];
+    rng().fill_bytes(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// `length` random letters and digits.
+pub(crate) fn alphanumeric(length: usize) -> String {
+    let mut bytes = vec![0_u8; length * 2];
+    rng().fill_bytes(&mut bytes);
+    bytes
+        .chunks(2)
+        .map(|pair| {
+            let number = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+            char::from(ALPHANUMERIC[number % ALPHANUMERIC.len()])
+        })
+        .collect()
+}
+
+/// `length` random capital letters: the usual look of a device id.
+pub(crate) fn capitals(length: usize) -> String {
+    (0..length).map(|_| char::from(b'A' + byte() % 26)).collect()
+}
+
+/// A number below `bound` (which must not be zero).
+pub(crate) fn below(bound: u64) -> u64 {
+    let mut bytes = [0_u8; 8];
+    rng().fill_bytes(&mut bytes);
+    u64::from_le_bytes(bytes) % bound
+}
+
+/// 32 random bytes, for keys.
+pub(crate) fn seed() -> [u8; 32] {
+    let mut bytes = [0_u8; 32];
+    rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+fn byte() -> u8 {
+    let mut bytes = [0_u8; 1];
+    rng().fill_bytes(&mut bytes);
+    bytes[0]
+}
