@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ruma::{
-    RoomVersionId,
+    RoomVersionId, UserId,
     serde::Base64,
     signatures::{PublicKeyMap, Verified, verify_event},
     state_res::check_pdu_format,
@@ -58,7 +58,10 @@ fn every_version_gives_events_that_other_servers_accept() {
             assert_eq!(graph, event.graph);
         }
         for (before, after) in room.events.iter().zip(&room.events[1..]) {
-            assert_eq!(after.graph.prev_events, [before.event_id.clone()]);
+            assert_eq!(
+                after.graph.prev_events,
+                std::slice::from_ref(&before.event_id)
+            );
             assert_eq!(after.graph.depth, before.graph.depth + 1);
         }
         assert_eq!(room.view.joined_count, 2);

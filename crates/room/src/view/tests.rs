@@ -241,7 +241,7 @@ proptest! {
             let event = stored(number, event_type, state_key.clone(), content);
             let before = view.clone();
             view = view.apply(&event);
-            prop_assert_eq!(&view.forward_extremities, &[event.event_id.clone()]);
+            prop_assert_eq!(&view.forward_extremities[..], std::slice::from_ref(&event.event_id));
             prop_assert_eq!(view.depth, before.depth + 1);
 
             let state = view.state.values().flat_map(|events| events.values().cloned()).collect();
