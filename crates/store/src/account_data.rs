@@ -25,7 +25,9 @@ impl Snapshot<'_> {
         let mut statement = self.conn.prepare_cached(
             "SELECT content FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3",
         )?;
-        Ok(statement.query_row((user_id, room_id, kind), |row| row.get(0)).optional()?)
+        Ok(statement
+            .query_row((user_id, room_id, kind), |row| row.get(0))
+            .optional()?)
     }
 
     /// What was set after `after`, up to and with `upto`, in order.

@@ -54,7 +54,9 @@ impl Snapshot<'_> {
             "SELECT user_id, device_id, display_name, last_seen_ip, last_seen_at, created_at \
              FROM devices WHERE user_id = $1 AND device_id = $2",
         )?;
-        Ok(statement.query_row((user_id, device_id), read_device).optional()?)
+        Ok(statement
+            .query_row((user_id, device_id), read_device)
+            .optional()?)
     }
 
     /// The user's devices, by id.
@@ -93,7 +95,9 @@ impl Snapshot<'_> {
         let mut statement = self.conn.prepare_cached(
             "SELECT user_id, expires_at FROM openid_tokens WHERE token_hash = $1",
         )?;
-        Ok(statement.query_row([hash], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+        Ok(statement
+            .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
     }
 
     /// A stored filter's text.
@@ -101,7 +105,9 @@ impl Snapshot<'_> {
         let mut statement = self
             .conn
             .prepare_cached("SELECT filter FROM filters WHERE user_id = $1 AND filter_id = $2")?;
-        Ok(statement.query_row((user_id, filter_id), |row| row.get(0)).optional()?)
+        Ok(statement
+            .query_row((user_id, filter_id), |row| row.get(0))
+            .optional()?)
     }
 }
 
@@ -148,7 +154,10 @@ impl Tx<'_> {
         let mut deleted = 0;
         for sql in DELETE_DEVICE {
             // The last statement's count says whether the device itself was there.
-            deleted = self.conn.prepare_cached(sql)?.execute((user_id, device_id))?;
+            deleted = self
+                .conn
+                .prepare_cached(sql)?
+                .execute((user_id, device_id))?;
         }
         Ok(deleted == 1)
     }
@@ -159,8 +168,11 @@ impl Tx<'_> {
         user_id: &str,
         except: Option<&str>,
     ) -> Result<Vec<String>> {
-        let mut gone: Vec<String> =
-            self.devices(user_id)?.into_iter().map(|device| device.device_id).collect();
+        let mut gone: Vec<String> = self
+            .devices(user_id)?
+            .into_iter()
+            .map(|device| device.device_id)
+            .collect();
         gone.retain(|device_id| Some(device_id.as_str()) != except);
         for device_id in &gone {
             self.delete_device(user_id, device_id)?;
@@ -255,11 +267,7 @@ impl Tx<'_> {
     }
 
     /// Removes the device's used refresh tokens, which would pile up otherwise; returns how many.
-    pub fn delete_used_refresh_tokens(
-        &mut self,
-        user_id: &str,
-        device_id: &str,
-    ) -> Result<usize> {
+    pub fn delete_used_refresh_tokens(&mut self, user_id: &str, device_id: &str) -> Result<usize> {
         let deleted = self
             .conn
             .prepare_cached(
@@ -311,12 +319,12 @@ impl Tx<'_> {
         }
         let filter_id: i64 = self
             .conn
-            .prepare_cached("SELECT COALESCE(MAX(filter_id), 0) + 1 FROM filters WHERE user_id = $1")?
+            .prepare_cached(
+                "SELECT COALESCE(MAX(filter_id), 0) + 1 FROM filters WHERE user_id = $1",
+            )?
             .query_row([user_id], |row| row.get(0))?;
         self.conn
-            .prepare_cached(
-                "INSERT INTO filters (user_id, filter_id, filter) VALUES ($1, $2, $3)",
-            )?
+            .prepare_cached("INSERT INTO filters (user_id, filter_id, filter) VALUES ($1, $2, $3)")?
             .execute((user_id, filter_id, text))?;
         Ok(filter_id)
     }

@@ -128,12 +128,7 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     /// Sets a device's identity keys. `false`: they were the same to the letter.
-    pub fn set_device_keys(
-        &mut self,
-        user_id: &str,
-        device_id: &str,
-        keys: &str,
-    ) -> Result<bool> {
+    pub fn set_device_keys(&mut self, user_id: &str, device_id: &str, keys: &str) -> Result<bool> {
         let changed = self
             .conn
             .prepare_cached(
@@ -174,7 +169,11 @@ impl Tx<'_> {
                  WHERE user_id = $1 AND device_id = $2 AND algorithm = $3 AND key_id = $4",
             )?
             .query_row((user_id, device_id, algorithm, key_id), |row| row.get(0))?;
-        Ok(if known == key { InsertedKey::Same } else { InsertedKey::Different })
+        Ok(if known == key {
+            InsertedKey::Same
+        } else {
+            InsertedKey::Different
+        })
     }
 
     /// Sets the device's fallback key of an algorithm. A new one counts as not handed out yet; the
@@ -228,7 +227,11 @@ impl Tx<'_> {
                  ORDER BY uploaded, key_id LIMIT 1",
             )?
             .query_row((user_id, device_id, algorithm), |row| {
-                Ok(OneTimeKeyRow { key_id: row.get(0)?, key: row.get(1)?, is_fallback: false })
+                Ok(OneTimeKeyRow {
+                    key_id: row.get(0)?,
+                    key: row.get(1)?,
+                    is_fallback: false,
+                })
             })
             .optional()?;
         if let Some(key) = &key {
@@ -254,7 +257,11 @@ impl Tx<'_> {
         )?;
         let key = statement
             .query_row((user_id, device_id, algorithm), |row| {
-                Ok(OneTimeKeyRow { key_id: row.get(0)?, key: row.get(1)?, is_fallback: true })
+                Ok(OneTimeKeyRow {
+                    key_id: row.get(0)?,
+                    key: row.get(1)?,
+                    is_fallback: true,
+                })
             })
             .optional()?;
         Ok(key)

@@ -62,13 +62,18 @@ impl Snapshot<'_> {
             "SELECT room_id, user_id, type, thread_id, event_id, ts, pos FROM receipts \
              WHERE room_id = $1 AND user_id = $2 AND type = $3 AND thread_id = $4",
         )?;
-        Ok(statement.query_row((room_id, user_id, kind, thread_id), read_row).optional()?)
+        Ok(statement
+            .query_row((room_id, user_id, kind, thread_id), read_row)
+            .optional()?)
     }
 }
 
 impl Tx<'_> {
     /// Sets a user's receipt and tells the room; `thread_id` is empty for the unthreaded one.
-    #[expect(clippy::too_many_arguments, reason = "one per column, and who is interested")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one per column, and who is interested"
+    )]
     pub fn set_receipt(
         &mut self,
         room_id: &str,
@@ -87,7 +92,15 @@ impl Tx<'_> {
                  ON CONFLICT (room_id, user_id, type, thread_id) DO UPDATE \
                  SET event_id = excluded.event_id, ts = excluded.ts, pos = excluded.pos",
             )?
-            .execute((room_id, user_id, kind, thread_id, event_id, ts, pos.to_sql()))?;
+            .execute((
+                room_id,
+                user_id,
+                kind,
+                thread_id,
+                event_id,
+                ts,
+                pos.to_sql(),
+            ))?;
         Ok(pos)
     }
 }

@@ -37,7 +37,13 @@ impl Snapshot<'_> {
              WHERE user_id = $1 AND device_id = $2 AND pos > $3 AND pos <= $4 \
              ORDER BY pos LIMIT $5",
         )?;
-        let parameters = (user_id, device_id, after.to_sql(), upto.to_sql(), limit as i64);
+        let parameters = (
+            user_id,
+            device_id,
+            after.to_sql(),
+            upto.to_sql(),
+            limit as i64,
+        );
         let rows = statement.query_map(parameters, read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -54,7 +60,10 @@ impl Snapshot<'_> {
 
 impl Tx<'_> {
     /// Leaves a message for one device and tells it.
-    #[expect(clippy::too_many_arguments, reason = "one per column, and who is interested")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one per column, and who is interested"
+    )]
     pub fn insert_to_device(
         &mut self,
         user_id: &str,

@@ -44,16 +44,23 @@ impl Snapshot<'_> {
 
     /// For each of `user_ids`, in their order, whether the user exists (deactivated or not).
     pub fn user_exists(&self, user_ids: &[&str]) -> Result<Vec<bool>> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT user_id FROM users WHERE user_id = $1")?;
-        user_ids.iter().map(|user_id| Ok(statement.exists([user_id])?)).collect()
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT user_id FROM users WHERE user_id = $1")?;
+        user_ids
+            .iter()
+            .map(|user_id| Ok(statement.exists([user_id])?))
+            .collect()
     }
 
     /// The user's profile, a JSON object.
     pub fn profile(&self, user_id: &str) -> Result<Option<String>> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT profile FROM users WHERE user_id = $1")?;
-        Ok(statement.query_row([user_id], |row| row.get(0)).optional()?)
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT profile FROM users WHERE user_id = $1")?;
+        Ok(statement
+            .query_row([user_id], |row| row.get(0))
+            .optional()?)
     }
 
     /// Up to `limit` users whose id or display name contains `term`, letter case ignored;
@@ -80,8 +87,9 @@ impl Snapshot<'_> {
 
     /// How many local users there are, deactivated ones left out.
     pub fn user_count(&self) -> Result<i64> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT COUNT(*) FROM users WHERE deactivated = 0")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT COUNT(*) FROM users WHERE deactivated = 0")?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 }
@@ -161,9 +169,11 @@ fn matches_term(user: &UserRow, lowercase_term: &str) -> Result<bool> {
     if user.user_id.to_lowercase().contains(lowercase_term) {
         return Ok(true);
     }
-    let profile: DirectoryProfile = serde_json::from_str(&user.profile)
-        .map_err(|_| Error::corrupt("users", &user.user_id))?;
-    Ok(profile.displayname.is_some_and(|name| name.to_lowercase().contains(lowercase_term)))
+    let profile: DirectoryProfile =
+        serde_json::from_str(&user.profile).map_err(|_| Error::corrupt("users", &user.user_id))?;
+    Ok(profile
+        .displayname
+        .is_some_and(|name| name.to_lowercase().contains(lowercase_term)))
 }
 
 fn read_user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
