@@ -150,6 +150,8 @@ CREATE TABLE openid_tokens (
     user_id    TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX openid_tokens_by_user ON openid_tokens (user_id);
+CREATE INDEX openid_tokens_by_age ON openid_tokens (expires_at);
 
 CREATE TABLE filters (
     user_id   TEXT NOT NULL,
@@ -211,6 +213,14 @@ CREATE TABLE fallback_keys (
     PRIMARY KEY (user_id, device_id, algorithm)
 ) WITHOUT ROWID;
 
+-- Cross-signing keys: `kind` is 'master', 'self_signing' or 'user_signing'.
+CREATE TABLE user_keys (
+    user_id TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    keys    TEXT NOT NULL,
+    PRIMARY KEY (user_id, kind)
+) WITHOUT ROWID;
+
 -- `pos` is the log position of the message; a message to a device stays until that device (or the
 -- application service that owns it) has acknowledged it.
 CREATE TABLE to_device (
@@ -241,6 +251,8 @@ CREATE TABLE media (
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX media_pending_by_user ON media (user_id) WHERE sha256 IS NULL;
+CREATE INDEX media_pending_by_age ON media (expires_at) WHERE sha256 IS NULL;
 
 -- Application services --------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ pub use self::{
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, TimelineEvent},
-    keys::{DeviceKeysRow, OneTimeKeyRow},
+    keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
