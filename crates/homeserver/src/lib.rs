@@ -1,1 +1,4 @@
-//! placeholder
+//! The homeserver as a library: HTTP, rooms, users, sync, application services and delivery.
+
+pub mod config;
+pub mod secret;
