@@ -1,4 +1,25 @@
 //! The homeserver as a library: HTTP, rooms, users, sync, application services and delivery.
+//!
+//! [`Server::start`] is the entry point. An event's way through the crate is told in
+//! `ARCHITECTURE.md`; it begins in `http/client`, passes `rooms/append.rs` and
+//! `appservices/interest.rs`, and leaves through `appservices/delivery.rs`.
 
+mod app;
 pub mod appservices;
+mod clock;
+pub mod config;
+mod http;
+mod limits;
+mod media;
+mod random;
+mod rooms;
 pub mod secret;
+mod server;
+mod shutdown;
+mod sync;
+mod users;
+
+pub use self::{
+    clock::{Clock, SystemClock},
+    server::{Server, StartError},
+};
