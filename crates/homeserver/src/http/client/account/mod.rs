@@ -1,0 +1,4 @@
+//! Endpoints of the chapter; one file each.
+
+pub(crate) mod register;
+pub(crate) mod whoami;

@@ -1,0 +1,211 @@
+//! `POST /_matrix/client/v3/register`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    appservices::Appservice,
+    config::RateCategory,
+    http::{
+        auth::AppserviceToken,
+        error::{ApiError, ApiResult},
+        extract::{JsonBody, QueryParams},
+    },
+    random,
+    users::{
+        passwords,
+        register::{NewAccount, NewSession, begin_session, create_account, user_id_of},
+    },
+};
+
+#[derive(Deserialize)]
+pub(crate) struct KindQuery {
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Body {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    username: Option<String>,
+    /// `username` as the protocol's first version called it.
+    user: Option<String>,
+    password: Option<String>,
+    #[serde(default)]
+    inhibit_login: bool,
+    device_id: Option<String>,
+    initial_device_display_name: Option<String>,
+    #[serde(default)]
+    refresh_token: bool,
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    session: Option<String>,
+    token: Option<String>,
+}
+
+const DUMMY: &str = "m.login.dummy";
+const TOKEN: &str = "m.login.registration_token";
+const APPSERVICE: &str = "m.login.application_service";
+
+/// Makes an account: for a person through user-interactive authentication, for a guest, or for an
+/// application service inside its namespaces.
+pub(crate) async fn register(
+    State(app): State<Arc<App>>,
+    AppserviceToken(service): AppserviceToken,
+    QueryParams(query): QueryParams<KindQuery>,
+    JsonBody(body): JsonBody<Body>,
+) -> ApiResult<Json<Value>> {
+    let by_service = body.kind.as_deref() == Some(APPSERVICE)
+        || body.auth.as_ref().is_some_and(|auth| auth.kind.as_deref() == Some(APPSERVICE));
+    match (query.kind.as_deref(), service) {
+        (_, Some(service)) => by_appservice(&app, &service, body).await,
+        (_, None) if by_service => {
+            Err(ApiError::missing_token("This kind of registration needs an application service's token"))
+        }
+        (Some("guest"), None) => guest(&app, body).await,
+        (Some("user") | None, None) => person(&app, body).await,
+        (Some(other), None) => {
+            Err(ApiError::invalid_param(format!("Unknown kind of account `{other}`")))
+        }
+    }
+}
+
+/// Application-service API, "Server admin style permissions".
+async fn by_appservice(
+    app: &Arc<App>,
+    service: &Arc<Appservice>,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let localpart = body.username.as_deref().or(body.user.as_deref()).ok_or_else(|| {
+        ApiError::missing_param("`username` is missing: the localpart of the user to make")
+    })?;
+    let user_id = user_id_of(app, localpart, Some(service))?;
+    if !app.registry().owns_user(service, &user_id) {
+        tracing::info!(
+            code = "APPSERVICE_NAMESPACE_CONFLICT", appservice.id = %service.registration.id,
+            user.id = %user_id, "registration refused"
+        );
+        return Err(ApiError::exclusive(format!(
+            "{user_id} is outside the application service's user namespaces"
+        )));
+    }
+    let account = NewAccount {
+        appservice: Some(service.registration.id.clone()),
+        ..NewAccount::default()
+    };
+    create_account(app, &user_id, account).await?;
+    finish(app, &user_id, body).await
+}
+
+async fn guest(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
+    if !app.config.accounts.allow_guests {
+        return Err(ApiError::guest_access_forbidden("This server takes no guests"));
+    }
+    let user_id = user_id_of(app, &format!("guest-{}", random::hex(16)), None)?;
+    let account = NewAccount { is_guest: true, ..NewAccount::default() };
+    create_account(app, &user_id, account).await?;
+    finish(app, &user_id, Body { inhibit_login: false, device_id: None, ..body }).await
+}
+
+async fn person(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
+    let flows = flows(app)?;
+    let user_id = match body.username.as_deref().or(body.user.as_deref()) {
+        Some(name) => user_id_of(app, name, None)?,
+        None => user_id_of(app, &random::hex(12), None)?,
+    };
+    check_free(app, &user_id).await?;
+    pass_uia(app, &body, &flows)?;
+    app.limits.check(RateCategory::Registrations, "all", app.now_ms())?;
+    let password = body
+        .password
+        .clone()
+        .ok_or_else(|| ApiError::missing_param("`password` is missing"))?;
+    if password.len() > 512 {
+        return Err(ApiError::invalid_param("The password is longer than 512 bytes"));
+    }
+    let hash = passwords::hash(password).await.map_err(|e| ApiError::internal(&e))?;
+    let account = NewAccount { password_hash: Some(hash), ..NewAccount::default() };
+    create_account(app, &user_id, account).await?;
+    finish(app, &user_id, body).await
+}
+
+/// Neither taken nor reserved by an application service.
+pub(crate) async fn check_free(app: &Arc<App>, user_id: &ruma::UserId) -> Result<(), ApiError> {
+    if let Some(service) = app.registry().user_reserved_by(user_id, None) {
+        tracing::info!(
+            code = "APPSERVICE_NAMESPACE_CONFLICT", appservice.id = %service.registration.id,
+            user.id = %user_id, "registration refused"
+        );
+        return Err(ApiError::exclusive("This user name is reserved by an application service"));
+    }
+    if app.sessions.user_state(&app.store, user_id).await?.is_some() {
+        return Err(ApiError::user_in_use(format!("{user_id} is taken")));
+    }
+    Ok(())
+}
+
+fn flows(app: &App) -> Result<Vec<&'static [&'static str]>, ApiError> {
+    let accounts = &app.config.accounts;
+    let mut flows: Vec<&'static [&'static str]> = Vec::new();
+    if accounts.open_registration {
+        flows.push(&[DUMMY]);
+    }
+    if !accounts.registration_tokens.is_empty() {
+        flows.push(&[TOKEN]);
+    }
+    if flows.is_empty() {
+        return Err(ApiError::forbidden(
+            "Sign-up is closed on this server; ask its operator for an account",
+        ));
+    }
+    Ok(flows)
+}
+
+fn pass_uia(app: &App, body: &Body, flows: &[&[&str]]) -> Result<(), ApiError> {
+    let challenge = |session: &str| app.uia.challenge(session, flows);
+    let Some(auth) = &body.auth else { return Err(challenge(&app.uia.start())) };
+    let session = match &auth.session {
+        Some(session) if app.uia.knows(session) => session.clone(),
+        Some(_) => return Err(ApiError::unknown("Unknown session; start over without `auth`")),
+        // Old clients answer the only stage at once, without asking for a session first.
+        None => app.uia.start(),
+    };
+    let passed = match auth.kind.as_deref() {
+        Some(DUMMY) => app.config.accounts.open_registration,
+        Some(TOKEN) => auth.token.as_deref().is_some_and(|given| {
+            app.config.accounts.registration_tokens.iter().any(|token| token.matches(given))
+        }),
+        _ => false,
+    };
+    if !passed {
+        return Err(challenge(&session));
+    }
+    app.uia.end(&session);
+    Ok(())
+}
+
+async fn finish(
+    app: &Arc<App>,
+    user_id: &ruma::UserId,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let mut answer = json!({ "user_id": user_id, "home_server": app.server_name });
+    if !body.inhibit_login {
+        let session = NewSession {
+            device_id: body.device_id,
+            display_name: body.initial_device_display_name,
+            refresh: body.refresh_token,
+        };
+        begin_session(app, user_id, session).await?.add_to(&mut answer);
+    }
+    Ok(Json(answer))
+}

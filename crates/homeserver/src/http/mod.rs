@@ -1,0 +1,14 @@
+//! HTTP: routes, extractors, errors, and one file an endpoint.
+//!
+//! Files are named by ruma's modules: `PUT …/rooms/{id}/send/{type}/{txn}` is
+//! `message::send_message_event` there and `client/message/send_message_event.rs` here. Handlers
+//! parse, call a domain module and format; they hold no rule and open no unit of work.
+
+pub(crate) mod auth;
+mod client;
+pub(crate) mod error;
+pub(crate) mod extract;
+mod router;
+pub(crate) mod time;
+
+pub(crate) use self::router::router;

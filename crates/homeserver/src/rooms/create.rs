@@ -1,0 +1,368 @@
+//! Making a room: all its first events in one unit of work.
+//!
+//! Client-server API, `POST /createRoom`; the steps follow the order given there.
+
+use std::sync::Arc;
+
+use bridgehead_room::{self as room, Membership, NewEvent};
+use bridgehead_store::Tx;
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId,
+    RoomVersionId,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AliasChange, AppendContext, AppendError, AppendRequest, MemberChange, append::insert,
+    append_in, change_membership_in, member_content, membership::ensure_invitable,
+};
+use crate::{
+    app::App,
+    http::{auth::Requester, error::ApiError, extract::canonical_object},
+    random,
+};
+
+/// Users invited in one request at most.
+const MAX_INVITES: usize = 1_000;
+
+/// What the creator asks for.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct CreateRoom {
+    pub(crate) visibility: Option<String>,
+    pub(crate) room_alias_name: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) topic: Option<String>,
+    #[serde(default)]
+    pub(crate) invite: Vec<OwnedUserId>,
+    pub(crate) room_version: Option<String>,
+    #[serde(default)]
+    pub(crate) creation_content: serde_json::Map<String, Value>,
+    #[serde(default)]
+    pub(crate) initial_state: Vec<InitialState>,
+    pub(crate) preset: Option<String>,
+    #[serde(default)]
+    pub(crate) is_direct: bool,
+    pub(crate) power_level_content_override: Option<serde_json::Map<String, Value>>,
+}
+
+/// A state event that the creator wants from the start.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InitialState {
+    #[serde(rename = "type")]
+    pub(crate) event_type: String,
+    #[serde(default)]
+    pub(crate) state_key: String,
+    pub(crate) content: Value,
+}
+
+struct Preset {
+    join_rule: &'static str,
+    history_visibility: &'static str,
+    guest_access: &'static str,
+    trusted: bool,
+}
+
+struct Plan {
+    creator: OwnedUserId,
+    version: RoomVersionId,
+    request: CreateRoom,
+    alias: Option<AliasChange>,
+    preset: Preset,
+    ts: MilliSecondsSinceUnixEpoch,
+}
+
+/// Makes the room and answers its id.
+pub(crate) async fn create_room(
+    app: &Arc<App>,
+    requester: &Requester,
+    request: CreateRoom,
+) -> Result<OwnedRoomId, ApiError> {
+    if request.invite.len() > MAX_INVITES {
+        return Err(ApiError::invalid_param(format!("At most {MAX_INVITES} invites at once")));
+    }
+    let version = version_of(app, request.room_version.as_deref())?;
+    let alias = match &request.room_alias_name {
+        Some(localpart) => Some(alias_change(app, requester, localpart)?),
+        None => None,
+    };
+    for user_id in &request.invite {
+        ensure_invitable(app, user_id).await?;
+    }
+    if let Some(alias) = &alias {
+        app.queries.forget_refusal(alias.alias.as_str());
+    }
+    let plan = Plan {
+        creator: requester.user_id.clone(),
+        version,
+        preset: preset_of(&request)?,
+        alias,
+        request,
+        ts: crate::http::time::now(app),
+    };
+    let context = app.append_context();
+    Ok(app.store.write(move |tx| run(tx, &context, plan)).await?)
+}
+
+fn version_of(app: &App, wanted: Option<&str>) -> Result<RoomVersionId, ApiError> {
+    let version = match wanted {
+        Some(text) => RoomVersionId::try_from(text)
+            .map_err(|_| ApiError::unsupported_room_version(format!("Unknown room version {text}")))?,
+        None => app.config.rooms.default_version.clone(),
+    };
+    if room::is_supported(&version) {
+        Ok(version)
+    } else {
+        Err(ApiError::unsupported_room_version(format!("Room version {version} is not supported here")))
+    }
+}
+
+fn alias_change(
+    app: &App,
+    requester: &Requester,
+    localpart: &str,
+) -> Result<AliasChange, ApiError> {
+    if localpart.is_empty() || localpart.contains(':') || localpart.starts_with('#') {
+        return Err(ApiError::invalid_param(
+            "room_alias_name is the part between # and : of the alias",
+        ));
+    }
+    let alias = format!("#{localpart}:{}", app.server_name)
+        .try_into()
+        .map_err(|_| ApiError::invalid_param("room_alias_name makes no legal alias"))?;
+    let change = AliasChange::new(app, requester, alias);
+    change.check(app)?;
+    Ok(change)
+}
+
+fn preset_of(request: &CreateRoom) -> Result<Preset, ApiError> {
+    let name = match (request.preset.as_deref(), request.visibility.as_deref()) {
+        (Some(preset), _) => preset,
+        (None, Some("public")) => "public_chat",
+        (None, _) => "private_chat",
+    };
+    match name {
+        "public_chat" => Ok(Preset {
+            join_rule: "public",
+            history_visibility: "shared",
+            guest_access: "forbidden",
+            trusted: false,
+        }),
+        "private_chat" | "trusted_private_chat" => Ok(Preset {
+            join_rule: "invite",
+            history_visibility: "shared",
+            guest_access: "can_join",
+            trusted: name == "trusted_private_chat",
+        }),
+        other => Err(ApiError::invalid_param(format!("Unknown preset `{other}`"))),
+    }
+}
+
+fn run(
+    tx: &mut Tx<'_>,
+    context: &AppendContext,
+    plan: Plan,
+) -> Result<OwnedRoomId, AppendError> {
+    // 1. m.room.create. The alias comes before it where the room's id is known by then, so that a
+    //    service which owns the alias is told of everything in the room.
+    let creation = creation_content(&plan)?;
+    let candidate: OwnedRoomId = format!("!{}:{}", random::alphanumeric(18), context.key.server_name())
+        .try_into()
+        .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
+    let new = NewEvent {
+        sender: plan.creator.clone(),
+        event_type: "m.room.create".to_owned(),
+        state_key: Some(String::new()),
+        content: creation,
+        redacts: None,
+        origin_server_ts: plan.ts,
+    };
+    let (event, view) = room::build_create(&plan.version, Some(candidate), new, &context.key)?;
+    let room_id = event.room_id.clone();
+    tx.insert_room(room_id.as_str(), &plan.version)?;
+    if let Some(alias) = &plan.alias {
+        alias.insert(tx, &room_id)?;
+    }
+    start_room(tx, context, event, view)?;
+
+    let mut steps = Steps { tx, context, room_id: room_id.clone(), creator: plan.creator.clone(), ts: plan.ts };
+    steps.run(&plan)?;
+    if plan.request.visibility.as_deref() == Some("public") {
+        tx.set_published("", room_id.as_str(), true)?;
+    }
+    Ok(room_id)
+}
+
+/// Inserts the create event of a room that has nothing else yet.
+pub(super) fn start_room(
+    tx: &mut Tx<'_>,
+    context: &AppendContext,
+    event: room::Event,
+    view: room::RoomView,
+) -> Result<(), AppendError> {
+    let view = Arc::new(view);
+    tx.set_room_view(view.clone(), None);
+    insert(tx, context, &view, event, None)?;
+    Ok(())
+}
+
+fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {
+    let mut content = plan.request.creation_content.clone();
+    content.remove("creator");
+    content.remove("room_version");
+    if plan.preset.trusted && plan.version.rules().is_some_and(|rules| rules.authorization.additional_room_creators) {
+        // Room version 12: those who would get the creator's power are creators.
+        let creators = content.entry("additional_creators").or_insert_with(|| json!([]));
+        if let Value::Array(creators) = creators {
+            for user_id in &plan.request.invite {
+                let user_id = json!(user_id);
+                if !creators.contains(&user_id) {
+                    creators.push(user_id);
+                }
+            }
+        }
+    }
+    Ok(canonical_object(Value::Object(content))?)
+}
+
+struct Steps<'a, 'c> {
+    tx: &'a mut Tx<'c>,
+    context: &'a AppendContext,
+    room_id: OwnedRoomId,
+    creator: OwnedUserId,
+    ts: MilliSecondsSinceUnixEpoch,
+}
+
+impl Steps<'_, '_> {
+    fn run(&mut self, plan: &Plan) -> Result<(), AppendError> {
+        let request = &plan.request;
+        // 2. The creator joins.
+        let profile = member_content(self.tx, &self.creator)?;
+        self.member(&self.creator.clone(), Membership::Join, profile)?;
+        // 3. Power levels.
+        self.state("m.room.power_levels", "", power_levels(plan))?;
+        // 4. Canonical alias.
+        if let Some(alias) = &plan.alias {
+            self.state("m.room.canonical_alias", "", json!({ "alias": alias.alias }))?;
+        }
+        // 5. The preset, as far as the initial state does not say otherwise.
+        let preset = [
+            ("m.room.join_rules", json!({ "join_rule": plan.preset.join_rule })),
+            ("m.room.history_visibility", json!({ "history_visibility": plan.preset.history_visibility })),
+            ("m.room.guest_access", json!({ "guest_access": plan.preset.guest_access })),
+        ];
+        for (event_type, content) in preset {
+            let given = request
+                .initial_state
+                .iter()
+                .any(|event| event.event_type == event_type && event.state_key.is_empty());
+            if !given {
+                self.state(event_type, "", content)?;
+            }
+        }
+        // 6. Initial state.
+        for event in &request.initial_state {
+            if matches!(event.event_type.as_str(), "m.room.create" | "m.room.member") {
+                return Err(ApiError::bad_json(format!("initial_state must not hold {}", event.event_type)).into());
+            }
+            self.state(&event.event_type, &event.state_key, event.content.clone())?;
+        }
+        // 7. Name and topic.
+        if let Some(name) = &request.name {
+            self.state("m.room.name", "", json!({ "name": name }))?;
+        }
+        if let Some(topic) = &request.topic {
+            let content = json!({
+                "topic": topic,
+                "m.topic": { "m.text": [{ "body": topic, "mimetype": "text/plain" }] },
+            });
+            self.state("m.room.topic", "", content)?;
+        }
+        // 8. Invites.
+        for user_id in &request.invite {
+            let mut extra = CanonicalJsonObject::new();
+            if request.is_direct {
+                extra.insert("is_direct".into(), CanonicalJsonValue::Bool(true));
+            }
+            self.member(user_id, Membership::Invite, extra)?;
+        }
+        Ok(())
+    }
+
+    fn state(&mut self, event_type: &str, state_key: &str, content: Value) -> Result<(), AppendError> {
+        let event = NewEvent {
+            sender: self.creator.clone(),
+            event_type: event_type.to_owned(),
+            state_key: Some(state_key.to_owned()),
+            content: canonical_object(content)?,
+            redacts: None,
+            origin_server_ts: self.ts,
+        };
+        let room_id = self.room_id.clone();
+        append_in(self.tx, self.context, AppendRequest { room_id, event, txn: None, device_id: None })?;
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        target: &OwnedUserId,
+        membership: Membership,
+        extra: CanonicalJsonObject,
+    ) -> Result<(), AppendError> {
+        let change = MemberChange {
+            room_id: self.room_id.clone(),
+            sender: self.creator.clone(),
+            target: target.clone(),
+            membership,
+            reason: None,
+            extra,
+            ts: self.ts,
+        };
+        change_membership_in(self.tx, self.context, change)?;
+        Ok(())
+    }
+}
+
+fn power_levels(plan: &Plan) -> Value {
+    let creators_are_above = plan
+        .version
+        .rules()
+        .is_some_and(|rules| rules.authorization.explicitly_privilege_room_creators);
+    let mut users = serde_json::Map::new();
+    if !creators_are_above {
+        users.insert(plan.creator.to_string(), json!(100));
+        if plan.preset.trusted {
+            users.extend(plan.request.invite.iter().map(|user| (user.to_string(), json!(100))));
+        }
+    }
+    let tombstone = if creators_are_above { 150 } else { 100 };
+    let mut content = json!({
+        "users": users,
+        "users_default": 0,
+        "events": {
+            "m.room.name": 50,
+            "m.room.power_levels": 100,
+            "m.room.history_visibility": 100,
+            "m.room.canonical_alias": 50,
+            "m.room.avatar": 50,
+            "m.room.tombstone": tombstone,
+            "m.room.server_acl": 100,
+            "m.room.encryption": 100,
+        },
+        "events_default": 0,
+        "state_default": 50,
+        "ban": 50,
+        "kick": 50,
+        "redact": 50,
+        "invite": 0,
+        "historical": 100,
+    });
+    if let (Some(given), Value::Object(content)) =
+        (&plan.request.power_level_content_override, &mut content)
+    {
+        for (key, value) in given {
+            content.insert(key.clone(), value.clone());
+        }
+    }
+    content
+}

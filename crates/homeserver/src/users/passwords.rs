@@ -1,0 +1,40 @@
+//! Passwords: Argon2id, off the async threads, a bounded number at once.
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use tokio::sync::Semaphore;
+
+/// Hashes computed at once: each takes tens of milliseconds and 19 MiB.
+static PERMITS: Semaphore = Semaphore::const_new(2);
+
+/// The hash of a password, in PHC string form.
+pub(crate) async fn hash(password: String) -> Result<String, PasswordError> {
+    let _permit = PERMITS.acquire().await.map_err(|_| PasswordError)?;
+    tokio::task::spawn_blocking(move || {
+        Argon2::default()
+            .hash_password(password.as_bytes())
+            .map(|hash| hash.to_string())
+            .map_err(|_| PasswordError)
+    })
+    .await
+    .map_err(|_| PasswordError)?
+}
+
+/// Whether the password is the hashed one.
+pub(crate) async fn verify(password: String, hash: String) -> bool {
+    let Ok(_permit) = PERMITS.acquire().await else { return false };
+    tokio::task::spawn_blocking(move || {
+        PasswordHash::new(&hash).is_ok_and(|hash| {
+            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        })
+    })
+    .await
+    .unwrap_or(false)
+}
+
+/// Hashing failed: out of memory, or the server is ending.
+#[derive(Debug, thiserror::Error)]
+#[error("the password could not be hashed")]
+pub(crate) struct PasswordError;
