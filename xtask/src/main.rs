@@ -1,2 +1,61 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
+//!
+//! `prerequisites` provides what the tests need from outside the workspace; `tasks` strings cargo calls together.
+
+mod prerequisites;
+mod tasks;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Developer tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what the tests need, then runs them
+    Test(TestArgs),
+    /// Formats the code and applies clippy's safe fixes
+    Fix,
+    /// All that the pipeline does: formatting, lints, tests
+    Check(CheckArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Installs nothing; fails if something is missing
+    #[arg(long)]
+    no_install: bool,
+    /// Runs only the tests whose name contains one of these
+    filters: Vec<String>,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// Installs nothing; fails if something is missing
+    #[arg(long)]
+    no_install: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let root = workspace_root()?;
+    match cli.task {
+        Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
+        Task::Fix => tasks::fix(&root),
+        Task::Check(args) => tasks::check(&root, !args.no_install),
+    }
+}
+
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+        .context("CARGO_MANIFEST_DIR is not set: run this as `cargo xtask …`")?;
+    let mut root = PathBuf::from(manifest_dir);
+    root.pop();
+    Ok(root)
+}

@@ -1,1 +1,23 @@
-//! placeholder
+//! Test helpers, used as a dev-dependency only.
+//!
+//! - [`Process`] runs any program and lets a test wait for what it prints; [`ServerProcess`] runs our own server
+//!   that way, and can kill and restart it.
+//! - [`Client`] speaks as much of the client-server API as tests need; [`Watcher`] keeps all that `/sync` told.
+//! - [`RecordingAppservice`] is an application service that writes down each transaction and answers as it is
+//!   told; [`judge`] says whether what it wrote down keeps the server's promises.
+//!
+//! Every wait here ends: with what was waited for, or with an error that shows what was seen instead.
+
+mod appservice;
+mod client;
+mod judge;
+mod process;
+mod server;
+mod watcher;
+
+pub use appservice::{Answer, AppserviceOptions, NamespaceOptions, Query, RecordingAppservice};
+pub use client::Client;
+pub use judge::{Fault, Record, Verdict, judge};
+pub use process::{Process, free_port};
+pub use server::{REGISTRATION_SHARED_SECRET, SERVER_NAME, ServerProcess};
+pub use watcher::{Seen, SeenEvent, Watcher};

@@ -75,6 +75,8 @@ impl Kind for FileOrFolder {
 /// A file that must exist; one with a secret must not be readable by everybody.
 pub(super) struct ExistingFile {
     pub(super) secret: bool,
+    /// For the reference, as TOML.
+    pub(super) example: &'static str,
 }
 
 impl Kind for ExistingFile {
@@ -85,7 +87,7 @@ impl Kind for ExistingFile {
     }
 
     fn example(&self) -> String {
-        r#""/etc/bridgehead/file.pem""#.to_owned()
+        self.example.to_owned()
     }
 
     fn read(&self, given: &Given) -> Result<PathBuf, Vec<Refusal>> {

@@ -44,9 +44,9 @@ section! {
     /// Serve HTTPS instead of HTTP on every listening address. Give both keys or neither.
     "tls" Tls {
         /// Certificate chain in PEM, the server's own certificate first.
-        certificate: Option<PathBuf> = Optional(ExistingFile { secret: false }), "tls.certificate", "";
+        certificate: Option<PathBuf> = Optional(ExistingFile { secret: false, example: r#""/etc/bridgehead/cert.pem""# }), "tls.certificate", "";
         /// Private key of the certificate in PEM. Refused when everybody on the machine may read it.
-        key: Option<PathBuf> = Optional(ExistingFile { secret: true }), "tls.key", "";
+        key: Option<PathBuf> = Optional(ExistingFile { secret: true, example: r#""/etc/bridgehead/key.pem""# }), "tls.key", "";
     }
 }
 
@@ -68,7 +68,7 @@ section! {
         registration_shared_secret: Option<Secret> = Optional(SecretText), "accounts.registration_shared_secret", "",
             flag "--registration-shared-secret";
         /// File that holds the shared secret, instead of the key above. Refused when everybody on the machine may read it.
-        registration_shared_secret_file: Option<PathBuf> = Optional(ExistingFile { secret: true }),
+        registration_shared_secret_file: Option<PathBuf> = Optional(ExistingFile { secret: true, example: r#""/etc/bridgehead/shared-secret""# }),
             "accounts.registration_shared_secret_file", "";
         /// Visitors may use the server as guests, without an account.
         allow_guests: bool = Bool, "accounts.allow_guests", "false";
@@ -84,7 +84,7 @@ section! {
 }
 
 section! {
-    /// Sizes, waits and rates that clients are held to. Application services are not rate-limited unless their registration says so.
+    /// Sizes, waits and rates that clients are held to.
     "limits" Limits {
         /// Largest JSON body of a request, in bytes.
         max_body_bytes: u64 = Bytes { min: 64 << 10, max: 1 << 30 }, "limits.max_body_bytes", r#""2 MiB""#;

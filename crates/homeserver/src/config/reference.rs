@@ -23,6 +23,7 @@ and some also as a flag. A flag wins over a variable, a variable over the file, 
 const EXAMPLE_HEAD: &str = "\
 # Configuration of Bridgehead. Every key is here with its default; remove the # in front of one to change it.
 # The lines without a default show a possible value instead. docs/config.md says more.
+# A relative path in this file counts from the file's folder; the default data_dir is in the working directory.
 ";
 
 /// The reference of all keys, in Markdown.

@@ -561,7 +561,6 @@ fn the_example_with_all_defaults_in_force_is_the_default_configuration() {
             }
         })
         .collect();
-    // No folder: the example's relative paths must mean the same as the defaults.
     let dir = folder(&in_force.join("\n"));
     let mut config = load_in(dir.path(), &[], Overrides::default())
         .unwrap_or_else(|errors| panic!("{errors}"))
@@ -570,6 +569,7 @@ fn the_example_with_all_defaults_in_force_is_the_default_configuration() {
     let defaults = Config::load(None, std::iter::empty(), Overrides::default())
         .unwrap()
         .config;
+    // The one relative path: in a file it counts from the file's folder.
     config.data_dir.clone_from(&defaults.data_dir);
     assert_eq!(format!("{config:#?}"), format!("{defaults:#?}"));
     assert_eq!(

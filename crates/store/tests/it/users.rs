@@ -61,7 +61,9 @@ async fn deactivation_ends_every_way_in() {
             tx.insert_access_token(b"no device row", ALICE, "NONE", None)?;
             tx.insert_refresh_token(b"refresh", ALICE, "PHONE")?;
             tx.insert_openid_token(b"openid", ALICE, 9)?;
+            assert_eq!(tx.user_count()?, 1);
             assert!(tx.deactivate_user(ALICE)?);
+            assert_eq!(tx.user_count()?, 0);
             assert!(tx.token_owner(b"access")?.is_none());
             assert!(tx.token_owner(b"no device row")?.is_none());
             assert!(tx.refresh_token(b"refresh")?.is_none());
@@ -73,7 +75,6 @@ async fn deactivation_ends_every_way_in() {
     let alice = fixture.read(|snapshot| snapshot.user(ALICE)).await.unwrap();
     assert!(alice.deactivated);
     assert!(alice.password_hash.is_none());
-    assert_eq!(fixture.read(|snapshot| snapshot.user_count()).await, 0);
 }
 
 #[tokio::test]

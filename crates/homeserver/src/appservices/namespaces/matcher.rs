@@ -263,6 +263,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pattern_that_backtracks_without_end_does_not_match() {
+        let PatternMatcher::Fancy(regex) = compile("@(a|b|ab)*(?=c)").unwrap() else {
+            panic!("look-ahead cannot join the automaton");
+        };
+        let pattern = FancyPattern {
+            slot: 0,
+            regex,
+            reported: AtomicBool::new(false),
+        };
+        assert!(pattern.matches("@ababc:example.org"));
+        assert!(!pattern.reported.load(Ordering::Relaxed));
+        assert!(!pattern.matches(&format!("@{}:example.org", "ab".repeat(60))));
+        assert!(
+            pattern.reported.load(Ordering::Relaxed),
+            "the limit was not reached"
+        );
+    }
+
+    #[test]
     fn cache_is_bounded_and_skips_overlong_ids() {
         let cache = Cache::new();
         let owners = Arc::new(Owners::default());

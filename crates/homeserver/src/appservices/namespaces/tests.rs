@@ -123,13 +123,6 @@ fn nobody_owns_anything_without_registrations() {
 }
 
 #[test]
-fn a_pattern_that_backtracks_without_end_does_not_match() {
-    let namespaces = compile(&[registration("a", &[(r"@(?=((a+)+)+$)\1b", true)], &[], &[])]);
-    let id = format!("@{}!:example.org", "a".repeat(60));
-    check(&namespaces.users(&id), &[], &[]);
-}
-
-#[test]
 fn a_pattern_that_does_not_compile_is_named() {
     let error =
         Namespaces::compile(server(), &[registration("a", &[("@(", true)], &[], &[])]).unwrap_err();
@@ -187,7 +180,7 @@ fn pattern() -> impl Strategy<Value = String> {
         r"@[ab]{0,2}\[ab\]\+",
         "@[ab]{1,2}[|]@[ab]{1,2}",
         r"\^@[ab]{1,3}:example",
-        r"@[ab]{1,2}:example\\.org\$",
+        r"@[ab]{1,2}:example\\\.org\$",
         r"@\(\?![ab]{1,2}\)[ab]\.",
         r"@\(\[ab\]\)\\1",
         r"\.\*:elsewhere",

@@ -694,6 +694,21 @@ fn a_bad_draft_is_refused_with_the_reason() {
 
 proptest! {
     #[test]
+    fn spoiled_files_never_panic(
+        spoils in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let whole = include_bytes!("../../../tests/fixtures/registrations/appservice_irc.yaml");
+        let mut content = whole.to_vec();
+        for (place, byte) in spoils {
+            let place = place.index(content.len());
+            content[place] = byte;
+        }
+        let _ = parse(Path::new("as.yaml"), &content);
+        let _ = parse(Path::new("as.yaml"), &content[..cut.index(content.len())]);
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(content in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = parse(Path::new("as.yaml"), &content);
     }

@@ -1,0 +1,235 @@
+//! Child processes whose output a test can wait for.
+
+use anyhow::{Context as _, bail};
+use std::io;
+use std::net::TcpListener;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// How many lines of output are kept; beyond that the older half is dropped.
+const LINES_KEPT: usize = 40_000;
+/// How long a process may take to end once it was told to.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// A port on loopback that was free a moment ago.
+///
+/// # Errors
+///
+/// When no port can be bound.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// What a process printed, on both of its outputs, in the order of arrival.
+#[derive(Clone)]
+pub(crate) struct Log(watch::Sender<Vec<String>>);
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Vec::new()))
+    }
+
+    pub(crate) fn push(&self, line: String) {
+        self.0.send_modify(|lines| {
+            if lines.len() >= LINES_KEPT {
+                lines.drain(..LINES_KEPT / 2);
+            }
+            lines.push(line);
+        });
+    }
+
+    fn pump(&self, output: impl AsyncRead + Send + Unpin + 'static) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(output);
+            let mut line = Vec::new();
+            while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+                let text = String::from_utf8_lossy(&line);
+                log.push(text.trim_end().to_owned());
+                line.clear();
+            }
+        });
+    }
+}
+
+/// A running program. It is killed when this is dropped, and its output is shown when that happens in a panic.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: Log,
+}
+
+impl Process {
+    /// Starts the program with its output captured, no input, and without proxies for loopback.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn spawn(name: &str, command: Command) -> anyhow::Result<Self> {
+        Self::spawn_with_log(name, command, Log::new())
+    }
+
+    /// As [`Process::spawn`], continuing the log of an earlier run.
+    pub(crate) fn spawn_with_log(
+        name: &str,
+        mut command: Command,
+        log: Log,
+    ) -> anyhow::Result<Self> {
+        let mut child = command
+            .env("NO_PROXY", "localhost,127.0.0.1,::1")
+            .env("no_proxy", "localhost,127.0.0.1,::1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {name}: {command:?}"))?;
+        if let Some(stdout) = child.stdout.take() {
+            log.pump(stdout);
+        }
+        if let Some(stderr) = child.stderr.take() {
+            log.pump(stderr);
+        }
+        let name = name.to_owned();
+        Ok(Self { name, child, log })
+    }
+
+    /// Waits until what was printed so far satisfies the condition.
+    ///
+    /// # Errors
+    ///
+    /// When it does not within the time given.
+    pub async fn wait_for_output(
+        &self,
+        what: &str,
+        within: Duration,
+        mut condition: impl FnMut(&[String]) -> bool,
+    ) -> anyhow::Result<()> {
+        let mut lines = self.log.0.subscribe();
+        let waited = tokio::time::timeout(within, lines.wait_for(|lines| condition(lines))).await;
+        match waited {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => bail!("{} closed its output before it printed {what}", self.name),
+            Err(_) => bail!("{} did not print {what} within {within:?}", self.name),
+        }
+    }
+
+    /// All lines printed so far that are still kept.
+    pub fn output(&self) -> Vec<String> {
+        self.log.0.borrow().clone()
+    }
+
+    /// The exit status, if the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Sends SIGKILL, and returns once the process is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the process cannot be killed or does not go.
+    pub async fn kill9(&mut self) -> anyhow::Result<ExitStatus> {
+        self.log.push(format!("--- {}: kill -9", self.name));
+        self.child.start_kill().context("kill -9")?;
+        self.wait().await
+    }
+
+    /// Asks the process to end (SIGTERM), and returns once it has.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent or the process stays.
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.log.push(format!("--- {}: kill -TERM", self.name));
+        let pid = self.child.id().context("the process has ended already")?;
+        let sent = Command::new("kill")
+            .arg("-TERM")
+            .arg(pid.to_string())
+            .status()
+            .await?;
+        if !sent.success() {
+            bail!("kill -TERM failed: {sent}");
+        }
+        self.wait().await
+    }
+
+    async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let ended = tokio::time::timeout(END_WITHIN, self.child.wait()).await;
+        ended
+            .with_context(|| format!("{} did not end within {END_WITHIN:?}", self.name))?
+            .context("wait")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- output of {}:", self.name);
+            for line in self.log.0.borrow().iter() {
+                eprintln!("{}| {line}", self.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn both_outputs_can_be_waited_for() {
+        let process = Process::spawn("sh", shell("echo out; echo err >&2; sleep 60")).unwrap();
+        for wanted in ["out", "err"] {
+            process
+                .wait_for_output(wanted, Duration::from_secs(10), |lines| {
+                    lines.iter().any(|line| line == wanted)
+                })
+                .await
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_what_never_comes_ends() {
+        let process = Process::spawn("sh", shell("echo other; sleep 60")).unwrap();
+        let waited = process
+            .wait_for_output("never", Duration::from_millis(50), |_| false)
+            .await;
+        assert_eq!(
+            waited.unwrap_err().to_string(),
+            "sh did not print never within 50ms"
+        );
+    }
+
+    #[tokio::test]
+    async fn terminate_is_a_request_and_kill9_is_not() {
+        let deaf = "trap 'echo asked; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+        for (signal, code) in [("term", Some(3)), ("kill", None)] {
+            let mut process = Process::spawn("sh", shell(deaf)).unwrap();
+            process
+                .wait_for_output("ready", Duration::from_secs(10), |lines| !lines.is_empty())
+                .await
+                .unwrap();
+            let ended = if signal == "term" {
+                process.terminate().await
+            } else {
+                process.kill9().await
+            };
+            assert_eq!(ended.unwrap().code(), code, "{signal}");
+        }
+    }
+}
