@@ -11,10 +11,10 @@ use crate::{
     appservices::{Queries, Registry},
     clock::Clock,
     config::Config,
+    limits::RateLimits,
     media::MediaFiles,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    limits::RateLimits,
     users::{Sessions, UiaSessions},
 };
 
@@ -48,8 +48,6 @@ pub(crate) struct App {
     pub(crate) limits: RateLimits,
     /// Media bytes.
     pub(crate) media: MediaFiles,
-    /// For requests to application services outside delivery.
-    pub(crate) http: reqwest::Client,
 }
 
 impl App {
@@ -65,7 +63,11 @@ impl App {
 
     /// What a unit of work needs to append events.
     pub(crate) fn append_context(&self) -> AppendContext {
-        AppendContext { registry: self.registry(), key: self.key.clone(), now_ms: self.now_ms() }
+        AppendContext {
+            registry: self.registry(),
+            key: self.key.clone(),
+            now_ms: self.now_ms(),
+        }
     }
 
     /// Whether the user is one of this server's.

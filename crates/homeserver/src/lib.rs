@@ -8,6 +8,7 @@ mod app;
 pub mod appservices;
 mod clock;
 pub mod config;
+mod housekeeping;
 mod http;
 mod limits;
 mod media;

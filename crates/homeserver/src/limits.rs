@@ -30,7 +30,10 @@ struct Bucket {
 
 impl RateLimits {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, buckets: Mutex::new(LruCache::new(BUCKETS)) }
+        Self {
+            limits,
+            buckets: Mutex::new(LruCache::new(BUCKETS)),
+        }
     }
 
     /// Counts an action of a requester.
@@ -61,9 +64,14 @@ impl RateLimits {
         key: &str,
         now_ms: i64,
     ) -> Result<(), ApiError> {
-        let Some(rate) = self.limits.rate_limit(category) else { return Ok(()) };
+        let Some(rate) = self.limits.rate_limit(category) else {
+            return Ok(());
+        };
         let mut buckets = self.buckets.lock();
-        let full = Bucket { tokens: f64::from(rate.burst), at_ms: now_ms };
+        let full = Bucket {
+            tokens: f64::from(rate.burst),
+            at_ms: now_ms,
+        };
         let bucket = buckets.get_or_insert_mut((category, key.to_owned()), || full);
         bucket.take(rate, now_ms).map_err(ApiError::limit_exceeded)
     }
@@ -90,8 +98,14 @@ mod tests {
 
     #[test]
     fn burst_then_refill() {
-        let rate = RateLimit { per_second: 2.0, burst: 2 };
-        let mut bucket = Bucket { tokens: 2.0, at_ms: 0 };
+        let rate = RateLimit {
+            per_second: 2.0,
+            burst: 2,
+        };
+        let mut bucket = Bucket {
+            tokens: 2.0,
+            at_ms: 0,
+        };
         assert_eq!(bucket.take(rate, 0), Ok(()));
         assert_eq!(bucket.take(rate, 0), Ok(()));
         assert_eq!(bucket.take(rate, 0), Err(500));

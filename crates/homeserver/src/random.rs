@@ -7,7 +7,9 @@ const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// `digits` random hexadecimal digits.
 pub(crate) fn hex(digits: usize) -> String {
-    (0..digits).map(|_| char::from(b"0123456789abcdef"[usize::from(byte() & 15)])).collect()
+    (0..digits)
+        .map(|_| char::from(b"0123456789abcdef"[usize::from(byte() & 15)]))
+        .collect()
 }
 
 /// A secret of 256 random bits, URL-safe.
@@ -32,7 +34,9 @@ pub(crate) fn alphanumeric(length: usize) -> String {
 
 /// `length` random capital letters: the usual look of a device id.
 pub(crate) fn capitals(length: usize) -> String {
-    (0..length).map(|_| char::from(b'A' + byte() % 26)).collect()
+    (0..length)
+        .map(|_| char::from(b'A' + byte() % 26))
+        .collect()
 }
 
 /// A number below `bound` (which must not be zero).

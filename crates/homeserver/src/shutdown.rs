@@ -30,6 +30,10 @@ impl Shutdown {
     /// Returns once the shutdown was asked for.
     pub(crate) async fn requested(&self) {
         // An error means that the trigger is gone: the server is being dropped.
-        self.receiver.clone().wait_for(|requested| *requested).await.ok();
+        self.receiver
+            .clone()
+            .wait_for(|requested| *requested)
+            .await
+            .ok();
     }
 }

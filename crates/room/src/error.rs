@@ -8,7 +8,6 @@ pub(crate) const MAX_PDU_BYTES: usize = 65_535;
 
 /// Why an event was not built.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 pub enum Rejection {
     /// The room's rules do not let this sender do this; asking again is useless until the room changes.
     #[error("the room does not allow it: {rule}")]

@@ -55,12 +55,17 @@ impl Membership {
 
     /// The membership in the content of an `m.room.member` event.
     pub fn from_content(content: &RawJsonValue) -> Option<Self> {
+        Self::from_content_text(content.get())
+    }
+
+    /// The membership in such a content that is still text.
+    pub fn from_content_text(content: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct MemberContent<'a> {
             #[serde(borrow)]
             membership: Cow<'a, str>,
         }
-        let content: MemberContent<'_> = serde_json::from_str(content.get()).ok()?;
+        let content: MemberContent<'_> = serde_json::from_str(content).ok()?;
         content.membership.parse().ok()
     }
 }

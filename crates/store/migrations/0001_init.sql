@@ -263,7 +263,7 @@ CREATE TABLE appservices (
     id          TEXT NOT NULL UNIQUE,
     cursor      INTEGER NOT NULL,
     last_txn_id INTEGER NOT NULL DEFAULT 0,
-    legacy      INTEGER NOT NULL DEFAULT 0
+    dialect     INTEGER NOT NULL DEFAULT 0
 );
 
 -- The frozen transaction of a service: id and exact bytes, stored before the first attempt.

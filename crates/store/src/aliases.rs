@@ -22,7 +22,11 @@ impl Snapshot<'_> {
             .conn
             .prepare_cached("SELECT alias, room_id, creator FROM aliases WHERE alias = $1")?
             .query_row([alias], |row| {
-                Ok(AliasRow { alias: row.get(0)?, room_id: row.get(1)?, creator: row.get(2)? })
+                Ok(AliasRow {
+                    alias: row.get(0)?,
+                    room_id: row.get(1)?,
+                    creator: row.get(2)?,
+                })
             })
             .optional()?)
     }
@@ -55,8 +59,12 @@ impl Tx<'_> {
 
     /// Deletes an alias; false when there was none.
     pub fn delete_alias(&mut self, alias: &str) -> Result<bool> {
-        let Some(row) = self.alias(alias)? else { return Ok(false) };
-        self.conn.prepare_cached("DELETE FROM aliases WHERE alias = $1")?.execute([alias])?;
+        let Some(row) = self.alias(alias)? else {
+            return Ok(false);
+        };
+        self.conn
+            .prepare_cached("DELETE FROM aliases WHERE alias = $1")?
+            .execute([alias])?;
         self.aliases_changed(&row.room_id)?;
         Ok(true)
     }

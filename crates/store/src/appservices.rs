@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use crate::{AppserviceNid, Result, Snapshot, StreamPosition, Tx};
+use crate::{AppserviceNid, InterestSetId, Result, Snapshot, StreamPosition, Tx};
 
 /// A service's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct AppserviceRow {
     pub cursor: StreamPosition,
     /// The last transaction id it was sent.
     pub last_txn_id: u64,
-    /// It understands only the paths without `/_matrix/app/v1`.
-    pub legacy: bool,
+    /// Which old habits it has, as the server found out; see the homeserver's `wire`.
+    pub dialect: u8,
 }
 
 /// A transaction that was attempted or is about to be: id and bytes will not change any more.
@@ -38,7 +38,7 @@ impl Snapshot<'_> {
         Ok(self
             .conn
             .prepare_cached(
-                "SELECT nid, id, cursor, last_txn_id, legacy FROM appservices ORDER BY nid",
+                "SELECT nid, id, cursor, last_txn_id, dialect FROM appservices ORDER BY nid",
             )?
             .query_map([], |row| {
                 Ok(AppserviceRow {
@@ -46,7 +46,7 @@ impl Snapshot<'_> {
                     id: row.get(1)?,
                     cursor: StreamPosition::from_sql(row.get(2)?),
                     last_txn_id: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
-                    legacy: row.get(4)?,
+                    dialect: row.get(4)?,
                 })
             })?
             .collect::<Result<_, _>>()?)
@@ -112,7 +112,9 @@ impl Tx<'_> {
                 now_ms,
             ))?;
         if added == 0 {
-            return Err(crate::Error::Conflict { table: "as_transactions" });
+            return Err(crate::Error::Conflict {
+                table: "as_transactions",
+            });
         }
         self.conn
             .prepare_cached("UPDATE appservices SET last_txn_id = $1 WHERE nid = $2")?
@@ -131,8 +133,33 @@ impl Tx<'_> {
             .query_row((nid.0, txn_id as i64), |row| row.get(0))
             .optional()?;
         let Some(upto) = upto else { return Ok(false) };
+        self.delete_delivered_to_device(nid, upto)?;
         self.move_cursor(nid, StreamPosition::from_sql(upto))?;
         Ok(true)
+    }
+
+    fn delete_delivered_to_device(&mut self, nid: AppserviceNid, upto: i64) -> Result<()> {
+        let rows: Vec<(i64, i64)> = self
+            .conn
+            .prepare_cached(
+                "SELECT t.pos, l.interest FROM appservices a
+                 JOIN to_device t ON t.pos > a.cursor AND t.pos <= $1
+                 JOIN log l ON l.pos = t.pos WHERE a.nid = $2",
+            )?
+            .query_map((upto, nid.0), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (pos, interest) in rows {
+            let told = {
+                let sets = self.batch.shared.sets.lock();
+                sets.by_id
+                    .get(&InterestSetId(interest))
+                    .is_some_and(|set| set.contains(&nid))
+            };
+            if told {
+                self.delete_to_device_at(StreamPosition::from_sql(pos))?;
+            }
+        }
+        Ok(())
     }
 
     /// Moves the cursor over rows that need no acknowledgement. It never goes back.
@@ -143,11 +170,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Remembers which paths the service understands.
-    pub fn set_legacy(&mut self, nid: AppserviceNid, legacy: bool) -> Result<()> {
+    /// Remembers the service's dialect.
+    pub fn set_dialect(&mut self, nid: AppserviceNid, dialect: u8) -> Result<()> {
         self.conn
-            .prepare_cached("UPDATE appservices SET legacy = $1 WHERE nid = $2")?
-            .execute((legacy, nid.0))?;
+            .prepare_cached("UPDATE appservices SET dialect = $1 WHERE nid = $2")?
+            .execute((dialect, nid.0))?;
         Ok(())
+    }
+
+    /// Drops everything that waits for a service that has no address.
+    pub fn skip_to_end(&mut self, nid: AppserviceNid) -> Result<()> {
+        let end = StreamPosition(self.batch.next_position.0 - 1);
+        self.conn
+            .prepare_cached("DELETE FROM as_transactions WHERE nid = $1")?
+            .execute([nid.0])?;
+        self.move_cursor(nid, end)
     }
 }

@@ -21,10 +21,10 @@ use crate::{
 const MAX_BATCH: usize = 256;
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Verdict + Send>;
+pub(crate) type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Verdict + Send>;
 
 /// What became of a unit's closure, and how to tell its caller once the batch's fate is known.
-struct Verdict {
+pub(crate) struct Verdict {
     keep: bool,
     answer: Answer,
 }
@@ -79,7 +79,12 @@ impl Committer {
         queue: mpsc::Receiver<Unit>,
         position: StreamPosition,
     ) -> Self {
-        Self { conn, shared, queue, position }
+        Self {
+            conn,
+            shared,
+            queue,
+            position,
+        }
     }
 
     /// Runs until [`Unit::Stop`] or until every store handle is gone.
@@ -107,7 +112,10 @@ impl Committer {
         let mut stop = None;
         let mut answers: Vec<Answer> = Vec::new();
         let mut batch = Batch::new(self.shared.clone(), self.position.next());
-        let mut outcome = self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+        let mut outcome = self
+            .conn
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(Error::from);
 
         let mut next = Some(first);
         while let Some(work) = next.take() {
@@ -135,7 +143,9 @@ impl Committer {
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
-                Err(error) => Err(Error::Unavailable { reason: error.to_string() }),
+                Err(error) => Err(Error::Unavailable {
+                    reason: error.to_string(),
+                }),
             });
         }
         stop

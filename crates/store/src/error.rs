@@ -35,7 +35,9 @@ pub enum Error {
         supported: i64,
     },
     /// The database belongs to another server name; event signatures and ids would not fit.
-    #[error("the database belongs to server `{found}`, but the configured server_name is `{configured}`")]
+    #[error(
+        "the database belongs to server `{found}`, but the configured server_name is `{configured}`"
+    )]
     WrongServer {
         /// The name stored in the database.
         found: String,
@@ -49,13 +51,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable { reason: error.to_string() }
+        Self::Unavailable {
+            reason: error.to_string(),
+        }
     }
 }
 
 impl Error {
     /// A value of `table` that cannot be understood.
     pub fn corrupt(table: &'static str, id: impl Into<String>) -> Self {
-        Self::Corrupt { table, id: id.into() }
+        Self::Corrupt {
+            table,
+            id: id.into(),
+        }
     }
 }

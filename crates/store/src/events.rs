@@ -5,9 +5,7 @@ use ruma::MilliSecondsSinceUnixEpoch;
 use rusqlite::{OptionalExtension, Row};
 use serde_json::value::RawValue;
 
-use crate::{
-    AppserviceNid, Error, LogKind, Result, Snapshot, StreamPosition, Tx,
-};
+use crate::{AppserviceNid, Error, LogKind, Result, Snapshot, StreamPosition, Tx};
 
 /// An event to insert, with what the server adds beside the signed event.
 pub struct EventInsert<'a> {
@@ -79,11 +77,7 @@ const COLUMNS: &str = "e.pos, e.event_id, e.room_id, e.type, e.state_key, e.send
      e.redacts, e.redacted_by, e.prev_content, e.prev_sender, e.replaces, e.device_id, e.client_txn_id";
 
 impl Snapshot<'_> {
-    fn timeline(
-        &self,
-        rest: &str,
-        params: impl rusqlite::Params,
-    ) -> Result<Vec<TimelineEvent>> {
+    fn timeline(&self, rest: &str, params: impl rusqlite::Params) -> Result<Vec<TimelineEvent>> {
         Ok(self
             .conn
             .prepare_cached(&format!("SELECT {COLUMNS} FROM events e {rest}"))?
@@ -156,7 +150,12 @@ impl Snapshot<'_> {
     }
 
     /// The event nearest to a time, at or after it (`forward`) or at or before it.
-    pub fn event_near(&self, room_id: &str, ts: i64, forward: bool) -> Result<Option<TimelineEvent>> {
+    pub fn event_near(
+        &self,
+        room_id: &str,
+        ts: i64,
+        forward: bool,
+    ) -> Result<Option<TimelineEvent>> {
         let rest = if forward {
             "WHERE e.room_id = $1 AND e.ts >= $2 ORDER BY e.ts, e.pos LIMIT 1"
         } else {
@@ -193,8 +192,12 @@ impl Snapshot<'_> {
     pub fn event_pdu(&self, event_id: &str) -> Result<Option<Event>> {
         let row = self
             .conn
-            .prepare_cached(&format!("SELECT {COLUMNS}, e.pdu FROM events e WHERE e.event_id = $1"))?
-            .query_row([event_id], |row| Ok((read_timeline(row)?, row.get::<_, String>(15)?)))
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS}, e.pdu FROM events e WHERE e.event_id = $1"
+            ))?
+            .query_row([event_id], |row| {
+                Ok((read_timeline(row)?, row.get::<_, String>(15)?))
+            })
             .optional()?;
         row.map(|(event, sealed)| {
             let mut event = event.into_event()?;
@@ -323,7 +326,12 @@ impl Tx<'_> {
     }
 
     /// Remembers which event a client's request made.
-    pub fn insert_client_txn(&mut self, txn: &ClientTxn, event_id: &str, now_ms: i64) -> Result<()> {
+    pub fn insert_client_txn(
+        &mut self,
+        txn: &ClientTxn,
+        event_id: &str,
+        now_ms: i64,
+    ) -> Result<()> {
         self.conn
             .prepare_cached(
                 "INSERT INTO client_txns (user_id, scope, room_id, type, client_txn_id, event_id, at_ms)

@@ -129,7 +129,9 @@ impl Store {
         let handle = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || committer.run())
-            .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+            .map_err(|error| Error::Unavailable {
+                reason: error.to_string(),
+            })?;
         *shared.committer.lock() = Some(handle);
         Ok(Self { shared, units })
     }
@@ -177,7 +179,11 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         let shared = self.shared.clone();
-        let permit = shared.reader_permits.acquire().await.map_err(|_| E::from(closed()))?;
+        let permit = shared
+            .reader_permits
+            .acquire()
+            .await
+            .map_err(|_| E::from(closed()))?;
         permit.forget();
         tokio::task::spawn_blocking(move || {
             let lease = ReaderLease::take(&shared)?;
@@ -189,13 +195,25 @@ impl Store {
 
     /// The services in an interned set.
     pub fn interest_set(&self, id: InterestSetId) -> InterestSet {
-        self.shared.sets.lock().by_id.get(&id).cloned().unwrap_or_default()
+        self.shared
+            .sets
+            .lock()
+            .by_id
+            .get(&id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Whether `nid` is in the interned set `id`.
     pub fn interest_contains(&self, id: InterestSetId, nid: AppserviceNid) -> bool {
         id != InterestSetId::EMPTY
-            && self.shared.sets.lock().by_id.get(&id).is_some_and(|set| set.contains(&nid))
+            && self
+                .shared
+                .sets
+                .lock()
+                .by_id
+                .get(&id)
+                .is_some_and(|set| set.contains(&nid))
     }
 
     /// Waits until all units handed in so far are answered, then closes the database. Later calls
@@ -208,7 +226,9 @@ impl Store {
         self.shared.reader_permits.close();
         let handle = self.shared.committer.lock().take();
         if let Some(handle) = handle {
-            tokio::task::spawn_blocking(move || handle.join().ok()).await.ok();
+            tokio::task::spawn_blocking(move || handle.join().ok())
+                .await
+                .ok();
         }
         self.shared.readers.lock().clear();
     }
@@ -234,7 +254,10 @@ impl<'a> ReaderLease<'a> {
         &self,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let conn = self.connection.as_ref().expect("the lease holds its connection until drop");
+        let conn = self
+            .connection
+            .as_ref()
+            .expect("the lease holds its connection until drop");
         let transaction = conn.unchecked_transaction().map_err(Error::from)?;
         let result = work(&Snapshot { conn });
         transaction.finish().map_err(Error::from)?;
@@ -264,9 +287,13 @@ fn open_connection(file: &Path) -> Result<Connection> {
 }
 
 fn closed() -> Error {
-    Error::Unavailable { reason: "the store is closed".to_owned() }
+    Error::Unavailable {
+        reason: "the store is closed".to_owned(),
+    }
 }
 
 fn dropped() -> Error {
-    Error::Unavailable { reason: "the unit of work ended without an answer".to_owned() }
+    Error::Unavailable {
+        reason: "the unit of work ended without an answer".to_owned(),
+    }
 }

@@ -82,15 +82,23 @@ impl Snapshot<'_> {
 
     /// The newest position, or zero.
     pub fn last_position(&self) -> Result<StreamPosition> {
-        let mut statement = self.conn.prepare_cached("SELECT COALESCE(MAX(pos), 0) FROM log")?;
-        Ok(StreamPosition::from_sql(statement.query_row([], |row| row.get(0))?))
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT COALESCE(MAX(pos), 0) FROM log")?;
+        Ok(StreamPosition::from_sql(
+            statement.query_row([], |row| row.get(0))?,
+        ))
     }
 
     /// All interned sets.
     pub(crate) fn interest_sets(&self) -> Result<Vec<(InterestSetId, InterestSet)>> {
-        let mut statement = self.conn.prepare_cached("SELECT set_id, members FROM interest_sets")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT set_id, members FROM interest_sets")?;
         let rows = statement
-            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+            .query_map([], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })?
             .collect::<Result<Vec<_>, _>>()?;
         rows.into_iter()
             .map(|(id, members)| {
@@ -137,19 +145,29 @@ impl crate::Tx<'_> {
         if let Some(id) = self.batch.shared.sets.lock().by_members.get(members) {
             return Ok(*id);
         }
-        let text = members.iter().map(|nid| nid.0.to_string()).collect::<Vec<_>>().join(",");
+        let text = members
+            .iter()
+            .map(|nid| nid.0.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
         self.conn
             .prepare_cached("INSERT INTO interest_sets (members) VALUES ($1)")?
             .execute([&text])?;
         let id = InterestSetId(self.conn.last_insert_rowid());
-        self.batch.shared.sets.lock().insert(id, members.iter().copied().collect());
+        self.batch
+            .shared
+            .sets
+            .lock()
+            .insert(id, members.iter().copied().collect());
         self.batch.interned.push(id);
         Ok(id)
     }
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<Option<LogEntry>> {
-    let Some(kind) = LogKind::from_sql(row.get(1)?) else { return Ok(None) };
+    let Some(kind) = LogKind::from_sql(row.get(1)?) else {
+        return Ok(None);
+    };
     Ok(Some(LogEntry {
         pos: StreamPosition::from_sql(row.get(0)?),
         kind,
@@ -160,5 +178,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<Option<LogEntry>> {
 }
 
 fn parse_members(text: &str) -> Option<InterestSet> {
-    text.split(',').map(|part| part.parse().ok().map(AppserviceNid)).collect()
+    text.split(',')
+        .map(|part| part.parse().ok().map(AppserviceNid))
+        .collect()
 }

@@ -136,7 +136,9 @@ impl Snapshot<'_> {
     pub fn published_rooms(&self, network: &str) -> Result<Vec<String>> {
         Ok(self
             .conn
-            .prepare_cached("SELECT room_id FROM room_directory WHERE network = $1 ORDER BY room_id")?
+            .prepare_cached(
+                "SELECT room_id FROM room_directory WHERE network = $1 ORDER BY room_id",
+            )?
             .query_map([network], |row| row.get(0))?
             .collect::<Result<_, _>>()?)
     }

@@ -10,7 +10,10 @@ use crate::{
 impl Snapshot<'_> {
     /// The room's current state events.
     pub(crate) fn current_state(&self, room_id: &str) -> Result<Vec<Event>> {
-        self.current_state_events(room_id)?.into_iter().map(TimelineEvent::into_event).collect()
+        self.current_state_events(room_id)?
+            .into_iter()
+            .map(TimelineEvent::into_event)
+            .collect()
     }
 
     /// The room's current state, as clients see it.

@@ -24,7 +24,10 @@ pub struct Tx<'c> {
 
 impl<'c> Tx<'c> {
     pub(crate) fn new(conn: &'c Connection, batch: &'c mut Batch) -> Self {
-        Self { snapshot: Snapshot { conn }, batch }
+        Self {
+            snapshot: Snapshot { conn },
+            batch,
+        }
     }
 }
 

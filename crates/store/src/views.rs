@@ -6,11 +6,7 @@ use bridgehead_room::RoomView;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use crate::{
-    Result, Snapshot, Store, StreamPosition, Tx,
-    rooms::RoomInterest,
-    tx::CachedRoom,
-};
+use crate::{Result, Snapshot, Store, StreamPosition, Tx, rooms::RoomInterest, tx::CachedRoom};
 
 /// Rooms kept in memory.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
@@ -52,7 +48,10 @@ impl Views {
     fn offer(&self, room_id: &str, view: &Arc<RoomView>, loaded_at: StreamPosition) {
         let mut inner = self.inner.lock();
         if inner.position <= loaded_at && !inner.rooms.contains(room_id) {
-            let room = CachedRoom { view: view.clone(), interest: None };
+            let room = CachedRoom {
+                view: view.clone(),
+                interest: None,
+            };
             inner.rooms.put(room_id.to_owned(), room);
         }
     }
@@ -71,7 +70,9 @@ impl Store {
         let room_id = room_id.to_owned();
         self.read(move |snapshot| {
             let loaded_at = snapshot.last_position()?;
-            let Some(view) = snapshot.load_room_view(&room_id)? else { return Ok(None) };
+            let Some(view) = snapshot.load_room_view(&room_id)? else {
+                return Ok(None);
+            };
             let view = Arc::new(view);
             shared.views.offer(&room_id, &view, loaded_at);
             Ok(Some(view))
@@ -98,8 +99,13 @@ impl Tx<'_> {
         if let Some(room) = self.batch.shared.views.get(room_id) {
             return Ok(Some(room));
         }
-        let Some(view) = self.load_room_view(room_id)? else { return Ok(None) };
-        let room = CachedRoom { view: Arc::new(view), interest: None };
+        let Some(view) = self.load_room_view(room_id)? else {
+            return Ok(None);
+        };
+        let room = CachedRoom {
+            view: Arc::new(view),
+            interest: None,
+        };
         // Undone with the unit: what it read may hold the unit's own writes.
         self.batch.set_room(room_id, room.clone());
         Ok(Some(room))
@@ -115,7 +121,9 @@ impl Tx<'_> {
 impl Snapshot<'_> {
     /// Reads a room's state from the database.
     pub(crate) fn load_room_view(&self, room_id: &str) -> Result<Option<RoomView>> {
-        let Some(record) = self.room_record(room_id)? else { return Ok(None) };
+        let Some(record) = self.room_record(room_id)? else {
+            return Ok(None);
+        };
         let state = self.current_state(room_id)?;
         RoomView::from_state(
             record.room_id.clone(),

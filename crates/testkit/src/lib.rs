@@ -2,6 +2,7 @@
 //!
 //! - [`Process`] runs any program and lets a test wait for what it prints; [`ServerProcess`] runs our own server
 //!   that way, and can kill and restart it.
+//! - [`TestServer`] is the homeserver inside the test's process, over real HTTP.
 //! - [`Client`] speaks as much of the client-server API as tests need; [`Watcher`] keeps all that `/sync` told.
 //! - [`RecordingAppservice`] is an application service that writes down each transaction and answers as it is
 //!   told; [`judge`] says whether what it wrote down keeps the server's promises.
@@ -10,6 +11,7 @@
 
 mod appservice;
 mod client;
+mod in_process;
 mod judge;
 mod process;
 mod server;
@@ -17,6 +19,7 @@ mod watcher;
 
 pub use appservice::{Answer, AppserviceOptions, NamespaceOptions, Query, RecordingAppservice};
 pub use client::Client;
+pub use in_process::TestServer;
 pub use judge::{Fault, Record, Verdict, judge};
 pub use process::{Process, free_port};
 pub use server::{REGISTRATION_SHARED_SECRET, SERVER_NAME, ServerProcess};

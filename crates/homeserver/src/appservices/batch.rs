@@ -66,7 +66,10 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     /// Collects what is of interest after `cursor`, up to the limits or the end of the log.
     pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
-        let mut batch = Batch { upto: cursor, ..Batch::default() };
+        let mut batch = Batch {
+            upto: cursor,
+            ..Batch::default()
+        };
         while !batch.full {
             let rows = self.snapshot.log_after(batch.upto, SCAN)?;
             let last = rows.len() < SCAN;
@@ -133,7 +136,11 @@ impl Reader<'_> {
     fn format(&self, event: &TimelineEvent) -> Result<String> {
         let because = match &event.redacted_by {
             Some(redaction) => self.snapshot.event(redaction)?.map(|redaction| {
-                Format { now_ms: self.now_ms, ..Format::default() }.event(&redaction)
+                Format {
+                    now_ms: self.now_ms,
+                    ..Format::default()
+                }
+                .event(&redaction)
             }),
             None => None,
         };
@@ -163,7 +170,9 @@ impl Reader<'_> {
 
     fn add_receipt(&self, batch: &mut Batch, row: &LogEntry) -> Result<()> {
         // A later receipt of the same user may have replaced the one of this row.
-        let Some(receipt) = self.snapshot.receipt_at(row.pos)? else { return Ok(()) };
+        let Some(receipt) = self.snapshot.receipt_at(row.pos)? else {
+            return Ok(());
+        };
         if self.now_ms - receipt.ts > RECEIPT_TTL_MS {
             return Ok(());
         }
@@ -188,7 +197,10 @@ impl Reader<'_> {
         let mut counts = KeyCounts::default();
         for (user_id, device_id) in self.snapshot.devices_with_keys()? {
             let owned = self.service.sender == user_id
-                || self.registry.nids_of_user(&user_id).contains(&self.service.nid);
+                || self
+                    .registry
+                    .nids_of_user(&user_id)
+                    .contains(&self.service.nid);
             if !owned {
                 continue;
             }
@@ -199,7 +211,12 @@ impl Reader<'_> {
                 .map(|(algorithm, count)| (algorithm, json!(count)))
                 .collect();
             let fallback = self.snapshot.unused_fallback_types(&user_id, &device_id)?;
-            insert_nested(&mut counts.one_time, &user_id, &device_id, Value::Object(one_time));
+            insert_nested(
+                &mut counts.one_time,
+                &user_id,
+                &device_id,
+                Value::Object(one_time),
+            );
             insert_nested(&mut counts.fallback, &user_id, &device_id, json!(fallback));
         }
         Ok(counts)
@@ -289,7 +306,10 @@ impl Batch {
             body.raw("device_one_time_keys_count", &one_time);
             body.raw("org.matrix.msc3202.device_one_time_keys_count", &one_time);
             body.raw("device_unused_fallback_key_types", &fallback);
-            body.raw("org.matrix.msc3202.device_unused_fallback_key_types", &fallback);
+            body.raw(
+                "org.matrix.msc3202.device_unused_fallback_key_types",
+                &fallback,
+            );
         }
         FrozenTransaction {
             txn_id,

@@ -105,8 +105,15 @@ impl DeliveryHandle {
 }
 
 /// Runs one service's delivery until shutdown or until its registration is replaced.
-pub(crate) async fn run(app: Arc<App>, service: Arc<Appservice>, row: AppserviceRow, shutdown: Shutdown) {
-    let Some(wire) = &service.delivery.push else { return };
+pub(crate) async fn run(
+    app: Arc<App>,
+    service: Arc<Appservice>,
+    row: AppserviceRow,
+    shutdown: Shutdown,
+) {
+    let Some(wire) = &service.delivery.push else {
+        return;
+    };
     let mut task = Task {
         app: &app,
         service: &service,
@@ -195,8 +202,8 @@ impl Task<'_> {
                     registry: &app.registry(),
                     interested: &interested,
                     limits: Limits {
-                        events: config.max_transaction_events,
-                        bytes: config.max_transaction_bytes,
+                        events: config.max_transaction_events as usize,
+                        bytes: usize::try_from(config.max_transaction_bytes).unwrap_or(usize::MAX),
                     },
                     now_ms,
                 }
@@ -278,8 +285,11 @@ impl Task<'_> {
             return;
         }
         let (nid, cursor) = (self.service.nid, self.cursor);
-        let stored: bridgehead_store::Result<()> =
-            self.app.store.write(move |tx| tx.move_cursor(nid, cursor)).await;
+        let stored: bridgehead_store::Result<()> = self
+            .app
+            .store
+            .write(move |tx| tx.move_cursor(nid, cursor))
+            .await;
         match stored {
             Ok(()) => self.stored_cursor = cursor,
             Err(error) => tracing::warn!(%error, "storing a cursor failed; it will be tried again"),
@@ -322,8 +332,15 @@ impl Task<'_> {
             query: &[],
             body: Some(body),
         };
-        self.service.delivery.attempts.fetch_add(1, Ordering::Relaxed);
-        let answer = self.wire.call(&call, self.app.now_ms()).await.map_err(Failure::Call)?;
+        self.service
+            .delivery
+            .attempts
+            .fetch_add(1, Ordering::Relaxed);
+        let answer = self
+            .wire
+            .call(&call, self.app.now_ms())
+            .await
+            .map_err(Failure::Call)?;
         // Any 2xx is success, whatever the body: a service that answers with a page of HTML has
         // taken the events all the same.
         if answer.status.is_success() {
@@ -446,17 +463,26 @@ impl Backoff {
     }
 
     fn next(&mut self) -> Duration {
-        let full = self.min.saturating_mul(1 << self.attempts.min(16)).min(self.max);
+        let full = self
+            .min
+            .saturating_mul(1 << self.attempts.min(16))
+            .min(self.max);
         self.attempts = self.attempts.saturating_add(1);
         // Between half and all of it, so that services which failed together do not return
         // together.
-        let half_ms = u64::try_from(full.as_millis() / 2).unwrap_or(u64::MAX).max(1);
+        let half_ms = u64::try_from(full.as_millis() / 2)
+            .unwrap_or(u64::MAX)
+            .max(1);
         Duration::from_millis(half_ms + random::below(half_ms + 1))
     }
 
     /// A service that talks to us and yet refuses its transactions must not make us hammer it.
     fn sign_of_life_gap(&mut self) -> Duration {
-        self.signs = if self.sign_failed { (self.signs + 1).min(8) } else { 0 };
+        self.signs = if self.sign_failed {
+            (self.signs + 1).min(8)
+        } else {
+            0
+        };
         self.sign_failed = true;
         SIGN_OF_LIFE_GAP.saturating_mul(1 << self.signs)
     }
@@ -464,7 +490,8 @@ impl Backoff {
 
 /// Which services a commit wakes.
 pub(crate) fn wake_interested(app: &App, entries: &[bridgehead_store::LogEntry]) {
-    let mut woken: smallvec::SmallVec<[bridgehead_store::InterestSetId; 8]> = smallvec::SmallVec::new();
+    let mut woken: smallvec::SmallVec<[bridgehead_store::InterestSetId; 8]> =
+        smallvec::SmallVec::new();
     let registry = app.registry();
     for entry in entries {
         if woken.contains(&entry.interest) {

@@ -61,7 +61,9 @@ impl EphemeralLane {
         });
         let mut taken = Vec::new();
         while taken.len() < limit {
-            let Some((_, (_, event))) = news.pop_first() else { break };
+            let Some((_, (_, event))) = news.pop_first() else {
+                break;
+            };
             taken.push(event);
         }
         taken

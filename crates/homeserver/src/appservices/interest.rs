@@ -39,8 +39,11 @@ pub(crate) fn compute(registry: &Registry, view: &RoomView, aliases: &[String]) 
     }
     named.sort_unstable();
     named.dedup();
-    let mut interest =
-        RoomInterest { generation: registry.generation, named, joined: imbl::OrdMap::new() };
+    let mut interest = RoomInterest {
+        generation: registry.generation,
+        named,
+        joined: imbl::OrdMap::new(),
+    };
     for (user_id, membership) in &view.members {
         if *membership == Membership::Join {
             count(&mut interest, registry, user_id, 1);
@@ -73,7 +76,9 @@ pub(crate) fn after_member(
     after: &RoomView,
     event: &Event,
 ) -> Arc<RoomInterest> {
-    let Some(target) = event.state_key.as_deref() else { return room.clone() };
+    let Some(target) = event.state_key.as_deref() else {
+        return room.clone();
+    };
     let joined = |view: &RoomView| view.members.get(target) == Some(&Membership::Join);
     let change = match (joined(before), joined(after)) {
         (false, true) => 1,
@@ -87,7 +92,12 @@ pub(crate) fn after_member(
 
 fn count(room: &mut RoomInterest, registry: &Registry, user_id: &str, change: i32) {
     for nid in registry.nids_of_user(user_id) {
-        let number = room.joined.get(&nid).copied().unwrap_or(0).saturating_add_signed(change);
+        let number = room
+            .joined
+            .get(&nid)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add_signed(change);
         if number == 0 {
             room.joined.remove(&nid);
         } else {

@@ -18,8 +18,8 @@ mod state;
 mod wire;
 
 pub(crate) use self::{
-    delivery::DeliveryHandle,
+    delivery::{DeliveryHandle, run as run_delivery, wake_interested},
     query::{Existence, Queries},
     registry::{Appservice, Registry},
-    wire::{CallError, Wire},
+    wire::{Call, CallError, Wire, WireConfig},
 };

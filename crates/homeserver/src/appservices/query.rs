@@ -51,7 +51,10 @@ enum Kind {
 
 impl Queries {
     pub(crate) fn new() -> Self {
-        Self { open: Mutex::default(), refused: Mutex::new(LruCache::new(REMEMBERED)) }
+        Self {
+            open: Mutex::default(),
+            refused: Mutex::new(LruCache::new(REMEMBERED)),
+        }
     }
 
     /// Makes sure that a local user exists, asking its services where it does not.
@@ -60,7 +63,12 @@ impl Queries {
         app: &Arc<App>,
         user_id: &UserId,
     ) -> bridgehead_store::Result<Existence> {
-        if app.sessions.user_state(&app.store, user_id).await?.is_some() {
+        if app
+            .sessions
+            .user_state(&app.store, user_id)
+            .await?
+            .is_some()
+        {
             return Ok(Existence::Existed);
         }
         let services = app.registry().services_of_user(user_id.as_str());
@@ -92,7 +100,12 @@ impl Queries {
         if services.is_empty() {
             return Existence::Unowned;
         }
-        if self.refused.lock().get(name).is_some_and(|until| *until > app.now_ms()) {
+        if self
+            .refused
+            .lock()
+            .get(name)
+            .is_some_and(|until| *until > app.now_ms())
+        {
             return Existence::No;
         }
         let mut answer = self.join_or_start(app, kind, name, services);
@@ -170,7 +183,11 @@ async fn ask_all(
             None => {}
         }
     }
-    if somebody_answered { Existence::No } else { Existence::Unavailable }
+    if somebody_answered {
+        Existence::No
+    } else {
+        Existence::Unavailable
+    }
 }
 
 /// `None`: the service could not be asked (it is away, or its answer is no answer).

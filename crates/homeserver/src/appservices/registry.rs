@@ -59,14 +59,21 @@ impl Registry {
         server_name: &ServerName,
         services: Vec<Arc<Appservice>>,
     ) -> Result<Self, super::namespaces::CompileError> {
-        let registrations: Vec<_> =
-            services.iter().map(|service| service.registration.clone()).collect();
+        let registrations: Vec<_> = services
+            .iter()
+            .map(|service| service.registration.clone())
+            .collect();
         let namespaces = Namespaces::compile(server_name, &registrations)?;
         let by_token = services
             .iter()
             .map(|s| (auth::hash(s.registration.as_token.expose()), s.clone()))
             .collect();
-        Ok(Self { generation, services, by_token, namespaces })
+        Ok(Self {
+            generation,
+            services,
+            by_token,
+            namespaces,
+        })
     }
 
     /// All services.
@@ -81,12 +88,18 @@ impl Registry {
 
     /// The service with this id.
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Appservice>> {
-        self.services.iter().find(|service| service.registration.id == id).cloned()
+        self.services
+            .iter()
+            .find(|service| service.registration.id == id)
+            .cloned()
     }
 
     /// The service with this number, if it is in force.
     pub(crate) fn by_nid(&self, nid: AppserviceNid) -> Option<Arc<Appservice>> {
-        self.services.iter().find(|service| service.nid == nid).cloned()
+        self.services
+            .iter()
+            .find(|service| service.nid == nid)
+            .cloned()
     }
 
     /// Whether the service may act as the user: its own user, or one of its namespaces (exclusive
@@ -124,12 +137,22 @@ impl Registry {
 
     /// Services that own the user.
     pub(crate) fn services_of_user(&self, user_id: &str) -> Vec<Arc<Appservice>> {
-        self.namespaces.users(user_id).any.iter().map(|index| self.at(*index)).collect()
+        self.namespaces
+            .users(user_id)
+            .any
+            .iter()
+            .map(|index| self.at(*index))
+            .collect()
     }
 
     /// Services whose alias namespaces match.
     pub(crate) fn services_of_alias(&self, alias: &str) -> Vec<Arc<Appservice>> {
-        self.namespaces.aliases(alias).any.iter().map(|index| self.at(*index)).collect()
+        self.namespaces
+            .aliases(alias)
+            .any
+            .iter()
+            .map(|index| self.at(*index))
+            .collect()
     }
 
     /// Services that hold the user exclusively.
@@ -167,7 +190,9 @@ fn range_contains(range: &str, peer: IpAddr) -> bool {
         Some((base, bits)) => (base, bits.parse::<u32>().ok()),
         None => (range, Some(u32::MAX)),
     };
-    let (Ok(base), Some(bits)) = (base.parse::<IpAddr>(), bits) else { return false };
+    let (Ok(base), Some(bits)) = (base.parse::<IpAddr>(), bits) else {
+        return false;
+    };
     match (base, peer.to_canonical()) {
         (IpAddr::V4(base), IpAddr::V4(peer)) => {
             let shift = 32 - bits.min(32);

@@ -55,11 +55,25 @@ mod tests {
 
     #[test]
     fn every_pair_is_decided() {
-        let states = [State::Idle, State::Delivering, State::Retrying, State::Failed];
-        let moves = [Move::BatchReady, Move::Acknowledged, Move::AttemptFailed, Move::TryAgain];
+        let states = [
+            State::Idle,
+            State::Delivering,
+            State::Retrying,
+            State::Failed,
+        ];
+        let moves = [
+            Move::BatchReady,
+            Move::Acknowledged,
+            Move::AttemptFailed,
+            Move::TryAgain,
+        ];
         let legal: Vec<_> = states
             .iter()
-            .flat_map(|from| moves.iter().map(move |step| (*from, *step, from.after(*step))))
+            .flat_map(|from| {
+                moves
+                    .iter()
+                    .map(move |step| (*from, *step, from.after(*step)))
+            })
             .filter_map(|(from, step, to)| to.map(|to| (from, step, to)))
             .collect();
         assert_eq!(

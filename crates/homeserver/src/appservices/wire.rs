@@ -17,8 +17,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::secret::Secret;
 
 /// Everything but the unreserved characters of RFC 3986 is escaped.
-const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 const LEGACY_PATHS: u8 = 1;
 const QUERY_TOKEN: u8 = 2;
@@ -131,7 +134,10 @@ impl Wire {
     /// Host and port, to see whether somebody listens there.
     pub(crate) fn authority(&self) -> Option<(String, u16)> {
         let url = url::Url::parse(&self.base).ok()?;
-        Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))
+        Some((
+            url.host_str()?.trim_matches(['[', ']']).to_owned(),
+            url.port_or_known_default()?,
+        ))
     }
 
     /// Sends a request in the service's dialect; finds the dialect out where needed.
@@ -152,7 +158,9 @@ impl Wire {
         self.probed_at.store(now_ms, Ordering::Relaxed);
         let versioned = format!("/_matrix/app/v1{}", call.path);
         let answer = self.with_token(call, &versioned, known).await?;
-        let Some(legacy_path) = call.legacy_path else { return Ok(answer) };
+        let Some(legacy_path) = call.legacy_path else {
+            return Ok(answer);
+        };
         if answer.status.is_success() || !looks_unrouted(&answer) {
             self.dialect.fetch_and(!LEGACY_PATHS, Ordering::Relaxed);
             return Ok(answer);
@@ -162,7 +170,11 @@ impl Wire {
             self.dialect.fetch_or(LEGACY_PATHS, Ordering::Relaxed);
         }
         // Where neither path works the current one's answer says more.
-        Ok(if looks_unrouted(&legacy) { answer } else { legacy })
+        Ok(if looks_unrouted(&legacy) {
+            answer
+        } else {
+            legacy
+        })
     }
 
     /// Header always; the query too where the registration asks for it or the header alone was
@@ -175,8 +187,10 @@ impl Wire {
     ) -> Result<Answer, CallError> {
         let in_query = self.always_query_token || known & QUERY_TOKEN != 0;
         let answer = self.send(call, path, in_query).await?;
-        let refused =
-            matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let refused = matches!(
+            answer.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
         if in_query || !refused {
             return Ok(answer);
         }
@@ -194,17 +208,7 @@ impl Wire {
         path: &str,
         token_in_query: bool,
     ) -> Result<Answer, CallError> {
-        let mut url = format!("{}{path}", self.base);
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        pairs.extend_pairs(call.query);
-        if token_in_query {
-            pairs.append_pair("access_token", self.hs_token.expose());
-        }
-        let query = pairs.finish();
-        if !query.is_empty() {
-            url.push('?');
-            url.push_str(&query);
-        }
+        let url = self.url(call.query, path, token_in_query);
         let mut request = self
             .client
             .request(call.method.clone(), url)
@@ -217,6 +221,20 @@ impl Wire {
         tokio::time::timeout(self.request_timeout, exchange(request))
             .await
             .unwrap_or(Err(CallError::Timeout(self.request_timeout)))
+    }
+
+    fn url(&self, query: &[(String, String)], path: &str, token_in_query: bool) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(query);
+        if token_in_query {
+            pairs.append_pair("access_token", self.hs_token.expose());
+        }
+        let query = pairs.finish();
+        if query.is_empty() {
+            format!("{}{path}", self.base)
+        } else {
+            format!("{}{path}?{query}", self.base)
+        }
     }
 }
 
@@ -235,7 +253,10 @@ async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, CallError>
             break;
         }
     }
-    Ok(Answer { status, body: body.freeze() })
+    Ok(Answer {
+        status,
+        body: body.freeze(),
+    })
 }
 
 fn call_error(error: &reqwest::Error) -> CallError {
@@ -249,7 +270,11 @@ fn call_error(error: &reqwest::Error) -> CallError {
     if text.is_empty() {
         text = "the request failed".to_owned();
     }
-    if error.is_connect() { CallError::Connect(text) } else { CallError::Broken(text) }
+    if error.is_connect() {
+        CallError::Connect(text)
+    } else {
+        CallError::Broken(text)
+    }
 }
 
 /// Whether an answer says "no such path here", as opposed to the service's own 404.

@@ -48,7 +48,10 @@ impl Requester {
         if self.is(user_id) {
             Ok(())
         } else {
-            Err(ApiError::forbidden(format!("{} cannot act for {user_id}", self.user_id)))
+            Err(ApiError::forbidden(format!(
+                "{} cannot act for {user_id}",
+                self.user_id
+            )))
         }
     }
 
@@ -84,7 +87,9 @@ impl FromRequestParts<Arc<App>> for MaybeRequester {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Some(token) = token_of(parts) else { return Ok(Self(None)) };
+        let Some(token) = token_of(parts) else {
+            return Ok(Self(None));
+        };
         match authenticate(app, parts, &token).await {
             Ok(requester) => Ok(Self(Some(requester))),
             Err(error) if error.errcode() == "M_UNKNOWN_TOKEN" => Ok(Self(None)),
@@ -101,7 +106,9 @@ impl FromRequestParts<Arc<App>> for AppserviceToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Some(token) = token_of(parts) else { return Ok(Self(None)) };
+        let Some(token) = token_of(parts) else {
+            return Ok(Self(None));
+        };
         let service = app.registry().by_token(&hash(&token));
         if let Some(service) = &service {
             check_address(service, parts)?;
@@ -126,7 +133,9 @@ pub(crate) fn token_of(parts: &Parts) -> Option<String> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim().to_owned());
-    header.or_else(|| query_value(parts, "access_token")).filter(|token| !token.is_empty())
+    header
+        .or_else(|| query_value(parts, "access_token"))
+        .filter(|token| !token.is_empty())
 }
 
 fn query_value(parts: &Parts, name: &str) -> Option<String> {
@@ -149,8 +158,10 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
         .await?
         .ok_or_else(|| ApiError::unknown_token("Unknown access token; log in again"))?;
     if owner.expires_at.is_some_and(|at| at <= app.now_ms()) {
-        return Err(ApiError::unknown_token("The access token has expired; refresh it")
-            .with("soft_logout", true.into()));
+        return Err(
+            ApiError::unknown_token("The access token has expired; refresh it")
+                .with("soft_logout", true.into()),
+        );
     }
     if owner.deactivated {
         return Err(ApiError::unknown_token("The account is deactivated"));
@@ -174,8 +185,9 @@ async fn assert_identity(
     let user_id = match query_value(parts, "user_id") {
         None => service.sender.clone(),
         Some(text) => {
-            let user_id = OwnedUserId::try_from(text.as_str())
-                .map_err(|_| ApiError::invalid_param(format!("user_id `{text}` is not a user id")))?;
+            let user_id = OwnedUserId::try_from(text.as_str()).map_err(|_| {
+                ApiError::invalid_param(format!("user_id `{text}` is not a user id"))
+            })?;
             if user_id != service.sender {
                 check_asserted(app, &service, &user_id).await?;
             }
@@ -186,12 +198,24 @@ async fn assert_identity(
         .or_else(|| query_value(parts, "org.matrix.msc3202.device_id"));
     if let Some(device_id) = &device_id {
         let (user, device) = (user_id.to_string(), device_id.clone());
-        let known = app.store.read(move |s| s.device(&user, &device)).await?.is_some();
+        let known = app
+            .store
+            .read(move |s| s.device(&user, &device))
+            .await?
+            .is_some();
         if !known {
-            return Err(ApiError::unknown_device(format!("{user_id} has no device {device_id}")));
+            return Err(ApiError::unknown_device(format!(
+                "{user_id} has no device {device_id}"
+            )));
         }
     }
-    Ok(Requester { user_id, device_id, appservice: Some(service), is_guest: false, token_hash })
+    Ok(Requester {
+        user_id,
+        device_id,
+        appservice: Some(service),
+        is_guest: false,
+        token_hash,
+    })
 }
 
 async fn check_asserted(
@@ -208,9 +232,9 @@ async fn check_asserted(
         None => Err(ApiError::forbidden(format!(
             "Application service has not registered this user ({user_id})"
         ))),
-        Some(state) if state.deactivated => {
-            Err(ApiError::user_deactivated(format!("{user_id} is deactivated")))
-        }
+        Some(state) if state.deactivated => Err(ApiError::user_deactivated(format!(
+            "{user_id} is deactivated"
+        ))),
         Some(_) => Ok(()),
     }
 }
@@ -220,11 +244,16 @@ fn check_address(service: &Appservice, parts: &Parts) -> Result<(), ApiError> {
     if service.registration.ip_range_whitelist.is_empty() {
         return Ok(());
     }
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
     if peer.is_some_and(|peer| service.allows_address(peer)) {
         Ok(())
     } else {
-        Err(ApiError::forbidden("The application service may not call from this address"))
+        Err(ApiError::forbidden(
+            "The application service may not call from this address",
+        ))
     }
 }
 

@@ -100,13 +100,22 @@ impl ApiError {
         errcode: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, errcode, message: message.into(), extra: Map::new() }
+        Self {
+            status,
+            errcode,
+            message: message.into(),
+            extra: Map::new(),
+        }
     }
 
     /// The requester is too fast.
     pub(crate) fn limit_exceeded(retry_after_ms: u64) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED", "Too many requests; wait")
-            .with("retry_after_ms", json!(retry_after_ms))
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "M_LIMIT_EXCEEDED",
+            "Too many requests; wait",
+        )
+        .with("retry_after_ms", json!(retry_after_ms))
     }
 
     /// Adds a key to the answer.
@@ -124,6 +133,11 @@ impl ApiError {
     /// The code, to decide on.
     pub(crate) fn errcode(&self) -> &'static str {
         self.errcode
+    }
+
+    /// The readable text.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// A failure of the server itself: logged here with `detail`, told without it.
@@ -163,7 +177,9 @@ impl From<store::Error> for ApiError {
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "M_UNKNOWN",
-                    format!("The server cannot store or read data now; try again later (request id {request_id})"),
+                    format!(
+                        "The server cannot store or read data now; try again later (request id {request_id})"
+                    ),
                 )
             }
             store::Error::Conflict { .. } => Self::new(
@@ -205,6 +221,5 @@ fn rejection_answer(rejection: &Rejection) -> ApiError {
         Rejection::TooLarge { .. } => ApiError::too_large(message),
         Rejection::BadJson { .. } => ApiError::bad_json(message),
         Rejection::UnsupportedVersion { .. } => ApiError::unsupported_room_version(message),
-        Rejection::Unsignable { .. } => ApiError::internal(rejection),
     }
 }

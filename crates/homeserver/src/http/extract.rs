@@ -1,6 +1,8 @@
 //! Extractors that answer with Matrix errors: path parameters, query, JSON body.
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::PathRejection};
+use axum::extract::{
+    FromRequest, FromRequestParts, Path, Query, Request, rejection::PathRejection,
+};
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue};
@@ -17,9 +19,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Params<
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(params)) => Ok(Self(params)),
-            Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                Err(ApiError::invalid_param(format!("Bad path: {}", error.body_text())))
-            }
+            Err(PathRejection::FailedToDeserializePathParams(error)) => Err(
+                ApiError::invalid_param(format!("Bad path: {}", error.body_text())),
+            ),
             Err(error) => Err(ApiError::internal(&error)),
         }
     }
@@ -80,7 +82,11 @@ pub(crate) async fn body_bytes<S: Send + Sync>(
 
 /// Parses a body; errors name the field.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}".as_slice() } else { bytes };
+    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
+        b"{}".as_slice()
+    } else {
+        bytes
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

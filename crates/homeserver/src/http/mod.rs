@@ -11,4 +11,4 @@ pub(crate) mod extract;
 mod router;
 pub(crate) mod time;
 
-pub(crate) use self::router::router;
+pub(crate) use self::router::service;

@@ -16,7 +16,9 @@ pub(crate) struct TimestampQuery {
 
 /// Now.
 pub(crate) fn now(app: &App) -> MilliSecondsSinceUnixEpoch {
-    MilliSecondsSinceUnixEpoch(UInt::new_saturating(u64::try_from(app.now_ms()).unwrap_or(0)))
+    MilliSecondsSinceUnixEpoch(UInt::new_saturating(
+        u64::try_from(app.now_ms()).unwrap_or(0),
+    ))
 }
 
 impl TimestampQuery {

@@ -32,8 +32,10 @@ impl MediaFiles {
     pub(crate) async fn store(&self, bytes: Bytes) -> io::Result<String> {
         let folder = self.folder.clone();
         tokio::task::spawn_blocking(move || {
-            let sha256: String =
-                Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256: String = Sha256::digest(&bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let files = Self { folder };
             let path = files.path(&sha256);
             if path.exists() {

@@ -30,7 +30,11 @@ pub(crate) async fn may_read_state(
     let view = app.store.room_view(room_id).await?.ok_or_else(refuse)?;
     match view.membership(user_id) {
         Some(Membership::Join) => {
-            return Ok(Visible { view, upto: StreamPosition(u64::MAX >> 1), as_stranger: false });
+            return Ok(Visible {
+                view,
+                upto: StreamPosition(u64::MAX >> 1),
+                as_stranger: false,
+            });
         }
         Some(Membership::Leave | Membership::Ban) => {
             let (room, user) = (room_id.to_owned(), user_id.to_string());
@@ -39,13 +43,21 @@ pub(crate) async fn may_read_state(
                 && !row.forgotten
                 && was_joined(app, room_id, user_id, row.pos).await?
             {
-                return Ok(Visible { view, upto: row.pos, as_stranger: false });
+                return Ok(Visible {
+                    view,
+                    upto: row.pos,
+                    as_stranger: false,
+                });
             }
         }
         Some(Membership::Invite | Membership::Knock) | None => {}
     }
     if view.history_visibility() == HistoryVisibility::WorldReadable {
-        return Ok(Visible { view, upto: StreamPosition(u64::MAX >> 1), as_stranger: true });
+        return Ok(Visible {
+            view,
+            upto: StreamPosition(u64::MAX >> 1),
+            as_stranger: true,
+        });
     }
     Err(refuse())
 }
@@ -58,7 +70,10 @@ async fn was_joined(
 ) -> Result<bool, ApiError> {
     let (room, user) = (room_id.to_owned(), user_id.to_string());
     let before = StreamPosition(left_at.0.saturating_sub(1));
-    let earlier = app.store.read(move |s| s.membership_at(&room, &user, before)).await?;
+    let earlier = app
+        .store
+        .read(move |s| s.membership_at(&room, &user, before))
+        .await?;
     Ok(earlier.is_some_and(|event| membership_of(&event) == Some(Membership::Join)))
 }
 
@@ -80,7 +95,8 @@ impl Visible {
             return Ok(false);
         }
         // One's own membership changes are always one's own business.
-        if event.event_type == "m.room.member" && event.state_key.as_deref() == Some(user_id.as_str())
+        if event.event_type == "m.room.member"
+            && event.state_key.as_deref() == Some(user_id.as_str())
         {
             return Ok(true);
         }
@@ -108,6 +124,7 @@ fn visibility_of(event: &TimelineEvent) -> HistoryVisibility {
     struct Content {
         history_visibility: HistoryVisibility,
     }
-    serde_json::from_str::<Content>(&event.content)
-        .map_or(HistoryVisibility::Shared, |content| content.history_visibility)
+    serde_json::from_str::<Content>(&event.content).map_or(HistoryVisibility::Shared, |content| {
+        content.history_visibility
+    })
 }

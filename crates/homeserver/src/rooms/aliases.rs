@@ -43,7 +43,9 @@ impl AliasChange {
                 self.alias, app.server_name
             )));
         }
-        if let Some(owner) = self.registry.alias_reserved_by(&self.alias, self.appservice.as_deref())
+        if let Some(owner) = self
+            .registry
+            .alias_reserved_by(&self.alias, self.appservice.as_deref())
         {
             tracing::info!(
                 code = "APPSERVICE_NAMESPACE_CONFLICT", alias = %self.alias,
@@ -59,7 +61,9 @@ impl AliasChange {
                     && !self.registry.owns_alias(service, &self.alias)
                     && !service.registration.aliases.is_empty() =>
             {
-                Err(ApiError::exclusive("The alias is outside the application service's namespaces"))
+                Err(ApiError::exclusive(
+                    "The alias is outside the application service's namespaces",
+                ))
             }
             _ => Ok(()),
         }
@@ -71,8 +75,7 @@ impl AliasChange {
         if tx.insert_alias(alias, room_id.as_str(), self.user_id.as_str())? {
             return Ok(());
         }
-        Err(ApiError::room_in_use(format!("The alias {alias} is taken"))
-            .into())
+        Err(ApiError::room_in_use(format!("The alias {alias} is taken")).into())
     }
 
     /// Whether the asker may delete the alias: its maker, a service that owns it, or somebody who
@@ -97,10 +100,7 @@ fn may_change_aliases(view: &bridgehead_room::RoomView, user_id: &UserId) -> boo
 }
 
 /// What a local alias points at.
-pub(crate) async fn resolve(
-    app: &App,
-    alias: &RoomAliasId,
-) -> Result<Option<AliasRow>, ApiError> {
+pub(crate) async fn resolve(app: &App, alias: &RoomAliasId) -> Result<Option<AliasRow>, ApiError> {
     let name = alias.to_string();
     Ok(app.store.read(move |s| s.alias(&name)).await?)
 }
@@ -129,4 +129,35 @@ pub(crate) async fn resolve_or_ask(
         .await?
         .ok_or_else(|| ApiError::not_found(format!("Room alias {alias} not found")))?;
     Ok((row, existence == Existence::Created))
+}
+
+/// The aliases that a canonical-alias event newly names must point at its room.
+pub(crate) async fn check_canonical_alias(
+    app: &App,
+    room_id: &RoomId,
+    content: &ruma::CanonicalJsonObject,
+) -> Result<(), ApiError> {
+    let mut named: Vec<&str> = Vec::new();
+    named.extend(
+        content
+            .get("alias")
+            .and_then(ruma::CanonicalJsonValue::as_str),
+    );
+    if let Some(others) = content
+        .get("alt_aliases")
+        .and_then(ruma::CanonicalJsonValue::as_array)
+    {
+        named.extend(others.iter().filter_map(ruma::CanonicalJsonValue::as_str));
+    }
+    for text in named {
+        let alias = <&RoomAliasId>::try_from(text)
+            .map_err(|_| ApiError::invalid_param(format!("`{text}` is not a room alias")))?;
+        let row = resolve(app, alias).await?;
+        if row.is_none_or(|row| row.room_id != room_id.as_str()) {
+            return Err(ApiError::bad_alias(format!(
+                "{alias} does not point at {room_id}"
+            )));
+        }
+    }
+    Ok(())
 }

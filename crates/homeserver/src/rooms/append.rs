@@ -72,12 +72,11 @@ pub(crate) struct AppendContext {
 }
 
 /// Appends one event in its own unit of work.
-pub(crate) async fn append(
-    app: &App,
-    request: AppendRequest,
-) -> Result<OwnedEventId, AppendError> {
+pub(crate) async fn append(app: &App, request: AppendRequest) -> Result<OwnedEventId, AppendError> {
     let context = app.append_context();
-    app.store.write(move |tx| append_in(tx, &context, request)).await
+    app.store
+        .write(move |tx| append_in(tx, &context, request))
+        .await
 }
 
 /// Appends one event in a unit of work that may do more.
@@ -136,9 +135,12 @@ pub(crate) fn insert(
         event: &event,
         membership: membership.map(Membership::as_str),
         replaces: event.state_key.as_deref().and_then(|key| {
-            view.state_event(&event.event_type.to_string(), key).map(|replaced| &**replaced)
+            view.state_event(&event.event_type.to_string(), key)
+                .map(|replaced| &**replaced)
         }),
-        relation: relation.as_ref().map(|(id, kind)| (id.as_str(), kind.as_str())),
+        relation: relation
+            .as_ref()
+            .map(|(id, kind)| (id.as_str(), kind.as_str())),
         sent_as,
         interest: &services,
     })?;
@@ -170,14 +172,18 @@ fn redaction_target(
     if event.event_type != "m.room.redaction" {
         return Ok(None);
     }
-    let Some(target) = &event.redacts else { return Ok(None) };
+    let Some(target) = &event.redacts else {
+        return Ok(None);
+    };
     let target = tx
         .event(target.as_str())?
         .filter(|target| target.room_id == view.room_id.as_str())
         .ok_or(AppendError::NoSuchEvent)?;
-    let target_sender = target.sender.as_str().try_into().map_err(|_| {
-        store::Error::corrupt("events", target.event_id.clone())
-    })?;
+    let target_sender = target
+        .sender
+        .as_str()
+        .try_into()
+        .map_err(|_| store::Error::corrupt("events", target.event_id.clone()))?;
     if !room::may_redact(view, &event.sender, target_sender) {
         return Err(AppendError::NotAllowed(
             "Redacting somebody else's event needs the room's redact power level".to_owned(),
@@ -203,7 +209,7 @@ fn apply_redaction(
     if stands {
         let redacted = Arc::new(Event { content, ..full });
         let interest = tx.room_interest(view.room_id.as_str())?;
-        tx.set_room_view(Arc::new(view.with_state_event(redacted)), interest);
+        tx.set_room_view(Arc::new(view.with_redacted(&redacted)), interest);
     }
     Ok(())
 }
@@ -233,4 +239,3 @@ pub(crate) fn parse_event_id(event_id: String) -> Result<OwnedEventId, AppendErr
         .try_into()
         .map_err(|_| AppendError::Store(store::Error::corrupt("events", event_id)))
 }
-

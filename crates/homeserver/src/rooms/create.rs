@@ -79,7 +79,9 @@ pub(crate) async fn create_room(
     request: CreateRoom,
 ) -> Result<OwnedRoomId, ApiError> {
     if request.invite.len() > MAX_INVITES {
-        return Err(ApiError::invalid_param(format!("At most {MAX_INVITES} invites at once")));
+        return Err(ApiError::invalid_param(format!(
+            "At most {MAX_INVITES} invites at once"
+        )));
     }
     let version = version_of(app, request.room_version.as_deref())?;
     let alias = match &request.room_alias_name {
@@ -106,14 +108,17 @@ pub(crate) async fn create_room(
 
 fn version_of(app: &App, wanted: Option<&str>) -> Result<RoomVersionId, ApiError> {
     let version = match wanted {
-        Some(text) => RoomVersionId::try_from(text)
-            .map_err(|_| ApiError::unsupported_room_version(format!("Unknown room version {text}")))?,
+        Some(text) => RoomVersionId::try_from(text).map_err(|_| {
+            ApiError::unsupported_room_version(format!("Unknown room version {text}"))
+        })?,
         None => app.config.rooms.default_version.clone(),
     };
     if room::is_supported(&version) {
         Ok(version)
     } else {
-        Err(ApiError::unsupported_room_version(format!("Room version {version} is not supported here")))
+        Err(ApiError::unsupported_room_version(format!(
+            "Room version {version} is not supported here"
+        )))
     }
 }
 
@@ -158,17 +163,17 @@ fn preset_of(request: &CreateRoom) -> Result<Preset, ApiError> {
     }
 }
 
-fn run(
-    tx: &mut Tx<'_>,
-    context: &AppendContext,
-    plan: Plan,
-) -> Result<OwnedRoomId, AppendError> {
+fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoomId, AppendError> {
     // 1. m.room.create. The alias comes before it where the room's id is known by then, so that a
     //    service which owns the alias is told of everything in the room.
     let creation = creation_content(&plan)?;
-    let candidate: OwnedRoomId = format!("!{}:{}", random::alphanumeric(18), context.key.server_name())
-        .try_into()
-        .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
+    let candidate: OwnedRoomId = format!(
+        "!{}:{}",
+        random::alphanumeric(18),
+        context.key.server_name()
+    )
+    .try_into()
+    .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
     let new = NewEvent {
         sender: plan.creator.clone(),
         event_type: "m.room.create".to_owned(),
@@ -185,7 +190,13 @@ fn run(
     }
     start_room(tx, context, event, view)?;
 
-    let mut steps = Steps { tx, context, room_id: room_id.clone(), creator: plan.creator.clone(), ts: plan.ts };
+    let mut steps = Steps {
+        tx,
+        context,
+        room_id: room_id.clone(),
+        creator: plan.creator.clone(),
+        ts: plan.ts,
+    };
     steps.run(&plan)?;
     if plan.request.visibility.as_deref() == Some("public") {
         tx.set_published("", room_id.as_str(), true)?;
@@ -210,9 +221,16 @@ fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {
     let mut content = plan.request.creation_content.clone();
     content.remove("creator");
     content.remove("room_version");
-    if plan.preset.trusted && plan.version.rules().is_some_and(|rules| rules.authorization.additional_room_creators) {
+    if plan.preset.trusted
+        && plan
+            .version
+            .rules()
+            .is_some_and(|rules| rules.authorization.additional_room_creators)
+    {
         // Room version 12: those who would get the creator's power are creators.
-        let creators = content.entry("additional_creators").or_insert_with(|| json!([]));
+        let creators = content
+            .entry("additional_creators")
+            .or_insert_with(|| json!([]));
         if let Value::Array(creators) = creators {
             for user_id in &plan.request.invite {
                 let user_id = json!(user_id);
@@ -243,13 +261,26 @@ impl Steps<'_, '_> {
         self.state("m.room.power_levels", "", power_levels(plan))?;
         // 4. Canonical alias.
         if let Some(alias) = &plan.alias {
-            self.state("m.room.canonical_alias", "", json!({ "alias": alias.alias }))?;
+            self.state(
+                "m.room.canonical_alias",
+                "",
+                json!({ "alias": alias.alias }),
+            )?;
         }
         // 5. The preset, as far as the initial state does not say otherwise.
         let preset = [
-            ("m.room.join_rules", json!({ "join_rule": plan.preset.join_rule })),
-            ("m.room.history_visibility", json!({ "history_visibility": plan.preset.history_visibility })),
-            ("m.room.guest_access", json!({ "guest_access": plan.preset.guest_access })),
+            (
+                "m.room.join_rules",
+                json!({ "join_rule": plan.preset.join_rule }),
+            ),
+            (
+                "m.room.history_visibility",
+                json!({ "history_visibility": plan.preset.history_visibility }),
+            ),
+            (
+                "m.room.guest_access",
+                json!({ "guest_access": plan.preset.guest_access }),
+            ),
         ];
         for (event_type, content) in preset {
             let given = request
@@ -263,7 +294,11 @@ impl Steps<'_, '_> {
         // 6. Initial state.
         for event in &request.initial_state {
             if matches!(event.event_type.as_str(), "m.room.create" | "m.room.member") {
-                return Err(ApiError::bad_json(format!("initial_state must not hold {}", event.event_type)).into());
+                return Err(ApiError::bad_json(format!(
+                    "initial_state must not hold {}",
+                    event.event_type
+                ))
+                .into());
             }
             self.state(&event.event_type, &event.state_key, event.content.clone())?;
         }
@@ -289,7 +324,12 @@ impl Steps<'_, '_> {
         Ok(())
     }
 
-    fn state(&mut self, event_type: &str, state_key: &str, content: Value) -> Result<(), AppendError> {
+    fn state(
+        &mut self,
+        event_type: &str,
+        state_key: &str,
+        content: Value,
+    ) -> Result<(), AppendError> {
         let event = NewEvent {
             sender: self.creator.clone(),
             event_type: event_type.to_owned(),
@@ -299,7 +339,16 @@ impl Steps<'_, '_> {
             origin_server_ts: self.ts,
         };
         let room_id = self.room_id.clone();
-        append_in(self.tx, self.context, AppendRequest { room_id, event, txn: None, device_id: None })?;
+        append_in(
+            self.tx,
+            self.context,
+            AppendRequest {
+                room_id,
+                event,
+                txn: None,
+                device_id: None,
+            },
+        )?;
         Ok(())
     }
 
@@ -332,7 +381,12 @@ fn power_levels(plan: &Plan) -> Value {
     if !creators_are_above {
         users.insert(plan.creator.to_string(), json!(100));
         if plan.preset.trusted {
-            users.extend(plan.request.invite.iter().map(|user| (user.to_string(), json!(100))));
+            users.extend(
+                plan.request
+                    .invite
+                    .iter()
+                    .map(|user| (user.to_string(), json!(100))),
+            );
         }
     }
     let tombstone = if creators_are_above { 150 } else { 100 };

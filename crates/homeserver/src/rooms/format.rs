@@ -109,9 +109,8 @@ impl Format<'_> {
 
 /// Formatted JSON text as a value that serde passes through untouched.
 pub(crate) fn raw(text: String) -> Box<RawValue> {
-    RawValue::from_string(text).unwrap_or_else(|_| {
-        RawValue::from_string("null".to_owned()).expect("null is JSON")
-    })
+    RawValue::from_string(text)
+        .unwrap_or_else(|_| RawValue::from_string("null".to_owned()).expect("null is JSON"))
 }
 
 /// A JSON object being written.
@@ -173,7 +172,9 @@ impl Object {
 }
 
 fn push_string(text: &mut String, value: &str) {
-    let plain = value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    let plain = value
+        .bytes()
+        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     if plain {
         text.push('"');
         text.push_str(value);
@@ -225,7 +226,11 @@ mod tests {
 
     #[test]
     fn legacy_copies_stand_beside_the_standard_form() {
-        let format = Format { now_ms: 100, legacy: true, ..Format::default() };
+        let format = Format {
+            now_ms: 100,
+            legacy: true,
+            ..Format::default()
+        };
         let value: serde_json::Value = serde_json::from_str(&format.event(&event())).unwrap();
         assert_eq!(value["user_id"], "@u:x");
         assert_eq!(value["age"], 10);

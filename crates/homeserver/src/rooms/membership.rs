@@ -47,15 +47,15 @@ pub(crate) async fn change_membership(
         ensure_invitable(app, &change.target).await?;
     }
     let context = app.append_context();
-    Ok(app.store.write(move |tx| change_membership_in(tx, &context, change)).await?)
+    Ok(app
+        .store
+        .write(move |tx| change_membership_in(tx, &context, change))
+        .await?)
 }
 
 /// Asks the services of an unknown local user whether it exists; an exclusive namespace's *no*
 /// refuses the invite.
-pub(crate) async fn ensure_invitable(
-    app: &Arc<App>,
-    target: &OwnedUserId,
-) -> Result<(), ApiError> {
+pub(crate) async fn ensure_invitable(app: &Arc<App>, target: &OwnedUserId) -> Result<(), ApiError> {
     if !app.is_local(target) {
         return Err(ApiError::forbidden(format!(
             "{target} belongs to another server, and this one does not federate"
@@ -64,9 +64,15 @@ pub(crate) async fn ensure_invitable(
     let exclusive = app.registry().is_user_exclusive(target.as_str());
     match app.queries.user(app, target).await? {
         Existence::Existed | Existence::Created => Ok(()),
-        Existence::No if exclusive && app.config.appservices.refuse_unknown_ghost_invite && !relaxed(app, target) => Err(
-            ApiError::not_found(format!("There is no user {target}: its application service says so")),
-        ),
+        Existence::No
+            if exclusive
+                && app.config.appservices.refuse_unknown_ghost_invite
+                && !relaxed(app, target) =>
+        {
+            Err(ApiError::not_found(format!(
+                "There is no user {target}: its application service says so"
+            )))
+        }
         Existence::Unavailable if exclusive => Err(ApiError::timeout(
             "The application service that owns this user did not answer; try again later",
         )),
@@ -88,7 +94,9 @@ pub(crate) fn change_membership_in(
     context: &AppendContext,
     change: MemberChange,
 ) -> Result<OwnedEventId, AppendError> {
-    let view = tx.room_view(change.room_id.as_str())?.ok_or(AppendError::RoomNotFound)?;
+    let view = tx
+        .room_view(change.room_id.as_str())?
+        .ok_or(AppendError::RoomNotFound)?;
     let current = view.membership(&change.target);
     if let Some(answer) = already_so(&view, &change, current) {
         return answer;
@@ -98,7 +106,10 @@ pub(crate) fn change_membership_in(
     }
     let mut content = change.extra;
     let own = change.sender == change.target;
-    if matches!(change.membership, Membership::Join | Membership::Invite | Membership::Knock) {
+    if matches!(
+        change.membership,
+        Membership::Join | Membership::Invite | Membership::Knock
+    ) {
         fill_profile(tx, &mut content, &change.target)?;
     }
     if change.membership == Membership::Join && own {
@@ -116,7 +127,16 @@ pub(crate) fn change_membership_in(
         redacts: None,
         origin_server_ts: change.ts,
     };
-    append_in(tx, context, AppendRequest { room_id: change.room_id, event, txn: None, device_id: None })
+    append_in(
+        tx,
+        context,
+        AppendRequest {
+            room_id: change.room_id,
+            event,
+            txn: None,
+            device_id: None,
+        },
+    )
 }
 
 /// Joining where one is joined, leaving where one has left: nothing happens, and the answer is
@@ -132,11 +152,13 @@ fn already_so(
     };
     match (change.membership, current) {
         (Membership::Join, Some(Membership::Join)) if change.extra.is_empty() => standing(),
-        (Membership::Leave, Some(Membership::Leave)) if change.sender == change.target => standing(),
-        (Membership::Ban, Some(Membership::Ban)) => standing(),
-        (Membership::Invite, Some(Membership::Join)) => {
-            Some(Err(AppendError::NotAllowed(format!("{} is already in the room", change.target))))
+        (Membership::Leave, Some(Membership::Leave)) if change.sender == change.target => {
+            standing()
         }
+        (Membership::Ban, Some(Membership::Ban)) => standing(),
+        (Membership::Invite, Some(Membership::Join)) => Some(Err(AppendError::NotAllowed(
+            format!("{} is already in the room", change.target),
+        ))),
         _ => None,
     }
 }
@@ -144,7 +166,10 @@ fn already_so(
 fn check_leave(change: &MemberChange, current: Option<Membership>) -> Result<(), AppendError> {
     match current {
         Some(_) => Ok(()),
-        None => Err(AppendError::NotAllowed(format!("{} is not in the room", change.target))),
+        None => Err(AppendError::NotAllowed(format!(
+            "{} is not in the room",
+            change.target
+        ))),
     }
 }
 
@@ -171,7 +196,9 @@ pub(crate) fn member_content(
         avatar_url: Option<String>,
     }
     let mut content = CanonicalJsonObject::new();
-    let Some(profile) = snapshot.profile(user_id.as_str())? else { return Ok(content) };
+    let Some(profile) = snapshot.profile(user_id.as_str())? else {
+        return Ok(content);
+    };
     if let Ok(profile) = serde_json::from_str::<Profile>(&profile) {
         if let Some(name) = profile.displayname {
             insert(&mut content, "displayname", &name);
@@ -192,14 +219,20 @@ fn authorise_restricted(
     current: Option<Membership>,
     content: &mut CanonicalJsonObject,
 ) {
-    let restricted =
-        matches!(view.join_rule(), JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted);
+    let restricted = matches!(
+        view.join_rule(),
+        JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted
+    );
     if !restricted || matches!(current, Some(Membership::Join | Membership::Invite)) {
         return;
     }
     let _ = user_id;
     if let Some(voucher) = view.restricted_join_authoriser(context.key.server_name()) {
-        insert(content, "join_authorised_via_users_server", voucher.as_str());
+        insert(
+            content,
+            "join_authorised_via_users_server",
+            voucher.as_str(),
+        );
     }
 }
 
@@ -235,9 +268,13 @@ async fn check_restricted(
     requester: &Requester,
     room_id: &OwnedRoomId,
 ) -> Result<(), ApiError> {
-    let Some(view) = app.store.room_view(room_id.as_str()).await? else { return Ok(()) };
-    let restricted =
-        matches!(view.join_rule(), JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted);
+    let Some(view) = app.store.room_view(room_id.as_str()).await? else {
+        return Ok(());
+    };
+    let restricted = matches!(
+        view.join_rule(),
+        JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted
+    );
     let inside = matches!(
         view.membership(&requester.user_id),
         Some(Membership::Join | Membership::Invite)

@@ -5,14 +5,15 @@ mod aliases;
 mod append;
 mod create;
 pub(crate) mod format;
+mod lazy;
 mod membership;
 pub(crate) mod stripped;
-pub(crate) mod upgrade;
 
 pub(crate) use self::{
     access::{Visible, may_read_state},
-    aliases::{AliasChange, resolve, resolve_or_ask},
+    aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},
+    lazy::invite_after_lazy_creation,
     membership::{MemberChange, change_membership, change_membership_in, join, member_content},
 };

@@ -19,17 +19,19 @@ const TYPES: &[&str] = &[
 
 /// The stripped state that goes with a member event (an invite or a knock), as a JSON array: the
 /// room as it was then, the sender's and the target's own member events last.
-pub(crate) fn stripped_state_at(
-    snapshot: &Snapshot<'_>,
-    member: &TimelineEvent,
-) -> Result<String> {
+pub(crate) fn stripped_state_at(snapshot: &Snapshot<'_>, member: &TimelineEvent) -> Result<String> {
     let mut events = Vec::new();
     for event_type in TYPES {
         events.extend(snapshot.state_event_at(&member.room_id, event_type, "", member.pos)?);
     }
     if member.state_key.as_deref() != Some(member.sender.as_str()) {
         let sender = &member.sender;
-        events.extend(snapshot.state_event_at(&member.room_id, "m.room.member", sender, member.pos)?);
+        events.extend(snapshot.state_event_at(
+            &member.room_id,
+            "m.room.member",
+            sender,
+            member.pos,
+        )?);
     }
     events.push(member.clone());
     let texts: Vec<String> = events.iter().map(stripped).collect();

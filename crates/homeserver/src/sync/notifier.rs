@@ -38,10 +38,18 @@ impl Notifier {
         let notify = Arc::new(Notify::new());
         let mut waiting = self.waiting.lock();
         for key in &keys {
-            waiting.entry(key.clone()).or_default().push((id, notify.clone()));
+            waiting
+                .entry(key.clone())
+                .or_default()
+                .push((id, notify.clone()));
         }
         drop(waiting);
-        Waiter { notifier: self, id, keys, notify }
+        Waiter {
+            notifier: self,
+            id,
+            keys,
+            notify,
+        }
     }
 
     /// Something was committed.
@@ -50,7 +58,11 @@ impl Notifier {
         if waiting.is_empty() {
             return;
         }
-        for key in entries.iter().flat_map(|entry| [&entry.room_id, &entry.user_id]).flatten() {
+        for key in entries
+            .iter()
+            .flat_map(|entry| [&entry.room_id, &entry.user_id])
+            .flatten()
+        {
             notify_all(&waiting, key);
         }
     }

@@ -42,9 +42,10 @@ impl Presence {
         now_ms: i64,
     ) -> Option<PresenceState> {
         let mut inner = self.inner.lock();
-        let changed = inner.users.get(user_id).is_none_or(|before| {
-            before.presence != presence || before.status_msg != status_msg
-        });
+        let changed = inner
+            .users
+            .get(user_id)
+            .is_none_or(|before| before.presence != presence || before.status_msg != status_msg);
         if inner.users.len() >= MAX_USERS && !inner.users.contains_key(user_id) {
             return None;
         }

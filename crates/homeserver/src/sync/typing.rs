@@ -55,7 +55,9 @@ impl Typing {
     /// Users typing in a room now and the room's version; expired ones are taken out.
     pub(crate) fn current(&self, room_id: &str, now_ms: i64) -> (Vec<String>, u64) {
         let mut rooms = self.rooms.lock();
-        let Some(room) = rooms.get_mut(room_id) else { return (Vec::new(), 0) };
+        let Some(room) = rooms.get_mut(room_id) else {
+            return (Vec::new(), 0);
+        };
         let before = room.users.len();
         room.users.retain(|_, until| *until > now_ms);
         if room.users.len() != before {
@@ -66,6 +68,12 @@ impl Typing {
 
     /// When the next user of a room stops by itself, ms.
     pub(crate) fn next_expiry(&self, room_id: &str) -> Option<i64> {
-        self.rooms.lock().get(room_id)?.users.values().min().copied()
+        self.rooms
+            .lock()
+            .get(room_id)?
+            .users
+            .values()
+            .min()
+            .copied()
     }
 }

@@ -24,10 +24,14 @@ pub(crate) async fn hash(password: String) -> Result<String, PasswordError> {
 
 /// Whether the password is the hashed one.
 pub(crate) async fn verify(password: String, hash: String) -> bool {
-    let Ok(_permit) = PERMITS.acquire().await else { return false };
+    let Ok(_permit) = PERMITS.acquire().await else {
+        return false;
+    };
     tokio::task::spawn_blocking(move || {
         PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
         })
     })
     .await

@@ -55,7 +55,8 @@ pub(crate) fn user_id_of(
     localpart: &str,
     service: Option<&Appservice>,
 ) -> Result<OwnedUserId, ApiError> {
-    let bad = |why: &str| ApiError::invalid_username(format!("`{localpart}` is no user name: {why}"));
+    let bad =
+        |why: &str| ApiError::invalid_username(format!("`{localpart}` is no user name: {why}"));
     let localpart = localpart
         .strip_prefix('@')
         .and_then(|id| id.strip_suffix(app.server_name.as_str())?.strip_suffix(':'))
@@ -101,13 +102,36 @@ pub(crate) async fn create_account(
         created_at: now,
         profile: "{}".to_owned(),
     };
-    let added: bool =
-        app.store.write(move |tx| tx.insert_user(&row)).await.map_err(|e: bridgehead_store::Error| ApiError::from(e))?;
+    let added: bool = app
+        .store
+        .write(move |tx| tx.insert_user(&row))
+        .await
+        .map_err(|e: bridgehead_store::Error| ApiError::from(e))?;
     if !added {
         return Err(ApiError::user_in_use(format!("{user_id} is taken")));
     }
     app.queries.forget_refusal(user_id.as_str());
     Ok(())
+}
+
+/// Makes an account with a password, for the operator.
+pub(crate) async fn create_with_password(
+    app: &Arc<App>,
+    localpart: &str,
+    password: &str,
+    is_admin: bool,
+) -> Result<OwnedUserId, ApiError> {
+    let user_id = user_id_of(app, localpart, None)?;
+    let hash = super::passwords::hash(password.to_owned())
+        .await
+        .map_err(|error| ApiError::internal(&error))?;
+    let account = NewAccount {
+        password_hash: Some(hash),
+        is_admin,
+        ..NewAccount::default()
+    };
+    create_account(app, &user_id, account).await?;
+    Ok(user_id)
 }
 
 /// Begins a session on a device.

@@ -65,7 +65,9 @@ impl Sessions {
         }
         let (epoch, id) = (self.epoch(), user_id.to_string());
         let row = store.read(move |s| s.user(&id)).await?;
-        let state = row.map(|row| UserState { deactivated: row.deactivated });
+        let state = row.map(|row| UserState {
+            deactivated: row.deactivated,
+        });
         if let Some(state) = state
             && self.epoch() == epoch
         {

@@ -19,7 +19,9 @@ pub(crate) struct UiaSessions {
 
 impl UiaSessions {
     pub(crate) fn new() -> Self {
-        Self { completed: Mutex::new(LruCache::new(SESSIONS)) }
+        Self {
+            completed: Mutex::new(LruCache::new(SESSIONS)),
+        }
     }
 
     /// Starts a session.
@@ -55,7 +57,10 @@ impl UiaSessions {
             .get(session)
             .map(|stages| stages.iter().cloned().collect())
             .unwrap_or_default();
-        let flows: Vec<Value> = flows.iter().map(|stages| json!({ "stages": stages })).collect();
+        let flows: Vec<Value> = flows
+            .iter()
+            .map(|stages| json!({ "stages": stages }))
+            .collect();
         ApiError::new(
             http::StatusCode::UNAUTHORIZED,
             "M_FORBIDDEN",

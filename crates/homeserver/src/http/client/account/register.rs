@@ -65,17 +65,20 @@ pub(crate) async fn register(
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
     let by_service = body.kind.as_deref() == Some(APPSERVICE)
-        || body.auth.as_ref().is_some_and(|auth| auth.kind.as_deref() == Some(APPSERVICE));
+        || body
+            .auth
+            .as_ref()
+            .is_some_and(|auth| auth.kind.as_deref() == Some(APPSERVICE));
     match (query.kind.as_deref(), service) {
         (_, Some(service)) => by_appservice(&app, &service, body).await,
-        (_, None) if by_service => {
-            Err(ApiError::missing_token("This kind of registration needs an application service's token"))
-        }
+        (_, None) if by_service => Err(ApiError::missing_token(
+            "This kind of registration needs an application service's token",
+        )),
         (Some("guest"), None) => guest(&app, body).await,
         (Some("user") | None, None) => person(&app, body).await,
-        (Some(other), None) => {
-            Err(ApiError::invalid_param(format!("Unknown kind of account `{other}`")))
-        }
+        (Some(other), None) => Err(ApiError::invalid_param(format!(
+            "Unknown kind of account `{other}`"
+        ))),
     }
 }
 
@@ -85,9 +88,13 @@ async fn by_appservice(
     service: &Arc<Appservice>,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let localpart = body.username.as_deref().or(body.user.as_deref()).ok_or_else(|| {
-        ApiError::missing_param("`username` is missing: the localpart of the user to make")
-    })?;
+    let localpart = body
+        .username
+        .as_deref()
+        .or(body.user.as_deref())
+        .ok_or_else(|| {
+            ApiError::missing_param("`username` is missing: the localpart of the user to make")
+        })?;
     let user_id = user_id_of(app, localpart, Some(service))?;
     if !app.registry().owns_user(service, &user_id) {
         tracing::info!(
@@ -108,12 +115,26 @@ async fn by_appservice(
 
 async fn guest(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
     if !app.config.accounts.allow_guests {
-        return Err(ApiError::guest_access_forbidden("This server takes no guests"));
+        return Err(ApiError::guest_access_forbidden(
+            "This server takes no guests",
+        ));
     }
     let user_id = user_id_of(app, &format!("guest-{}", random::hex(16)), None)?;
-    let account = NewAccount { is_guest: true, ..NewAccount::default() };
+    let account = NewAccount {
+        is_guest: true,
+        ..NewAccount::default()
+    };
     create_account(app, &user_id, account).await?;
-    finish(app, &user_id, Body { inhibit_login: false, device_id: None, ..body }).await
+    finish(
+        app,
+        &user_id,
+        Body {
+            inhibit_login: false,
+            device_id: None,
+            ..body
+        },
+    )
+    .await
 }
 
 async fn person(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
@@ -124,16 +145,24 @@ async fn person(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
     };
     check_free(app, &user_id).await?;
     pass_uia(app, &body, &flows)?;
-    app.limits.check(RateCategory::Registrations, "all", app.now_ms())?;
+    app.limits
+        .check(RateCategory::Registrations, "all", app.now_ms())?;
     let password = body
         .password
         .clone()
         .ok_or_else(|| ApiError::missing_param("`password` is missing"))?;
     if password.len() > 512 {
-        return Err(ApiError::invalid_param("The password is longer than 512 bytes"));
+        return Err(ApiError::invalid_param(
+            "The password is longer than 512 bytes",
+        ));
     }
-    let hash = passwords::hash(password).await.map_err(|e| ApiError::internal(&e))?;
-    let account = NewAccount { password_hash: Some(hash), ..NewAccount::default() };
+    let hash = passwords::hash(password)
+        .await
+        .map_err(|e| ApiError::internal(&e))?;
+    let account = NewAccount {
+        password_hash: Some(hash),
+        ..NewAccount::default()
+    };
     create_account(app, &user_id, account).await?;
     finish(app, &user_id, body).await
 }
@@ -145,9 +174,16 @@ pub(crate) async fn check_free(app: &Arc<App>, user_id: &ruma::UserId) -> Result
             code = "APPSERVICE_NAMESPACE_CONFLICT", appservice.id = %service.registration.id,
             user.id = %user_id, "registration refused"
         );
-        return Err(ApiError::exclusive("This user name is reserved by an application service"));
+        return Err(ApiError::exclusive(
+            "This user name is reserved by an application service",
+        ));
     }
-    if app.sessions.user_state(&app.store, user_id).await?.is_some() {
+    if app
+        .sessions
+        .user_state(&app.store, user_id)
+        .await?
+        .is_some()
+    {
         return Err(ApiError::user_in_use(format!("{user_id} is taken")));
     }
     Ok(())
@@ -172,17 +208,27 @@ fn flows(app: &App) -> Result<Vec<&'static [&'static str]>, ApiError> {
 
 fn pass_uia(app: &App, body: &Body, flows: &[&[&str]]) -> Result<(), ApiError> {
     let challenge = |session: &str| app.uia.challenge(session, flows);
-    let Some(auth) = &body.auth else { return Err(challenge(&app.uia.start())) };
+    let Some(auth) = &body.auth else {
+        return Err(challenge(&app.uia.start()));
+    };
     let session = match &auth.session {
         Some(session) if app.uia.knows(session) => session.clone(),
-        Some(_) => return Err(ApiError::unknown("Unknown session; start over without `auth`")),
+        Some(_) => {
+            return Err(ApiError::unknown(
+                "Unknown session; start over without `auth`",
+            ));
+        }
         // Old clients answer the only stage at once, without asking for a session first.
         None => app.uia.start(),
     };
     let passed = match auth.kind.as_deref() {
         Some(DUMMY) => app.config.accounts.open_registration,
         Some(TOKEN) => auth.token.as_deref().is_some_and(|given| {
-            app.config.accounts.registration_tokens.iter().any(|token| token.matches(given))
+            app.config
+                .accounts
+                .registration_tokens
+                .iter()
+                .any(|token| token.matches(given))
         }),
         _ => false,
     };
@@ -193,11 +239,7 @@ fn pass_uia(app: &App, body: &Body, flows: &[&[&str]]) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn finish(
-    app: &Arc<App>,
-    user_id: &ruma::UserId,
-    body: Body,
-) -> ApiResult<Json<Value>> {
+async fn finish(app: &Arc<App>, user_id: &ruma::UserId, body: Body) -> ApiResult<Json<Value>> {
     let mut answer = json!({ "user_id": user_id, "home_server": app.server_name });
     if !body.inhibit_login {
         let session = NewSession {
@@ -205,7 +247,9 @@ async fn finish(
             display_name: body.initial_device_display_name,
             refresh: body.refresh_token,
         };
-        begin_session(app, user_id, session).await?.add_to(&mut answer);
+        begin_session(app, user_id, session)
+            .await?
+            .add_to(&mut answer);
     }
     Ok(Json(answer))
 }

@@ -28,7 +28,16 @@ pub(crate) async fn send_message_event(
     QueryParams(query): QueryParams<TimestampQuery>,
     ContentBody(content): ContentBody,
 ) -> ApiResult<Json<Value>> {
-    send(&app, requester, room_id, event_type, Some(txn_id), &query, content).await
+    send(
+        &app,
+        requester,
+        room_id,
+        event_type,
+        Some(txn_id),
+        &query,
+        content,
+    )
+    .await
 }
 
 /// `POST …/send/{eventType}` of the protocol's first version: without a transaction id.
@@ -51,7 +60,8 @@ async fn send(
     query: &TimestampQuery,
     content: CanonicalJsonObject,
 ) -> ApiResult<Json<Value>> {
-    app.limits.check_requester(RateCategory::Messages, &requester, app.now_ms())?;
+    app.limits
+        .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
     let origin_server_ts = query.of(app, &requester)?;
     let txn = txn_id.map(|client_txn_id| ClientTxn {
         user_id: requester.user_id.to_string(),
@@ -68,7 +78,12 @@ async fn send(
         redacts: None,
         origin_server_ts,
     };
-    let request = AppendRequest { room_id, event, txn, device_id: requester.device_id };
+    let request = AppendRequest {
+        room_id,
+        event,
+        txn,
+        device_id: requester.device_id,
+    };
     let event_id = append(app, request).await?;
     Ok(Json(json!({ "event_id": event_id })))
 }

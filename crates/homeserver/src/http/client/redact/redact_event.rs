@@ -28,7 +28,8 @@ pub(crate) async fn redact_event(
     QueryParams(query): QueryParams<TimestampQuery>,
     ContentBody(content): ContentBody,
 ) -> ApiResult<Json<Value>> {
-    app.limits.check_requester(RateCategory::Messages, &requester, app.now_ms())?;
+    app.limits
+        .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
     let origin_server_ts = query.of(&app, &requester)?;
     let txn = ClientTxn {
         user_id: requester.user_id.to_string(),
@@ -45,8 +46,12 @@ pub(crate) async fn redact_event(
         redacts: Some(event_id),
         origin_server_ts,
     };
-    let request =
-        AppendRequest { room_id, event, txn: Some(txn), device_id: requester.device_id };
+    let request = AppendRequest {
+        room_id,
+        event,
+        txn: Some(txn),
+        device_id: requester.device_id,
+    };
     let event_id = append(&app, request).await?;
     Ok(Json(json!({ "event_id": event_id })))
 }

@@ -67,7 +67,9 @@ pub(crate) async fn login(
         refresh: body.refresh_token,
     };
     let mut answer = json!({ "user_id": user_id, "home_server": app.server_name });
-    begin_session(&app, &user_id, session).await?.add_to(&mut answer);
+    begin_session(&app, &user_id, session)
+        .await?
+        .add_to(&mut answer);
     Ok(Json(answer))
 }
 
@@ -75,7 +77,10 @@ fn user_of(app: &App, body: &Body, service: Option<&Appservice>) -> Result<Owned
     let name = match &body.identifier {
         Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
         Some(identifier) => {
-            return Err(ApiError::unknown(format!("Unknown identifier type `{}`", identifier.kind)));
+            return Err(ApiError::unknown(format!(
+                "Unknown identifier type `{}`",
+                identifier.kind
+            )));
         }
         None => body.user.as_deref(),
     };
@@ -85,7 +90,8 @@ fn user_of(app: &App, body: &Body, service: Option<&Appservice>) -> Result<Owned
 
 async fn by_password(app: &Arc<App>, body: &Body) -> Result<OwnedUserId, ApiError> {
     let user_id = user_of(app, body, None)?;
-    app.limits.check(RateCategory::Logins, user_id.as_str(), app.now_ms())?;
+    app.limits
+        .check(RateCategory::Logins, user_id.as_str(), app.now_ms())?;
     let password = body
         .password
         .clone()
@@ -99,7 +105,11 @@ async fn by_password(app: &Arc<App>, body: &Body) -> Result<OwnedUserId, ApiErro
         return Err(ApiError::user_deactivated("The account is deactivated"));
     }
     let hash = row.password_hash.ok_or_else(refuse)?;
-    if passwords::verify(password, hash).await { Ok(user_id) } else { Err(refuse()) }
+    if passwords::verify(password, hash).await {
+        Ok(user_id)
+    } else {
+        Err(refuse())
+    }
 }
 
 async fn by_appservice(
@@ -117,10 +127,12 @@ async fn by_appservice(
         )));
     }
     match app.sessions.user_state(&app.store, &user_id).await? {
-        Some(state) if state.deactivated => {
-            Err(ApiError::user_deactivated(format!("{user_id} is deactivated")))
-        }
+        Some(state) if state.deactivated => Err(ApiError::user_deactivated(format!(
+            "{user_id} is deactivated"
+        ))),
         Some(_) => Ok(user_id),
-        None => Err(ApiError::forbidden(format!("There is no user {user_id}; register it first"))),
+        None => Err(ApiError::forbidden(format!(
+            "There is no user {user_id}; register it first"
+        ))),
     }
 }

@@ -1,0 +1,418 @@
+//! Starting and ending the server.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum_server::Handle;
+use bridgehead_room::SigningKey;
+use bridgehead_store::{AppserviceRow, Store};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::{
+    app::App,
+    appservices::{
+        Appservice, DeliveryHandle, Queries, Registry, Wire, WireConfig,
+        namespaces::{AsIndex, CompileError},
+        registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
+        run_delivery, wake_interested,
+    },
+    clock::{Clock, SystemClock},
+    config::Config,
+    http,
+    limits::RateLimits,
+    media::MediaFiles,
+    random,
+    shutdown::{Shutdown, ShutdownTrigger, shutdown},
+    sync::{Notifier, Presence, Typing},
+    users::{Sessions, UiaSessions},
+};
+
+/// How long requests in flight may take after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running homeserver. Dropping it does not end it cleanly; call [`Server::stop`].
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    warnings: Vec<RegistrationWarning>,
+    app: Arc<App>,
+    trigger: ShutdownTrigger,
+    handles: Vec<Handle<SocketAddr>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or folder in the data folder could not be made or read.
+    #[error("cannot use {}: {source}", path.display())]
+    DataDir {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The signing key may be read by others than its owner.
+    #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
+    OpenKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The signing key is not one.
+    #[error("{} does not hold a signing key: expected `ed25519 <version> <64 hexadecimal digits>`", path.display())]
+    BadKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Registrations were refused; all mistakes are listed.
+    #[error("registrations refused:\n{}", .0.iter().map(|e| format!("  {e}")).collect::<Vec<_>>().join("\n"))]
+    Registrations(Vec<RegistrationError>),
+    /// The namespaces could not be compiled together.
+    #[error(transparent)]
+    Namespaces(#[from] CompileError),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Store(#[from] bridgehead_store::Error),
+    /// An address could not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Certificate or key could not be used.
+    #[error("cannot use the TLS certificate or key: {0}")]
+    Tls(io::Error),
+    /// The HTTP client could not be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Server {
+    /// Starts a server: opens (or makes) its data folder, loads registrations, listens.
+    ///
+    /// # Errors
+    /// What is wrong, with the file or address and what to do about it.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with_clock(
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        // The process's TLS provider; a second call finds it set already.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let loaded =
+            registration::load(&config.registrations).map_err(StartError::Registrations)?;
+        for warning in &loaded.warnings {
+            tracing::warn!(%warning, "registration");
+        }
+        let app = Arc::new(build_app(config, clock).await?);
+        let (trigger, end) = shutdown();
+        let mut tasks = JoinSet::new();
+        let services = load_services(&app, loaded.registrations).await?;
+        app.registry.store(Arc::new(Registry::new(
+            1,
+            &app.server_name,
+            services
+                .iter()
+                .map(|(service, _)| service.clone())
+                .collect(),
+        )?));
+        listen_to_commits(&app);
+        for (service, row) in services {
+            tasks.spawn(run_delivery(app.clone(), service, row, end.clone()));
+        }
+        tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
+        let mut server = Self {
+            addresses: Vec::new(),
+            warnings: loaded.warnings,
+            app,
+            trigger,
+            handles: Vec::new(),
+            tasks: Mutex::new(tasks),
+        };
+        server.listen(&end).await?;
+        Ok(server)
+    }
+
+    /// The addresses listened on, with the real port where the configuration said 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What the registrations' author should know.
+    pub fn warnings(&self) -> &[RegistrationWarning] {
+        &self.warnings
+    }
+
+    /// Ends the server: stops accepting, answers what is in flight, closes the database. The next
+    /// start needs no repair.
+    pub async fn stop(self) {
+        for handle in &self.handles {
+            handle.graceful_shutdown(Some(GRACE));
+        }
+        self.trigger.request();
+        let mut tasks = self.tasks.into_inner();
+        while tasks.join_next().await.is_some() {}
+        self.app.store.close().await;
+    }
+
+    /// Makes an account; for tools that hold the database, such as the demo.
+    ///
+    /// # Errors
+    /// A readable sentence.
+    pub async fn create_user(
+        &self,
+        localpart: &str,
+        password: &str,
+        is_admin: bool,
+    ) -> Result<String, String> {
+        crate::users::register::create_with_password(&self.app, localpart, password, is_admin)
+            .await
+            .map(|user_id| user_id.to_string())
+            .map_err(|error| error.message().to_owned())
+    }
+
+    async fn listen(&mut self, end: &Shutdown) -> Result<(), StartError> {
+        let service = http::service(self.app.clone());
+        let tls = match self.app.config.tls.files() {
+            Some((certificate, key)) => Some(
+                axum_server::tls_rustls::RustlsConfig::from_pem_file(certificate, key)
+                    .await
+                    .map_err(StartError::Tls)?,
+            ),
+            None => None,
+        };
+        for address in &self.app.config.listen {
+            let failed = |source| StartError::Listen {
+                address: *address,
+                source,
+            };
+            let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+            listener.set_nonblocking(true).map_err(failed)?;
+            self.addresses.push(listener.local_addr().map_err(failed)?);
+            let handle = Handle::new();
+            self.handles.push(handle.clone());
+            let make = service
+                .clone()
+                .into_make_service_with_connect_info::<SocketAddr>();
+            let tls = tls.clone();
+            let end = end.clone();
+            self.tasks.lock().spawn(async move {
+                let served = match tls {
+                    Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
+                        Ok(server) => server.handle(handle).serve(make).await,
+                        Err(error) => Err(error),
+                    },
+                    None => match axum_server::from_tcp(listener) {
+                        Ok(server) => {
+                            let acceptor = axum_server::accept::NoDelayAcceptor::new();
+                            server.acceptor(acceptor).handle(handle).serve(make).await
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                if let Err(error) = served {
+                    tracing::error!(%error, "listening ended");
+                    end.requested().await;
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    let data_dir = config.data_dir.clone();
+    let failed = |source| StartError::DataDir {
+        path: data_dir.clone(),
+        source,
+    };
+    std::fs::create_dir_all(&data_dir).map_err(failed)?;
+    let server_name = config.server_name.clone();
+    let key = signing_key(&data_dir.join("signing.key"), &server_name)?;
+    let file = data_dir.join("bridgehead.db");
+    let name = server_name.to_string();
+    let store = tokio::task::spawn_blocking(move || Store::open(&file, &name))
+        .await
+        .map_err(|error| failed(io::Error::other(error)))??;
+    let media = MediaFiles::new(&data_dir).map_err(failed)?;
+    let registry = Registry::new(0, &server_name, Vec::new())?;
+    Ok(App {
+        limits: RateLimits::new(config.limits.clone()),
+        server_name,
+        store,
+        key: Arc::new(key),
+        clock,
+        registry: ArcSwap::from_pointee(registry),
+        queries: Queries::new(),
+        sessions: Sessions::new(),
+        uia: UiaSessions::new(),
+        notifier: Notifier::default(),
+        typing: Typing::default(),
+        presence: Presence::default(),
+        media,
+        config,
+    })
+}
+
+/// Reads the signing key, or makes one that only its owner can read.
+fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey, StartError> {
+    let failed = |source| StartError::DataDir {
+        path: path.to_owned(),
+        source,
+    };
+    let bad = || StartError::BadKey {
+        path: path.to_owned(),
+    };
+    if !path.exists() {
+        let text = format!(
+            "ed25519 a_{} {}\n",
+            random::alphanumeric(4),
+            random::seed()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        );
+        write_private(path, &text).map_err(failed)?;
+    }
+    if is_open_to_others(path).map_err(failed)? {
+        return Err(StartError::OpenKey {
+            path: path.to_owned(),
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let mut words = text.split_whitespace();
+    let (Some("ed25519"), Some(version), Some(hex)) = (words.next(), words.next(), words.next())
+    else {
+        return Err(bad());
+    };
+    let seed: Vec<u8> = (0..hex.len() / 2)
+        .filter_map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok())
+        .collect();
+    let seed: [u8; 32] = seed.try_into().map_err(|_| bad())?;
+    SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
+}
+
+#[cfg(unix)]
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(path, text)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Gives every registration its number, its delivery handle and its place.
+async fn load_services(
+    app: &Arc<App>,
+    registrations: Vec<Registration>,
+) -> Result<Vec<(Arc<Appservice>, AppserviceRow)>, StartError> {
+    let mut services = Vec::new();
+    for (index, registration) in registrations.into_iter().enumerate() {
+        let id = registration.id.clone();
+        let reachable = matches!(registration.url, Some(AsUrl::Http(_)));
+        let row = app
+            .store
+            .write(move |tx| {
+                let row = tx.ensure_appservice(&id)?;
+                if !reachable {
+                    // Nothing is ever sent there, so nothing waits for it either.
+                    tx.skip_to_end(row.nid)?;
+                }
+                Ok::<_, bridgehead_store::Error>(row)
+            })
+            .await?;
+        let index = AsIndex(u16::try_from(index).unwrap_or(u16::MAX));
+        let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
+        let sender = sender.as_str().try_into().map_err(|_| {
+            StartError::Registrations(vec![RegistrationError {
+                file: registration.source.file.clone(),
+                line: None,
+                column: None,
+                reason: format!("`{sender}` is not a legal user id"),
+                remedy: "shorten sender_localpart".to_owned(),
+            }])
+        })?;
+        let (push, queries) = wires(app, &registration, row.dialect)?;
+        let service = Appservice {
+            registration: Arc::new(registration),
+            nid: row.nid,
+            index,
+            sender,
+            delivery: Arc::new(DeliveryHandle::new(push, queries)),
+        };
+        services.push((Arc::new(service), row));
+    }
+    Ok(services)
+}
+
+/// Two wires, for pushes and for questions, so that neither waits for the other.
+fn wires(
+    app: &App,
+    registration: &Registration,
+    dialect: u8,
+) -> Result<(Option<Wire>, Option<Wire>), StartError> {
+    let Some(AsUrl::Http(base)) = &registration.url else {
+        return Ok((None, None));
+    };
+    let config = &app.config.appservices;
+    let wire = || {
+        Wire::new(WireConfig {
+            base: base.clone(),
+            hs_token: registration.hs_token.clone(),
+            always_query_token: registration.bridgehead.legacy_query_token == Some(true),
+            connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
+            reprobe_after: config.legacy_reprobe,
+            dialect,
+        })
+    };
+    Ok((Some(wire()?), Some(wire()?)))
+}
+
+/// A commit wakes the services and the long polls it is for. The app holds the store, so the
+/// listener holds the app weakly.
+fn listen_to_commits(app: &Arc<App>) {
+    let weak = Arc::downgrade(app);
+    app.store.on_commit(Box::new(move |entries| {
+        if let Some(app) = weak.upgrade() {
+            wake_interested(&app, entries);
+            app.notifier.committed(entries);
+        }
+    }));
+}

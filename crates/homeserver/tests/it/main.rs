@@ -1,0 +1,3 @@
+//! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
+
+mod append;
