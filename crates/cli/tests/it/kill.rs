@@ -135,6 +135,7 @@ impl Setup {
         self.appservice
             .wait_for("all accepted events", SOON, all_arrived)
             .await
+            .with_context(|| format!("{} accepted events are missing", missing.len()))
     }
 }
 
