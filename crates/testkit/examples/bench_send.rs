@@ -61,8 +61,16 @@ async fn receive(State(record): State<Arc<Record>>, body: Bytes) -> Json<serde_j
     record.transactions.fetch_add(1, Ordering::Relaxed);
     if let Ok(transaction) = serde_json::from_slice::<Transaction>(&body) {
         let mut fresh = 0;
-        for n in transaction.events.iter().filter_map(|event| event.content.n) {
-            if record.arrived.get(n).is_some_and(|at| at.swap(now, Ordering::Relaxed) == 0) {
+        for n in transaction
+            .events
+            .iter()
+            .filter_map(|event| event.content.n)
+        {
+            if record
+                .arrived
+                .get(n)
+                .is_some_and(|at| at.swap(now, Ordering::Relaxed) == 0)
+            {
                 fresh += 1;
             }
         }
@@ -73,16 +81,32 @@ async fn receive(State(record): State<Arc<Record>>, body: Bytes) -> Json<serde_j
 }
 
 fn elapsed_us(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(since.elapsed().as_micros())
+        .unwrap_or(u64::MAX)
+        .max(1)
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let binary = PathBuf::from(arguments.next().context("first argument: the server's binary")?);
+    let binary = PathBuf::from(
+        arguments
+            .next()
+            .context("first argument: the server's binary")?,
+    );
     let seconds: f64 = arguments.next().as_deref().unwrap_or("5").parse()?;
-    println!("{:>11} {:>10} {:>11} {:>11} {:>10} {:>10} {:>10} {:>10} {:>8}",
-        "concurrency", "events", "accepted/s", "delivered/s", "p50 ms", "p99 ms", "send p50", "send p99", "txns");
+    println!(
+        "{:>11} {:>10} {:>11} {:>11} {:>10} {:>10} {:>10} {:>10} {:>8}",
+        "concurrency",
+        "events",
+        "accepted/s",
+        "delivered/s",
+        "p50 ms",
+        "p99 ms",
+        "send p50",
+        "send p99",
+        "txns"
+    );
     for concurrency in [1, 16, 64] {
         run(&binary, concurrency, seconds).await?;
     }
@@ -108,10 +132,14 @@ async fn run(binary: &std::path::Path, concurrency: usize, seconds: f64) -> anyh
         .with_state(record.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let template = RecordingAppservice::start(AppserviceOptions::with_users("bench", "bench_")).await?;
+    let template =
+        RecordingAppservice::start(AppserviceOptions::with_users("bench", "bench_")).await?;
     let folder = tempfile::TempDir::new()?;
     let file = folder.path().join("bench.yaml");
-    std::fs::write(&file, template.registration().replace(&template.url(), &url))?;
+    std::fs::write(
+        &file,
+        template.registration().replace(&template.url(), &url),
+    )?;
     let server = ServerProcess::start(binary, &[file]).await?;
     let bot = server.client().with_token(&template.as_token());
     let rooms = prepare(&bot, concurrency).await?;
@@ -142,7 +170,11 @@ async fn run(binary: &std::path::Path, concurrency: usize, seconds: f64) -> anyh
     let mut latencies = Vec::with_capacity(sends.len());
     let mut answers = Vec::with_capacity(sends.len());
     for (n, sent_at, answered_at) in &sends {
-        latencies.push(record.arrived[*n].load(Ordering::Relaxed).saturating_sub(*sent_at));
+        latencies.push(
+            record.arrived[*n]
+                .load(Ordering::Relaxed)
+                .saturating_sub(*sent_at),
+        );
         answers.push(answered_at - sent_at);
     }
     latencies.sort_unstable();
@@ -162,7 +194,9 @@ async fn run(binary: &std::path::Path, concurrency: usize, seconds: f64) -> anyh
 }
 
 fn percentile(sorted_us: &[u64], percent: usize) -> f64 {
-    sorted_us.get(sorted_us.len() * percent / 100).map_or(f64::NAN, |us| *us as f64 / 1000.0)
+    sorted_us
+        .get(sorted_us.len() * percent / 100)
+        .map_or(f64::NAN, |us| *us as f64 / 1000.0)
 }
 
 async fn wait_for_all(record: &Record, expected: usize) -> anyhow::Result<()> {
@@ -176,7 +210,10 @@ async fn wait_for_all(record: &Record, expected: usize) -> anyhow::Result<()> {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.with_context(|| {
-        format!("{} of {expected} events arrived", record.count.load(Ordering::Relaxed))
+        format!(
+            "{} of {expected} events arrived",
+            record.count.load(Ordering::Relaxed)
+        )
     })
 }
 
@@ -188,7 +225,9 @@ async fn prepare(bot: &Client, ghosts: usize) -> anyhow::Result<Vec<String>> {
     }
     let mut rooms = Vec::new();
     for index in 0..ROOMS.min(ghosts) {
-        let room = members[index].create_room(&json!({ "preset": "public_chat" })).await?;
+        let room = members[index]
+            .create_room(&json!({ "preset": "public_chat" }))
+            .await?;
         for member in members.iter().skip(index).step_by(ROOMS) {
             member.join(&room).await?;
         }
@@ -232,7 +271,9 @@ impl Sender {
             "PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/{n}?user_id={} HTTP/1.1\r\n\
              host: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
-            self.user, self.token, body.len()
+            self.user,
+            self.token,
+            body.len()
         );
         self.stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::with_capacity(512);
@@ -255,7 +296,9 @@ impl Sender {
 }
 
 fn is_complete(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return false;
+    };
     let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
     let length = text
         .lines()
