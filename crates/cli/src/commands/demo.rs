@@ -37,7 +37,10 @@ pub(crate) struct Arguments {
 
 /// Runs the demo.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter("warn")
+        .with_writer(std::io::stderr)
+        .init();
     let folder = tempfile::Builder::new()
         .prefix("bridgehead-demo-")
         .tempdir()?;

@@ -104,6 +104,7 @@ fn client() -> Router<Arc<App>> {
         .merge(rooms())
         .merge(room_contents())
         .merge(appservices())
+        .merge(ephemeral())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -182,5 +183,28 @@ fn appservices() -> Router<Arc<App>> {
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
+        )
+}
+
+fn ephemeral() -> Router<Arc<App>> {
+    use super::client::{
+        presence::{get_presence::get_presence, set_presence::set_presence},
+        read_marker::set_read_marker::set_read_marker,
+        receipt::create_receipt::create_receipt,
+        typing::create_typing_event::create_typing_event,
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/typing/{user_id}",
+            put(create_typing_event),
+        )
+        .route(
+            "/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+            post(create_receipt),
+        )
+        .route("/rooms/{room_id}/read_markers", post(set_read_marker))
+        .route(
+            "/presence/{user_id}/status",
+            get(get_presence).put(set_presence),
         )
 }
