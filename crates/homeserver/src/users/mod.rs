@@ -1,7 +1,10 @@
 //! Accounts: registration, sessions, user-interactive authentication, passwords.
 
+pub(crate) mod account_data;
 mod directory;
 pub(crate) mod passwords;
+pub(crate) mod push_rules;
+pub(crate) mod pushers;
 pub(crate) mod register;
 mod sessions;
 pub(crate) mod uia;
