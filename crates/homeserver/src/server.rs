@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Queries, Registry, Wire, WireConfig,
+        Appservice, DeliveryHandle, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
-        run_delivery, wake_interested,
+        run_delivery, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -137,6 +137,7 @@ impl Server {
         for (service, row) in services {
             tasks.spawn(run_delivery(app.clone(), service, row, end.clone()));
         }
+        tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         let mut server = Self {
             addresses: Vec::new(),
@@ -284,6 +285,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         clock,
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
+        teller: Teller::default(),
         sessions: Sessions::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),

@@ -25,6 +25,7 @@ mod log;
 mod media;
 mod migrate;
 mod position;
+mod pushers;
 mod receipts;
 mod rooms;
 mod state;
@@ -50,6 +51,7 @@ pub use self::{
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
+    pushers::PusherRow,
     receipts::ReceiptRow,
     rooms::{MembershipRow, RoomInterest, RoomRecord},
     to_device::ToDeviceRow,

@@ -125,8 +125,7 @@ impl Reader<'_> {
     }
 
     fn wants_ephemeral(&self) -> bool {
-        let features = &self.registration().features;
-        features.receive_ephemeral || features.push_ephemeral_unstable
+        self.service.takes_ephemeral()
     }
 
     fn wants_to_device(&self) -> bool {

@@ -104,6 +104,9 @@ fn client() -> Router<Arc<App>> {
         .merge(rooms())
         .merge(room_contents())
         .merge(appservices())
+        .merge(ephemeral())
+        .merge(user_data())
+        .merge(push())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -183,4 +186,81 @@ fn appservices() -> Router<Arc<App>> {
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
         )
+}
+
+fn ephemeral() -> Router<Arc<App>> {
+    use super::client::{
+        presence::{get_presence::get_presence, set_presence::set_presence},
+        read_marker::set_read_marker::set_read_marker,
+        receipt::create_receipt::create_receipt,
+        typing::create_typing_event::create_typing_event,
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/typing/{user_id}",
+            put(create_typing_event),
+        )
+        .route(
+            "/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+            post(create_receipt),
+        )
+        .route("/rooms/{room_id}/read_markers", post(set_read_marker))
+        .route(
+            "/presence/{user_id}/status",
+            get(get_presence).put(set_presence),
+        )
+}
+
+fn user_data() -> Router<Arc<App>> {
+    use super::client::{
+        config::{
+            get_global_account_data::get_global_account_data,
+            get_room_account_data::get_room_account_data,
+            set_global_account_data::set_global_account_data,
+            set_room_account_data::set_room_account_data,
+        },
+        tag::{create_tag::create_tag, delete_tag::delete_tag, get_tags::get_tags},
+    };
+    Router::new()
+        .route(
+            "/user/{user_id}/account_data/{type}",
+            get(get_global_account_data).put(set_global_account_data),
+        )
+        .route(
+            "/user/{user_id}/rooms/{room_id}/account_data/{type}",
+            get(get_room_account_data).put(set_room_account_data),
+        )
+        .route("/user/{user_id}/rooms/{room_id}/tags", get(get_tags))
+        .route(
+            "/user/{user_id}/rooms/{room_id}/tags/{tag}",
+            put(create_tag).delete(delete_tag),
+        )
+}
+
+fn push() -> Router<Arc<App>> {
+    use super::client::push::{
+        delete_pushrule::delete_pushrule, get_pushers::get_pushers, get_pushrule::get_pushrule,
+        get_pushrule_actions::get_pushrule_actions, get_pushrule_enabled::get_pushrule_enabled,
+        get_pushrules_all::get_pushrules_all,
+        get_pushrules_global_scope::get_pushrules_global_scope, set_pusher::set_pusher,
+        set_pushrule::set_pushrule, set_pushrule_actions::set_pushrule_actions,
+        set_pushrule_enabled::set_pushrule_enabled,
+    };
+    Router::new()
+        .route("/pushrules", get(get_pushrules_all))
+        .route("/pushrules/global", get(get_pushrules_global_scope))
+        .route(
+            "/pushrules/global/{kind}/{rule_id}",
+            get(get_pushrule).put(set_pushrule).delete(delete_pushrule),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/enabled",
+            get(get_pushrule_enabled).put(set_pushrule_enabled),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/actions",
+            get(get_pushrule_actions).put(set_pushrule_actions),
+        )
+        .route("/pushers", get(get_pushers))
+        .route("/pushers/set", post(set_pusher))
 }

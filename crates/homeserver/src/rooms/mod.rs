@@ -7,6 +7,7 @@ mod create;
 pub(crate) mod format;
 mod lazy;
 mod membership;
+mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{
@@ -16,4 +17,5 @@ pub(crate) use self::{
     create::{CreateRoom, create_room},
     lazy::invite_after_lazy_creation,
     membership::{MemberChange, change_membership, change_membership_in, join, member_content},
+    receipts::{NewReceipt, ReceiptKind, set_receipts},
 };

@@ -1,8 +1,16 @@
 //! Accounts: registration, sessions, user-interactive authentication, passwords.
 
+pub(crate) mod account_data;
+mod directory;
 pub(crate) mod passwords;
+pub(crate) mod push_rules;
+pub(crate) mod pushers;
 pub(crate) mod register;
 mod sessions;
 pub(crate) mod uia;
 
-pub(crate) use self::{sessions::Sessions, uia::UiaSessions};
+pub(crate) use self::{
+    directory::{mutual_rooms, share_a_room},
+    sessions::Sessions,
+    uia::UiaSessions,
+};

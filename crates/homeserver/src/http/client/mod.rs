@@ -3,10 +3,17 @@
 pub(crate) mod account;
 pub(crate) mod alias;
 pub(crate) mod appservice;
+pub(crate) mod config;
 pub(crate) mod discovery;
 pub(crate) mod membership;
 pub(crate) mod message;
+pub(crate) mod presence;
+pub(crate) mod push;
+pub(crate) mod read_marker;
+pub(crate) mod receipt;
 pub(crate) mod redact;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
+pub(crate) mod tag;
+pub(crate) mod typing;
