@@ -1,3 +1,8 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
+mod context;
+mod members;
+mod messages;
+mod relations;
+mod support;

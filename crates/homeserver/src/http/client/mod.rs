@@ -3,10 +3,12 @@
 pub(crate) mod account;
 pub(crate) mod alias;
 pub(crate) mod appservice;
+pub(crate) mod context;
 pub(crate) mod discovery;
 pub(crate) mod membership;
 pub(crate) mod message;
 pub(crate) mod redact;
+pub(crate) mod relations;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
