@@ -319,10 +319,6 @@ impl Task<'_> {
             query: &[],
             body: Some(body),
         };
-        self.service
-            .delivery
-            .attempts
-            .fetch_add(1, Ordering::Relaxed);
         let answer = self
             .wire
             .call(&call, self.app.now_ms())

@@ -20,7 +20,8 @@ use tower_http::{
 
 use super::{
     client::{
-        account, alias, appservice, discovery, membership, message, redact, room, session, state,
+        account, alias, appservice, context, discovery, membership, message, redact, relations,
+        room, session, state,
     },
     error::ApiError,
 };
@@ -103,6 +104,7 @@ fn client() -> Router<Arc<App>> {
         .merge(accounts())
         .merge(rooms())
         .merge(room_contents())
+        .merge(reading())
         .merge(appservices())
         .merge(ephemeral())
         .merge(user_data())
@@ -176,6 +178,53 @@ fn room_contents() -> Router<Arc<App>> {
             "/rooms/{room_id}/state/{event_type}/{state_key}",
             get(get_state_event_for_key).put(send_state_event),
         )
+}
+
+/// Reading rooms beside `/sync`.
+fn reading() -> Router<Arc<App>> {
+    use membership::{get_member_events::get_member_events, joined_members::joined_members};
+    use relations::get_relating_events::{
+        get_relating_events, get_relating_events_with_rel_type,
+        get_relating_events_with_rel_type_and_event_type,
+    };
+    use room::{
+        aliases::aliases,
+        get_event_by_timestamp::get_event_by_timestamp,
+        get_room_event::get_room_event,
+        report_content::{report_content, report_room},
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/messages",
+            get(message::get_message_events::get_message_events),
+        )
+        .route("/rooms/{room_id}/event/{event_id}", get(get_room_event))
+        .route(
+            "/rooms/{room_id}/context/{event_id}",
+            get(context::get_context::get_context),
+        )
+        .route("/rooms/{room_id}/members", get(get_member_events))
+        .route("/rooms/{room_id}/joined_members", get(joined_members))
+        .route(
+            "/rooms/{room_id}/relations/{event_id}",
+            get(get_relating_events),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}",
+            get(get_relating_events_with_rel_type),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}",
+            get(get_relating_events_with_rel_type_and_event_type),
+        )
+        .route(
+            "/rooms/{room_id}/timestamp_to_event",
+            get(get_event_by_timestamp),
+        )
+        .route("/rooms/{room_id}/aliases", get(aliases))
+        .route("/org.matrix.msc2432/rooms/{room_id}/aliases", get(aliases))
+        .route("/rooms/{room_id}/report", post(report_room))
+        .route("/rooms/{room_id}/report/{event_id}", post(report_content))
 }
 
 fn appservices() -> Router<Arc<App>> {
