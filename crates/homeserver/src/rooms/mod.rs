@@ -8,11 +8,8 @@ pub(crate) mod filter;
 pub(crate) mod format;
 mod lazy;
 mod membership;
-<<<<<<< HEAD
 mod receipts;
-=======
 pub(crate) mod read;
->>>>>>> room
 pub(crate) mod stripped;
 
 pub(crate) use self::{

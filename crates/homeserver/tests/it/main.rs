@@ -1,15 +1,12 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
-<<<<<<< HEAD
 mod ephemeral;
 mod presence;
 mod receipts;
 mod typing;
-=======
 mod context;
 mod members;
 mod messages;
 mod relations;
 mod support;
->>>>>>> room
