@@ -20,6 +20,6 @@ mod wire;
 pub(crate) use self::{
     delivery::{DeliveryHandle, run as run_delivery, wake_interested},
     query::{Existence, Queries},
-    registry::{Appservice, Registry},
+    registry::{Appservice, Nids, Registry},
     wire::{Call, CallError, Wire, WireConfig},
 };

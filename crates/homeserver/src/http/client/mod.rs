@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod alias;
 pub(crate) mod appservice;
+pub(crate) mod device;
 pub(crate) mod discovery;
 pub(crate) mod membership;
 pub(crate) mod message;
@@ -10,3 +11,4 @@ pub(crate) mod redact;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
+pub(crate) mod to_device;
