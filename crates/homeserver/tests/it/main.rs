@@ -1,3 +1,7 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
+mod calls;
+mod devices;
+mod session;
+mod to_device;
