@@ -106,7 +106,7 @@ impl Reader<'_> {
                     batch.add_event(text, self.limits);
                 }
             }
-            LogKind::ToDevice if self.wants_to_device() => {
+            LogKind::ToDevice if self.registration().features.msc3202 => {
                 for message in self.snapshot.to_device_at(row.pos)? {
                     batch.add_to_device(message, self.limits);
                 }
@@ -126,10 +126,6 @@ impl Reader<'_> {
 
     fn wants_ephemeral(&self) -> bool {
         self.service.takes_ephemeral()
-    }
-
-    fn wants_to_device(&self) -> bool {
-        self.wants_ephemeral() || self.registration().features.msc3202
     }
 
     /// The event with the copies of the protocol's first version, which old services read and

@@ -24,5 +24,6 @@ pub(crate) use self::{
     query::{Existence, Queries},
     registry::{Appservice, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
+    registry::{Appservice, Nids, Registry},
     wire::{Call, CallError, Wire, WireConfig},
 };

@@ -22,6 +22,8 @@ use super::{
     client::{
         account, alias, appservice, context, discovery, membership, message, redact, relations,
         room, session, state,
+        account, alias, appservice, device, discovery, membership, message, redact, room, session,
+        state, to_device,
     },
     error::ApiError,
 };
@@ -102,6 +104,7 @@ fn cors() -> CorsLayer {
 fn client() -> Router<Arc<App>> {
     Router::new()
         .merge(accounts())
+        .merge(devices())
         .merge(rooms())
         .merge(room_contents())
         .merge(reading())
@@ -118,6 +121,28 @@ fn accounts() -> Router<Arc<App>> {
         .route(
             "/login",
             get(session::login::get_login_types).post(session::login::login),
+        )
+}
+
+fn devices() -> Router<Arc<App>> {
+    Router::new()
+        .route("/logout", post(session::logout::logout))
+        .route("/logout/all", post(session::logout_all::logout_all))
+        .route("/refresh", post(session::refresh_token::refresh_token))
+        .route("/devices", get(device::get_devices::get_devices))
+        .route(
+            "/devices/{device_id}",
+            get(device::get_device::get_device)
+                .put(device::update_device::update_device)
+                .delete(device::delete_device::delete_device),
+        )
+        .route(
+            "/delete_devices",
+            post(device::delete_devices::delete_devices),
+        )
+        .route(
+            "/sendToDevice/{event_type}/{txn_id}",
+            put(to_device::send_event_to_device::send_event_to_device),
         )
 }
 

@@ -10,3 +10,7 @@ mod members;
 mod messages;
 mod relations;
 mod support;
+mod calls;
+mod devices;
+mod session;
+mod to_device;
