@@ -18,15 +18,8 @@ use tower_http::{
     cors::{Any, CorsLayer},
 };
 
-use super::{
-    client::{
-        account, alias, appservice, context, discovery, membership, message, redact, relations,
-        room, session, state,
-        account, alias, appservice, device, discovery, membership, message, redact, room, session,
-        state, to_device,
-    },
-    error::ApiError,
-};
+// Every chapter is routed here, so every chapter is in scope.
+use super::{client::*, error::ApiError};
 use crate::app::App;
 
 /// Prefixes of the client-server API, oldest first.

@@ -8,8 +8,8 @@ pub(crate) mod filter;
 pub(crate) mod format;
 mod lazy;
 mod membership;
-mod receipts;
 pub(crate) mod read;
+mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{

@@ -2,8 +2,8 @@
 //! relay of what encrypting clients store and send.
 
 pub(crate) mod account_data;
-mod directory;
 pub(crate) mod devices;
+mod directory;
 mod last_seen;
 pub(crate) mod passwords;
 pub(crate) mod push_rules;
@@ -15,7 +15,7 @@ pub(crate) mod uia;
 
 pub(crate) use self::{
     directory::{mutual_rooms, share_a_room},
+    last_seen::LastSeen,
     sessions::Sessions,
     uia::UiaSessions,
 };
-pub(crate) use self::{last_seen::LastSeen, sessions::Sessions, uia::UiaSessions};

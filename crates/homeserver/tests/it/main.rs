@@ -1,16 +1,16 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
-mod ephemeral;
-mod presence;
-mod receipts;
-mod typing;
+mod calls;
 mod context;
+mod devices;
+mod ephemeral;
 mod members;
 mod messages;
+mod presence;
+mod receipts;
 mod relations;
-mod support;
-mod calls;
-mod devices;
 mod session;
+mod support;
 mod to_device;
+mod typing;

@@ -19,5 +19,5 @@ pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
 pub(crate) mod tag;
-pub(crate) mod typing;
 pub(crate) mod to_device;
+pub(crate) mod typing;
