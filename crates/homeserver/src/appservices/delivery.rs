@@ -15,6 +15,7 @@ use std::{
 
 use bridgehead_store::{AppserviceNid, AppserviceRow, FrozenTransaction, StreamPosition};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::Method;
 use parking_lot::Mutex;
 use tokio::{
@@ -80,12 +81,29 @@ impl DeliveryHandle {
         }
     }
 
+    /// Signs of life count from before the first attempt, so that none is missed between an
+    /// attempt's failure and its backoff.
+    fn listen_for_life(&self) -> ListeningForLife<'_> {
+        // A sign that came for an earlier transaction says nothing about this one.
+        self.alive.notified().now_or_never();
+        self.waiting.store(true, Ordering::Release);
+        ListeningForLife(self)
+    }
+
     fn step(&self, step: DeliveryMove) {
         let mut state = self.state.lock();
         match state.after(step) {
             Some(next) => *state = next,
             None => tracing::error!(state = ?*state, ?step, "illegal delivery move; this is a bug"),
         }
+    }
+}
+
+struct ListeningForLife<'a>(&'a DeliveryHandle);
+
+impl Drop for ListeningForLife<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.store(false, Ordering::Release);
     }
 }
 
@@ -277,6 +295,7 @@ impl Task<'_> {
         let body = Bytes::from(transaction.body.clone());
         let id = transaction.txn_id.to_string();
         let mut backoff = Backoff::new(self.app);
+        let _listening = self.service.delivery.listen_for_life();
         loop {
             let failure = match self.attempt(&id, body.clone()).await {
                 Ok(()) => {
@@ -361,7 +380,6 @@ impl Task<'_> {
     async fn wait(&self, backoff: &mut Backoff, wait: Duration, refused: bool) {
         let handle = &self.service.delivery;
         let started = Instant::now();
-        handle.waiting.store(true, Ordering::Release);
         tokio::select! {
             () = sleep_until(started + wait) => backoff.sign_failed = false,
             () = handle.alive.notified() => {
@@ -370,7 +388,6 @@ impl Task<'_> {
             }
             () = self.listens_again(backoff.probe_failed), if refused => backoff.probe_failed = true,
         }
-        handle.waiting.store(false, Ordering::Release);
     }
 
     /// Returns when somebody accepts connections at the service's address. Where that has misled us

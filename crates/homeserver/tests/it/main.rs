@@ -3,11 +3,16 @@
 mod append;
 mod calls;
 mod context;
+mod delivery;
 mod devices;
+mod dialect;
 mod ephemeral;
+mod interest;
 mod members;
 mod messages;
+mod peer;
 mod presence;
+mod queries;
 mod receipts;
 mod relations;
 mod session;
