@@ -28,6 +28,7 @@ mod position;
 mod receipts;
 mod rooms;
 mod state;
+mod sync;
 mod to_device;
 mod tx;
 mod users;

@@ -20,7 +20,8 @@ use tower_http::{
 
 use super::{
     client::{
-        account, alias, appservice, discovery, membership, message, redact, room, session, state,
+        account, alias, appservice, discovery, filter, membership, message, redact, room, session,
+        state, sync as sync_chapter,
     },
     error::ApiError,
 };
@@ -104,6 +105,7 @@ fn client() -> Router<Arc<App>> {
         .merge(rooms())
         .merge(room_contents())
         .merge(appservices())
+        .merge(sync())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -182,5 +184,18 @@ fn appservices() -> Router<Arc<App>> {
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
+        )
+}
+
+fn sync() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sync", get(sync_chapter::sync_events::sync_events))
+        .route(
+            "/user/{user_id}/filter",
+            post(filter::create_filter::create_filter),
+        )
+        .route(
+            "/user/{user_id}/filter/{filter_id}",
+            get(filter::get_filter::get_filter),
         )
 }

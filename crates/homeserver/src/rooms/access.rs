@@ -91,32 +91,42 @@ impl Visible {
         user_id: &UserId,
         event: &TimelineEvent,
     ) -> bridgehead_store::Result<bool> {
-        if event.pos > self.upto {
-            return Ok(false);
-        }
-        // One's own membership changes are always one's own business.
-        if event.event_type == "m.room.member"
-            && event.state_key.as_deref() == Some(user_id.as_str())
-        {
-            return Ok(true);
-        }
-        let room = event.room_id.as_str();
-        let visibility = snapshot
-            .state_event_at(room, "m.room.history_visibility", "", event.pos)?
-            .map_or(HistoryVisibility::Shared, |event| visibility_of(&event));
-        if visibility == HistoryVisibility::WorldReadable {
-            return Ok(true);
-        }
-        let membership = snapshot
-            .membership_at(room, user_id.as_str(), event.pos)?
-            .and_then(|event| membership_of(&event));
-        Ok(match membership {
-            Some(Membership::Join) => true,
-            Some(Membership::Invite) if visibility == HistoryVisibility::Invited => true,
-            // Shared: members of today see what was before them.
-            _ => visibility == HistoryVisibility::Shared && !self.as_stranger,
-        })
+        may_see(snapshot, user_id, event, self.upto, self.as_stranger)
     }
+}
+
+/// Whether a user may see an event: nothing after `upto`, and before that by the room's
+/// visibility and the user's membership when it was sent.
+pub(crate) fn may_see(
+    snapshot: &Snapshot<'_>,
+    user_id: &UserId,
+    event: &TimelineEvent,
+    upto: StreamPosition,
+    as_stranger: bool,
+) -> bridgehead_store::Result<bool> {
+    if event.pos > upto {
+        return Ok(false);
+    }
+    // One's own membership changes are always one's own business.
+    if event.event_type == "m.room.member" && event.state_key.as_deref() == Some(user_id.as_str()) {
+        return Ok(true);
+    }
+    let room = event.room_id.as_str();
+    let visibility = snapshot
+        .state_event_at(room, "m.room.history_visibility", "", event.pos)?
+        .map_or(HistoryVisibility::Shared, |event| visibility_of(&event));
+    if visibility == HistoryVisibility::WorldReadable {
+        return Ok(true);
+    }
+    let membership = snapshot
+        .membership_at(room, user_id.as_str(), event.pos)?
+        .and_then(|event| membership_of(&event));
+    Ok(match membership {
+        Some(Membership::Join) => true,
+        Some(Membership::Invite) if visibility == HistoryVisibility::Invited => true,
+        // Shared: members of today see what was before them.
+        _ => visibility == HistoryVisibility::Shared && !as_stranger,
+    })
 }
 
 fn visibility_of(event: &TimelineEvent) -> HistoryVisibility {
