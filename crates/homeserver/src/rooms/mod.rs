@@ -4,9 +4,12 @@ mod access;
 mod aliases;
 mod append;
 mod create;
+pub(crate) mod filter;
 pub(crate) mod format;
 mod lazy;
 mod membership;
+pub(crate) mod read;
+mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{
@@ -16,4 +19,5 @@ pub(crate) use self::{
     create::{CreateRoom, create_room},
     lazy::invite_after_lazy_creation,
     membership::{MemberChange, change_membership, change_membership_in, join, member_content},
+    receipts::{NewReceipt, ReceiptKind, set_receipts},
 };

@@ -140,7 +140,7 @@ fn rooms(
                     account_data: own_data,
                     full_state,
                 };
-                if let Some(room) = joined::read(look, &row, &news)? {
+                if let Some(room) = joined::news(look, &row, &news)? {
                     rooms.join.insert(room_id, room);
                 }
             }

@@ -10,10 +10,9 @@ use super::{
     response::{Events, JoinedRoom, TimelinePart},
     state,
     timeline::{self, Reach, Timeline, Window},
-    token::history_token,
     unread,
 };
-use crate::rooms::membership_of;
+use crate::rooms::{membership_of, read};
 
 /// Events in a timeline when the filter does not say.
 const DEFAULT_LIMIT: usize = 10;
@@ -31,7 +30,7 @@ pub(crate) struct RoomNews<'a> {
 }
 
 /// The room, or `None` when nothing wanted is new.
-pub(crate) fn read(
+pub(crate) fn news(
     look: &Look<'_>,
     row: &MembershipRow,
     news: &RoomNews<'_>,
@@ -114,6 +113,6 @@ pub(crate) fn part(look: &Look<'_>, timeline: &Timeline) -> Result<TimelinePart>
     Ok(TimelinePart {
         events: look.format_all(&timeline.events, false)?,
         limited: timeline.limited,
-        prev_batch: history_token(timeline.older),
+        prev_batch: read::token(timeline.older),
     })
 }

@@ -23,20 +23,27 @@ pub(crate) fn read(
     if row.forgotten || (first && !look.reader.filter.room.include_leave) {
         return Ok(None);
     }
-    let before_leaving = StreamPosition(row.pos.0.saturating_sub(1));
-    let was_told = membership_at(look, row, look.since_position())? == Some(Membership::Join);
-    let was_joined =
-        was_told || membership_at(look, row, before_leaving)? == Some(Membership::Join);
-    let (timeline, state) = if was_joined {
-        let changed_since = was_told.then_some(look.since_position());
-        let after = changed_since.unwrap_or(StreamPosition::ZERO);
-        let reach = Reach::of_former_member(row);
-        let timeline = joined::read_timeline(look, &row.room_id, after, reach)?;
-        let changed_since = changed_since.filter(|_| !full_state);
-        let state = state::before_timeline(look, &row.room_id, &timeline, changed_since, &[])?;
-        (timeline, state)
-    } else {
-        (only_the_leaving(look, row)?, Vec::new())
+    let since = look.since_position();
+    let was_told = membership_at(look, row, since)? == Some(Membership::Join);
+    let left_at = look
+        .snapshot
+        .last_leaving(&row.room_id, look.user_id())?
+        .filter(|left_at| *left_at > since);
+    let (timeline, state) = match left_at {
+        Some(left_at) => {
+            let changed_since = was_told.then_some(since);
+            let after = changed_since.unwrap_or(StreamPosition::ZERO);
+            let reach = Reach::of_former_member(left_at);
+            let mut timeline = joined::read_timeline(look, &row.room_id, after, reach)?;
+            let changed_since = changed_since.filter(|_| !full_state);
+            let state = state::before_timeline(look, &row.room_id, &timeline, changed_since, &[])?;
+            if row.pos > left_at {
+                // A ban after the leaving, say: it is news, what was said in between is not.
+                timeline.events.extend(look.snapshot.event_at(row.pos)?);
+            }
+            (timeline, state)
+        }
+        None => (only_the_leaving(look, row)?, Vec::new()),
     };
     Ok(Some(LeftRoom {
         state: Events {

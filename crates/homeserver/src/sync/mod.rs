@@ -22,7 +22,7 @@ mod response;
 mod state;
 mod timeline;
 mod to_device;
-pub(crate) mod token;
+mod token;
 mod typing;
 mod unread;
 
@@ -30,7 +30,7 @@ pub(crate) use self::{
     answer::{SyncRequest, sync},
     look::Reader,
     notifier::Notifier,
-    presence::Presence,
+    presence::{Presence, PresenceState},
     response::SyncResponse,
     typing::Typing,
 };

@@ -22,32 +22,29 @@ pub(crate) fn read(app: &App, look: &Look<'_>) -> Result<Events> {
         .presence
         .news(look.since.map_or(0, |since| since.presence));
     for (user_id, state) in news {
-        let wanted = (look.since.is_some() || state.presence != "offline")
+        let wanted = (look.since.is_some() || state.shown() != "offline")
             && events.events.len() < MAX_TOLD
             && wants(filter, "m.presence", Some(&user_id))
             && !look.ignores(&user_id);
         if wanted
             && (user_id == look.user_id() || look.snapshot.share_room(look.user_id(), &user_id)?)
         {
-            events
-                .events
-                .push(to_raw(&event(&user_id, &state, look.now_ms)));
+            events.events.push(to_raw(&event(look, &user_id, &state)));
         }
     }
     Ok(events)
 }
 
-/// `m.presence`.
-pub(crate) fn event(user_id: &str, state: &PresenceState, now_ms: i64) -> Value {
-    let mut content = json!({ "presence": state.presence });
-    if state.presence != "offline" {
-        content["last_active_ago"] = json!((now_ms - state.last_active_at).max(0));
-    }
-    if state.presence == "online" {
-        content["currently_active"] = json!(true);
-    }
-    if let Some(status_msg) = &state.status_msg {
-        content["status_msg"] = json!(status_msg);
-    }
-    json!({ "type": "m.presence", "sender": user_id, "content": content })
+/// `m.presence`; an invisible user looks offline to everybody else.
+pub(crate) fn event(look: &Look<'_>, user_id: &str, state: &PresenceState) -> Value {
+    let shown = if user_id == look.user_id() {
+        &state.presence
+    } else {
+        state.shown()
+    };
+    json!({
+        "type": "m.presence",
+        "sender": user_id,
+        "content": state.content(look.now_ms, shown),
+    })
 }

@@ -55,11 +55,11 @@ impl Reach {
         }
     }
 
-    /// What somebody may see who has left with this membership event.
-    pub(crate) fn of_former_member(row: &MembershipRow) -> Self {
+    /// What somebody may see whose last stay ended here.
+    pub(crate) fn of_former_member(left_at: StreamPosition) -> Self {
         Self {
             member_since: StreamPosition(u64::MAX >> 1),
-            upto: row.pos,
+            upto: left_at,
             as_stranger: false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `s123_4_5_120` is what `/sync` and `/events` hand out: the [`StreamPosition`], then how much the
 //! client has seen of what lives in memory only (typing, presence), then the last to-device
-//! message it was given. `t123` is a place in a room's history: the events at or below it.
+//! message it was given. Places in one room's history are `rooms::read`'s, which reads these too.
 
 use std::{fmt, str::FromStr};
 
@@ -63,19 +63,6 @@ impl SyncToken {
     }
 }
 
-/// The place in a room's history that a `t…` or `s…` token names: events at or below it.
-pub(crate) fn parse_position(text: &str) -> Result<StreamPosition, ApiError> {
-    if let Some(position) = text.strip_prefix('t').and_then(number) {
-        return Ok(StreamPosition(position));
-    }
-    text.parse::<SyncToken>().map(|token| token.position)
-}
-
-/// The token for the events of a room at or below `position`.
-pub(crate) fn history_token(position: StreamPosition) -> String {
-    format!("t{position}")
-}
-
 /// Digits only, and no larger than a position can be.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -94,7 +81,8 @@ fn unknown(text: &str) -> ApiError {
 mod tests {
     use bridgehead_store::StreamPosition;
 
-    use super::{SyncToken, history_token, parse_position};
+    use super::SyncToken;
+    use crate::rooms::read::parse_token;
 
     #[test]
     fn a_token_reads_back_as_it_was_written() {
@@ -106,11 +94,7 @@ mod tests {
         };
         assert_eq!(token.to_string(), "s7_1_2_5");
         assert_eq!("s7_1_2_5".parse::<SyncToken>().unwrap(), token);
-        assert_eq!(parse_position("s7_1_2_5").unwrap(), StreamPosition(7));
-        assert_eq!(
-            parse_position(&history_token(StreamPosition(9))).unwrap(),
-            StreamPosition(9)
-        );
+        assert_eq!(parse_token("s7_1_2_5").unwrap(), StreamPosition(7));
     }
 
     #[test]
@@ -126,15 +110,14 @@ mod tests {
             "s+7_1_2_5",
             "sx_1_2_5",
             "t",
+            "t7",
             "t1_2",
             "s99999999999999999999_1_2_3",
             "s7_1_2_5 ",
             "é",
         ] {
             assert!(text.parse::<SyncToken>().is_err(), "{text}");
-            assert!(parse_position(text).is_err(), "{text}");
         }
-        assert!("t7".parse::<SyncToken>().is_err());
     }
 
     #[test]

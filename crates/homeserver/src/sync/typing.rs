@@ -90,6 +90,21 @@ impl Typing {
         changed.then_some(after)
     }
 
+    /// Users typing in a room now and the room's version; expired ones are taken out.
+    pub(crate) fn current(&self, room_id: &str, now_ms: i64) -> (Vec<String>, u64) {
+        let mut inner = self.inner.lock();
+        let next = inner.version + 1;
+        let Some(room) = inner.rooms.get_mut(room_id) else {
+            return (Vec::new(), 0);
+        };
+        let expired = room.expire(now_ms, next);
+        let current = (room.users.keys().cloned().collect(), room.version);
+        if expired {
+            inner.version = next;
+        }
+        current
+    }
+
     /// The rooms among `rooms` that changed after `since`; expired users are taken out.
     pub(crate) fn news<'a>(
         &self,
@@ -108,12 +123,7 @@ impl Typing {
             let Some(room) = inner.rooms.get_mut(room_id) else {
                 continue;
             };
-            let before = room.users.len();
-            room.users.retain(|_, until| *until > now_ms);
-            let expired = room.users.len() != before;
-            if expired {
-                room.version = next;
-            }
+            let expired = room.expire(now_ms, next);
             let soonest = room.users.values().min().copied();
             news.next_expiry = [news.next_expiry, soonest].into_iter().flatten().min();
             if room.version > since {
@@ -131,6 +141,19 @@ impl Typing {
     /// The version of the newest change.
     pub(crate) fn version(&self) -> u64 {
         self.inner.lock().version
+    }
+}
+
+impl Room {
+    /// Takes out who fell silent; `true`: that changed the room, which is now at `version`.
+    fn expire(&mut self, now_ms: i64, version: u64) -> bool {
+        let before = self.users.len();
+        self.users.retain(|_, until| *until > now_ms);
+        let expired = self.users.len() != before;
+        if expired {
+            self.version = version;
+        }
+        expired
     }
 }
 

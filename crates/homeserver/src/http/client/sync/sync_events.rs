@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
+    appservices::presence_changed,
     http::{
         auth::Requester,
         error::{ApiError, ApiResult},
@@ -77,15 +78,9 @@ async fn set_presence(
     let status_msg = app.presence.get(user_id).and_then(|state| state.status_msg);
     let changed = app
         .presence
-        .set(user_id, presence, status_msg, app.now_ms())
-        .is_some();
-    if changed {
-        let user_id = user_id.to_owned();
-        let rooms = app
-            .store
-            .read(move |snapshot| snapshot.joined_rooms(&user_id))
-            .await?;
-        rooms.iter().for_each(|room_id| app.notifier.poke(room_id));
+        .set(user_id, presence, status_msg, app.now_ms());
+    if let Some(state) = changed {
+        presence_changed(app, user_id, &state).await?;
     }
     Ok(())
 }
