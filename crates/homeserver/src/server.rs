@@ -31,7 +31,7 @@ use crate::{
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{Sessions, UiaSessions},
+    users::{ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -287,6 +287,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         queries: Queries::new(),
         teller: Teller::default(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
         typing: Typing::default(),

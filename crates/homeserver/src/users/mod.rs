@@ -1,8 +1,11 @@
 //! Accounts: registration, sessions, user-interactive authentication, passwords.
 
 pub(crate) mod account_data;
-mod directory;
+pub(crate) mod directory;
+pub(crate) mod openid;
 pub(crate) mod passwords;
+pub(crate) mod profile;
+mod profile_fanout;
 pub(crate) mod push_rules;
 pub(crate) mod pushers;
 pub(crate) mod register;
@@ -11,6 +14,7 @@ pub(crate) mod uia;
 
 pub(crate) use self::{
     directory::{mutual_rooms, share_a_room},
+    profile_fanout::ProfileFanout,
     sessions::Sessions,
     uia::UiaSessions,
 };

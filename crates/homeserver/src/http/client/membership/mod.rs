@@ -8,4 +8,5 @@ pub(crate) mod join_room_by_id_or_alias;
 pub(crate) mod joined_rooms;
 pub(crate) mod kick_user;
 pub(crate) mod leave_room;
+pub(crate) mod mutual_rooms;
 pub(crate) mod unban_user;
