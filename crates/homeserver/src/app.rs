@@ -15,7 +15,7 @@ use crate::{
     media::MediaFiles,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{ProfileFanout, Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     /// Profiles on their way into rooms.
     pub(crate) profile_fanout: ProfileFanout,
+    /// When devices last called, until it is written down.
+    pub(crate) last_seen: LastSeen,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.

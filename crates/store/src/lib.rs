@@ -46,7 +46,7 @@ pub use self::{
     appservices::{AppserviceRow, FrozenTransaction},
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
-    events::{ClientTxn, EventInsert, TimelineEvent},
+    events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,

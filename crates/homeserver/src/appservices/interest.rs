@@ -16,6 +16,9 @@ use smallvec::SmallVec;
 use super::Registry;
 use crate::app::App;
 
+/// Rooms of a user that are looked at to find who shares one; with more, all services count.
+const MAX_SHARED_ROOMS: usize = 500;
+
 /// Rules 3–5 for a room: from the cache, or computed from its members and aliases.
 pub(crate) fn of_room(
     tx: &mut Tx<'_>,
@@ -140,6 +143,46 @@ pub(crate) fn after_member(
     let mut next = (**room).clone();
     count(&mut next, registry, target, change);
     Arc::new(next)
+}
+
+/// Services to tell that a user's devices changed: those which take part in encryption and own the
+/// user or share a room with it (as `device_lists` in `/sync`).
+pub(crate) fn of_device_list(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    user_id: &str,
+) -> Result<InterestSet> {
+    let asking = registry.nids_of_encrypting();
+    if asking.is_empty() {
+        return Ok(asking);
+    }
+    let rooms = tx.joined_rooms(user_id)?;
+    if rooms.len() > MAX_SHARED_ROOMS {
+        return Ok(asking);
+    }
+    let owners = registry.nids_of_user(user_id);
+    let mut told: InterestSet = asking
+        .iter()
+        .copied()
+        .filter(|nid| owners.contains(nid))
+        .collect();
+    for room_id in rooms {
+        if told.len() == asking.len() {
+            break;
+        }
+        let Some(view) = tx.room_view(&room_id)? else {
+            continue;
+        };
+        let room = of_room(tx, registry, &view)?;
+        for nid in &asking {
+            let shares = room.joined.contains_key(nid) || room.named.contains(nid);
+            if shares && !told.contains(nid) {
+                told.push(*nid);
+            }
+        }
+    }
+    told.sort_unstable();
+    Ok(told)
 }
 
 fn count(room: &mut RoomInterest, registry: &Registry, user_id: &str, change: i32) {

@@ -172,6 +172,38 @@ impl Registry {
         self.nids(&self.namespaces.users(user_id).any)
     }
 
+    /// Numbers of the services that take part in encryption (`org.matrix.msc3202`), sorted.
+    pub(crate) fn nids_of_encrypting(&self) -> Nids {
+        let mut nids: Nids = self
+            .services
+            .iter()
+            .filter(|service| service.registration.features.msc3202)
+            .map(|service| service.nid)
+            .collect();
+        nids.sort_unstable();
+        nids
+    }
+
+    /// Numbers of the services that a user's devices belong to, sorted: those which take part in
+    /// encryption and hold the user exclusively, or have made its account.
+    pub(crate) fn nids_of_devices(&self, user_id: &str, made_by: Option<&str>) -> Nids {
+        let owners = self.namespaces.users(user_id);
+        let mut nids: Nids = owners
+            .any
+            .iter()
+            .map(|index| (index, self.at(*index)))
+            .filter(|(index, service)| {
+                let registration = &service.registration;
+                registration.features.msc3202
+                    && (owners.exclusive.contains(index)
+                        || made_by == Some(registration.id.as_str()))
+            })
+            .map(|(_, service)| service.nid)
+            .collect();
+        nids.sort_unstable();
+        nids
+    }
+
     /// Numbers of the services whose alias namespaces match.
     pub(crate) fn nids_of_alias(&self, alias: &str) -> Nids {
         self.nids(&self.namespaces.aliases(alias).any)

@@ -18,12 +18,8 @@ use tower_http::{
     cors::{Any, CorsLayer},
 };
 
-use super::{
-    client::{
-        account, alias, appservice, discovery, membership, message, redact, room, session, state,
-    },
-    error::ApiError,
-};
+// Every chapter is routed here, so every chapter is in scope.
+use super::{client::*, error::ApiError};
 use crate::app::App;
 
 /// Prefixes of the client-server API, oldest first.
@@ -102,8 +98,10 @@ fn cors() -> CorsLayer {
 fn client() -> Router<Arc<App>> {
     Router::new()
         .merge(accounts())
+        .merge(devices())
         .merge(rooms())
         .merge(room_contents())
+        .merge(reading())
         .merge(appservices())
         .merge(ephemeral())
         .merge(user_data())
@@ -118,6 +116,28 @@ fn accounts() -> Router<Arc<App>> {
         .route(
             "/login",
             get(session::login::get_login_types).post(session::login::login),
+        )
+}
+
+fn devices() -> Router<Arc<App>> {
+    Router::new()
+        .route("/logout", post(session::logout::logout))
+        .route("/logout/all", post(session::logout_all::logout_all))
+        .route("/refresh", post(session::refresh_token::refresh_token))
+        .route("/devices", get(device::get_devices::get_devices))
+        .route(
+            "/devices/{device_id}",
+            get(device::get_device::get_device)
+                .put(device::update_device::update_device)
+                .delete(device::delete_device::delete_device),
+        )
+        .route(
+            "/delete_devices",
+            post(device::delete_devices::delete_devices),
+        )
+        .route(
+            "/sendToDevice/{event_type}/{txn_id}",
+            put(to_device::send_event_to_device::send_event_to_device),
         )
 }
 
@@ -178,6 +198,53 @@ fn room_contents() -> Router<Arc<App>> {
             "/rooms/{room_id}/state/{event_type}/{state_key}",
             get(get_state_event_for_key).put(send_state_event),
         )
+}
+
+/// Reading rooms beside `/sync`.
+fn reading() -> Router<Arc<App>> {
+    use membership::{get_member_events::get_member_events, joined_members::joined_members};
+    use relations::get_relating_events::{
+        get_relating_events, get_relating_events_with_rel_type,
+        get_relating_events_with_rel_type_and_event_type,
+    };
+    use room::{
+        aliases::aliases,
+        get_event_by_timestamp::get_event_by_timestamp,
+        get_room_event::get_room_event,
+        report_content::{report_content, report_room},
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/messages",
+            get(message::get_message_events::get_message_events),
+        )
+        .route("/rooms/{room_id}/event/{event_id}", get(get_room_event))
+        .route(
+            "/rooms/{room_id}/context/{event_id}",
+            get(context::get_context::get_context),
+        )
+        .route("/rooms/{room_id}/members", get(get_member_events))
+        .route("/rooms/{room_id}/joined_members", get(joined_members))
+        .route(
+            "/rooms/{room_id}/relations/{event_id}",
+            get(get_relating_events),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}",
+            get(get_relating_events_with_rel_type),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}",
+            get(get_relating_events_with_rel_type_and_event_type),
+        )
+        .route(
+            "/rooms/{room_id}/timestamp_to_event",
+            get(get_event_by_timestamp),
+        )
+        .route("/rooms/{room_id}/aliases", get(aliases))
+        .route("/org.matrix.msc2432/rooms/{room_id}/aliases", get(aliases))
+        .route("/rooms/{room_id}/report", post(report_room))
+        .route("/rooms/{room_id}/report/{event_id}", post(report_content))
 }
 
 fn appservices() -> Router<Arc<App>> {

@@ -4,14 +4,16 @@ mod access;
 mod aliases;
 mod append;
 mod create;
+pub(crate) mod filter;
 pub(crate) mod format;
 mod lazy;
 mod membership;
+pub(crate) mod read;
 mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{
-    access::{Visible, may_read_state},
+    access::{Visible, may_read_state, membership_of},
     aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},

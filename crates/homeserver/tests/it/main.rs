@@ -2,9 +2,18 @@
 
 mod account_data;
 mod append;
+mod calls;
+mod context;
+mod devices;
 mod ephemeral;
+mod members;
+mod messages;
 mod presence;
 mod profile;
 mod push_rules;
 mod receipts;
+mod relations;
+mod session;
+mod support;
+mod to_device;
 mod typing;
