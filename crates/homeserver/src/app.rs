@@ -8,7 +8,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Queries, Registry},
+    appservices::{Protocols, Queries, Registry},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -34,6 +34,8 @@ pub(crate) struct App {
     pub(crate) registry: ArcSwap<Registry>,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
+    /// What application services say of the third-party protocols they speak.
+    pub(crate) protocols: Protocols,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
     /// User-interactive authentication in progress.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Queries, Registry, Wire, WireConfig,
+        Appservice, DeliveryHandle, Protocols, Queries, Registry, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, wake_interested,
@@ -261,6 +261,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         clock,
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
+        protocols: Protocols::new(),
         sessions: Sessions::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),

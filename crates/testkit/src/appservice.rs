@@ -4,8 +4,8 @@ use crate::judge::{Fault, Record, Verdict, judge};
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path as UrlPath, Query as QueryFields, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -45,6 +45,8 @@ pub struct AppserviceOptions {
     pub rooms: Vec<NamespaceOptions>,
     /// Whether the service wants ephemeral data.
     pub receive_ephemeral: bool,
+    /// Third-party protocols that the service speaks.
+    pub protocols: Vec<String>,
 }
 
 impl AppserviceOptions {
@@ -60,6 +62,7 @@ impl AppserviceOptions {
             aliases: Vec::new(),
             rooms: Vec::new(),
             receive_ephemeral: false,
+            protocols: Vec::new(),
         }
     }
 }
@@ -84,6 +87,16 @@ pub enum Query {
     Alias(String),
 }
 
+/// A third-party lookup that the service was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The whole path, the version included.
+    pub path: String,
+    /// The query's fields, decoded.
+    pub fields: Vec<(String, String)>,
+}
+
+type LookupHandler = Box<dyn FnMut(&Lookup) -> (StatusCode, Value) + Send>;
 type Script = Box<dyn FnMut(&Record) -> Answer + Send>;
 type QueryAnswer = Pin<Box<dyn Future<Output = StatusCode> + Send>>;
 type QueryHandler = Arc<dyn Fn(Query) -> QueryAnswer + Send + Sync>;
@@ -95,6 +108,8 @@ struct Shared {
     refused_tokens: watch::Sender<usize>,
     script: Mutex<Script>,
     query_handler: Mutex<QueryHandler>,
+    lookups: Mutex<Vec<Lookup>>,
+    lookup_handler: Mutex<LookupHandler>,
 }
 
 /// The service, listening on a loopback port until it is dropped.
@@ -122,6 +137,8 @@ impl RecordingAppservice {
             refused_tokens: watch::Sender::new(0),
             script: Mutex::new(Box::new(|_| Answer::Status(StatusCode::OK))),
             query_handler: Mutex::new(unknown),
+            lookups: Mutex::default(),
+            lookup_handler: Mutex::new(Box::new(|_| (StatusCode::NOT_FOUND, json!({})))),
         });
         let router = router(shared.clone());
         let task = tokio::spawn(async move {
@@ -167,6 +184,7 @@ impl RecordingAppservice {
             "sender_localpart": self.options.sender_localpart,
             "rate_limited": false,
             "receive_ephemeral": self.options.receive_ephemeral,
+            "protocols": self.options.protocols,
             "namespaces": {
                 "users": namespaces(&self.options.users),
                 "aliases": namespaces(&self.options.aliases),
@@ -207,6 +225,27 @@ impl RecordingAppservice {
             .query_handler
             .lock()
             .expect("nothing panics with this lock") = handler;
+    }
+
+    /// Answers third-party lookups from now on, on the paths of all versions; until then each is answered 404.
+    pub fn answer_lookups_with(
+        &self,
+        handler: impl FnMut(&Lookup) -> (StatusCode, Value) + Send + 'static,
+    ) {
+        *self
+            .shared
+            .lookup_handler
+            .lock()
+            .expect("a handler that panics fails its test") = Box::new(handler);
+    }
+
+    /// All third-party lookups so far.
+    pub fn lookups(&self) -> Vec<Lookup> {
+        self.shared
+            .lookups
+            .lock()
+            .expect("nothing panics with this lock")
+            .clone()
     }
 
     /// All transaction requests so far, repeats too.
@@ -273,6 +312,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_matrix/app/v1/transactions/{txn_id}", put(transaction))
         .route("/_matrix/app/v1/users/{user_id}", get(user))
         .route("/_matrix/app/v1/rooms/{alias}", get(alias))
+        .route("/_matrix/app/v1/thirdparty/{*rest}", get(lookup))
+        .route("/_matrix/app/unstable/thirdparty/{*rest}", get(lookup))
         .route(
             "/_matrix/app/v1/ping",
             post(|| async { answer(StatusCode::OK, &json!({})) }),
@@ -339,6 +380,27 @@ async fn user(State(shared): State<Arc<Shared>>, UrlPath(user_id): UrlPath<Strin
 
 async fn alias(State(shared): State<Arc<Shared>>, UrlPath(alias): UrlPath<String>) -> Response {
     query(&shared, Query::Alias(alias)).await
+}
+
+async fn lookup(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    QueryFields(fields): QueryFields<Vec<(String, String)>>,
+) -> Response {
+    let lookup = Lookup {
+        path: uri.path().to_owned(),
+        fields,
+    };
+    shared
+        .lookups
+        .lock()
+        .expect("nothing panics with this lock")
+        .push(lookup.clone());
+    let (status, body) = (shared
+        .lookup_handler
+        .lock()
+        .expect("a handler that panics fails its test"))(&lookup);
+    answer(status, &body)
 }
 
 async fn query(shared: &Shared, query: Query) -> Response {

@@ -4,7 +4,8 @@
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `batch`, `wire`, `delivery`: from the log to the service (station 8);
-//! - `query`: asking a service about users and aliases nobody knows yet.
+//! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `thirdparty`: asking services about the networks they bridge.
 
 mod batch;
 mod delivery;
@@ -15,11 +16,13 @@ mod query;
 pub mod registration;
 mod registry;
 mod state;
+mod thirdparty;
 mod wire;
 
 pub(crate) use self::{
     delivery::{DeliveryHandle, run as run_delivery, wake_interested},
     query::{Existence, Queries},
     registry::{Appservice, Registry},
+    thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };
