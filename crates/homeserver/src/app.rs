@@ -8,7 +8,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Queries, Registry, Teller},
+    appservices::{Protocols, Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) queries: Queries,
     /// Tells application services who types and who is online.
     pub(crate) teller: Teller,
+    /// What application services say of the third-party protocols they speak.
+    pub(crate) protocols: Protocols,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
     /// Profiles on their way into rooms.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Queries, Registry, Teller, Wire, WireConfig,
+        Appservice, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, run_teller, wake_interested,
@@ -287,6 +287,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         teller: Teller::default(),
+        protocols: Protocols::new(),
         sessions: Sessions::new(),
         profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),

@@ -102,6 +102,8 @@ fn client() -> Router<Arc<App>> {
         .merge(rooms())
         .merge(room_contents())
         .merge(reading())
+        .merge(directories())
+        .merge(third_parties())
         .merge(appservices())
         .merge(sync())
         .merge(ephemeral())
@@ -246,6 +248,67 @@ fn reading() -> Router<Arc<App>> {
         .route("/org.matrix.msc2432/rooms/{room_id}/aliases", get(aliases))
         .route("/rooms/{room_id}/report", post(report_room))
         .route("/rooms/{room_id}/report/{event_id}", post(report_content))
+}
+
+/// Finding rooms, asking to be let in, replacing them.
+fn directories() -> Router<Arc<App>> {
+    use appservice::set_room_visibility as network_list;
+    use directory::{
+        get_public_rooms::{get_public_rooms, get_public_rooms_filtered},
+        get_room_visibility::get_room_visibility,
+        set_room_visibility::set_room_visibility,
+    };
+    use room::{get_summary::get_summary, upgrade_room::upgrade_room};
+    Router::new()
+        .route(
+            "/publicRooms",
+            get(get_public_rooms).post(get_public_rooms_filtered),
+        )
+        .route(
+            "/directory/list/room/{room_id}",
+            get(get_room_visibility).put(set_room_visibility),
+        )
+        .route(
+            "/directory/list/appservice/{network_id}/{room_id}",
+            put(network_list::set_room_visibility).delete(network_list::delete_room_visibility),
+        )
+        .route(
+            "/rooms/{room_id}/hierarchy",
+            get(space::get_hierarchy::get_hierarchy),
+        )
+        .route("/room_summary/{room_id_or_alias}", get(get_summary))
+        .route(
+            "/im.nheko.summary/summary/{room_id_or_alias}",
+            get(get_summary),
+        )
+        .route(
+            "/im.nheko.summary/rooms/{room_id_or_alias}/summary",
+            get(get_summary),
+        )
+        .route(
+            "/knock/{room_id_or_alias}",
+            post(knock::knock_room::knock_room),
+        )
+        .route("/rooms/{room_id}/upgrade", post(upgrade_room))
+}
+
+/// Looking things up on bridged networks.
+fn third_parties() -> Router<Arc<App>> {
+    use thirdparty::{
+        get_by_fields::{get_location_for_protocol, get_user_for_protocol},
+        get_by_name::{get_location_for_room_alias, get_user_for_user_id},
+        get_protocols::{get_protocol, get_protocols},
+    };
+    Router::new()
+        .route("/thirdparty/protocols", get(get_protocols))
+        .route("/thirdparty/protocol/{protocol}", get(get_protocol))
+        .route("/thirdparty/user", get(get_user_for_user_id))
+        .route("/thirdparty/user/{protocol}", get(get_user_for_protocol))
+        .route("/thirdparty/location", get(get_location_for_room_alias))
+        .route(
+            "/thirdparty/location/{protocol}",
+            get(get_location_for_protocol),
+        )
 }
 
 fn appservices() -> Router<Arc<App>> {

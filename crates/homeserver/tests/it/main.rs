@@ -1,11 +1,15 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod account_data;
+mod aliases;
 mod append;
 mod calls;
 mod context;
+mod create_room;
 mod devices;
+mod directory;
 mod ephemeral;
+mod knock;
 mod members;
 mod messages;
 mod presence;
@@ -16,5 +20,7 @@ mod relations;
 mod session;
 mod support;
 mod sync;
+mod thirdparty;
 mod to_device;
 mod typing;
+mod upgrade;
