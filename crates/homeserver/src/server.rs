@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     http,
     limits::RateLimits,
-    media::MediaFiles,
+    media::Media,
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
@@ -251,7 +251,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     let store = tokio::task::spawn_blocking(move || Store::open(&file, &name))
         .await
         .map_err(|error| failed(io::Error::other(error)))??;
-    let media = MediaFiles::new(&data_dir).map_err(failed)?;
+    let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),

@@ -1,3 +1,4 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
+mod media;

@@ -10,3 +10,4 @@ pub(crate) mod redact;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
+pub(crate) mod voip;

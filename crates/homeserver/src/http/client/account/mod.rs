@@ -1,4 +1,5 @@
 //! Endpoints of the chapter; one file each.
 
+pub(crate) mod get_3pids;
 pub(crate) mod register;
 pub(crate) mod whoami;
