@@ -6,6 +6,7 @@
 
 pub(crate) mod auth;
 mod client;
+pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod extract;
 mod federation;

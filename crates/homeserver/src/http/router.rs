@@ -54,9 +54,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         })
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn_with_state(app.clone(), request_timeout))
-        .layer(CatchPanicLayer::custom(|_| {
-            ApiError::internal(&"a handler panicked").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(cors())
         .with_state(app)
 }
@@ -84,6 +82,11 @@ pub(crate) fn service(app: Arc<App>) -> Router {
     Router::new()
         .fallback_service(router(app))
         .layer(from_fn(without_trailing_slash))
+}
+
+/// A panic ends its request; the panic's own text goes to standard error only.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::internal(&"a handler panicked").into_response()
 }
 
 /// Browsers may call from anywhere (client-server API, "Web browser clients").
@@ -269,4 +272,33 @@ fn media_repository() -> Router<Arc<App>> {
             "/thumbnail/{server_name}/{media_id}",
             get(get_content_thumbnail_unauthenticated),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, extract::Request, routing::get};
+    use http::StatusCode;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    async fn bug() {
+        panic!("inner text");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_without_its_text() {
+        let router: Router = Router::new()
+            .route("/bug", get(bug))
+            .layer(CatchPanicLayer::custom(super::panicked));
+        let request = Request::get("/bug").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(
+            text.contains("request id") && !text.contains("inner text"),
+            "{text}"
+        );
+    }
 }

@@ -1,4 +1,7 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
 mod append;
+mod discovery;
+mod http_edges;
 mod media;
+mod tls;
