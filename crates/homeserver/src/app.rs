@@ -8,14 +8,14 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Queries, Registry},
+    appservices::{Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
     media::Media,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{Sessions, UiaSessions},
+    users::{LastSeen, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -34,8 +34,12 @@ pub(crate) struct App {
     pub(crate) registry: ArcSwap<Registry>,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
+    /// Tells application services who types and who is online.
+    pub(crate) teller: Teller,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
+    /// When devices last called, until it is written down.
+    pub(crate) last_seen: LastSeen,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.

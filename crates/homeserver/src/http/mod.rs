@@ -4,6 +4,7 @@
 //! `message::send_message_event` there and `client/message/send_message_event.rs` here. Handlers
 //! parse, call a domain module and format; they hold no rule and open no unit of work.
 
+pub(crate) mod address;
 pub(crate) mod auth;
 mod client;
 pub(crate) mod connection;
