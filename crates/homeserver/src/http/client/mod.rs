@@ -18,7 +18,7 @@ pub(crate) mod relations;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod state;
-pub(crate) mod voip;
 pub(crate) mod tag;
 pub(crate) mod to_device;
 pub(crate) mod typing;
+pub(crate) mod voip;
