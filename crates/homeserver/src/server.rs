@@ -38,7 +38,7 @@ use crate::{
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -300,6 +300,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         .map_err(|error| failed(io::Error::other(error)))??;
     let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
+    let now_ms = clock.now_ms();
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
@@ -310,11 +311,12 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         queries: Queries::new(),
         teller: Teller::default(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
-        typing: Typing::default(),
-        presence: Presence::default(),
+        typing: Typing::starting_at(now_ms),
+        presence: Presence::starting_at(now_ms),
         media,
         config,
     })

@@ -1,5 +1,6 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+mod account_data;
 mod append;
 mod calls;
 mod context;
@@ -11,10 +12,13 @@ mod media;
 mod members;
 mod messages;
 mod presence;
+mod profile;
+mod push_rules;
 mod receipts;
 mod relations;
 mod session;
 mod support;
 mod tls;
+mod sync;
 mod to_device;
 mod typing;

@@ -3,3 +3,6 @@
 
 pub(crate) mod get_server_keys;
 pub(crate) mod get_server_version;
+//! What third parties ask without being clients. This server does not federate.
+
+pub(crate) mod get_openid_userinfo;

@@ -2,4 +2,5 @@
 
 pub(crate) mod get_3pids;
 pub(crate) mod register;
+pub(crate) mod request_openid_token;
 pub(crate) mod whoami;
