@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::Config,
     limits::RateLimits,
-    media::MediaFiles,
+    media::Media,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
@@ -54,8 +54,8 @@ pub(crate) struct App {
     pub(crate) presence: Presence,
     /// Rate limits of ordinary users.
     pub(crate) limits: RateLimits,
-    /// Media bytes.
-    pub(crate) media: MediaFiles,
+    /// Media files and thumbnails.
+    pub(crate) media: Media,
 }
 
 impl App {

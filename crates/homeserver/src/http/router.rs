@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -19,16 +19,23 @@ use tower_http::{
 };
 
 // Every chapter is routed here, so every chapter is in scope.
-use super::{client::*, error::ApiError};
+use super::{client::*, error::ApiError, federation, media, pages, timeout::request_timeout};
 use crate::app::App;
+
+#[cfg(test)]
+mod tests;
 
 /// Prefixes of the client-server API, oldest first.
 const CLIENT_PREFIXES: &[&str] = &["api/v1", "r0", "v3", "v1", "unstable"];
+
+/// Prefixes of the content repository from before its move into the client-server API.
+const MEDIA_PREFIXES: &[&str] = &["r0", "v3", "v1"];
 
 /// The whole HTTP surface.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let body_limit = usize::try_from(app.config.limits.max_body_bytes).unwrap_or(usize::MAX);
     let client = client();
+    let mut router = discovery();
     let mut router = Router::new().route(
         "/_matrix/client/versions",
         get(discovery::get_supported_versions::get_supported_versions),
@@ -37,15 +44,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     for prefix in CLIENT_PREFIXES {
         router = router.nest(&format!("/_matrix/client/{prefix}"), client.clone());
     }
+    let media = media_repository();
+    for prefix in MEDIA_PREFIXES {
+        router = router.nest(&format!("/_matrix/media/{prefix}"), media.clone());
+    }
     router
         .fallback(|| async { ApiError::unrecognized("No such endpoint") })
         .method_not_allowed_fallback(|| async {
             ApiError::method_not_allowed("This endpoint does not take that method")
         })
         .layer(DefaultBodyLimit::max(body_limit))
-        .layer(CatchPanicLayer::custom(|_| {
-            ApiError::internal(&"a handler panicked").into_response()
-        }))
+        .layer(from_fn_with_state(app.clone(), request_timeout))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(cors())
         .with_state(app)
 }
@@ -73,6 +83,11 @@ pub(crate) fn service(app: Arc<App>) -> Router {
     Router::new()
         .fallback_service(router(app))
         .layer(from_fn(without_trailing_slash))
+}
+
+/// A panic ends its request; the panic's own text goes to standard error only.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::internal(&"a handler panicked").into_response()
 }
 
 /// Browsers may call from anywhere (client-server API, "Web browser clients").
@@ -109,6 +124,34 @@ fn client() -> Router<Arc<App>> {
         .merge(ephemeral())
         .merge(user_data())
         .merge(push())
+        .merge(client_media())
+        .merge(server_facts())
+}
+
+/// What is asked before anything else, at fixed paths.
+fn discovery() -> Router<Arc<App>> {
+    use discovery::{
+        discover_homeserver::discover_homeserver, get_supported_versions::get_supported_versions,
+    };
+    use federation::{get_server_keys::get_server_keys, get_server_version::get_server_version};
+    Router::new()
+        .route("/", get(pages::root))
+        .route("/health", get(pages::health))
+        .route("/.well-known/matrix/client", get(discover_homeserver))
+        .route("/_matrix/client/versions", get(get_supported_versions))
+        .route("/_matrix/federation/v1/version", get(get_server_version))
+        .route("/_matrix/key/v2/server", get(get_server_keys))
+}
+
+/// What the server offers and lacks.
+fn server_facts() -> Router<Arc<App>> {
+    use account::get_3pids::get_3pids;
+    use discovery::get_capabilities::get_capabilities;
+    use voip::get_turn_server_info::get_turn_server_info;
+    Router::new()
+        .route("/capabilities", get(get_capabilities))
+        .route("/voip/turnServer", get(get_turn_server_info))
+        .route("/account/3pid", get(get_3pids))
         .merge(profiles())
 }
 
@@ -318,6 +361,56 @@ fn appservices() -> Router<Arc<App>> {
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
+        )
+}
+
+/// Media for those with a token, below the client-server API.
+fn client_media() -> Router<Arc<App>> {
+    use media::{
+        get_content::get_content, get_content_thumbnail::get_content_thumbnail,
+        get_media_config::get_media_config,
+    };
+    Router::new()
+        .route("/media/config", get(get_media_config))
+        .route("/media/download/{server_name}/{media_id}", get(get_content))
+        .route(
+            "/media/download/{server_name}/{media_id}/{file_name}",
+            get(get_content),
+        )
+        .route(
+            "/media/thumbnail/{server_name}/{media_id}",
+            get(get_content_thumbnail),
+        )
+}
+
+/// The content repository below `/_matrix/media`: uploads, and reading as it was without a token.
+fn media_repository() -> Router<Arc<App>> {
+    use media::{
+        create_content::{create_content, create_content_async},
+        create_mxc_uri::create_mxc_uri,
+        get_content::get_content_unauthenticated,
+        get_content_thumbnail::get_content_thumbnail_unauthenticated,
+        get_media_config::get_media_config,
+    };
+    Router::new()
+        .route("/config", get(get_media_config))
+        .route("/create", post(create_mxc_uri))
+        .route("/upload", post(create_content))
+        .route(
+            "/upload/{server_name}/{media_id}",
+            put(create_content_async),
+        )
+        .route(
+            "/download/{server_name}/{media_id}",
+            get(get_content_unauthenticated),
+        )
+        .route(
+            "/download/{server_name}/{media_id}/{file_name}",
+            get(get_content_unauthenticated),
+        )
+        .route(
+            "/thumbnail/{server_name}/{media_id}",
+            get(get_content_thumbnail_unauthenticated),
         )
 }
 

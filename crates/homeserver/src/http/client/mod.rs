@@ -28,4 +28,5 @@ pub(crate) mod tag;
 pub(crate) mod thirdparty;
 pub(crate) mod to_device;
 pub(crate) mod typing;
+pub(crate) mod voip;
 pub(crate) mod user_directory;

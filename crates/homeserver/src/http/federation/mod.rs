@@ -1,3 +1,8 @@
+//! As much of the server-server API as tools ask for to see whether a homeserver is there. This
+//! server does not federate: everything else answers 404 `M_UNRECOGNIZED`.
+
+pub(crate) mod get_server_keys;
+pub(crate) mod get_server_version;
 //! What third parties ask without being clients. This server does not federate.
 
 pub(crate) mod get_openid_userinfo;

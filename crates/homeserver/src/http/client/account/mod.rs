@@ -1,5 +1,6 @@
 //! Endpoints of the chapter; one file each.
 
+pub(crate) mod get_3pids;
 pub(crate) mod register;
 pub(crate) mod request_openid_token;
 pub(crate) mod whoami;
