@@ -20,8 +20,8 @@ use tower_http::{
 
 use super::{
     client::{
-        account, alias, appservice, device, discovery, membership, message, redact, room, session,
-        state, to_device,
+        account, alias, appservice, device, discovery, keys, membership, message, redact, room,
+        session, state, to_device,
     },
     error::ApiError,
 };
@@ -103,6 +103,7 @@ fn client() -> Router<Arc<App>> {
     Router::new()
         .merge(accounts())
         .merge(devices())
+        .merge(encryption())
         .merge(rooms())
         .merge(room_contents())
         .merge(appservices())
@@ -137,6 +138,30 @@ fn devices() -> Router<Arc<App>> {
         .route(
             "/sendToDevice/{event_type}/{txn_id}",
             put(to_device::send_event_to_device::send_event_to_device),
+        )
+}
+
+fn encryption() -> Router<Arc<App>> {
+    Router::new()
+        .route("/keys/upload", post(keys::upload_keys::upload_keys))
+        // With the device id in the path, as clients before r0.6 send it.
+        .route(
+            "/keys/upload/{device_id}",
+            post(keys::upload_keys::upload_keys),
+        )
+        .route("/keys/query", post(keys::get_keys::get_keys))
+        .route("/keys/claim", post(keys::claim_keys::claim_keys))
+        .route(
+            "/keys/changes",
+            get(keys::get_key_changes::get_key_changes),
+        )
+        .route(
+            "/keys/device_signing/upload",
+            post(keys::upload_signing_keys::upload_signing_keys),
+        )
+        .route(
+            "/keys/signatures/upload",
+            post(keys::upload_signatures::upload_signatures),
         )
 }
 

@@ -2,6 +2,7 @@
 //! relay of what encrypting clients store and send.
 
 pub(crate) mod devices;
+pub(crate) mod keys;
 mod last_seen;
 pub(crate) mod passwords;
 pub(crate) mod register;

@@ -3,5 +3,6 @@
 mod append;
 mod calls;
 mod devices;
+mod keys;
 mod session;
 mod to_device;

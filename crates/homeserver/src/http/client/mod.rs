@@ -5,6 +5,7 @@ pub(crate) mod alias;
 pub(crate) mod appservice;
 pub(crate) mod device;
 pub(crate) mod discovery;
+pub(crate) mod keys;
 pub(crate) mod membership;
 pub(crate) mod message;
 pub(crate) mod redact;
