@@ -8,7 +8,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Queries, Registry},
+    appservices::{Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -34,6 +34,8 @@ pub(crate) struct App {
     pub(crate) registry: ArcSwap<Registry>,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
+    /// Tells application services who types and who is online.
+    pub(crate) teller: Teller,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
     /// When devices last called, until it is written down.

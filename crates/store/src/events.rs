@@ -58,6 +58,21 @@ pub struct TimelineEvent {
     pub client_txn_id: Option<String>,
 }
 
+/// Which relations of an event are wanted.
+#[derive(Debug, Clone)]
+pub struct RelationQuery {
+    /// The event that they relate to.
+    pub event_id: String,
+    /// Only relations of this type.
+    pub rel_type: Option<String>,
+    /// Only events of this type.
+    pub event_type: Option<String>,
+    /// Only later ones than this.
+    pub after: StreamPosition,
+    /// Only earlier ones than this.
+    pub before: StreamPosition,
+}
+
 /// What makes a request the same request: design.md "idempotency".
 #[derive(Debug, Clone)]
 pub struct ClientTxn {
@@ -123,45 +138,44 @@ impl Snapshot<'_> {
         )
     }
 
-    /// Events that relate to `event_id` (`m.relates_to`), newest first, below `before`.
+    /// Events that relate to another (`m.relates_to`) between two positions, both exclusive:
+    /// newest first, or oldest first with `forward`.
     pub fn relations(
         &self,
-        event_id: &str,
-        before: StreamPosition,
+        query: &RelationQuery,
+        forward: bool,
         limit: usize,
     ) -> Result<Vec<TimelineEvent>> {
+        const WHICH: &str = "WHERE e.relates_to = $1 AND e.pos > $2 AND e.pos < $3
+             AND ($4 IS NULL OR e.rel_type = $4) AND ($5 IS NULL OR e.type = $5)";
+        let order = if forward { "e.pos" } else { "e.pos DESC" };
         self.timeline(
-            "WHERE e.relates_to = $1 AND e.pos < $2 AND e.redacted_by IS NULL ORDER BY e.pos DESC LIMIT $3",
-            (event_id, before.to_sql(), limit as i64),
+            &format!("{WHICH} ORDER BY {order} LIMIT $6"),
+            (
+                &query.event_id,
+                query.after.to_sql(),
+                query.before.to_sql(),
+                &query.rel_type,
+                &query.event_type,
+                limit as i64,
+            ),
         )
     }
 
-    /// Events that relate to `event_id`, oldest first, above `after`.
-    pub fn relations_forward(
-        &self,
-        event_id: &str,
-        after: StreamPosition,
-        limit: usize,
-    ) -> Result<Vec<TimelineEvent>> {
-        self.timeline(
-            "WHERE e.relates_to = $1 AND e.pos > $2 AND e.redacted_by IS NULL ORDER BY e.pos LIMIT $3",
-            (event_id, after.to_sql(), limit as i64),
-        )
-    }
-
-    /// The event nearest to a time, at or after it (`forward`) or at or before it.
-    pub fn event_near(
+    /// Events nearest to a time, the nearest first: at or after it (`forward`), or at or before it.
+    pub fn events_near(
         &self,
         room_id: &str,
         ts: i64,
         forward: bool,
-    ) -> Result<Option<TimelineEvent>> {
+        limit: usize,
+    ) -> Result<Vec<TimelineEvent>> {
         let rest = if forward {
-            "WHERE e.room_id = $1 AND e.ts >= $2 ORDER BY e.ts, e.pos LIMIT 1"
+            "WHERE e.room_id = $1 AND e.ts >= $2 ORDER BY e.ts, e.pos LIMIT $3"
         } else {
-            "WHERE e.room_id = $1 AND e.ts <= $2 ORDER BY e.ts DESC, e.pos DESC LIMIT 1"
+            "WHERE e.room_id = $1 AND e.ts <= $2 ORDER BY e.ts DESC, e.pos DESC LIMIT $3"
         };
-        Ok(self.timeline(rest, (room_id, ts))?.pop())
+        self.timeline(rest, (room_id, ts, limit as i64))
     }
 
     /// Newest position of a room at or before `upto`; zero when it has none.

@@ -25,6 +25,7 @@ mod log;
 mod media;
 mod migrate;
 mod position;
+mod pushers;
 mod receipts;
 mod rooms;
 mod state;
@@ -45,11 +46,12 @@ pub use self::{
     appservices::{AppserviceRow, FrozenTransaction},
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
-    events::{ClientTxn, EventInsert, TimelineEvent},
+    events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
+    pushers::PusherRow,
     receipts::ReceiptRow,
     rooms::{MembershipRow, RoomInterest, RoomRecord},
     to_device::ToDeviceRow,

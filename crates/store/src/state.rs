@@ -1,6 +1,6 @@
 //! Room state, now and at an earlier position.
 
-use bridgehead_room::Event;
+use bridgehead_room::{Event, Membership};
 
 use crate::{
     Result, Snapshot, StreamPosition, TimelineEvent,
@@ -93,5 +93,44 @@ impl Snapshot<'_> {
         at: StreamPosition,
     ) -> Result<Option<TimelineEvent>> {
         self.state_event_at(room_id, "m.room.member", user_id, at)
+    }
+
+    /// State events of one type as of position `at`, oldest first.
+    pub fn state_of_type_at(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        at: StreamPosition,
+    ) -> Result<Vec<TimelineEvent>> {
+        Ok(self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {TIMELINE_COLUMNS} FROM events e JOIN (
+                    SELECT MAX(pos) AS pos FROM events
+                    WHERE room_id = $1 AND type = $2 AND state_key IS NOT NULL AND pos <= $3
+                    GROUP BY state_key
+                 ) newest ON newest.pos = e.pos ORDER BY e.pos"
+            ))?
+            .query_map((room_id, event_type, at.to_sql()), read_timeline)?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Where the user's last stay in the room ended: the member event after their last join.
+    /// `None` when they never joined, or are joined now.
+    pub fn last_leaving(&self, room_id: &str, user_id: &str) -> Result<Option<StreamPosition>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT pos, content FROM events
+             WHERE room_id = $1 AND type = 'm.room.member' AND state_key = $2 ORDER BY pos DESC",
+        )?;
+        let mut rows = statement.query((room_id, user_id))?;
+        let mut later = None;
+        while let Some(row) = rows.next()? {
+            let content: String = row.get(1)?;
+            if Membership::from_content_text(&content) == Some(Membership::Join) {
+                return Ok(later);
+            }
+            later = Some(StreamPosition::from_sql(row.get(0)?));
+        }
+        Ok(None)
     }
 }

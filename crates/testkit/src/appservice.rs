@@ -45,6 +45,8 @@ pub struct AppserviceOptions {
     pub rooms: Vec<NamespaceOptions>,
     /// Whether the service wants ephemeral data.
     pub receive_ephemeral: bool,
+    /// Whether it wants them under the keys from before they were specified (MSC2409).
+    pub push_ephemeral: bool,
 }
 
 impl AppserviceOptions {
@@ -60,6 +62,7 @@ impl AppserviceOptions {
             aliases: Vec::new(),
             rooms: Vec::new(),
             receive_ephemeral: false,
+            push_ephemeral: false,
         }
     }
 }
@@ -167,6 +170,7 @@ impl RecordingAppservice {
             "sender_localpart": self.options.sender_localpart,
             "rate_limited": false,
             "receive_ephemeral": self.options.receive_ephemeral,
+            "de.sorunome.msc2409.push_ephemeral": self.options.push_ephemeral,
             "namespaces": {
                 "users": namespaces(&self.options.users),
                 "aliases": namespaces(&self.options.aliases),

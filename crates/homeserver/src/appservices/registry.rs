@@ -36,6 +36,13 @@ impl Appservice {
         self.delivery.sign_of_life();
     }
 
+    /// Whether the service asked for typing, receipts and presence, and has an address for them.
+    pub(crate) fn takes_ephemeral(&self) -> bool {
+        let features = &self.registration.features;
+        self.delivery.push.is_some()
+            && (features.receive_ephemeral || features.push_ephemeral_unstable)
+    }
+
     /// Whether `ip_range_whitelist` lets this address use the token.
     pub(crate) fn allows_address(&self, peer: IpAddr) -> bool {
         let ranges = &self.registration.ip_range_whitelist;

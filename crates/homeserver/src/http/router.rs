@@ -25,6 +25,8 @@ use super::{
     },
     error::ApiError,
 };
+// Every chapter is routed here, so every chapter is in scope.
+use super::{client::*, error::ApiError};
 use crate::app::App;
 
 /// Prefixes of the client-server API, oldest first.
@@ -106,7 +108,11 @@ fn client() -> Router<Arc<App>> {
         .merge(encryption())
         .merge(rooms())
         .merge(room_contents())
+        .merge(reading())
         .merge(appservices())
+        .merge(ephemeral())
+        .merge(user_data())
+        .merge(push())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -224,6 +230,53 @@ fn room_contents() -> Router<Arc<App>> {
         )
 }
 
+/// Reading rooms beside `/sync`.
+fn reading() -> Router<Arc<App>> {
+    use membership::{get_member_events::get_member_events, joined_members::joined_members};
+    use relations::get_relating_events::{
+        get_relating_events, get_relating_events_with_rel_type,
+        get_relating_events_with_rel_type_and_event_type,
+    };
+    use room::{
+        aliases::aliases,
+        get_event_by_timestamp::get_event_by_timestamp,
+        get_room_event::get_room_event,
+        report_content::{report_content, report_room},
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/messages",
+            get(message::get_message_events::get_message_events),
+        )
+        .route("/rooms/{room_id}/event/{event_id}", get(get_room_event))
+        .route(
+            "/rooms/{room_id}/context/{event_id}",
+            get(context::get_context::get_context),
+        )
+        .route("/rooms/{room_id}/members", get(get_member_events))
+        .route("/rooms/{room_id}/joined_members", get(joined_members))
+        .route(
+            "/rooms/{room_id}/relations/{event_id}",
+            get(get_relating_events),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}",
+            get(get_relating_events_with_rel_type),
+        )
+        .route(
+            "/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}",
+            get(get_relating_events_with_rel_type_and_event_type),
+        )
+        .route(
+            "/rooms/{room_id}/timestamp_to_event",
+            get(get_event_by_timestamp),
+        )
+        .route("/rooms/{room_id}/aliases", get(aliases))
+        .route("/org.matrix.msc2432/rooms/{room_id}/aliases", get(aliases))
+        .route("/rooms/{room_id}/report", post(report_room))
+        .route("/rooms/{room_id}/report/{event_id}", post(report_content))
+}
+
 fn appservices() -> Router<Arc<App>> {
     use appservice::request_ping::request_ping;
     Router::new()
@@ -232,4 +285,81 @@ fn appservices() -> Router<Arc<App>> {
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
         )
+}
+
+fn ephemeral() -> Router<Arc<App>> {
+    use super::client::{
+        presence::{get_presence::get_presence, set_presence::set_presence},
+        read_marker::set_read_marker::set_read_marker,
+        receipt::create_receipt::create_receipt,
+        typing::create_typing_event::create_typing_event,
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/typing/{user_id}",
+            put(create_typing_event),
+        )
+        .route(
+            "/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+            post(create_receipt),
+        )
+        .route("/rooms/{room_id}/read_markers", post(set_read_marker))
+        .route(
+            "/presence/{user_id}/status",
+            get(get_presence).put(set_presence),
+        )
+}
+
+fn user_data() -> Router<Arc<App>> {
+    use super::client::{
+        config::{
+            get_global_account_data::get_global_account_data,
+            get_room_account_data::get_room_account_data,
+            set_global_account_data::set_global_account_data,
+            set_room_account_data::set_room_account_data,
+        },
+        tag::{create_tag::create_tag, delete_tag::delete_tag, get_tags::get_tags},
+    };
+    Router::new()
+        .route(
+            "/user/{user_id}/account_data/{type}",
+            get(get_global_account_data).put(set_global_account_data),
+        )
+        .route(
+            "/user/{user_id}/rooms/{room_id}/account_data/{type}",
+            get(get_room_account_data).put(set_room_account_data),
+        )
+        .route("/user/{user_id}/rooms/{room_id}/tags", get(get_tags))
+        .route(
+            "/user/{user_id}/rooms/{room_id}/tags/{tag}",
+            put(create_tag).delete(delete_tag),
+        )
+}
+
+fn push() -> Router<Arc<App>> {
+    use super::client::push::{
+        delete_pushrule::delete_pushrule, get_pushers::get_pushers, get_pushrule::get_pushrule,
+        get_pushrule_actions::get_pushrule_actions, get_pushrule_enabled::get_pushrule_enabled,
+        get_pushrules_all::get_pushrules_all,
+        get_pushrules_global_scope::get_pushrules_global_scope, set_pusher::set_pusher,
+        set_pushrule::set_pushrule, set_pushrule_actions::set_pushrule_actions,
+        set_pushrule_enabled::set_pushrule_enabled,
+    };
+    Router::new()
+        .route("/pushrules", get(get_pushrules_all))
+        .route("/pushrules/global", get(get_pushrules_global_scope))
+        .route(
+            "/pushrules/global/{kind}/{rule_id}",
+            get(get_pushrule).put(set_pushrule).delete(delete_pushrule),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/enabled",
+            get(get_pushrule_enabled).put(set_pushrule_enabled),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/actions",
+            get(get_pushrule_actions).put(set_pushrule_actions),
+        )
+        .route("/pushers", get(get_pushers))
+        .route("/pushers/set", post(set_pusher))
 }

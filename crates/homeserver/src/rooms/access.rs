@@ -8,6 +8,9 @@ use ruma::{UserId, events::room::history_visibility::HistoryVisibility};
 
 use crate::{app::App, http::error::ApiError};
 
+/// Later than every event.
+const NO_END: StreamPosition = StreamPosition(u64::MAX >> 1);
+
 /// How much of a room's past a user may read now.
 pub(crate) struct Visible {
     /// The room.
@@ -28,53 +31,43 @@ pub(crate) async fn may_read_state(
 ) -> Result<Visible, ApiError> {
     let refuse = || ApiError::forbidden(format!("{user_id} is not in this room"));
     let view = app.store.room_view(room_id).await?.ok_or_else(refuse)?;
+    let visible = |upto, as_stranger| Visible {
+        view: view.clone(),
+        upto,
+        as_stranger,
+    };
     match view.membership(user_id) {
-        Some(Membership::Join) => {
-            return Ok(Visible {
-                view,
-                upto: StreamPosition(u64::MAX >> 1),
-                as_stranger: false,
-            });
-        }
-        Some(Membership::Leave | Membership::Ban) => {
-            let (room, user) = (room_id.to_owned(), user_id.to_string());
-            let row = app.store.read(move |s| s.membership(&room, &user)).await?;
-            if let Some(row) = row
-                && !row.forgotten
-                && was_joined(app, room_id, user_id, row.pos).await?
-            {
-                return Ok(Visible {
-                    view,
-                    upto: row.pos,
-                    as_stranger: false,
-                });
+        Some(Membership::Join) => return Ok(visible(NO_END, false)),
+        Some(Membership::Leave | Membership::Ban | Membership::Invite | Membership::Knock) => {
+            if let Some(left_at) = left_at(app, room_id, user_id).await? {
+                return Ok(visible(left_at, false));
             }
         }
-        Some(Membership::Invite | Membership::Knock) | None => {}
+        None => {}
     }
     if view.history_visibility() == HistoryVisibility::WorldReadable {
-        return Ok(Visible {
-            view,
-            upto: StreamPosition(u64::MAX >> 1),
-            as_stranger: true,
-        });
+        return Ok(visible(NO_END, true));
     }
     Err(refuse())
 }
 
-async fn was_joined(
+/// Where the user's last stay in the room ended, unless they asked to forget it.
+async fn left_at(
     app: &App,
     room_id: &str,
     user_id: &UserId,
-    left_at: StreamPosition,
-) -> Result<bool, ApiError> {
+) -> Result<Option<StreamPosition>, ApiError> {
     let (room, user) = (room_id.to_owned(), user_id.to_string());
-    let before = StreamPosition(left_at.0.saturating_sub(1));
-    let earlier = app
-        .store
-        .read(move |s| s.membership_at(&room, &user, before))
-        .await?;
-    Ok(earlier.is_some_and(|event| membership_of(&event) == Some(Membership::Join)))
+    app.store
+        .read(move |snapshot| {
+            let row = snapshot.membership(&room, &user)?;
+            if row.is_none_or(|row| row.forgotten) {
+                return Ok(None);
+            }
+            snapshot.last_leaving(&room, &user)
+        })
+        .await
+        .map_err(|error: bridgehead_store::Error| error.into())
 }
 
 /// The membership that a member event sets.
@@ -94,27 +87,44 @@ impl Visible {
         if event.pos > self.upto {
             return Ok(false);
         }
-        // One's own membership changes are always one's own business.
-        if event.event_type == "m.room.member"
-            && event.state_key.as_deref() == Some(user_id.as_str())
-        {
+        if self.sees_at(snapshot, user_id, event.pos)? {
             return Ok(true);
         }
-        let room = event.room_id.as_str();
+        // What changes the visibility, or the user's own membership, counts by how it was before
+        // too: so one sees oneself leave.
+        let changes_the_answer = match (&*event.event_type, event.state_key.as_deref()) {
+            ("m.room.history_visibility", Some("")) => true,
+            ("m.room.member", Some(target)) => target == user_id.as_str(),
+            _ => false,
+        };
+        let before = StreamPosition(event.pos.0.saturating_sub(1));
+        Ok(changes_the_answer && self.sees_at(snapshot, user_id, before)?)
+    }
+
+    /// The rules in the order of the specification, for an event right at this position.
+    fn sees_at(
+        &self,
+        snapshot: &Snapshot<'_>,
+        user_id: &UserId,
+        at: StreamPosition,
+    ) -> bridgehead_store::Result<bool> {
+        let room = self.view.room_id.as_str();
         let visibility = snapshot
-            .state_event_at(room, "m.room.history_visibility", "", event.pos)?
+            .state_event_at(room, "m.room.history_visibility", "", at)?
             .map_or(HistoryVisibility::Shared, |event| visibility_of(&event));
         if visibility == HistoryVisibility::WorldReadable {
             return Ok(true);
         }
         let membership = snapshot
-            .membership_at(room, user_id.as_str(), event.pos)?
+            .membership_at(room, user_id.as_str(), at)?
             .and_then(|event| membership_of(&event));
-        Ok(match membership {
-            Some(Membership::Join) => true,
-            Some(Membership::Invite) if visibility == HistoryVisibility::Invited => true,
-            // Shared: members of today see what was before them.
-            _ => visibility == HistoryVisibility::Shared && !self.as_stranger,
+        Ok(match (membership, visibility) {
+            (Some(Membership::Join), _)
+            | (Some(Membership::Invite), HistoryVisibility::Invited) => true,
+            (_, HistoryVisibility::Joined | HistoryVisibility::Invited) => false,
+            // Shared, or a value nobody knows, which counts as shared: whoever was in the room at
+            // any later time sees what was before them. Those who were not are strangers.
+            _ => !self.as_stranger,
         })
     }
 }

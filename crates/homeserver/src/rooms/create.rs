@@ -184,11 +184,13 @@ fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoom
     };
     let (event, view) = room::build_create(&plan.version, Some(candidate), new, &context.key)?;
     let room_id = event.room_id.clone();
+    let view = Arc::new(view);
     tx.insert_room(room_id.as_str(), &plan.version)?;
+    tx.set_room_view(view.clone(), None);
     if let Some(alias) = &plan.alias {
         alias.insert(tx, &room_id)?;
     }
-    start_room(tx, context, event, view)?;
+    insert(tx, context, &view, event, None)?;
 
     let mut steps = Steps {
         tx,
@@ -202,19 +204,6 @@ fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoom
         tx.set_published("", room_id.as_str(), true)?;
     }
     Ok(room_id)
-}
-
-/// Inserts the create event of a room that has nothing else yet.
-pub(super) fn start_room(
-    tx: &mut Tx<'_>,
-    context: &AppendContext,
-    event: room::Event,
-    view: room::RoomView,
-) -> Result<(), AppendError> {
-    let view = Arc::new(view);
-    tx.set_room_view(view.clone(), None);
-    insert(tx, context, &view, event, None)?;
-    Ok(())
 }
 
 fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {

@@ -4,16 +4,20 @@ mod access;
 mod aliases;
 mod append;
 mod create;
+pub(crate) mod filter;
 pub(crate) mod format;
 mod lazy;
 mod membership;
+pub(crate) mod read;
+mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{
-    access::{Visible, may_read_state},
+    access::{Visible, may_read_state, membership_of},
     aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},
     lazy::invite_after_lazy_creation,
     membership::{MemberChange, change_membership, change_membership_in, join, member_content},
+    receipts::{NewReceipt, ReceiptKind, set_receipts},
 };

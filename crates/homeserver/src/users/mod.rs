@@ -1,13 +1,22 @@
 //! Accounts: registration, sessions, devices, user-interactive authentication, passwords, and the
 //! relay of what encrypting clients store and send.
 
+pub(crate) mod account_data;
 pub(crate) mod devices;
 pub(crate) mod keys;
+mod directory;
 mod last_seen;
 pub(crate) mod passwords;
+pub(crate) mod push_rules;
+pub(crate) mod pushers;
 pub(crate) mod register;
 mod sessions;
 pub(crate) mod to_device;
 pub(crate) mod uia;
 
-pub(crate) use self::{last_seen::LastSeen, sessions::Sessions, uia::UiaSessions};
+pub(crate) use self::{
+    directory::{mutual_rooms, share_a_room},
+    last_seen::LastSeen,
+    sessions::Sessions,
+    uia::UiaSessions,
+};

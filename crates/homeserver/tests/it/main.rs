@@ -2,7 +2,16 @@
 
 mod append;
 mod calls;
+mod context;
 mod devices;
 mod keys;
+mod ephemeral;
+mod members;
+mod messages;
+mod presence;
+mod receipts;
+mod relations;
 mod session;
+mod support;
 mod to_device;
+mod typing;
