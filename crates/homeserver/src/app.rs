@@ -15,7 +15,7 @@ use crate::{
     media::MediaFiles,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub(crate) sessions: Sessions,
     /// When devices last called, until it is written down.
     pub(crate) last_seen: LastSeen,
+    /// Nonces of the shared-secret registration.
+    pub(crate) nonces: Nonces,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.

@@ -10,6 +10,7 @@ mod client;
 pub(crate) mod error;
 pub(crate) mod extract;
 mod router;
+mod synapse;
 pub(crate) mod time;
 
 pub(crate) use self::router::service;

@@ -18,13 +18,6 @@ use tower_http::{
     cors::{Any, CorsLayer},
 };
 
-use super::{
-    client::{
-        account, alias, appservice, device, discovery, keys, membership, message, redact, room,
-        session, state, to_device,
-    },
-    error::ApiError,
-};
 // Every chapter is routed here, so every chapter is in scope.
 use super::{client::*, error::ApiError};
 use crate::app::App;
@@ -44,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         router = router.nest(&format!("/_matrix/client/{prefix}"), client.clone());
     }
     router
+        .nest("/_synapse/admin", synapse_admin())
         .fallback(|| async { ApiError::unrecognized("No such endpoint") })
         .method_not_allowed_fallback(|| async {
             ApiError::method_not_allowed("This endpoint does not take that method")
@@ -118,10 +112,47 @@ fn client() -> Router<Arc<App>> {
 fn accounts() -> Router<Arc<App>> {
     Router::new()
         .route("/register", post(account::register::register))
+        .route(
+            "/register/available",
+            get(account::get_username_availability::get_username_availability),
+        )
+        .route(
+            "/register/m.login.registration_token/validity",
+            get(account::check_registration_token_validity::check_registration_token_validity),
+        )
+        .route(
+            "/account/password",
+            post(account::change_password::change_password),
+        )
+        .route("/account/deactivate", post(account::deactivate::deactivate))
         .route("/account/whoami", get(account::whoami::whoami))
         .route(
             "/login",
             get(session::login::get_login_types).post(session::login::login),
+        )
+}
+
+/// The part of Synapse's admin API that bridges call, below `/_synapse/admin`.
+fn synapse_admin() -> Router<Arc<App>> {
+    use super::synapse::{join_room, make_room_admin, register, server_version, user, user_admin};
+    Router::new()
+        .route(
+            "/v1/register",
+            get(register::get_nonce).post(register::register),
+        )
+        .route("/v1/server_version", get(server_version::server_version))
+        .route(
+            "/v1/users/{user_id}/admin",
+            get(user_admin::get_user_admin).put(user_admin::put_user_admin),
+        )
+        .route(
+            "/v2/users/{user_id}",
+            get(user::get_user).put(user::put_user),
+        )
+        .route("/v1/join/{room}", post(join_room::join_room))
+        .route(
+            "/v1/rooms/{room}/make_room_admin",
+            post(make_room_admin::make_room_admin),
         )
 }
 

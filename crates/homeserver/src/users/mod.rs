@@ -2,10 +2,12 @@
 //! relay of what encrypting clients store and send.
 
 pub(crate) mod account_data;
+pub(crate) mod accounts;
 pub(crate) mod devices;
-pub(crate) mod keys;
 mod directory;
+pub(crate) mod keys;
 mod last_seen;
+mod nonces;
 pub(crate) mod passwords;
 pub(crate) mod push_rules;
 pub(crate) mod pushers;
@@ -17,6 +19,7 @@ pub(crate) mod uia;
 pub(crate) use self::{
     directory::{mutual_rooms, share_a_room},
     last_seen::LastSeen,
+    nonces::Nonces,
     sessions::Sessions,
     uia::UiaSessions,
 };

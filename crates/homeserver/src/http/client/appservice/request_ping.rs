@@ -25,7 +25,7 @@ pub(crate) struct Body {
 /// Pings the service and answers how long it took. Any success also ends a delivery backoff.
 pub(crate) async fn request_ping(
     State(app): State<Arc<App>>,
-    AppserviceToken(service): AppserviceToken,
+    AppserviceToken(service, _): AppserviceToken,
     Params(id): Params<String>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
