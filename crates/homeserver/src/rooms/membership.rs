@@ -247,8 +247,8 @@ pub(crate) async fn join(
     room_id: OwnedRoomId,
     reason: Option<String>,
     extra: CanonicalJsonObject,
+    ts: MilliSecondsSinceUnixEpoch,
 ) -> Result<OwnedEventId, ApiError> {
-    let ts = crate::http::time::now(app);
     check_restricted(app, requester, &room_id).await?;
     let change = MemberChange {
         room_id,

@@ -130,9 +130,7 @@ pub(crate) async fn create_with_password(
     is_admin: bool,
 ) -> Result<OwnedUserId, ApiError> {
     let user_id = user_id_of(app, localpart, None)?;
-    let hash = super::passwords::hash(password.to_owned())
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
+    let hash = super::passwords::checked_hash(password.to_owned()).await?;
     let account = NewAccount {
         password_hash: Some(hash),
         is_admin,
