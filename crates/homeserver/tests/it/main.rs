@@ -1,5 +1,6 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+mod admin;
 mod append;
 mod calls;
 mod context;
