@@ -15,7 +15,7 @@ use crate::{
     media::Media,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -44,6 +44,8 @@ pub(crate) struct App {
     pub(crate) profile_fanout: ProfileFanout,
     /// When devices last called, until it is written down.
     pub(crate) last_seen: LastSeen,
+    /// Nonces of the shared-secret registration.
+    pub(crate) nonces: Nonces,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.

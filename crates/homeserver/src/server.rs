@@ -1,6 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -38,7 +39,7 @@ use crate::{
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -52,6 +53,8 @@ pub struct Server {
     trigger: ShutdownTrigger,
     handles: Vec<Handle<SocketAddr>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Keeps other servers out of the data folder.
+    _lock: File,
 }
 
 /// Why the server did not start.
@@ -64,6 +67,12 @@ pub enum StartError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another server (or tool) works in the data folder.
+    #[error("{} is in use by another server; stop that one, or give each its own data_dir", path.display())]
+    InUse {
+        /// The data folder.
+        path: PathBuf,
     },
     /// The signing key may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
@@ -135,6 +144,7 @@ impl Server {
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "registration");
         }
+        let lock = lock_data_dir(&config.data_dir)?;
         let app = Arc::new(build_app(config, clock).await?);
         let (trigger, end) = shutdown();
         let mut tasks = JoinSet::new();
@@ -160,6 +170,7 @@ impl Server {
             trigger,
             handles: Vec::new(),
             tasks: Mutex::new(tasks),
+            _lock: lock,
         };
         server.listen(&end).await?;
         Ok(server)
@@ -284,6 +295,60 @@ impl Server {
     }
 }
 
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// The data folder cannot be used, for instance because a server runs on it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The name is taken or no name, or the password is none.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Makes an account in the data folder of a server that does not run; gives back the user id.
+///
+/// # Errors
+/// What is wrong, and what to do about it. Nothing was made then.
+pub async fn create_user_offline(
+    config: Config,
+    localpart: &str,
+    password: &str,
+    is_admin: bool,
+) -> Result<String, CreateUserError> {
+    let _lock = lock_data_dir(&config.data_dir)?;
+    let app = Arc::new(build_app(config, Arc::new(SystemClock)).await?);
+    let made =
+        crate::users::register::create_with_password(&app, localpart, password, is_admin).await;
+    app.store.close().await;
+    made.map(|user_id| user_id.to_string())
+        .map_err(|error| CreateUserError::Refused(error.message().to_owned()))
+}
+
+/// One server to a data folder: two would hand out the same positions. The lock ends with the
+/// file handle, so a crash leaves none behind.
+fn lock_data_dir(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join("bridgehead.lock");
+    let failed = |source| StartError::DataDir {
+        path: path.clone(),
+        source,
+    };
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse {
+            path: data_dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
 async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let data_dir = config.data_dir.clone();
     let failed = |source| StartError::DataDir {
@@ -314,6 +379,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         sessions: Sessions::new(),
         profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),
+        nonces: Nonces::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
         typing: Typing::starting_at(now_ms),

@@ -61,6 +61,8 @@ constructors! {
     /// The name belongs to an application service's exclusive namespace, or is outside the
     /// asker's own. Operators see it as `APPSERVICE_NAMESPACE_CONFLICT`.
     exclusive => BAD_REQUEST, "M_EXCLUSIVE";
+    /// The application service manages devices itself and gets no session (MSC4190).
+    appservice_login_unsupported => BAD_REQUEST, "M_APPSERVICE_LOGIN_UNSUPPORTED";
     /// The user id is taken.
     user_in_use => BAD_REQUEST, "M_USER_IN_USE";
     /// The user id is not a legal one.

@@ -14,6 +14,7 @@ mod federation;
 mod media;
 mod pages;
 mod router;
+mod synapse;
 pub(crate) mod time;
 mod timeout;
 

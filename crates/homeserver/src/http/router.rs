@@ -49,6 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         router = router.nest(&format!("/_matrix/media/{prefix}"), media.clone());
     }
     router
+        .nest("/_synapse/admin", synapse_admin())
         .fallback(|| async { ApiError::unrecognized("No such endpoint") })
         .method_not_allowed_fallback(|| async {
             ApiError::method_not_allowed("This endpoint does not take that method")
@@ -114,6 +115,7 @@ fn client() -> Router<Arc<App>> {
     Router::new()
         .merge(accounts())
         .merge(devices())
+        .merge(encryption())
         .merge(rooms())
         .merge(room_contents())
         .merge(reading())
@@ -158,10 +160,47 @@ fn server_facts() -> Router<Arc<App>> {
 fn accounts() -> Router<Arc<App>> {
     Router::new()
         .route("/register", post(account::register::register))
+        .route(
+            "/register/available",
+            get(account::get_username_availability::get_username_availability),
+        )
+        .route(
+            "/register/m.login.registration_token/validity",
+            get(account::check_registration_token_validity::check_registration_token_validity),
+        )
+        .route(
+            "/account/password",
+            post(account::change_password::change_password),
+        )
+        .route("/account/deactivate", post(account::deactivate::deactivate))
         .route("/account/whoami", get(account::whoami::whoami))
         .route(
             "/login",
             get(session::login::get_login_types).post(session::login::login),
+        )
+}
+
+/// The part of Synapse's admin API that bridges call, below `/_synapse/admin`.
+fn synapse_admin() -> Router<Arc<App>> {
+    use super::synapse::{join_room, make_room_admin, register, server_version, user, user_admin};
+    Router::new()
+        .route(
+            "/v1/register",
+            get(register::get_nonce).post(register::register),
+        )
+        .route("/v1/server_version", get(server_version::server_version))
+        .route(
+            "/v1/users/{user_id}/admin",
+            get(user_admin::get_user_admin).put(user_admin::put_user_admin),
+        )
+        .route(
+            "/v2/users/{user_id}",
+            get(user::get_user).put(user::put_user),
+        )
+        .route("/v1/join/{room}", post(join_room::join_room))
+        .route(
+            "/v1/rooms/{room}/make_room_admin",
+            post(make_room_admin::make_room_admin),
         )
 }
 
@@ -184,6 +223,30 @@ fn devices() -> Router<Arc<App>> {
         .route(
             "/sendToDevice/{event_type}/{txn_id}",
             put(to_device::send_event_to_device::send_event_to_device),
+        )
+}
+
+fn encryption() -> Router<Arc<App>> {
+    Router::new()
+        .route("/keys/upload", post(keys::upload_keys::upload_keys))
+        // With the device id in the path, as clients before r0.6 send it.
+        .route(
+            "/keys/upload/{device_id}",
+            post(keys::upload_keys::upload_keys),
+        )
+        .route("/keys/query", post(keys::get_keys::get_keys))
+        .route("/keys/claim", post(keys::claim_keys::claim_keys))
+        .route(
+            "/keys/changes",
+            get(keys::get_key_changes::get_key_changes),
+        )
+        .route(
+            "/keys/device_signing/upload",
+            post(keys::upload_signing_keys::upload_signing_keys),
+        )
+        .route(
+            "/keys/signatures/upload",
+            post(keys::upload_signatures::upload_signatures),
         )
 }
 

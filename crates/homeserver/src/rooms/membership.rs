@@ -264,8 +264,8 @@ pub(crate) async fn join(
     room_id: OwnedRoomId,
     reason: Option<String>,
     extra: CanonicalJsonObject,
+    ts: MilliSecondsSinceUnixEpoch,
 ) -> Result<OwnedEventId, ApiError> {
-    let ts = crate::http::time::now(app);
     let change = MemberChange {
         room_id,
         sender: requester.user_id.clone(),

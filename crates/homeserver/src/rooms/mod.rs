@@ -1,6 +1,7 @@
 //! Rooms: making them, appending to them, reading them.
 
 mod access;
+mod admin;
 mod aliases;
 mod append;
 mod create;
@@ -18,6 +19,7 @@ pub(crate) mod upgrade;
 
 pub(crate) use self::{
     access::{Visible, may_read_state, may_see, membership_of},
+    admin::{join_by_admin, make_room_admin},
     aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask, resolve_room},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},

@@ -38,7 +38,7 @@ pub(crate) async fn delete_room_visibility(
 
 async fn set(
     app: &App,
-    AppserviceToken(service): AppserviceToken,
+    AppserviceToken(service, _): AppserviceToken,
     network_id: &str,
     room_id: &OwnedRoomId,
     visibility: Visibility,

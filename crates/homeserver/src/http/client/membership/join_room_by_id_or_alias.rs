@@ -13,7 +13,8 @@ use crate::{
     http::{
         auth::Requester,
         error::ApiResult,
-        extract::{JsonBody, Params},
+        extract::{JsonBody, Params, QueryParams},
+        time::TimestampQuery,
     },
     rooms::{invite_after_lazy_creation, join, resolve_room},
 };
@@ -24,8 +25,10 @@ pub(crate) async fn join_room_by_id_or_alias(
     State(app): State<Arc<App>>,
     requester: Requester,
     Params(target): Params<OwnedRoomOrAliasId>,
+    QueryParams(query): QueryParams<TimestampQuery>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
+    let ts = query.of(&app, &requester)?;
     app.limits
         .check_requester(RateCategory::Joins, &requester, app.now_ms())?;
     let (room_id, just_made) = resolve_room(&app, &target).await?;
@@ -38,6 +41,7 @@ pub(crate) async fn join_room_by_id_or_alias(
         room_id.clone(),
         body.reason,
         CanonicalJsonObject::new(),
+        ts,
     )
     .await?;
     Ok(Json(json!({ "room_id": room_id })))
