@@ -24,5 +24,5 @@ pub(crate) mod sync;
 pub(crate) mod tag;
 pub(crate) mod to_device;
 pub(crate) mod typing;
-pub(crate) mod voip;
 pub(crate) mod user_directory;
+pub(crate) mod voip;
