@@ -24,6 +24,9 @@ enum Task {
     Fix,
     /// All that the pipeline does: formatting, lints, tests
     Check(CheckArgs),
+    /// Measures; figures for people, not a test
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 #[derive(Args)]
@@ -42,12 +45,23 @@ struct CheckArgs {
     no_install: bool,
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// Ghosts of one service send into bridged rooms: events per second, and time until delivered
+    Send {
+        /// How long each concurrency is measured
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let root = workspace_root()?;
     match cli.task {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
+        Task::Bench(Bench::Send { seconds }) => tasks::bench_send(&root, seconds),
         Task::Check(args) => tasks::check(&root, !args.no_install),
     }
 }

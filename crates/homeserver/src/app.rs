@@ -8,14 +8,14 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Protocols, Queries, Registry},
+    appservices::{Protocols, Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
     media::MediaFiles,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -36,8 +36,14 @@ pub(crate) struct App {
     pub(crate) queries: Queries,
     /// What application services say of the third-party protocols they speak.
     pub(crate) protocols: Protocols,
+    /// Tells application services who types and who is online.
+    pub(crate) teller: Teller,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
+    /// Profiles on their way into rooms.
+    pub(crate) profile_fanout: ProfileFanout,
+    /// When devices last called, until it is written down.
+    pub(crate) last_seen: LastSeen,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.

@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Protocols, Queries, Registry, Wire, WireConfig,
+        Appservice, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
-        run_delivery, wake_interested,
+        run_delivery, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -31,7 +31,7 @@ use crate::{
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -137,6 +137,7 @@ impl Server {
         for (service, row) in services {
             tasks.spawn(run_delivery(app.clone(), service, row, end.clone()));
         }
+        tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         let mut server = Self {
             addresses: Vec::new(),
@@ -186,6 +187,29 @@ impl Server {
             .await
             .map(|user_id| user_id.to_string())
             .map_err(|error| error.message().to_owned())
+    }
+
+    /// Makes an account in a data folder on which no server runs.
+    ///
+    /// # Errors
+    /// A readable sentence.
+    pub async fn create_user_offline(
+        config: &Config,
+        localpart: &str,
+        password: &str,
+        is_admin: bool,
+    ) -> Result<String, String> {
+        let app = build_app(config.clone(), Arc::new(SystemClock))
+            .await
+            .map_err(|error| error.to_string())?;
+        let app = Arc::new(app);
+        let made =
+            crate::users::register::create_with_password(&app, localpart, password, is_admin)
+                .await
+                .map(|user_id| user_id.to_string())
+                .map_err(|error| error.message().to_owned());
+        app.store.close().await;
+        made
     }
 
     async fn listen(&mut self, end: &Shutdown) -> Result<(), StartError> {
@@ -253,6 +277,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         .map_err(|error| failed(io::Error::other(error)))??;
     let media = MediaFiles::new(&data_dir).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
+    let now_ms = clock.now_ms();
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
@@ -262,11 +287,14 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         protocols: Protocols::new(),
+        teller: Teller::default(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
+        last_seen: LastSeen::default(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
-        typing: Typing::default(),
-        presence: Presence::default(),
+        typing: Typing::starting_at(now_ms),
+        presence: Presence::starting_at(now_ms),
         media,
         config,
     })

@@ -184,6 +184,16 @@ CREATE TABLE receipts (
 ) WITHOUT ROWID;
 CREATE INDEX receipts_by_pos ON receipts (room_id, pos);
 
+-- What clients said about where they want to be notified; kept and listed only.
+CREATE TABLE pushers (
+    user_id TEXT NOT NULL,
+    app_id  TEXT NOT NULL,
+    pushkey TEXT NOT NULL,
+    pusher  TEXT NOT NULL,
+    PRIMARY KEY (user_id, app_id, pushkey)
+) WITHOUT ROWID;
+CREATE INDEX pushers_by_pushkey ON pushers (pushkey, app_id);
+
 -- Encryption: storage and relay only ----------------------------------------------------------
 
 CREATE TABLE device_keys (

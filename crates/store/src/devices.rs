@@ -266,6 +266,19 @@ impl Tx<'_> {
         Ok(deleted)
     }
 
+    /// Removes the device's refresh tokens; returns how many.
+    pub fn delete_refresh_tokens_of_device(
+        &mut self,
+        user_id: &str,
+        device_id: &str,
+    ) -> Result<usize> {
+        let deleted = self
+            .conn
+            .prepare_cached("DELETE FROM refresh_tokens WHERE user_id = $1 AND device_id = $2")?
+            .execute((user_id, device_id))?;
+        Ok(deleted)
+    }
+
     /// Removes the device's used refresh tokens, which would pile up otherwise; returns how many.
     pub fn delete_used_refresh_tokens(&mut self, user_id: &str, device_id: &str) -> Result<usize> {
         let deleted = self

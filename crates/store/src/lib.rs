@@ -25,9 +25,11 @@ mod log;
 mod media;
 mod migrate;
 mod position;
+mod pushers;
 mod receipts;
 mod rooms;
 mod state;
+mod sync;
 mod to_device;
 mod tx;
 mod users;
@@ -50,6 +52,7 @@ pub use self::{
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
+    pushers::PusherRow,
     receipts::ReceiptRow,
     rooms::{MembershipRow, RoomInterest, RoomRecord},
     to_device::ToDeviceRow,

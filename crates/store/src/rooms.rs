@@ -132,6 +132,20 @@ impl Snapshot<'_> {
             .collect::<Result<_, _>>()?)
     }
 
+    /// Rooms that both users are joined to, in order.
+    pub fn mutual_rooms(&self, user_id: &str, other: &str) -> Result<Vec<String>> {
+        Ok(self
+            .conn
+            .prepare_cached(
+                "SELECT mine.room_id FROM memberships AS mine
+                 JOIN memberships AS theirs ON theirs.room_id = mine.room_id
+                 WHERE mine.user_id = $1 AND mine.membership = 'join'
+                 AND theirs.user_id = $2 AND theirs.membership = 'join' ORDER BY mine.room_id",
+            )?
+            .query_map((user_id, other), |row| row.get(0))?
+            .collect::<Result<_, _>>()?)
+    }
+
     /// Rooms published in a directory; `network` is empty for the server's own.
     pub fn published_rooms(&self, network: &str) -> Result<Vec<String>> {
         Ok(self
@@ -211,7 +225,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_membership(row: &Row<'_>) -> rusqlite::Result<MembershipRow> {
+pub(crate) fn read_membership(row: &Row<'_>) -> rusqlite::Result<MembershipRow> {
     Ok(MembershipRow {
         room_id: row.get(0)?,
         user_id: row.get(1)?,

@@ -55,6 +55,25 @@ impl Views {
             inner.rooms.put(room_id.to_owned(), room);
         }
     }
+
+    /// Keeps an interest computed from what was read at `read_at`, unless the room has changed
+    /// since.
+    fn offer_interest(
+        &self,
+        view: &Arc<RoomView>,
+        interest: Arc<RoomInterest>,
+        read_at: StreamPosition,
+    ) {
+        let mut inner = self.inner.lock();
+        if inner.position > read_at {
+            return;
+        }
+        if let Some(room) = inner.rooms.get_mut(view.room_id.as_str())
+            && Arc::ptr_eq(&room.view, view)
+        {
+            room.interest = Some(interest);
+        }
+    }
 }
 
 impl Store {
@@ -78,6 +97,32 @@ impl Store {
             Ok(Some(view))
         })
         .await
+    }
+
+    /// The interest last computed for a room, if it is remembered. It may be of an older registry
+    /// generation.
+    pub fn room_interest(&self, room_id: &str) -> Option<Arc<RoomInterest>> {
+        self.shared.views.get(room_id)?.interest
+    }
+
+    /// A room's aliases, and up to which position they are true.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn aliases_of_room(&self, room_id: &str) -> Result<(Vec<String>, StreamPosition)> {
+        let room_id = room_id.to_owned();
+        self.read(move |snapshot| Ok((snapshot.aliases_of(&room_id)?, snapshot.last_position()?)))
+            .await
+    }
+
+    /// Remembers an interest computed from a view and from aliases that were true at `read_at`.
+    pub fn offer_room_interest(
+        &self,
+        view: &Arc<RoomView>,
+        interest: Arc<RoomInterest>,
+        read_at: StreamPosition,
+    ) {
+        self.shared.views.offer_interest(view, interest, read_at);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct AppserviceOptions {
     pub receive_ephemeral: bool,
     /// Third-party protocols that the service speaks.
     pub protocols: Vec<String>,
+    /// Whether it wants them under the keys from before they were specified (MSC2409).
+    pub push_ephemeral: bool,
 }
 
 impl AppserviceOptions {
@@ -63,6 +65,7 @@ impl AppserviceOptions {
             rooms: Vec::new(),
             receive_ephemeral: false,
             protocols: Vec::new(),
+            push_ephemeral: false,
         }
     }
 }
@@ -185,6 +188,7 @@ impl RecordingAppservice {
             "rate_limited": false,
             "receive_ephemeral": self.options.receive_ephemeral,
             "protocols": self.options.protocols,
+            "de.sorunome.msc2409.push_ephemeral": self.options.push_ephemeral,
             "namespaces": {
                 "users": namespaces(&self.options.users),
                 "aliases": namespaces(&self.options.aliases),

@@ -26,6 +26,11 @@ impl Record {
     pub fn events(&self) -> &[Value] {
         self.parsed["events"].as_array().map_or(&[], Vec::as_slice)
     }
+
+    /// The typing, receipts and presence in it, under this key.
+    pub fn ephemeral(&self, key: &str) -> &[Value] {
+        self.parsed[key].as_array().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A promise that was broken.

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 /// How many lines of output are kept; beyond that the older half is dropped.
 const LINES_KEPT: usize = 40_000;
+/// How many lines of output an error shows.
+const LINES_SHOWN: usize = 40;
 /// How long a process may take to end once it was told to.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
@@ -24,25 +26,34 @@ pub fn free_port() -> io::Result<u16> {
 }
 
 /// What a process printed, on both of its outputs, in the order of arrival.
+#[derive(Default)]
+struct Output {
+    lines: Vec<String>,
+    /// How many of the outputs are not closed yet; none means that nothing will come any more.
+    open: usize,
+}
+
+/// The output of a process, or of several that ran one after the other.
 #[derive(Clone)]
-pub(crate) struct Log(watch::Sender<Vec<String>>);
+pub(crate) struct Log(watch::Sender<Output>);
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Vec::new()))
+        Self(watch::Sender::new(Output::default()))
     }
 
-    pub(crate) fn push(&self, line: String) {
-        self.0.send_modify(|lines| {
-            if lines.len() >= LINES_KEPT {
-                lines.drain(..LINES_KEPT / 2);
+    fn push(&self, line: String) {
+        self.0.send_modify(|output| {
+            if output.lines.len() >= LINES_KEPT {
+                output.lines.drain(..LINES_KEPT / 2);
             }
-            lines.push(line);
+            output.lines.push(line);
         });
     }
 
     fn pump(&self, output: impl AsyncRead + Send + Unpin + 'static) {
         let log = self.clone();
+        log.0.send_modify(|output| output.open += 1);
         tokio::spawn(async move {
             let mut reader = BufReader::new(output);
             let mut line = Vec::new();
@@ -51,11 +62,12 @@ impl Log {
                 log.push(text.trim_end().to_owned());
                 line.clear();
             }
+            log.0.send_modify(|output| output.open -= 1);
         });
     }
 }
 
-/// A running program. It is killed when this is dropped, and its output is shown when that happens in a panic.
+/// A running program. When this is dropped it is killed, and its output becomes part of the test's.
 pub struct Process {
     name: String,
     child: Child,
@@ -108,18 +120,33 @@ impl Process {
         within: Duration,
         mut condition: impl FnMut(&[String]) -> bool,
     ) -> anyhow::Result<()> {
-        let mut lines = self.log.0.subscribe();
-        let waited = tokio::time::timeout(within, lines.wait_for(|lines| condition(lines))).await;
-        match waited {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => bail!("{} closed its output before it printed {what}", self.name),
-            Err(_) => bail!("{} did not print {what} within {within:?}", self.name),
+        let mut output = self.log.0.subscribe();
+        let mut is_found = false;
+        let found_or_over = output.wait_for(|output| {
+            is_found = condition(&output.lines);
+            is_found || output.open == 0
+        });
+        let in_time = tokio::time::timeout(within, found_or_over).await.is_ok();
+        if is_found {
+            return Ok(());
         }
+        let name = &self.name;
+        let why = if in_time {
+            "ended and had not printed"
+        } else {
+            "did not print"
+        };
+        let output = self.output();
+        let last = output.len().saturating_sub(LINES_SHOWN);
+        bail!(
+            "{name} {why} {what} within {within:?}; its last lines:\n{}",
+            output[last..].join("\n")
+        )
     }
 
     /// All lines printed so far that are still kept.
     pub fn output(&self) -> Vec<String> {
-        self.log.0.borrow().clone()
+        self.log.0.borrow().lines.clone()
     }
 
     /// The exit status, if the process has ended.
@@ -170,12 +197,10 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Prints the output; of a test that passes, the test runner shows none.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("--- output of {}:", self.name);
-            for line in self.log.0.borrow().iter() {
-                eprintln!("{}| {line}", self.name);
-            }
+        for line in &self.log.0.borrow().lines {
+            eprintln!("{}| {line}", self.name);
         }
     }
 }
@@ -209,10 +234,25 @@ mod tests {
         let waited = process
             .wait_for_output("never", Duration::from_millis(50), |_| false)
             .await;
-        assert_eq!(
-            waited.unwrap_err().to_string(),
-            "sh did not print never within 50ms"
+        let error = waited.unwrap_err().to_string();
+        assert!(
+            error.starts_with("sh did not print never within 50ms"),
+            "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_wait_on_a_program_that_ended_ends_at_once() {
+        let process = Process::spawn("sh", shell("echo why")).unwrap();
+        let waited = process
+            .wait_for_output("never", Duration::from_secs(60), |_| false)
+            .await;
+        let error = waited.unwrap_err().to_string();
+        assert!(
+            error.starts_with("sh ended and had not printed never"),
+            "{error}"
+        );
+        assert!(error.ends_with("why"), "{error}");
     }
 
     #[tokio::test]

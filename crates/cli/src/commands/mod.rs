@@ -27,7 +27,9 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     // The library logs every authorisation it checks; that is of use to its authors only.
     let filter = format!("ruma_state_res=warn,{}", config.log.filter);
     let filter = EnvFilter::try_new(filter).context("log.filter")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -68,7 +68,11 @@ fn parse_on_off(text: &str) -> Result<bool, String> {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.load()?;
     start_log(&config)?;
-    let scheme = if config.tls.files().is_some() { "https" } else { "http" };
+    let scheme = if config.tls.files().is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let data_dir = config.data_dir.clone();
     let server_name = config.server_name.clone();
     let server = Server::start(config).await?;

@@ -17,7 +17,9 @@ use super::{Appservice, Registry, registration::Registration};
 use crate::rooms::format::{Format, Object};
 
 /// Log rows looked at in one step.
-const SCAN: usize = 500;
+const SCAN: usize = 128;
+/// Log rows that one transaction spans at most, once it has something.
+const MAX_SPAN: u64 = 10_000;
 /// To-device messages in a transaction at most.
 const MAX_TO_DEVICE: usize = 100;
 /// Receipts in a transaction at most; older ones are dropped.
@@ -82,7 +84,7 @@ impl Reader<'_> {
                 }
                 batch.upto = row.pos;
             }
-            if last || batch.has_something() && batch.upto.0 - cursor.0 > 20 * SCAN as u64 {
+            if last || batch.has_something() && batch.upto.0 - cursor.0 > MAX_SPAN {
                 break;
             }
         }
@@ -104,7 +106,7 @@ impl Reader<'_> {
                     batch.add_event(text, self.limits);
                 }
             }
-            LogKind::ToDevice if self.wants_to_device() => {
+            LogKind::ToDevice if self.registration().features.msc3202 => {
                 for message in self.snapshot.to_device_at(row.pos)? {
                     batch.add_to_device(message, self.limits);
                 }
@@ -123,12 +125,7 @@ impl Reader<'_> {
     }
 
     fn wants_ephemeral(&self) -> bool {
-        let features = &self.registration().features;
-        features.receive_ephemeral || features.push_ephemeral_unstable
-    }
-
-    fn wants_to_device(&self) -> bool {
-        self.wants_ephemeral() || self.registration().features.msc3202
+        self.service.takes_ephemeral()
     }
 
     /// The event with the copies of the protocol's first version, which old services read and

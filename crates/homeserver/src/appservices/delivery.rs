@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -52,9 +52,7 @@ pub(crate) struct DeliveryHandle {
     wake: Notify,
     alive: Notify,
     waiting: AtomicBool,
-    retired: AtomicBool,
     state: Mutex<DeliveryState>,
-    attempts: AtomicU64,
 }
 
 impl DeliveryHandle {
@@ -66,9 +64,7 @@ impl DeliveryHandle {
             wake: Notify::new(),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
             state: Mutex::new(DeliveryState::Idle),
-            attempts: AtomicU64::new(0),
         }
     }
 
@@ -84,17 +80,6 @@ impl DeliveryHandle {
         }
     }
 
-    /// The registration is not in force any more: the task ends after the attempt under way.
-    pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
-        self.wake.notify_one();
-        self.alive.notify_one();
-    }
-
-    fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Acquire)
-    }
-
     fn step(&self, step: DeliveryMove) {
         let mut state = self.state.lock();
         match state.after(step) {
@@ -104,7 +89,7 @@ impl DeliveryHandle {
     }
 }
 
-/// Runs one service's delivery until shutdown or until its registration is replaced.
+/// Runs one service's delivery until shutdown.
 pub(crate) async fn run(
     app: Arc<App>,
     service: Arc<Appservice>,
@@ -145,20 +130,18 @@ impl Task<'_> {
     async fn run(&mut self) {
         let nid = self.service.nid;
         // What an earlier life had frozen goes first, unchanged.
-        let mut next = self.persist(move |s| s.frozen_transaction(nid)).await;
-        while !self.service.delivery.is_retired() {
-            match next.take() {
-                Some(transaction) => {
-                    self.service.delivery.step(DeliveryMove::BatchReady);
-                    if !self.deliver(&transaction).await {
-                        return;
-                    }
-                    self.complete(&transaction).await;
-                }
-                None => self.service.delivery.wake.notified().await,
+        let mut current = self.persist(move |s| s.frozen_transaction(nid)).await;
+        loop {
+            if let Some(transaction) = &current {
+                self.service.delivery.step(DeliveryMove::BatchReady);
+                self.deliver(transaction).await;
+                self.cursor = transaction.upto.max(self.cursor);
             }
-            if !self.service.delivery.is_retired() {
-                next = self.next_transaction().await;
+            let next = self.next_transaction().await;
+            self.advance(current.as_ref(), next.as_ref()).await;
+            current = next;
+            if current.is_none() {
+                self.service.delivery.wake.notified().await;
             }
         }
     }
@@ -184,7 +167,7 @@ impl Task<'_> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
-    /// Cuts the next batch from the log and freezes it.
+    /// Cuts the next batch from the log and gives it its id.
     async fn next_transaction(&mut self) -> Option<FrozenTransaction> {
         let app = self.app.clone();
         let service = self.service.clone();
@@ -213,13 +196,10 @@ impl Task<'_> {
         let lane = self.service.delivery.lane.take(MAX_LANE, now_ms);
         self.cursor = batch.upto();
         if !batch.has_something() && lane.is_empty() {
-            self.store_cursor_sometimes().await;
             return None;
         }
         self.last_txn_id = self.fresh_txn_id(now_ms);
-        let transaction = batch.freeze(&self.service.registration, &lane, self.last_txn_id);
-        self.freeze(&transaction, now_ms).await;
-        Some(transaction)
+        Some(batch.freeze(&self.service.registration, &lane, self.last_txn_id))
     }
 
     /// Ids are increasing decimal numbers that no restart and no restored backup repeats: the
@@ -229,75 +209,60 @@ impl Task<'_> {
         now_us.max(self.last_txn_id + 1)
     }
 
-    async fn freeze(&self, transaction: &FrozenTransaction, now_ms: i64) {
-        let nid = self.service.nid;
-        loop {
-            let frozen = transaction.clone();
-            let stored: bridgehead_store::Result<()> = self
-                .app
-                .store
-                .write(move |tx| tx.freeze_transaction(nid, &frozen, now_ms))
-                .await;
-            match stored {
-                Ok(()) => return,
-                Err(error) => self.store_failed(&error).await,
-            }
+    /// One unit of work: remembers the acknowledgement of `done`, moves the cursor, and freezes
+    /// `next` before its first attempt. A crash before it repeats `done`, with the same id and
+    /// bytes; a crash after it begins with `next`.
+    async fn advance(
+        &mut self,
+        done: Option<&FrozenTransaction>,
+        next: Option<&FrozenTransaction>,
+    ) {
+        let idle_steps = self.cursor.0 - self.stored_cursor.0;
+        if done.is_none() && next.is_none() && idle_steps < CURSOR_STEP {
+            return;
         }
-    }
-
-    /// Remembers the acknowledgement. Until this is stored a crash repeats the transaction, with
-    /// the same id and bytes.
-    async fn complete(&mut self, transaction: &FrozenTransaction) {
-        let (nid, txn_id) = (self.service.nid, transaction.txn_id);
         let learnt = self.wire.dialect();
-        let dialect = (learnt != self.dialect).then_some(learnt);
+        let step = Step {
+            nid: self.service.nid,
+            done: done.map(|transaction| transaction.txn_id),
+            // What is in `next` is not acknowledged yet.
+            cursor: if next.is_none() {
+                self.cursor
+            } else {
+                self.stored_cursor
+            },
+            next: next.cloned(),
+            dialect: (learnt != self.dialect).then_some(learnt),
+            now_ms: self.app.now_ms(),
+        };
         loop {
-            let stored: bridgehead_store::Result<()> = self
-                .app
-                .store
-                .write(move |tx| {
-                    tx.complete_transaction(nid, txn_id)?;
-                    match dialect {
-                        Some(dialect) => tx.set_dialect(nid, dialect),
-                        None => Ok(()),
-                    }
-                })
-                .await;
+            let step = step.clone();
+            let stored: bridgehead_store::Result<()> =
+                self.app.store.write(move |tx| step.store(tx)).await;
             match stored {
                 Ok(()) => break,
                 Err(error) => self.store_failed(&error).await,
             }
         }
         self.dialect = learnt;
-        self.cursor = transaction.upto.max(self.cursor);
-        self.stored_cursor = self.cursor;
-        tracing::debug!(
-            event = "appservice.events_delivered",
-            service_id = %self.service.registration.id,
-            transaction_id = transaction.txn_id,
-            event_count = transaction.events,
-            "delivered"
-        );
-    }
-
-    async fn store_cursor_sometimes(&mut self) {
-        if self.cursor.0 - self.stored_cursor.0 < CURSOR_STEP {
-            return;
+        if next.is_none() {
+            self.stored_cursor = self.cursor;
+        } else if let Some(done) = done {
+            self.stored_cursor = done.upto.max(self.stored_cursor);
         }
-        let (nid, cursor) = (self.service.nid, self.cursor);
-        let stored: bridgehead_store::Result<()> = self
-            .app
-            .store
-            .write(move |tx| tx.move_cursor(nid, cursor))
-            .await;
-        match stored {
-            Ok(()) => self.stored_cursor = cursor,
-            Err(error) => tracing::warn!(%error, "storing a cursor failed; it will be tried again"),
+        if let Some(done) = done {
+            tracing::debug!(
+                event = "appservice.events_delivered",
+                service_id = %self.service.registration.id,
+                transaction_id = done.txn_id,
+                event_count = done.events,
+                "delivered"
+            );
         }
     }
 
-    /// Attempts until the service acknowledges. False: its registration was replaced.
-    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
+    /// Attempts until the service acknowledges.
+    async fn deliver(&self, transaction: &FrozenTransaction) {
         let body = Bytes::from(transaction.body.clone());
         let id = transaction.txn_id.to_string();
         let mut backoff = Backoff::new(self.app);
@@ -305,20 +270,14 @@ impl Task<'_> {
             let failure = match self.attempt(&id, body.clone()).await {
                 Ok(()) => {
                     self.acknowledged(transaction, backoff.attempts);
-                    return true;
+                    return;
                 }
                 Err(failure) => failure,
             };
             self.service.delivery.step(DeliveryMove::AttemptFailed);
-            if self.service.delivery.is_retired() {
-                return false;
-            }
             let wait = backoff.next();
             self.log_failure(transaction, backoff.attempts, &failure, wait);
             self.wait(&mut backoff, wait, failure.is_connect()).await;
-            if self.service.delivery.is_retired() {
-                return false;
-            }
             self.service.delivery.step(DeliveryMove::TryAgain);
         }
     }
@@ -332,10 +291,6 @@ impl Task<'_> {
             query: &[],
             body: Some(body),
         };
-        self.service
-            .delivery
-            .attempts
-            .fetch_add(1, Ordering::Relaxed);
         let answer = self
             .wire
             .call(&call, self.app.now_ms())
@@ -415,6 +370,33 @@ impl Task<'_> {
                 return;
             }
         }
+    }
+}
+
+/// What is stored between two transactions.
+#[derive(Clone)]
+struct Step {
+    nid: AppserviceNid,
+    done: Option<u64>,
+    cursor: StreamPosition,
+    next: Option<FrozenTransaction>,
+    dialect: Option<u8>,
+    now_ms: i64,
+}
+
+impl Step {
+    fn store(&self, tx: &mut bridgehead_store::Tx<'_>) -> bridgehead_store::Result<()> {
+        if let Some(txn_id) = self.done {
+            tx.complete_transaction(self.nid, txn_id)?;
+        }
+        tx.move_cursor(self.nid, self.cursor)?;
+        if let Some(next) = &self.next {
+            tx.freeze_transaction(self.nid, next, self.now_ms)?;
+        }
+        if let Some(dialect) = self.dialect {
+            tx.set_dialect(self.nid, dialect)?;
+        }
+        Ok(())
     }
 }
 

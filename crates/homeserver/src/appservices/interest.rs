@@ -14,6 +14,10 @@ use bridgehead_store::{AppserviceNid, InterestSet, Result, RoomInterest, Tx};
 use smallvec::SmallVec;
 
 use super::Registry;
+use crate::app::App;
+
+/// Rooms of a user that are looked at to find who shares one; with more, all services count.
+const MAX_SHARED_ROOMS: usize = 500;
 
 /// Rules 3–5 for a room: from the cache, or computed from its members and aliases.
 pub(crate) fn of_room(
@@ -52,10 +56,61 @@ pub(crate) fn compute(registry: &Registry, view: &RoomView, aliases: &[String]) 
     interest
 }
 
-/// All rules for an event, given its room's interest before it.
-pub(crate) fn of_event(registry: &Registry, room: &RoomInterest, event: &Event) -> InterestSet {
+/// Rules 3–5 for a room as it is now, outside a unit of work: for what is told and not logged.
+/// `None`: no such room.
+pub(crate) async fn of_room_now(
+    app: &App,
+    registry: &Registry,
+    room_id: &str,
+) -> Result<Option<Arc<RoomInterest>>> {
+    if let Some(cached) = app.store.room_interest(room_id)
+        && cached.generation == registry.generation
+    {
+        return Ok(Some(cached));
+    }
+    let Some(view) = app.store.room_view(room_id).await? else {
+        return Ok(None);
+    };
+    let (aliases, read_at) = app.store.aliases_of_room(room_id).await?;
+    let interest = Arc::new(compute(registry, &view, &aliases));
+    app.store
+        .offer_room_interest(&view, interest.clone(), read_at);
+    Ok(Some(interest))
+}
+
+/// The services of a room's interest, sorted.
+pub(crate) fn services_of(room: &RoomInterest) -> InterestSet {
     let mut set: InterestSet = room.named.iter().copied().collect();
     set.extend(room.joined.keys().copied());
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
+/// Who is told of a receipt: those interested in the room, or (a private one) only those that own
+/// the reader; of them, those that asked for ephemeral data.
+pub(crate) fn of_receipt(
+    registry: &Registry,
+    room: &RoomInterest,
+    user_id: &str,
+    private: bool,
+) -> InterestSet {
+    let mut set = services_of(room);
+    if private {
+        let owners = registry.nids_of_user(user_id);
+        set.retain(|nid| owners.contains(nid));
+    }
+    set.retain(|nid| {
+        registry
+            .by_nid(*nid)
+            .is_some_and(|service| service.takes_ephemeral())
+    });
+    set
+}
+
+/// All rules for an event, given its room's interest before it.
+pub(crate) fn of_event(registry: &Registry, room: &RoomInterest, event: &Event) -> InterestSet {
+    let mut set = services_of(room);
     set.extend(registry.nids_of_user(event.sender.as_str()));
     if let Some(target) = &event.state_key
         && event.event_type.to_string() == "m.room.member"
@@ -88,6 +143,46 @@ pub(crate) fn after_member(
     let mut next = (**room).clone();
     count(&mut next, registry, target, change);
     Arc::new(next)
+}
+
+/// Services to tell that a user's devices changed: those which take part in encryption and own the
+/// user or share a room with it (as `device_lists` in `/sync`).
+pub(crate) fn of_device_list(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    user_id: &str,
+) -> Result<InterestSet> {
+    let asking = registry.nids_of_encrypting();
+    if asking.is_empty() {
+        return Ok(asking);
+    }
+    let rooms = tx.joined_rooms(user_id)?;
+    if rooms.len() > MAX_SHARED_ROOMS {
+        return Ok(asking);
+    }
+    let owners = registry.nids_of_user(user_id);
+    let mut told: InterestSet = asking
+        .iter()
+        .copied()
+        .filter(|nid| owners.contains(nid))
+        .collect();
+    for room_id in rooms {
+        if told.len() == asking.len() {
+            break;
+        }
+        let Some(view) = tx.room_view(&room_id)? else {
+            continue;
+        };
+        let room = of_room(tx, registry, &view)?;
+        for nid in &asking {
+            let shares = room.joined.contains_key(nid) || room.named.contains(nid);
+            if shares && !told.contains(nid) {
+                told.push(*nid);
+            }
+        }
+    }
+    told.sort_unstable();
+    Ok(told)
 }
 
 fn count(room: &mut RoomInterest, registry: &Registry, user_id: &str, change: i32) {

@@ -4,6 +4,7 @@
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `batch`, `wire`, `delivery`: from the log to the service (station 8);
+//! - `ephemeral`, `tell`: typing and presence on their way to services;
 //! - `query`: asking a service about users and aliases nobody knows yet;
 //! - `thirdparty`: asking services about the networks they bridge.
 
@@ -16,13 +17,15 @@ mod query;
 pub mod registration;
 mod registry;
 mod state;
+mod tell;
 mod thirdparty;
 mod wire;
 
 pub(crate) use self::{
     delivery::{DeliveryHandle, run as run_delivery, wake_interested},
     query::{Existence, Queries},
-    registry::{Appservice, Registry},
+    registry::{Appservice, Nids, Registry},
+    tell::{Teller, presence_changed, run as run_teller, typing_changed},
     thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };

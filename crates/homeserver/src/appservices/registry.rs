@@ -36,6 +36,13 @@ impl Appservice {
         self.delivery.sign_of_life();
     }
 
+    /// Whether the service asked for typing, receipts and presence, and has an address for them.
+    pub(crate) fn takes_ephemeral(&self) -> bool {
+        let features = &self.registration.features;
+        self.delivery.push.is_some()
+            && (features.receive_ephemeral || features.push_ephemeral_unstable)
+    }
+
     /// Whether `ip_range_whitelist` lets this address use the token.
     pub(crate) fn allows_address(&self, peer: IpAddr) -> bool {
         let ranges = &self.registration.ip_range_whitelist;
@@ -163,6 +170,38 @@ impl Registry {
     /// Numbers of the services that own the user.
     pub(crate) fn nids_of_user(&self, user_id: &str) -> Nids {
         self.nids(&self.namespaces.users(user_id).any)
+    }
+
+    /// Numbers of the services that take part in encryption (`org.matrix.msc3202`), sorted.
+    pub(crate) fn nids_of_encrypting(&self) -> Nids {
+        let mut nids: Nids = self
+            .services
+            .iter()
+            .filter(|service| service.registration.features.msc3202)
+            .map(|service| service.nid)
+            .collect();
+        nids.sort_unstable();
+        nids
+    }
+
+    /// Numbers of the services that a user's devices belong to, sorted: those which take part in
+    /// encryption and hold the user exclusively, or have made its account.
+    pub(crate) fn nids_of_devices(&self, user_id: &str, made_by: Option<&str>) -> Nids {
+        let owners = self.namespaces.users(user_id);
+        let mut nids: Nids = owners
+            .any
+            .iter()
+            .map(|index| (index, self.at(*index)))
+            .filter(|(index, service)| {
+                let registration = &service.registration;
+                registration.features.msc3202
+                    && (owners.exclusive.contains(index)
+                        || made_by == Some(registration.id.as_str()))
+            })
+            .map(|(_, service)| service.nid)
+            .collect();
+        nids.sort_unstable();
+        nids
     }
 
     /// Numbers of the services whose alias namespaces match.

@@ -10,7 +10,7 @@ use http::{header, request::Parts};
 use ruma::{OwnedUserId, UserId};
 use sha2::{Digest as _, Sha256};
 
-use super::error::ApiError;
+use super::{address::ClientAddress, error::ApiError};
 use crate::{app::App, appservices::Appservice};
 
 /// Who calls. `user_id` is the asserted user when an application service acts as one.
@@ -156,7 +156,10 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
         .sessions
         .owner_of(&app.store, &token_hash)
         .await?
-        .ok_or_else(|| ApiError::unknown_token("Unknown access token; log in again"))?;
+        .ok_or_else(|| {
+            ApiError::unknown_token("Unknown access token; log in again")
+                .with("soft_logout", false.into())
+        })?;
     if owner.expires_at.is_some_and(|at| at <= app.now_ms()) {
         return Err(
             ApiError::unknown_token("The access token has expired; refresh it")
@@ -166,6 +169,9 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
     if owner.deactivated {
         return Err(ApiError::unknown_token("The account is deactivated"));
     }
+    let address = ClientAddress::of(parts);
+    app.last_seen
+        .note(&token_hash, &owner, address, app.now_ms());
     let user_id = OwnedUserId::try_from(owner.user_id).map_err(|e| ApiError::internal(&e))?;
     Ok(Requester {
         user_id,

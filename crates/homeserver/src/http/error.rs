@@ -87,6 +87,10 @@ constructors! {
     weak_password => BAD_REQUEST, "M_WEAK_PASSWORD";
     /// The other side took too long.
     timeout => REQUEST_TIMEOUT, "M_UNKNOWN";
+    /// A profile field's name is too long.
+    key_too_large => BAD_REQUEST, "M_KEY_TOO_LARGE";
+    /// The profile would become too large.
+    profile_too_large => BAD_REQUEST, "M_PROFILE_TOO_LARGE";
     /// The media was announced but its bytes are not there yet.
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.
@@ -130,6 +134,13 @@ impl ApiError {
         self
     }
 
+    /// The same answer without a code: the first answer of user-interactive authentication is no
+    /// error yet, and clients would show one.
+    pub(crate) fn without_code(mut self) -> Self {
+        self.errcode = "";
+        self
+    }
+
     /// The code, to decide on.
     pub(crate) fn errcode(&self) -> &'static str {
         self.errcode
@@ -156,8 +167,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let retry_after = self.extra.get("retry_after_ms").and_then(Value::as_u64);
         let mut body = self.extra;
-        body.insert("errcode".to_owned(), json!(self.errcode));
-        body.insert("error".to_owned(), json!(self.message));
+        if !self.errcode.is_empty() {
+            body.insert("errcode".to_owned(), json!(self.errcode));
+            body.insert("error".to_owned(), json!(self.message));
+        }
         let mut response = (self.status, axum::Json(Value::Object(body))).into_response();
         if let Some(ms) = retry_after {
             response

@@ -4,10 +4,12 @@
 //! `message::send_message_event` there and `client/message/send_message_event.rs` here. Handlers
 //! parse, call a domain module and format; they hold no rule and open no unit of work.
 
+pub(crate) mod address;
 pub(crate) mod auth;
 mod client;
 pub(crate) mod error;
 pub(crate) mod extract;
+mod federation;
 mod router;
 pub(crate) mod time;
 

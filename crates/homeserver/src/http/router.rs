@@ -18,13 +18,8 @@ use tower_http::{
     cors::{Any, CorsLayer},
 };
 
-use super::{
-    client::{
-        account, alias, appservice, context, directory, discovery, knock, membership, message,
-        redact, relations, room, session, space, state, thirdparty,
-    },
-    error::ApiError,
-};
+// Every chapter is routed here, so every chapter is in scope.
+use super::{client::*, error::ApiError};
 use crate::app::App;
 
 /// Prefixes of the client-server API, oldest first.
@@ -38,6 +33,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         "/_matrix/client/versions",
         get(discovery::get_supported_versions::get_supported_versions),
     );
+    router = router.merge(federation());
     for prefix in CLIENT_PREFIXES {
         router = router.nest(&format!("/_matrix/client/{prefix}"), client.clone());
     }
@@ -102,12 +98,18 @@ fn cors() -> CorsLayer {
 fn client() -> Router<Arc<App>> {
     Router::new()
         .merge(accounts())
+        .merge(devices())
         .merge(rooms())
         .merge(room_contents())
         .merge(reading())
         .merge(directories())
         .merge(third_parties())
         .merge(appservices())
+        .merge(sync())
+        .merge(ephemeral())
+        .merge(user_data())
+        .merge(push())
+        .merge(profiles())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -117,6 +119,28 @@ fn accounts() -> Router<Arc<App>> {
         .route(
             "/login",
             get(session::login::get_login_types).post(session::login::login),
+        )
+}
+
+fn devices() -> Router<Arc<App>> {
+    Router::new()
+        .route("/logout", post(session::logout::logout))
+        .route("/logout/all", post(session::logout_all::logout_all))
+        .route("/refresh", post(session::refresh_token::refresh_token))
+        .route("/devices", get(device::get_devices::get_devices))
+        .route(
+            "/devices/{device_id}",
+            get(device::get_device::get_device)
+                .put(device::update_device::update_device)
+                .delete(device::delete_device::delete_device),
+        )
+        .route(
+            "/delete_devices",
+            post(device::delete_devices::delete_devices),
+        )
+        .route(
+            "/sendToDevice/{event_type}/{txn_id}",
+            put(to_device::send_event_to_device::send_event_to_device),
         )
 }
 
@@ -295,4 +319,132 @@ fn appservices() -> Router<Arc<App>> {
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
             post(request_ping),
         )
+}
+
+fn sync() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sync", get(sync::sync_events::sync_events))
+        .route(
+            "/user/{user_id}/filter",
+            post(filter::create_filter::create_filter),
+        )
+        .route(
+            "/user/{user_id}/filter/{filter_id}",
+            get(filter::get_filter::get_filter),
+        )
+}
+fn ephemeral() -> Router<Arc<App>> {
+    use super::client::{
+        presence::{get_presence::get_presence, set_presence::set_presence},
+        read_marker::set_read_marker::set_read_marker,
+        receipt::create_receipt::create_receipt,
+        typing::create_typing_event::create_typing_event,
+    };
+    Router::new()
+        .route(
+            "/rooms/{room_id}/typing/{user_id}",
+            put(create_typing_event),
+        )
+        .route(
+            "/rooms/{room_id}/receipt/{receipt_type}/{event_id}",
+            post(create_receipt),
+        )
+        .route("/rooms/{room_id}/read_markers", post(set_read_marker))
+        .route(
+            "/presence/{user_id}/status",
+            get(get_presence).put(set_presence),
+        )
+}
+
+fn user_data() -> Router<Arc<App>> {
+    use super::client::{
+        config::{
+            get_global_account_data::get_global_account_data,
+            get_room_account_data::get_room_account_data,
+            set_global_account_data::set_global_account_data,
+            set_room_account_data::set_room_account_data,
+        },
+        tag::{create_tag::create_tag, delete_tag::delete_tag, get_tags::get_tags},
+    };
+    Router::new()
+        .route(
+            "/user/{user_id}/account_data/{type}",
+            get(get_global_account_data).put(set_global_account_data),
+        )
+        .route(
+            "/user/{user_id}/rooms/{room_id}/account_data/{type}",
+            get(get_room_account_data).put(set_room_account_data),
+        )
+        .route("/user/{user_id}/rooms/{room_id}/tags", get(get_tags))
+        .route(
+            "/user/{user_id}/rooms/{room_id}/tags/{tag}",
+            put(create_tag).delete(delete_tag),
+        )
+}
+
+fn push() -> Router<Arc<App>> {
+    use super::client::push::{
+        delete_pushrule::delete_pushrule, get_pushers::get_pushers, get_pushrule::get_pushrule,
+        get_pushrule_actions::get_pushrule_actions, get_pushrule_enabled::get_pushrule_enabled,
+        get_pushrules_all::get_pushrules_all,
+        get_pushrules_global_scope::get_pushrules_global_scope, set_pusher::set_pusher,
+        set_pushrule::set_pushrule, set_pushrule_actions::set_pushrule_actions,
+        set_pushrule_enabled::set_pushrule_enabled,
+    };
+    Router::new()
+        .route("/pushrules", get(get_pushrules_all))
+        .route("/pushrules/global", get(get_pushrules_global_scope))
+        .route(
+            "/pushrules/global/{kind}/{rule_id}",
+            get(get_pushrule).put(set_pushrule).delete(delete_pushrule),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/enabled",
+            get(get_pushrule_enabled).put(set_pushrule_enabled),
+        )
+        .route(
+            "/pushrules/global/{kind}/{rule_id}/actions",
+            get(get_pushrule_actions).put(set_pushrule_actions),
+        )
+        .route("/pushers", get(get_pushers))
+        .route("/pushers/set", post(set_pusher))
+}
+
+fn profiles() -> Router<Arc<App>> {
+    use super::client::{
+        account::request_openid_token::request_openid_token,
+        membership::mutual_rooms::mutual_rooms,
+        profile::{
+            delete_profile_field::delete_profile_field, get_profile::get_profile,
+            get_profile_field::get_profile_field, set_profile_field::set_profile_field,
+        },
+        user_directory::search_users::search_users,
+    };
+    let field = || {
+        get(get_profile_field)
+            .put(set_profile_field)
+            .delete(delete_profile_field)
+    };
+    Router::new()
+        .route("/profile/{user_id}", get(get_profile))
+        .route("/profile/{user_id}/{key}", field())
+        .route("/uk.tcpip.msc4133/profile/{user_id}", get(get_profile))
+        .route("/uk.tcpip.msc4133/profile/{user_id}/{key}", field())
+        .route("/user_directory/search", post(search_users))
+        .route("/mutual_rooms", get(mutual_rooms))
+        .route("/user/mutual_rooms", get(mutual_rooms))
+        .route("/uk.half-shot.msc2666/user/mutual_rooms", get(mutual_rooms))
+        .route(
+            "/user/{user_id}/openid/request_token",
+            post(request_openid_token),
+        )
+}
+
+/// The few endpoints that third parties ask. This server does not federate.
+fn federation() -> Router<Arc<App>> {
+    use super::federation::get_openid_userinfo::get_openid_userinfo;
+    Router::new().route(
+        "/_matrix/federation/v1/openid/userinfo",
+        get(get_openid_userinfo),
+    )
 }

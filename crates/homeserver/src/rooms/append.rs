@@ -213,6 +213,11 @@ fn apply_redaction(
 
 /// `m.relates_to` of the content: (event id, relation type).
 fn relation_of(event: &Event) -> Option<(String, String)> {
+    relation_in(event.content.get())
+}
+
+/// The same for a content's text.
+pub(crate) fn relation_in(content: &str) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]
@@ -223,10 +228,10 @@ fn relation_of(event: &Event) -> Option<(String, String)> {
         event_id: String,
         rel_type: String,
     }
-    if !event.content.get().contains("m.relates_to") {
+    if !content.contains("m.relates_to") {
         return None;
     }
-    let content: Content = serde_json::from_str(event.content.get()).ok()?;
+    let content: Content = serde_json::from_str(content).ok()?;
     Some((content.relates_to.event_id, content.relates_to.rel_type))
 }
 

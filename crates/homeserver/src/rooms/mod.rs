@@ -11,15 +11,17 @@ pub(crate) mod hierarchy;
 mod lazy;
 mod membership;
 pub(crate) mod read;
+mod receipts;
 pub(crate) mod stripped;
 pub(crate) mod summary;
 pub(crate) mod upgrade;
 
 pub(crate) use self::{
-    access::{Visible, may_read_state, membership_of},
+    access::{Visible, may_read_state, may_see, membership_of},
     aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask, resolve_room},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},
     lazy::invite_after_lazy_creation,
     membership::{MemberChange, change_membership, change_membership_in, join, member_content},
+    receipts::{NewReceipt, ReceiptKind, set_receipts},
 };

@@ -6,6 +6,11 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
+use crate::http::error::ApiError;
+
+/// Longest password.
+const MAX_BYTES: usize = 512;
+
 /// Hashes computed at once: each takes tens of milliseconds and 19 MiB.
 static PERMITS: Semaphore = Semaphore::const_new(2);
 
@@ -20,6 +25,24 @@ pub(crate) async fn hash(password: String) -> Result<String, PasswordError> {
     })
     .await
     .map_err(|_| PasswordError)?
+}
+
+/// The hash of a password that a client chose.
+///
+/// # Errors
+/// 400 when it is empty or too long to be one.
+pub(crate) async fn checked_hash(password: String) -> Result<String, ApiError> {
+    if password.is_empty() {
+        return Err(ApiError::weak_password("The password is empty"));
+    }
+    if password.len() > MAX_BYTES {
+        return Err(ApiError::invalid_param(format!(
+            "The password is longer than {MAX_BYTES} bytes"
+        )));
+    }
+    hash(password)
+        .await
+        .map_err(|error| ApiError::internal(&error))
 }
 
 /// Whether the password is the hashed one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bridgehead_store::UserRow;
 use ruma::{OwnedUserId, UserId};
 
+use super::devices;
 use crate::{
     app::App,
     appservices::Appservice,
@@ -140,7 +141,8 @@ pub(crate) async fn begin_session(
     user_id: &UserId,
     new: NewSession,
 ) -> Result<Session, ApiError> {
-    let now = app.now_ms();
+    devices::check_name(new.display_name.as_deref())?;
+    let (now, registry) = (app.now_ms(), app.registry());
     let session = Session {
         device_id: new.device_id.unwrap_or_else(|| random::capitals(10)),
         access_token: random::token(),
@@ -153,9 +155,12 @@ pub(crate) async fn begin_session(
     let expires_at = session.expires_in_ms.map(|ms| now + ms);
     app.store
         .write(move |tx| {
-            tx.upsert_device(&user, &device, new.display_name.as_deref(), now)?;
+            if tx.upsert_device(&user, &device, new.display_name.as_deref(), now)? {
+                devices::list_changed(tx, &registry, &user)?;
+            }
             // Logging in on a device ends its earlier session.
             tx.delete_access_tokens_of_device(&user, &device)?;
+            tx.delete_refresh_tokens_of_device(&user, &device)?;
             tx.insert_access_token(&access, &user, &device, expires_at)?;
             if let Some(refresh) = refresh {
                 tx.insert_refresh_token(&refresh, &user, &device)?;
@@ -165,6 +170,48 @@ pub(crate) async fn begin_session(
         .await?;
     app.sessions.forget_user(user_id);
     Ok(session)
+}
+
+/// New tokens for a refresh token. The old ones end at once; the device and its keys stay.
+///
+/// # Errors
+/// 401 `M_UNKNOWN_TOKEN` when the token is unknown or was used.
+pub(crate) async fn refresh_session(
+    app: &Arc<App>,
+    refresh_token: &str,
+) -> Result<Session, ApiError> {
+    let access_token = random::token();
+    let next_token = random::token();
+    let expires_at = app.now_ms() + ACCESS_TOKEN_TTL_MS;
+    let used = auth::hash(refresh_token);
+    let (access, next) = (auth::hash(&access_token), auth::hash(&next_token));
+    let (user, device_id) = app
+        .store
+        .write(move |tx| {
+            let known = tx.refresh_token(&used)?;
+            let Some((user, device, false)) = known else {
+                return Err(ApiError::unknown_token(
+                    "The refresh token is unknown or was used already; log in again",
+                )
+                .with("soft_logout", false.into()));
+            };
+            // The one used before this one is remembered no longer.
+            tx.delete_used_refresh_tokens(&user, &device)?;
+            tx.mark_refresh_token_used(&used)?;
+            tx.delete_access_tokens_of_device(&user, &device)?;
+            tx.insert_access_token(&access, &user, &device, Some(expires_at))?;
+            tx.insert_refresh_token(&next, &user, &device)?;
+            Ok((user, device))
+        })
+        .await?;
+    let user_id = OwnedUserId::try_from(user).map_err(|error| ApiError::internal(&error))?;
+    app.sessions.forget_user(&user_id);
+    Ok(Session {
+        device_id,
+        access_token,
+        refresh_token: Some(next_token),
+        expires_in_ms: Some(ACCESS_TOKEN_TTL_MS),
+    })
 }
 
 impl Session {

@@ -11,6 +11,7 @@ use crate::{
     appservices::Appservice,
     config::RateCategory,
     http::{
+        address::ClientAddress,
         auth::AppserviceToken,
         error::{ApiError, ApiResult},
         extract::{JsonBody, QueryParams},
@@ -19,6 +20,7 @@ use crate::{
     users::{
         passwords,
         register::{NewAccount, NewSession, begin_session, create_account, user_id_of},
+        uia::{self, AuthData, Flow, Guard},
     },
 };
 
@@ -41,19 +43,9 @@ pub(crate) struct Body {
     initial_device_display_name: Option<String>,
     #[serde(default)]
     refresh_token: bool,
-    auth: Option<Auth>,
+    auth: Option<AuthData>,
 }
 
-#[derive(Deserialize)]
-struct Auth {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    session: Option<String>,
-    token: Option<String>,
-}
-
-const DUMMY: &str = "m.login.dummy";
-const TOKEN: &str = "m.login.registration_token";
 const APPSERVICE: &str = "m.login.application_service";
 
 /// Makes an account: for a person through user-interactive authentication, for a guest, or for an
@@ -61,6 +53,7 @@ const APPSERVICE: &str = "m.login.application_service";
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     AppserviceToken(service): AppserviceToken,
+    address: ClientAddress,
     QueryParams(query): QueryParams<KindQuery>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
@@ -74,8 +67,8 @@ pub(crate) async fn register(
         (_, None) if by_service => Err(ApiError::missing_token(
             "This kind of registration needs an application service's token",
         )),
-        (Some("guest"), None) => guest(&app, body).await,
-        (Some("user") | None, None) => person(&app, body).await,
+        (Some("guest"), None) => guest(&app, address, body).await,
+        (Some("user") | None, None) => person(&app, address, body).await,
         (Some(other), None) => Err(ApiError::invalid_param(format!(
             "Unknown kind of account `{other}`"
         ))),
@@ -113,12 +106,14 @@ async fn by_appservice(
     finish(app, &user_id, body).await
 }
 
-async fn guest(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
+async fn guest(app: &Arc<App>, address: ClientAddress, body: Body) -> ApiResult<Json<Value>> {
     if !app.config.accounts.allow_guests {
         return Err(ApiError::guest_access_forbidden(
             "This server takes no guests",
         ));
     }
+    app.limits
+        .check(RateCategory::Registrations, &address.key(), app.now_ms())?;
     let user_id = user_id_of(app, &format!("guest-{}", random::hex(16)), None)?;
     let account = NewAccount {
         is_guest: true,
@@ -137,28 +132,26 @@ async fn guest(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
     .await
 }
 
-async fn person(app: &Arc<App>, body: Body) -> ApiResult<Json<Value>> {
+async fn person(app: &Arc<App>, address: ClientAddress, body: Body) -> ApiResult<Json<Value>> {
     let flows = flows(app)?;
     let user_id = match body.username.as_deref().or(body.user.as_deref()) {
         Some(name) => user_id_of(app, name, None)?,
         None => user_id_of(app, &random::hex(12), None)?,
     };
     check_free(app, &user_id).await?;
-    pass_uia(app, &body, &flows)?;
+    let guard = Guard {
+        operation: "register".to_owned(),
+        flows: &flows,
+        account: None,
+    };
+    uia::pass(app, &guard, body.auth.as_ref()).await?;
     app.limits
-        .check(RateCategory::Registrations, "all", app.now_ms())?;
+        .check(RateCategory::Registrations, &address.key(), app.now_ms())?;
     let password = body
         .password
         .clone()
         .ok_or_else(|| ApiError::missing_param("`password` is missing"))?;
-    if password.len() > 512 {
-        return Err(ApiError::invalid_param(
-            "The password is longer than 512 bytes",
-        ));
-    }
-    let hash = passwords::hash(password)
-        .await
-        .map_err(|e| ApiError::internal(&e))?;
+    let hash = passwords::checked_hash(password).await?;
     let account = NewAccount {
         password_hash: Some(hash),
         ..NewAccount::default()
@@ -189,14 +182,15 @@ pub(crate) async fn check_free(app: &Arc<App>, user_id: &ruma::UserId) -> Result
     Ok(())
 }
 
-fn flows(app: &App) -> Result<Vec<&'static [&'static str]>, ApiError> {
+/// The ways to sign up; none when sign-up is closed.
+pub(crate) fn flows(app: &App) -> Result<Vec<Flow>, ApiError> {
     let accounts = &app.config.accounts;
-    let mut flows: Vec<&'static [&'static str]> = Vec::new();
+    let mut flows: Vec<Flow> = Vec::new();
     if accounts.open_registration {
-        flows.push(&[DUMMY]);
+        flows.push(&[uia::DUMMY]);
     }
     if !accounts.registration_tokens.is_empty() {
-        flows.push(&[TOKEN]);
+        flows.push(&[uia::REGISTRATION_TOKEN]);
     }
     if flows.is_empty() {
         return Err(ApiError::forbidden(
@@ -204,39 +198,6 @@ fn flows(app: &App) -> Result<Vec<&'static [&'static str]>, ApiError> {
         ));
     }
     Ok(flows)
-}
-
-fn pass_uia(app: &App, body: &Body, flows: &[&[&str]]) -> Result<(), ApiError> {
-    let challenge = |session: &str| app.uia.challenge(session, flows);
-    let Some(auth) = &body.auth else {
-        return Err(challenge(&app.uia.start()));
-    };
-    let session = match &auth.session {
-        Some(session) if app.uia.knows(session) => session.clone(),
-        Some(_) => {
-            return Err(ApiError::unknown(
-                "Unknown session; start over without `auth`",
-            ));
-        }
-        // Old clients answer the only stage at once, without asking for a session first.
-        None => app.uia.start(),
-    };
-    let passed = match auth.kind.as_deref() {
-        Some(DUMMY) => app.config.accounts.open_registration,
-        Some(TOKEN) => auth.token.as_deref().is_some_and(|given| {
-            app.config
-                .accounts
-                .registration_tokens
-                .iter()
-                .any(|token| token.matches(given))
-        }),
-        _ => false,
-    };
-    if !passed {
-        return Err(challenge(&session));
-    }
-    app.uia.end(&session);
-    Ok(())
 }
 
 async fn finish(app: &Arc<App>, user_id: &ruma::UserId, body: Body) -> ApiResult<Json<Value>> {

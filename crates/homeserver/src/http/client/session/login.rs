@@ -12,6 +12,7 @@ use crate::{
     appservices::Appservice,
     config::RateCategory,
     http::{
+        address::ClientAddress,
         auth::AppserviceToken,
         error::{ApiError, ApiResult},
         extract::JsonBody,
@@ -54,10 +55,11 @@ struct Identifier {
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
     AppserviceToken(service): AppserviceToken,
+    address: ClientAddress,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
     let user_id = match body.kind.as_str() {
-        "m.login.password" => by_password(&app, &body).await?,
+        "m.login.password" => by_password(&app, address, &body).await?,
         "m.login.application_service" => by_appservice(&app, service, &body).await?,
         other => return Err(ApiError::unknown(format!("Unknown login type `{other}`"))),
     };
@@ -88,8 +90,14 @@ fn user_of(app: &App, body: &Body, service: Option<&Appservice>) -> Result<Owned
     user_id_of(app, name, service)
 }
 
-async fn by_password(app: &Arc<App>, body: &Body) -> Result<OwnedUserId, ApiError> {
+async fn by_password(
+    app: &Arc<App>,
+    address: ClientAddress,
+    body: &Body,
+) -> Result<OwnedUserId, ApiError> {
     let user_id = user_of(app, body, None)?;
+    app.limits
+        .check(RateCategory::Logins, &address.key(), app.now_ms())?;
     app.limits
         .check(RateCategory::Logins, user_id.as_str(), app.now_ms())?;
     let password = body

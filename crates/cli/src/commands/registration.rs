@@ -1,0 +1,141 @@
+//! `bridgehead registration …`
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use bridgehead_homeserver::appservices::registration::{
+    Namespace, RegistrationDraft, load, render_new,
+};
+use clap::{Args, Subcommand};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Write a registration file with fresh tokens.
+    New(New),
+    /// Read registration files and say what is wrong with them.
+    Check {
+        /// Files, or folders of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct New {
+    /// The service's id: unique on the server, never to be changed.
+    #[arg(long)]
+    id: String,
+    /// Where the service listens, e.g. `http://localhost:9000`; leave it out for a service that
+    /// only sends.
+    #[arg(long)]
+    url: Option<String>,
+    /// Localpart of the service's own user.
+    #[arg(long)]
+    sender_localpart: String,
+    /// Pattern of user ids that the service owns, e.g. `@irc_.*:example.org`; may be repeated.
+    #[arg(long, value_name = "REGEX")]
+    user_regex: Vec<String>,
+    /// Pattern of room aliases that the service owns, e.g. `#irc_.*:example.org`; may be repeated.
+    #[arg(long, value_name = "REGEX")]
+    alias_regex: Vec<String>,
+    /// Pattern of room ids that the service watches; may be repeated.
+    #[arg(long, value_name = "REGEX")]
+    room_regex: Vec<String>,
+    /// Share the namespaces with others instead of reserving them.
+    #[arg(long)]
+    shared: bool,
+    /// Third-party protocol that the service answers for; may be repeated.
+    #[arg(long)]
+    protocol: Vec<String>,
+    /// Hold the service's users to the server's rate limits.
+    #[arg(long)]
+    rate_limited: bool,
+    /// Tell the service of typing, read receipts and presence.
+    #[arg(long)]
+    receive_ephemeral: bool,
+    /// Where to write the file (readable by its owner only); standard output when left out.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command. Exit code 1: a file has mistakes.
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::New(new) => write_new(new),
+        Command::Check { files } => Ok(check(&files)),
+    }
+}
+
+fn write_new(new: New) -> anyhow::Result<ExitCode> {
+    let namespaces = |patterns: Vec<String>| {
+        patterns
+            .into_iter()
+            .map(|regex| Namespace {
+                regex,
+                exclusive: !new.shared,
+            })
+            .collect::<Vec<_>>()
+    };
+    let draft = RegistrationDraft {
+        id: new.id,
+        url: new.url,
+        sender_localpart: new.sender_localpart,
+        users: namespaces(new.user_regex),
+        aliases: namespaces(new.alias_regex),
+        rooms: namespaces(new.room_regex),
+        protocols: new.protocol,
+        rate_limited: new.rate_limited,
+        receive_ephemeral: new.receive_ephemeral,
+    };
+    let text = match render_new(&draft, &mut rand::rng()) {
+        Ok(text) => text,
+        Err(errors) => {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            bail!("no such registration can be made:\n{}", errors.join("\n"));
+        }
+    };
+    let Some(path) = new.output else {
+        print!("{text}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    write_private(&path, &text)?;
+    println!(
+        "Wrote {0}. Give it to the service, and to the server with\n  bridgehead serve --registration {0}",
+        path.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file holds secrets: only its owner may read it, and an existing one is not replaced.
+fn write_private(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn check(files: &[PathBuf]) -> ExitCode {
+    match load(files) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                println!("warning: {warning}");
+            }
+            println!(
+                "{} registration(s), no mistakes",
+                loaded.registrations.len()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            for error in &errors {
+                println!("error: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
