@@ -218,7 +218,6 @@ impl From<AppendError> for ApiError {
             AppendError::NotAllowed(message) => Self::forbidden(message),
             AppendError::NoSuchEvent => Self::not_found("No such event in this room"),
             AppendError::Rejected(rejection) => rejection.into(),
-            AppendError::BadAlias(message) => Self::bad_alias(message),
             AppendError::Answer(error) => *error,
             AppendError::Store(error) => error.into(),
         }

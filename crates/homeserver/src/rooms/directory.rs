@@ -81,10 +81,11 @@ async fn published(app: &App, request: &DirectoryRequest) -> Result<Vec<String>,
         (Some(_), true) => Err(ApiError::invalid_param(
             "third_party_instance_id and include_all_networks exclude each other",
         )),
-        (None, true) => Ok(app
-            .store
-            .read(|snapshot| snapshot.rooms_published_anywhere())
-            .await?),
+        (None, true) => {
+            app.store
+                .read(|snapshot| Ok::<_, ApiError>(snapshot.rooms_published_anywhere()?))
+                .await
+        }
         (network, false) => {
             let network = network.clone().unwrap_or_default();
             Ok(app

@@ -111,7 +111,7 @@ async fn fields_reach_every_service_and_whole_results_come_back() {
             ("nick".to_owned(), "o".to_owned()),
         ],
     };
-    assert_eq!(a.lookups(), [asked.clone()]);
+    assert_eq!(a.lookups(), std::slice::from_ref(&asked));
     assert_eq!(b.lookups(), [asked]);
 
     let location = json!({ "alias": "#a_c:localhost", "protocol": "irc", "fields": {} });
