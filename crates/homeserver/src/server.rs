@@ -277,6 +277,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         .map_err(|error| failed(io::Error::other(error)))??;
     let media = MediaFiles::new(&data_dir).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
+    let now_ms = clock.now_ms();
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
@@ -291,8 +292,8 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         last_seen: LastSeen::default(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
-        typing: Typing::default(),
-        presence: Presence::default(),
+        typing: Typing::starting_at(now_ms),
+        presence: Presence::starting_at(now_ms),
         media,
         config,
     })

@@ -103,6 +103,7 @@ fn client() -> Router<Arc<App>> {
         .merge(room_contents())
         .merge(reading())
         .merge(appservices())
+        .merge(sync())
         .merge(ephemeral())
         .merge(user_data())
         .merge(push())
@@ -257,6 +258,18 @@ fn appservices() -> Router<Arc<App>> {
         )
 }
 
+fn sync() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sync", get(sync::sync_events::sync_events))
+        .route(
+            "/user/{user_id}/filter",
+            post(filter::create_filter::create_filter),
+        )
+        .route(
+            "/user/{user_id}/filter/{filter_id}",
+            get(filter::get_filter::get_filter),
+        )
+}
 fn ephemeral() -> Router<Arc<App>> {
     use super::client::{
         presence::{get_presence::get_presence, set_presence::set_presence},

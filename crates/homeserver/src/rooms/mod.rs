@@ -13,7 +13,7 @@ mod receipts;
 pub(crate) mod stripped;
 
 pub(crate) use self::{
-    access::{Visible, may_read_state, membership_of},
+    access::{Visible, may_read_state, may_see, membership_of},
     aliases::{AliasChange, check_canonical_alias, resolve, resolve_or_ask},
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},

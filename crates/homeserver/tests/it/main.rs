@@ -20,5 +20,6 @@ mod receipts;
 mod relations;
 mod session;
 mod support;
+mod sync;
 mod to_device;
 mod typing;
