@@ -15,10 +15,13 @@ use bridgehead_store::{LogEntry, LogKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Polls that wait under one user or room id.
+type Waiters = Vec<(u64, Arc<Notify>)>;
+
 /// All waiting polls.
 #[derive(Default)]
 pub(crate) struct Notifier {
-    waiting: Mutex<HashMap<String, Vec<(u64, Arc<Notify>)>>>,
+    waiting: Mutex<HashMap<String, Waiters>>,
     next_id: AtomicU64,
 }
 
@@ -84,7 +87,7 @@ impl Notifier {
     }
 }
 
-fn notify_all(waiting: &HashMap<String, Vec<(u64, Arc<Notify>)>>, key: &str) {
+fn notify_all(waiting: &HashMap<String, Waiters>, key: &str) {
     for (_, notify) in waiting.get(key).into_iter().flatten() {
         notify.notify_one();
     }

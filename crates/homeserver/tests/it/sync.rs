@@ -541,3 +541,459 @@ async fn an_application_service_syncs_as_its_ghost() {
     let own = sync(&bot, &[]).await;
     assert!(own.get("rooms").is_none(), "{own}");
 }
+
+async fn put(client: &Client, path: &str, body: Value) -> Value {
+    client
+        .expect_ok(Method::PUT, path, &[], Some(&body))
+        .await
+        .unwrap()
+}
+
+/// Alice and Bob in one room, and tokens from which neither has missed anything.
+async fn alice_and_bob() -> (TestServer, [Client; 2], String, [String; 2]) {
+    let (server, alice, room) = alice_in_a_room().await;
+    let bob = server.user("bob").await.unwrap();
+    bob.join(&room).await.unwrap();
+    // Once to come online, once to have heard of the other.
+    for client in [&alice, &bob] {
+        sync(client, &[]).await;
+    }
+    let tokens = [
+        token(&sync(&alice, &[]).await),
+        token(&sync(&bob, &[]).await),
+    ];
+    (server, [alice, bob], room, tokens)
+}
+
+#[tokio::test]
+async fn typing_wakes_and_ends_by_itself() {
+    let (_server, [alice, bob], room, [_, since]) = alice_and_bob().await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", alice.user_id());
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    let typing = put(&alice, &path, json!({ "typing": true, "timeout": 300 }));
+    let (news, _) = tokio::join!(sync(&bob, &query), typing);
+    let ephemeral = &news["rooms"]["join"][&room]["ephemeral"]["events"];
+    assert_eq!(
+        ephemeral,
+        &json!([{ "type": "m.typing", "content": { "user_ids": [alice.user_id()] } }])
+    );
+
+    let started = Instant::now();
+    let since = token(&news);
+    let news = sync(&bob, &[("since", &since), ("timeout", LONG)]).await;
+    let ephemeral = &news["rooms"]["join"][&room]["ephemeral"]["events"];
+    assert_eq!(
+        ephemeral,
+        &json!([{ "type": "m.typing", "content": { "user_ids": [] } }])
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "it waited in vain"
+    );
+    let quiet = sync(&bob, &[("since", &token(&news))]).await;
+    assert!(quiet.get("rooms").is_none(), "{quiet}");
+}
+
+#[tokio::test]
+async fn receipts_wake_and_private_ones_are_their_owners_alone() {
+    let (_server, [alice, bob], room, [since, since_of_bob]) = alice_and_bob().await;
+    let event = alice.send_text(&room, "t1", "read me").await.unwrap();
+    let news = sync(&alice, &[("since", &since)]).await;
+    let since = token(&news);
+
+    let private = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read.private/{event}");
+    let public = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{event}");
+    let send = async |path: &str| {
+        bob.expect_ok(Method::POST, path, &[], Some(&json!({})))
+            .await
+            .unwrap();
+    };
+    send(&private).await;
+    let quiet = sync(&alice, &[("since", &since)]).await;
+    assert!(quiet.get("rooms").is_none(), "{quiet}");
+    let own = sync(&bob, &[("since", &since_of_bob)]).await;
+    let own_room = &own["rooms"]["join"][&room];
+    let receipt = &own_room["ephemeral"]["events"][0]["content"][&event]["m.read.private"];
+    assert!(receipt.get(bob.user_id()).is_some(), "{own}");
+    assert_eq!(own_room["unread_notifications"]["notification_count"], 0);
+
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    let (news, ()) = tokio::join!(sync(&alice, &query), send(&public));
+    let receipt = &news["rooms"]["join"][&room]["ephemeral"]["events"][0];
+    assert_eq!(receipt["type"], "m.receipt");
+    let content = &receipt["content"][&event];
+    assert!(
+        content["m.read"][bob.user_id()]["ts"].is_number(),
+        "{content}"
+    );
+    assert!(content.get("m.read.private").is_none(), "{content}");
+}
+
+#[tokio::test]
+async fn account_data_wakes_its_owner_only() {
+    let (_server, [alice, bob], room, [since, since_of_bob]) = alice_and_bob().await;
+    let user = format!("/_matrix/client/v3/user/{}", alice.user_id());
+    let global = format!("{user}/account_data/org.example.colour");
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    let (news, _) = tokio::join!(
+        sync(&alice, &query),
+        put(&alice, &global, json!({ "colour": "red" }))
+    );
+    assert_eq!(
+        news["account_data"]["events"],
+        json!([{ "type": "org.example.colour", "content": { "colour": "red" } }])
+    );
+
+    let in_room = format!("{user}/rooms/{room}/account_data/org.example.note");
+    put(&alice, &in_room, json!({ "note": 1 })).await;
+    let news = sync(&alice, &[("since", &token(&news))]).await;
+    assert_eq!(
+        types(&news["rooms"]["join"][&room]["account_data"]),
+        ["org.example.note"]
+    );
+    let others = sync(&bob, &[("since", &since_of_bob)]).await;
+    assert!(others.get("rooms").is_none(), "{others}");
+    assert!(others.get("account_data").is_none(), "{others}");
+}
+
+#[tokio::test]
+async fn to_device_messages_come_until_they_are_acknowledged() {
+    let (_server, [alice, bob], _room, [_, since]) = alice_and_bob().await;
+    let path = "/_matrix/client/v3/sendToDevice/org.example.ping/t1";
+    let body = json!({ "messages": { bob.user_id(): { "*": { "n": 1 } } } });
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    let (news, _) = tokio::join!(sync(&bob, &query), put(&alice, path, body));
+    let expected = json!([{
+        "type": "org.example.ping",
+        "sender": alice.user_id(),
+        "content": { "n": 1 },
+    }]);
+    assert_eq!(news["to_device"]["events"], expected);
+
+    let again = sync(&bob, &[("since", &since)]).await;
+    assert_eq!(again["to_device"]["events"], expected, "not acknowledged");
+    let next = sync(&bob, &[("since", &token(&again))]).await;
+    assert!(next.get("to_device").is_none(), "{next}");
+    let from_the_start = sync(&bob, &[]).await;
+    assert!(from_the_start.get("to_device").is_none(), "acknowledged");
+}
+
+#[tokio::test]
+async fn many_to_device_messages_come_in_pages() {
+    let (_server, [alice, bob], _room, [_, since]) = alice_and_bob().await;
+    for number in 0..101 {
+        let path = format!("/_matrix/client/v3/sendToDevice/org.example.ping/t{number}");
+        let body = json!({ "messages": { bob.user_id(): { "*": { "n": number } } } });
+        put(&alice, &path, body).await;
+    }
+    let first = sync(&bob, &[("since", &since)]).await;
+    assert_eq!(first["to_device"]["events"].as_array().unwrap().len(), 100);
+    let second = sync(&bob, &[("since", &token(&first))]).await;
+    assert_eq!(second["to_device"]["events"][0]["content"]["n"], 100);
+    assert_eq!(second["to_device"]["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn presence_is_told_to_those_who_share_a_room() {
+    let (server, [alice, bob], _room, [since, _]) = alice_and_bob().await;
+    let stranger = server.user("stranger").await.unwrap();
+    let since_of_stranger = token(&sync(&stranger, &[]).await);
+    let path = format!("/_matrix/client/v3/presence/{}/status", bob.user_id());
+    let body = json!({ "presence": "unavailable", "status_msg": "at tea" });
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    let (news, _) = tokio::join!(sync(&alice, &query), put(&bob, &path, body));
+    let event = &news["presence"]["events"][0];
+    assert_eq!(event["sender"], bob.user_id());
+    assert_eq!(event["content"]["presence"], "unavailable");
+    assert_eq!(event["content"]["status_msg"], "at tea");
+
+    let others = sync(&stranger, &[("since", &since_of_stranger)]).await;
+    assert!(others.get("presence").is_none(), "{others}");
+}
+
+#[tokio::test]
+async fn who_is_ignored_is_not_heard() {
+    let (server, [alice, bob], room, [since, _]) = alice_and_bob().await;
+    let path = format!(
+        "/_matrix/client/v3/user/{}/account_data/m.ignored_user_list",
+        alice.user_id()
+    );
+    put(
+        &alice,
+        &path,
+        json!({ "ignored_users": { bob.user_id(): {} } }),
+    )
+    .await;
+    bob.send_text(&room, "t1", "spam").await.unwrap();
+    let other = bob.create_room(&json!({})).await.unwrap();
+    bob.invite(&other, alice.user_id()).await.unwrap();
+    let news = sync(&alice, &[("since", &since)]).await;
+    assert!(news.get("rooms").is_none(), "{news}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn highlights_are_counted_by_the_push_rules() {
+    let (_server, [alice, bob], room, [_, since]) = alice_and_bob().await;
+    alice.send_text(&room, "t1", "quiet").await.unwrap();
+    let content = json!({
+        "msgtype": "m.text",
+        "body": "you there?",
+        "m.mentions": { "user_ids": [bob.user_id()] },
+    });
+    alice
+        .send(&room, "m.room.message", "t2", &content)
+        .await
+        .unwrap();
+    let news = sync(&bob, &[("since", &since)]).await;
+    assert_eq!(
+        news["rooms"]["join"][&room]["unread_notifications"],
+        json!({ "notification_count": 2, "highlight_count": 1 })
+    );
+}
+
+#[tokio::test]
+async fn the_old_initial_sync_and_event_stream_fit_together() {
+    let (server, alice, room) = alice_in_a_room().await;
+    let bob = server.user("bob").await.unwrap();
+    bob.join(&room).await.unwrap();
+    alice.send_text(&room, "t1", "hello").await.unwrap();
+
+    let path = "/_matrix/client/api/v1/initialSync";
+    let start = bob
+        .expect_ok(Method::GET, path, &[("limit", "1")], None)
+        .await
+        .unwrap();
+    let info = &start["rooms"][0];
+    assert_eq!(info["room_id"], json!(room));
+    assert_eq!(info["membership"], "join");
+    assert_eq!(info["visibility"], "private");
+    let chunk = info["messages"]["chunk"].as_array().unwrap();
+    assert_eq!(chunk.len(), 1);
+    assert_eq!(chunk[0]["content"]["body"], "hello");
+    assert_eq!(chunk[0]["room_id"], json!(room));
+    assert_eq!(
+        chunk[0]["user_id"],
+        alice.user_id(),
+        "the old name of sender"
+    );
+    let state = info["state"].as_array().unwrap();
+    assert!(state.iter().any(|event| event["type"] == "m.room.create"));
+
+    let from = start["end"].as_str().unwrap().to_owned();
+    let filtered = ["m.room.message"];
+    let events = listen_for(&bob, &from, &filtered);
+    let (event, _) = tokio::join!(events, alice.send_text(&room, "t2", "stream"));
+    assert_eq!(event["content"]["body"], "stream");
+    assert_eq!(event["room_id"], json!(room));
+}
+
+/// Follows `/events` until one of these types comes.
+async fn listen_for(client: &Client, from: &str, types: &[&str]) -> Value {
+    let mut from = from.to_owned();
+    loop {
+        let query = [("from", from.as_str()), ("timeout", LONG)];
+        let answer = client
+            .expect_ok(Method::GET, "/_matrix/client/api/v1/events", &query, None)
+            .await
+            .unwrap();
+        assert_eq!(answer["start"], json!(from));
+        let chunk = answer["chunk"].as_array().unwrap();
+        assert!(!chunk.is_empty(), "nothing came within the time");
+        let wanted = |event: &&Value| types.iter().any(|&wanted| event["type"] == wanted);
+        if let Some(event) = chunk.iter().find(wanted) {
+            return event.clone();
+        }
+        from = answer["end"].as_str().unwrap().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn the_old_stream_tells_of_invites_receipts_and_typing() {
+    let (_server, [alice, bob], room, [since, since_of_bob]) = alice_and_bob().await;
+    let other = alice.create_room(&json!({ "name": "tea" })).await.unwrap();
+    alice.invite(&other, bob.user_id()).await.unwrap();
+    let invite = listen_for(&bob, &since_of_bob, &["m.room.member"]).await;
+    assert_eq!(invite["content"]["membership"], "invite");
+    let outside = invite["invite_room_state"].as_array().unwrap();
+    assert!(outside.iter().any(|event| event["type"] == "m.room.name"));
+
+    let event = alice.send_text(&room, "t1", "read me").await.unwrap();
+    let path = format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{event}");
+    bob.expect_ok(Method::POST, &path, &[], Some(&json!({})))
+        .await
+        .unwrap();
+    let receipt = listen_for(&alice, &since, &["m.receipt"]).await;
+    assert_eq!(receipt["room_id"], json!(room));
+    let path = format!("/_matrix/client/v3/rooms/{room}/typing/{}", bob.user_id());
+    put(&bob, &path, json!({ "typing": true, "timeout": 30000 })).await;
+    let typing = listen_for(&alice, &since, &["m.typing"]).await;
+    assert_eq!(typing["content"]["user_ids"], json!([bob.user_id()]));
+}
+
+#[tokio::test]
+async fn long_streams_come_in_order_and_in_pages() {
+    let (_server, [alice, bob], room, [_, since]) = alice_and_bob().await;
+    let other = alice
+        .create_room(&json!({ "preset": "public_chat" }))
+        .await
+        .unwrap();
+    bob.join(&other).await.unwrap();
+    let mut sent = Vec::new();
+    for index in 0..120 {
+        let place = if index % 3 == 0 { &other } else { &room };
+        let body = format!("m{index}");
+        alice.send_text(place, &body, &body).await.unwrap();
+        sent.push(body);
+    }
+    let mut got = Vec::new();
+    let mut from = since;
+    while got.len() < sent.len() {
+        let query = [("from", from.as_str()), ("timeout", "0")];
+        let answer = bob
+            .expect_ok(Method::GET, "/_matrix/client/v3/events", &query, None)
+            .await
+            .unwrap();
+        let chunk = answer["chunk"].as_array().unwrap().clone();
+        assert!(!chunk.is_empty(), "the stream ended early: {got:?}");
+        let messages = chunk
+            .iter()
+            .filter_map(|event| event["content"]["body"].as_str());
+        got.extend(messages.map(str::to_owned));
+        from = answer["end"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(got, sent);
+}
+
+#[tokio::test]
+async fn a_room_is_shown_to_members_and_to_nobody_else() {
+    let (server, alice, room) = alice_in_a_room().await;
+    alice.send_text(&room, "t1", "hello").await.unwrap();
+    let path = format!("/_matrix/client/v3/rooms/{room}/initialSync");
+    let (status, info) = alice.get(&path).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{info}");
+    assert_eq!(info["membership"], "join");
+    let messages = info["messages"]["chunk"].as_array().unwrap();
+    assert_eq!(messages.last().unwrap()["content"]["body"], "hello");
+    assert!(info["presence"].is_array(), "{info}");
+
+    let stranger = server.user("stranger").await.unwrap();
+    for path in [
+        path.as_str(),
+        &format!("/_matrix/client/v3/events?room_id={room}&timeout=0"),
+    ] {
+        let (status, error) = stranger.get(path).await.unwrap();
+        assert_eq!(
+            (status, &error["errcode"]),
+            (StatusCode::FORBIDDEN, &json!("M_FORBIDDEN")),
+            "{path}"
+        );
+    }
+    let (status, error) = alice
+        .get("/_matrix/client/v3/events?from=t1")
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, &error["errcode"]),
+        (StatusCode::BAD_REQUEST, &json!("M_INVALID_PARAM"))
+    );
+}
+
+#[tokio::test]
+async fn a_world_readable_room_can_be_watched_from_outside() {
+    let (server, alice, room) = alice_in_a_room().await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.history_visibility");
+    put(
+        &alice,
+        &path,
+        json!({ "history_visibility": "world_readable" }),
+    )
+    .await;
+    let stranger = server.user("stranger").await.unwrap();
+    let (_, info) = stranger
+        .get(&format!("/_matrix/client/v3/rooms/{room}/initialSync"))
+        .await
+        .unwrap();
+    let from = info["messages"]["end"].as_str().unwrap();
+    let query = [("from", from), ("timeout", LONG), ("room_id", &room)];
+    let events = stranger.expect_ok(Method::GET, "/_matrix/client/v3/events", &query, None);
+    let (news, _) = tokio::join!(events, alice.send_text(&room, "t1", "hello"));
+    assert_eq!(news.unwrap()["chunk"][0]["content"]["body"], "hello");
+}
+
+#[tokio::test]
+async fn whose_devices_matter_follows_the_encrypted_rooms() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let bob = server.user("bob").await.unwrap();
+    let encryption = json!({
+        "type": "m.room.encryption",
+        "state_key": "",
+        "content": { "algorithm": "m.megolm.v1.aes-sha2" },
+    });
+    let room = alice
+        .create_room(&json!({ "preset": "public_chat", "initial_state": [encryption] }))
+        .await
+        .unwrap();
+    let plain = alice
+        .create_room(&json!({ "preset": "public_chat" }))
+        .await
+        .unwrap();
+    let first = sync(&alice, &[]).await;
+    assert!(first.get("device_lists").is_none(), "{first}");
+
+    bob.join(&plain).await.unwrap();
+    let news = sync(&alice, &[("since", &token(&first))]).await;
+    assert!(news.get("device_lists").is_none(), "{news}");
+    bob.join(&room).await.unwrap();
+    let news = sync(&alice, &[("since", &token(&news))]).await;
+    assert_eq!(news["device_lists"]["changed"], json!([bob.user_id()]));
+    assert_eq!(news["device_lists"]["left"], json!([]));
+    membership(&bob, &room, "leave", None).await;
+    let news = sync(&alice, &[("since", &token(&news))]).await;
+    assert_eq!(news["device_lists"]["changed"], json!([]));
+    assert_eq!(news["device_lists"]["left"], json!([bob.user_id()]));
+}
+
+#[tokio::test]
+async fn a_ban_after_leaving_does_not_show_what_was_said_in_between() {
+    let (server, alice, room) = alice_in_a_room().await;
+    let bob = server.user("bob").await.unwrap();
+    bob.join(&room).await.unwrap();
+    let since = token(&sync(&bob, &[]).await);
+    membership(&bob, &room, "leave", None).await;
+    alice
+        .send_text(&room, "t1", "behind his back")
+        .await
+        .unwrap();
+    membership(&alice, &room, "ban", Some(bob.user_id())).await;
+    let news = sync(&bob, &[("since", &since)]).await;
+    let timeline = &news["rooms"]["leave"][&room]["timeline"];
+    assert_eq!(types(timeline), ["m.room.member", "m.room.member"]);
+    assert_eq!(timeline["events"][1]["content"]["membership"], "ban");
+}
+
+#[tokio::test]
+async fn a_knock_shows_the_room_from_outside() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let bob = server.user("bob").await.unwrap();
+    let rules = json!({
+        "type": "m.room.join_rules",
+        "state_key": "",
+        "content": { "join_rule": "knock" },
+    });
+    let room = alice
+        .create_room(&json!({ "name": "tea", "initial_state": [rules] }))
+        .await
+        .unwrap();
+    let since = token(&sync(&bob, &[]).await);
+    let path = format!(
+        "/_matrix/client/v3/rooms/{room}/state/m.room.member/{}",
+        bob.user_id()
+    );
+    put(&bob, &path, json!({ "membership": "knock" })).await;
+    let news = sync(&bob, &[("since", &since)]).await;
+    let state = &news["rooms"]["knock"][&room]["knock_state"];
+    assert!(types(state).contains(&"m.room.name"), "{news}");
+}
