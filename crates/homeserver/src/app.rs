@@ -15,7 +15,7 @@ use crate::{
     media::MediaFiles,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) teller: Teller,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
+    /// Profiles on their way into rooms.
+    pub(crate) profile_fanout: ProfileFanout,
     /// When devices last called, until it is written down.
     pub(crate) last_seen: LastSeen,
     /// User-interactive authentication in progress.

@@ -31,7 +31,7 @@ use crate::{
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -288,6 +288,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         queries: Queries::new(),
         teller: Teller::default(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),

@@ -87,6 +87,10 @@ constructors! {
     weak_password => BAD_REQUEST, "M_WEAK_PASSWORD";
     /// The other side took too long.
     timeout => REQUEST_TIMEOUT, "M_UNKNOWN";
+    /// A profile field's name is too long.
+    key_too_large => BAD_REQUEST, "M_KEY_TOO_LARGE";
+    /// The profile would become too large.
+    profile_too_large => BAD_REQUEST, "M_PROFILE_TOO_LARGE";
     /// The media was announced but its bytes are not there yet.
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.

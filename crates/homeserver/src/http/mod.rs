@@ -9,6 +9,7 @@ pub(crate) mod auth;
 mod client;
 pub(crate) mod error;
 pub(crate) mod extract;
+mod federation;
 mod router;
 pub(crate) mod time;
 

@@ -33,6 +33,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         "/_matrix/client/versions",
         get(discovery::get_supported_versions::get_supported_versions),
     );
+    router = router.merge(federation());
     for prefix in CLIENT_PREFIXES {
         router = router.nest(&format!("/_matrix/client/{prefix}"), client.clone());
     }
@@ -106,6 +107,7 @@ fn client() -> Router<Arc<App>> {
         .merge(ephemeral())
         .merge(user_data())
         .merge(push())
+        .merge(profiles())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -352,4 +354,43 @@ fn push() -> Router<Arc<App>> {
         )
         .route("/pushers", get(get_pushers))
         .route("/pushers/set", post(set_pusher))
+}
+
+fn profiles() -> Router<Arc<App>> {
+    use super::client::{
+        account::request_openid_token::request_openid_token,
+        membership::mutual_rooms::mutual_rooms,
+        profile::{
+            delete_profile_field::delete_profile_field, get_profile::get_profile,
+            get_profile_field::get_profile_field, set_profile_field::set_profile_field,
+        },
+        user_directory::search_users::search_users,
+    };
+    let field = || {
+        get(get_profile_field)
+            .put(set_profile_field)
+            .delete(delete_profile_field)
+    };
+    Router::new()
+        .route("/profile/{user_id}", get(get_profile))
+        .route("/profile/{user_id}/{key}", field())
+        .route("/uk.tcpip.msc4133/profile/{user_id}", get(get_profile))
+        .route("/uk.tcpip.msc4133/profile/{user_id}/{key}", field())
+        .route("/user_directory/search", post(search_users))
+        .route("/mutual_rooms", get(mutual_rooms))
+        .route("/user/mutual_rooms", get(mutual_rooms))
+        .route("/uk.half-shot.msc2666/user/mutual_rooms", get(mutual_rooms))
+        .route(
+            "/user/{user_id}/openid/request_token",
+            post(request_openid_token),
+        )
+}
+
+/// The few endpoints that third parties ask. This server does not federate.
+fn federation() -> Router<Arc<App>> {
+    use super::federation::get_openid_userinfo::get_openid_userinfo;
+    Router::new().route(
+        "/_matrix/federation/v1/openid/userinfo",
+        get(get_openid_userinfo),
+    )
 }

@@ -3,9 +3,12 @@
 
 pub(crate) mod account_data;
 pub(crate) mod devices;
-mod directory;
+pub(crate) mod directory;
 mod last_seen;
+pub(crate) mod openid;
 pub(crate) mod passwords;
+pub(crate) mod profile;
+mod profile_fanout;
 pub(crate) mod push_rules;
 pub(crate) mod pushers;
 pub(crate) mod register;
@@ -16,6 +19,7 @@ pub(crate) mod uia;
 pub(crate) use self::{
     directory::{mutual_rooms, share_a_room},
     last_seen::LastSeen,
+    profile_fanout::ProfileFanout,
     sessions::Sessions,
     uia::UiaSessions,
 };

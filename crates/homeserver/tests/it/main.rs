@@ -1,5 +1,6 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+mod account_data;
 mod append;
 mod calls;
 mod context;
@@ -8,6 +9,8 @@ mod ephemeral;
 mod members;
 mod messages;
 mod presence;
+mod profile;
+mod push_rules;
 mod receipts;
 mod relations;
 mod session;
