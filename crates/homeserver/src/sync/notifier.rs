@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -23,6 +23,7 @@ type Waiters = Vec<(u64, Arc<Notify>)>;
 pub(crate) struct Notifier {
     waiting: Mutex<HashMap<String, Waiters>>,
     next_id: AtomicU64,
+    closed: AtomicBool,
 }
 
 /// A registered poll; dropping it takes it out.
@@ -53,6 +54,20 @@ impl Notifier {
             keys,
             notify,
         }
+    }
+
+    /// The server ends: every poll answers now, and later ones do not wait.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let waiting = self.waiting.lock();
+        for key in waiting.keys() {
+            notify_all(&waiting, key);
+        }
+    }
+
+    /// Whether waiting is over for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Something was committed.

@@ -1,5 +1,10 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test's helper fails the test"
+)]
+
 mod account_data;
 mod append;
 mod calls;

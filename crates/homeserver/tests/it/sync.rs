@@ -997,3 +997,20 @@ async fn a_knock_shows_the_room_from_outside() {
     let state = &news["rooms"]["knock"][&room]["knock_state"];
     assert!(types(state).contains(&"m.room.name"), "{news}");
 }
+
+#[tokio::test]
+async fn a_waiting_sync_does_not_hold_up_the_end_of_the_server() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    sync(&alice, &[]).await;
+    let since = token(&sync(&alice, &[]).await);
+    let started = Instant::now();
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    // The request is on its way before the server is told to end: both run in one thread.
+    let (answer, _) = tokio::join!(sync(&alice, &query), async {
+        sync(&alice, &[("timeout", "0")]).await;
+        server.stop().await
+    });
+    assert_eq!(token(&answer), since);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
