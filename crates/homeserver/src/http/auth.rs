@@ -38,6 +38,14 @@ impl Requester {
         }
     }
 
+    /// Whether rate limits do not apply: application services, unless their registration says
+    /// otherwise, and always a service's own user.
+    pub(crate) fn is_exempt_from_limits(&self) -> bool {
+        self.appservice.as_ref().is_some_and(|service| {
+            !service.registration.rate_limited || self.user_id == service.sender
+        })
+    }
+
     /// Whether this is the user itself or the application service acting as it.
     pub(crate) fn is(&self, user_id: &UserId) -> bool {
         self.user_id == user_id
@@ -98,23 +106,56 @@ impl FromRequestParts<Arc<App>> for MaybeRequester {
     }
 }
 
+/// A person who runs the server, for the endpoints that only such may use.
+pub(crate) struct Admin(pub(crate) Requester);
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let requester = Requester::from_request_parts(parts, app).await?;
+        let id = requester.user_id.to_string();
+        let row = app.store.read(move |s| s.user(&id)).await?;
+        // A service with a wide namespace can act as an administrator, which must not make it one;
+        // its own user may be made one.
+        let own = requester
+            .appservice
+            .as_ref()
+            .is_none_or(|service| service.sender == requester.user_id);
+        if own && row.is_some_and(|row| row.is_admin) {
+            return Ok(Self(requester));
+        }
+        Err(ApiError::forbidden("Only an administrator may do this"))
+    }
+}
+
 /// The application service whose token this is, without an asserted identity: for `/login`,
-/// `/register` and the endpoints that are the service's own.
-pub(crate) struct AppserviceToken(pub(crate) Option<Arc<Appservice>>);
+/// `/register` and the endpoints that are the service's own. The flag says whether there was a
+/// token at all.
+pub(crate) struct AppserviceToken(pub(crate) Option<Arc<Appservice>>, pub(crate) bool);
+
+/// 401 for what only an application service may do.
+pub(crate) fn needs_service(token_given: bool) -> ApiError {
+    if token_given {
+        ApiError::unknown_token("The token is no application service's")
+    } else {
+        ApiError::missing_token("This needs an application service's token")
+    }
+}
 
 impl FromRequestParts<Arc<App>> for AppserviceToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Some(token) = token_of(parts) else {
-            return Ok(Self(None));
+            return Ok(Self(None, false));
         };
         let service = app.registry().by_token(&hash(&token));
         if let Some(service) = &service {
             check_address(service, parts)?;
             service.sign_of_life();
         }
-        Ok(Self(service))
+        Ok(Self(service, true))
     }
 }
 

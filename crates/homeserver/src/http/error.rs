@@ -61,6 +61,8 @@ constructors! {
     /// The name belongs to an application service's exclusive namespace, or is outside the
     /// asker's own. Operators see it as `APPSERVICE_NAMESPACE_CONFLICT`.
     exclusive => BAD_REQUEST, "M_EXCLUSIVE";
+    /// The application service manages devices itself and gets no session (MSC4190).
+    appservice_login_unsupported => BAD_REQUEST, "M_APPSERVICE_LOGIN_UNSUPPORTED";
     /// The user id is taken.
     user_in_use => BAD_REQUEST, "M_USER_IN_USE";
     /// The user id is not a legal one.
@@ -95,6 +97,8 @@ constructors! {
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.
     cannot_overwrite_media => CONFLICT, "M_CANNOT_OVERWRITE_MEDIA";
+    /// The server's disk is full.
+    storage_full => INSUFFICIENT_STORAGE, "M_UNKNOWN";
 }
 
 impl ApiError {

@@ -1,3 +1,7 @@
-//! What third parties ask without being clients. This server does not federate.
+//! As much of the server-server API as tools ask for to see whether a homeserver is there, and
+//! what third parties ask without being clients. This server does not federate: everything else
+//! answers 404 `M_UNRECOGNIZED`.
 
 pub(crate) mod get_openid_userinfo;
+pub(crate) mod get_server_keys;
+pub(crate) mod get_server_version;
