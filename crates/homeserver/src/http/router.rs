@@ -35,12 +35,7 @@ const MEDIA_PREFIXES: &[&str] = &["r0", "v3", "v1"];
 pub(crate) fn router(app: Arc<App>) -> Router {
     let body_limit = usize::try_from(app.config.limits.max_body_bytes).unwrap_or(usize::MAX);
     let client = client();
-    let mut router = discovery();
-    let mut router = Router::new().route(
-        "/_matrix/client/versions",
-        get(discovery::get_supported_versions::get_supported_versions),
-    );
-    router = router.merge(federation());
+    let mut router = discovery().merge(federation());
     for prefix in CLIENT_PREFIXES {
         router = router.nest(&format!("/_matrix/client/{prefix}"), client.clone());
     }
@@ -126,6 +121,7 @@ fn client() -> Router<Arc<App>> {
         .merge(ephemeral())
         .merge(user_data())
         .merge(push())
+        .merge(profiles())
         .merge(client_media())
         .merge(server_facts())
 }
@@ -135,14 +131,11 @@ fn discovery() -> Router<Arc<App>> {
     use discovery::{
         discover_homeserver::discover_homeserver, get_supported_versions::get_supported_versions,
     };
-    use federation::{get_server_keys::get_server_keys, get_server_version::get_server_version};
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
-        .route("/_matrix/federation/v1/version", get(get_server_version))
-        .route("/_matrix/key/v2/server", get(get_server_keys))
 }
 
 /// What the server offers and lacks.
@@ -154,7 +147,6 @@ fn server_facts() -> Router<Arc<App>> {
         .route("/capabilities", get(get_capabilities))
         .route("/voip/turnServer", get(get_turn_server_info))
         .route("/account/3pid", get(get_3pids))
-        .merge(profiles())
 }
 
 fn accounts() -> Router<Arc<App>> {
@@ -585,16 +577,21 @@ fn profiles() -> Router<Arc<App>> {
         },
         user_directory::search_users::search_users,
     };
-    let field = || {
-        get(get_profile_field)
-            .put(set_profile_field)
-            .delete(delete_profile_field)
-    };
     Router::new()
         .route("/profile/{user_id}", get(get_profile))
-        .route("/profile/{user_id}/{key}", field())
+        .route(
+            "/profile/{user_id}/{key}",
+            get(get_profile_field)
+                .put(set_profile_field)
+                .delete(delete_profile_field),
+        )
         .route("/uk.tcpip.msc4133/profile/{user_id}", get(get_profile))
-        .route("/uk.tcpip.msc4133/profile/{user_id}/{key}", field())
+        .route(
+            "/uk.tcpip.msc4133/profile/{user_id}/{key}",
+            get(get_profile_field)
+                .put(set_profile_field)
+                .delete(delete_profile_field),
+        )
         .route("/user_directory/search", post(search_users))
         .route("/mutual_rooms", get(mutual_rooms))
         .route("/user/mutual_rooms", get(mutual_rooms))
@@ -607,9 +604,15 @@ fn profiles() -> Router<Arc<App>> {
 
 /// The few endpoints that third parties ask. This server does not federate.
 fn federation() -> Router<Arc<App>> {
-    use super::federation::get_openid_userinfo::get_openid_userinfo;
-    Router::new().route(
-        "/_matrix/federation/v1/openid/userinfo",
-        get(get_openid_userinfo),
-    )
+    use federation::{
+        get_openid_userinfo::get_openid_userinfo, get_server_keys::get_server_keys,
+        get_server_version::get_server_version,
+    };
+    Router::new()
+        .route("/_matrix/federation/v1/version", get(get_server_version))
+        .route(
+            "/_matrix/federation/v1/openid/userinfo",
+            get(get_openid_userinfo),
+        )
+        .route("/_matrix/key/v2/server", get(get_server_keys))
 }
