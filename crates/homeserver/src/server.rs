@@ -189,6 +189,7 @@ impl Server {
     /// Ends the server: stops accepting, answers what is in flight, closes the database. The next
     /// start needs no repair.
     pub async fn stop(self) {
+        self.app.notifier.close();
         for handle in &self.handles {
             handle.graceful_shutdown(Some(GRACE));
         }

@@ -473,6 +473,15 @@ fn sync() -> Router<Arc<App>> {
     Router::new()
         .route("/sync", get(sync::sync_events::sync_events))
         .route(
+            "/events",
+            get(sync::listen_to_new_events::listen_to_new_events),
+        )
+        .route("/initialSync", get(sync::initial_sync::initial_sync))
+        .route(
+            "/rooms/{room_id}/initialSync",
+            get(sync::room_initial_sync::room_initial_sync),
+        )
+        .route(
             "/user/{user_id}/filter",
             post(filter::create_filter::create_filter),
         )

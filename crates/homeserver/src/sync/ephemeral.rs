@@ -45,7 +45,8 @@ pub(crate) fn receipt_event(receipts: &[ReceiptRow], look: &Look<'_>) -> Option<
     let mut content: BTreeMap<&str, BTreeMap<&str, BTreeMap<&str, Value>>> = BTreeMap::new();
     for receipt in receipts {
         let own = receipt.user_id == look.user_id();
-        if (receipt.kind != "m.read" && !own) || (look.ignores(&receipt.user_id) && !own) {
+        let public = receipt.kind == "m.read" && !look.ignores(&receipt.user_id);
+        if !public && !own {
             continue;
         }
         let mut details = json!({ "ts": receipt.ts });

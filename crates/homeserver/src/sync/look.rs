@@ -9,7 +9,10 @@ use ruma::{OwnedUserId, api::client::filter::FilterDefinition};
 use serde_json::value::RawValue;
 
 use super::{filter::pick_fields, token::SyncToken, unread::Rules};
-use crate::rooms::format::{Format, raw};
+use crate::{
+    http::auth::Requester,
+    rooms::format::{Format, raw},
+};
 
 /// Who reads, and what of it.
 #[derive(Clone)]
@@ -22,6 +25,18 @@ pub(crate) struct Reader {
     pub(crate) filter: Arc<FilterDefinition>,
     /// Events carry the copies of the protocol's first version.
     pub(crate) legacy: bool,
+}
+
+impl Reader {
+    /// A reader of the streams of the protocol's first version, which have no filters.
+    pub(crate) fn legacy(requester: Requester) -> Self {
+        Self {
+            user_id: requester.user_id,
+            device_id: requester.device_id,
+            filter: Arc::default(),
+            legacy: true,
+        }
+    }
 }
 
 /// A reader with a snapshot.

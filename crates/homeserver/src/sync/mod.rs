@@ -9,7 +9,9 @@ mod account_data;
 mod answer;
 mod device_lists;
 mod ephemeral;
+mod events;
 pub(crate) mod filter;
+pub(crate) mod initial;
 mod invited;
 mod joined;
 mod left;
@@ -28,6 +30,7 @@ mod unread;
 
 pub(crate) use self::{
     answer::{SyncRequest, sync},
+    events::{StreamChunk, StreamRequest, listen},
     look::Reader,
     notifier::Notifier,
     presence::{Presence, PresenceState},

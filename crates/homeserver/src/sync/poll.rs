@@ -56,6 +56,9 @@ where
         let mut keys = found.rooms.clone();
         keys.push(user_id.to_string());
         let waiter = app.notifier.register(keys);
+        if app.notifier.is_closed() {
+            return Ok(found.answer);
+        }
         let mut first = true;
         // The registration stays as long as the rooms stay the same.
         loop {
@@ -68,6 +71,9 @@ where
                 }
             }
             first = false;
+            if app.notifier.is_closed() {
+                return Ok(found.answer);
+            }
             found = look().await?;
             if found.is_news || !found.rooms.iter().eq(&registered) {
                 break;

@@ -58,6 +58,8 @@ struct Inner {
     /// Users whom their application service made offline or invisible: activity does not bring
     /// them back.
     pinned: HashSet<String>,
+    /// Users who are as present as they sync, and when they last did, ms.
+    syncing: HashMap<String, i64>,
     version: u64,
 }
 
@@ -135,6 +137,45 @@ impl Presence {
         changed.then_some(state)
     }
 
+    /// Sets a user's presence because it syncs; what it says about itself stays.
+    pub(crate) fn set_by_sync(
+        &self,
+        user_id: &str,
+        presence: &str,
+        now_ms: i64,
+    ) -> Option<PresenceState> {
+        let status_msg = self.get(user_id).and_then(|state| state.status_msg);
+        let changed = self.set(user_id, presence, status_msg, now_ms);
+        let mut inner = self.inner.lock();
+        if inner.users.contains_key(user_id) {
+            inner.syncing.insert(user_id.to_owned(), now_ms);
+        }
+        changed
+    }
+
+    /// Those who synced, but not after `before_ms`: they are offline from now on.
+    pub(crate) fn silent_since(&self, before_ms: i64, now_ms: i64) -> Vec<(String, PresenceState)> {
+        let silent: Vec<String> = {
+            let mut inner = self.inner.lock();
+            let silent = inner
+                .syncing
+                .iter()
+                .filter(|(_, at)| **at <= before_ms)
+                .map(|(user_id, _)| user_id.clone())
+                .collect();
+            inner.syncing.retain(|_, at| *at > before_ms);
+            silent
+        };
+        silent
+            .into_iter()
+            .filter_map(|user_id| {
+                let status_msg = self.get(&user_id)?.status_msg;
+                let state = self.set(&user_id, "offline", status_msg, now_ms)?;
+                Some((user_id, state))
+            })
+            .collect()
+    }
+
     /// A user's presence, if it was ever told.
     pub(crate) fn get(&self, user_id: &str) -> Option<PresenceState> {
         self.inner.lock().users.get(user_id).cloned()
@@ -173,5 +214,19 @@ mod tests {
         assert_eq!(news.len(), 1);
         assert_eq!(news[0].1.presence, "offline");
         assert!(presence.news(version).0.is_empty());
+    }
+
+    #[test]
+    fn who_syncs_no_more_goes_offline_and_who_said_otherwise_stays() {
+        let presence = Presence::starting_at(0);
+        presence.set_explicitly("@said", "online", None, true, 0);
+        presence.set_by_sync("@synced", "online", 0);
+        presence.set_by_sync("@syncs", "online", 50);
+        let gone = presence.silent_since(10, 60);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].0, "@synced");
+        assert_eq!(gone[0].1.presence, "offline");
+        assert!(presence.silent_since(10, 60).is_empty());
+        assert_eq!(presence.get("@said").unwrap().presence, "online");
     }
 }

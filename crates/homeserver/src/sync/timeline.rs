@@ -63,6 +63,25 @@ impl Reach {
             as_stranger: false,
         }
     }
+
+    /// What the reader may see of a room, whatever they are to it.
+    pub(crate) fn of_anybody(look: &Look<'_>, room_id: &str) -> Result<Self> {
+        let row = look.snapshot.membership(room_id, look.user_id())?;
+        match row {
+            Some(row) if row.membership == "join" => return Ok(Self::of_member(&row)),
+            Some(row) if !row.forgotten => {
+                if let Some(left_at) = look.snapshot.last_leaving(room_id, look.user_id())? {
+                    return Ok(Self::of_former_member(left_at));
+                }
+            }
+            _ => {}
+        }
+        Ok(Self {
+            member_since: StreamPosition(u64::MAX >> 1),
+            upto: StreamPosition(u64::MAX >> 1),
+            as_stranger: true,
+        })
+    }
 }
 
 /// Reads a timeline.

@@ -54,6 +54,11 @@ impl FromStr for SyncToken {
 }
 
 impl SyncToken {
+    /// The same at another position.
+    pub(crate) fn at(self, position: StreamPosition) -> Self {
+        Self { position, ..self }
+    }
+
     /// Refuses a token that this database cannot have handed out.
     pub(crate) fn check(self, last: StreamPosition) -> Result<Self, ApiError> {
         if self.position > last || self.to_device > last {

@@ -8,7 +8,7 @@ use ruma::{
     Int, OwnedUserId, RoomId, RoomVersionId, UInt, UserId,
     events::push_rules::PushRulesEventContent,
     power_levels::NotificationPowerLevels,
-    push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
+    push::{Action, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
     room_version_rules::RoomPowerLevelsRules,
     serde::Raw,
 };
@@ -98,8 +98,8 @@ fn evaluate(
     let Some(actions) = rules.get_actions(&event, context).now_or_never() else {
         return (false, false);
     };
-    let notifies = actions.iter().any(|action| action.should_notify());
-    let highlights = notifies && actions.iter().any(|action| action.is_highlight());
+    let notifies = actions.iter().any(Action::should_notify);
+    let highlights = notifies && actions.iter().any(Action::is_highlight);
     (notifies, highlights)
 }
 

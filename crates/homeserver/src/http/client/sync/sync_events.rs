@@ -75,10 +75,7 @@ async fn set_presence(
         return Ok(());
     }
     let user_id = requester.user_id.as_str();
-    let status_msg = app.presence.get(user_id).and_then(|state| state.status_msg);
-    let changed = app
-        .presence
-        .set(user_id, presence, status_msg, app.now_ms());
+    let changed = app.presence.set_by_sync(user_id, presence, app.now_ms());
     if let Some(state) = changed {
         presence_changed(app, user_id, &state).await?;
     }

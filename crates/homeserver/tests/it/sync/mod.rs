@@ -1,4 +1,7 @@
-//! `/sync`, filters, and the older event streams.
+//! `/sync` and filters: rooms and waiting here, other news and the older event streams beside it.
+
+mod news;
+mod streams;
 
 use std::time::{Duration, Instant};
 
@@ -540,4 +543,87 @@ async fn an_application_service_syncs_as_its_ghost() {
     assert!(first["rooms"]["join"].get(&room).is_some(), "{first}");
     let own = sync(&bot, &[]).await;
     assert!(own.get("rooms").is_none(), "{own}");
+}
+
+async fn put(client: &Client, path: &str, body: Value) -> Value {
+    client
+        .expect_ok(Method::PUT, path, &[], Some(&body))
+        .await
+        .unwrap()
+}
+
+/// Alice and Bob in one room, and tokens from which neither has missed anything.
+async fn alice_and_bob() -> (TestServer, [Client; 2], String, [String; 2]) {
+    let (server, alice, room) = alice_in_a_room().await;
+    let bob = server.user("bob").await.unwrap();
+    bob.join(&room).await.unwrap();
+    // Once to come online, once to have heard of the other.
+    for client in [&alice, &bob] {
+        sync(client, &[]).await;
+    }
+    let tokens = [
+        token(&sync(&alice, &[]).await),
+        token(&sync(&bob, &[]).await),
+    ];
+    (server, [alice, bob], room, tokens)
+}
+
+#[tokio::test]
+async fn a_ban_after_leaving_does_not_show_what_was_said_in_between() {
+    let (server, alice, room) = alice_in_a_room().await;
+    let bob = server.user("bob").await.unwrap();
+    bob.join(&room).await.unwrap();
+    let since = token(&sync(&bob, &[]).await);
+    membership(&bob, &room, "leave", None).await;
+    alice
+        .send_text(&room, "t1", "behind his back")
+        .await
+        .unwrap();
+    membership(&alice, &room, "ban", Some(bob.user_id())).await;
+    let news = sync(&bob, &[("since", &since)]).await;
+    let timeline = &news["rooms"]["leave"][&room]["timeline"];
+    assert_eq!(types(timeline), ["m.room.member", "m.room.member"]);
+    assert_eq!(timeline["events"][1]["content"]["membership"], "ban");
+}
+
+#[tokio::test]
+async fn a_knock_shows_the_room_from_outside() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let bob = server.user("bob").await.unwrap();
+    let rules = json!({
+        "type": "m.room.join_rules",
+        "state_key": "",
+        "content": { "join_rule": "knock" },
+    });
+    let room = alice
+        .create_room(&json!({ "name": "tea", "initial_state": [rules] }))
+        .await
+        .unwrap();
+    let since = token(&sync(&bob, &[]).await);
+    let path = format!(
+        "/_matrix/client/v3/rooms/{room}/state/m.room.member/{}",
+        bob.user_id()
+    );
+    put(&bob, &path, json!({ "membership": "knock" })).await;
+    let news = sync(&bob, &[("since", &since)]).await;
+    let state = &news["rooms"]["knock"][&room]["knock_state"];
+    assert!(types(state).contains(&"m.room.name"), "{news}");
+}
+
+#[tokio::test]
+async fn a_waiting_sync_does_not_hold_up_the_end_of_the_server() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    sync(&alice, &[]).await;
+    let since = token(&sync(&alice, &[]).await);
+    let started = Instant::now();
+    let query = [("since", since.as_str()), ("timeout", LONG)];
+    // The request is on its way before the server is told to end: both run in one thread.
+    let (answer, _) = tokio::join!(sync(&alice, &query), async {
+        sync(&alice, &[("timeout", "0")]).await;
+        server.stop().await
+    });
+    assert_eq!(token(&answer), since);
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
