@@ -1,5 +1,10 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the message, in its helpers too"
+)]
+
 mod admin;
 mod append;
 mod calls;
