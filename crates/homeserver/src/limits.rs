@@ -16,9 +16,6 @@ use crate::{
 /// Buckets remembered; a forgotten one starts full again.
 const BUCKETS: NonZeroUsize = NonZeroUsize::new(50_000).expect("not zero");
 
-/// Smaller parts of a token, or of a millisecond, count as none.
-const ROUNDING: f64 = 1e-6;
-
 /// All buckets.
 pub(crate) struct RateLimits {
     limits: Limits,
@@ -86,13 +83,11 @@ impl Bucket {
         let passed = (now_ms - self.at_ms).max(0) as f64 / 1000.0;
         self.tokens = (self.tokens + passed * rate.per_second).min(f64::from(rate.burst));
         self.at_ms = now_ms;
-        // Sums of fractions miss the whole by a little; a millisecond's wait for that is nonsense.
-        if self.tokens >= 1.0 - ROUNDING {
+        if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
         }
-        let wait_ms = (1.0 - self.tokens) / rate.per_second * 1000.0;
-        Err((wait_ms - ROUNDING).ceil().max(1.0) as u64)
+        Err(((1.0 - self.tokens) / rate.per_second * 1000.0).ceil() as u64)
     }
 }
 
