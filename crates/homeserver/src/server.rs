@@ -10,7 +10,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum_server::Handle;
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use bridgehead_room::SigningKey;
 use bridgehead_store::{AppserviceRow, Store};
 use parking_lot::Mutex;
@@ -19,20 +23,23 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Queries, Registry, Teller, Wire, WireConfig,
+        Appservice, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
-    http,
+    http::{
+        self,
+        connection::{PromptAcceptor, set_limits},
+    },
     limits::RateLimits,
-    media::MediaFiles,
+    media::Media,
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Nonces, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -97,8 +104,15 @@ pub enum StartError {
         source: io::Error,
     },
     /// Certificate or key could not be used.
-    #[error("cannot use the TLS certificate or key: {0}")]
-    Tls(io::Error),
+    #[error("cannot use the TLS certificate {} with the key {}: {source}", certificate.display(), key.display())]
+    Tls {
+        /// The file of `tls.certificate`.
+        certificate: PathBuf,
+        /// The file of `tls.key`.
+        key: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The HTTP client could not be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -227,12 +241,17 @@ impl Server {
         let service = http::service(self.app.clone());
         let tls = match self.app.config.tls.files() {
             Some((certificate, key)) => Some(
-                axum_server::tls_rustls::RustlsConfig::from_pem_file(certificate, key)
+                RustlsConfig::from_pem_file(certificate, key)
                     .await
-                    .map_err(StartError::Tls)?,
+                    .map_err(|source| StartError::Tls {
+                        certificate: certificate.to_owned(),
+                        key: key.to_owned(),
+                        source,
+                    })?,
             ),
             None => None,
         };
+        let patience = self.app.config.limits.request_timeout;
         for address in &self.app.config.listen {
             let failed = |source| StartError::Listen {
                 address: *address,
@@ -246,21 +265,25 @@ impl Server {
             let make = service
                 .clone()
                 .into_make_service_with_connect_info::<SocketAddr>();
+            let mut server = axum_server::from_tcp(listener)
+                .map_err(failed)?
+                .handle(handle);
+            set_limits(server.http_builder(), patience);
             let tls = tls.clone();
             let end = end.clone();
             self.tasks.lock().spawn(async move {
+                let plain = NoDelayAcceptor::new();
                 let served = match tls {
-                    Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
-                        Ok(server) => server.handle(handle).serve(make).await,
-                        Err(error) => Err(error),
-                    },
-                    None => match axum_server::from_tcp(listener) {
-                        Ok(server) => {
-                            let acceptor = axum_server::accept::NoDelayAcceptor::new();
-                            server.acceptor(acceptor).handle(handle).serve(make).await
-                        }
-                        Err(error) => Err(error),
-                    },
+                    Some(tls) => {
+                        let inner = RustlsAcceptor::new(tls).acceptor(plain);
+                        let acceptor = PromptAcceptor { inner, patience };
+                        server.acceptor(acceptor).serve(make).await
+                    }
+                    None => {
+                        let inner = plain;
+                        let acceptor = PromptAcceptor { inner, patience };
+                        server.acceptor(acceptor).serve(make).await
+                    }
                 };
                 if let Err(error) = served {
                     tracing::error!(%error, "listening ended");
@@ -340,8 +363,9 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     let store = tokio::task::spawn_blocking(move || Store::open(&file, &name))
         .await
         .map_err(|error| failed(io::Error::other(error)))??;
-    let media = MediaFiles::new(&data_dir).map_err(failed)?;
+    let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
+    let now_ms = clock.now_ms();
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
@@ -351,13 +375,15 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         teller: Teller::default(),
+        protocols: Protocols::new(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),
         nonces: Nonces::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
-        typing: Typing::default(),
-        presence: Presence::default(),
+        typing: Typing::starting_at(now_ms),
+        presence: Presence::starting_at(now_ms),
         media,
         config,
     })

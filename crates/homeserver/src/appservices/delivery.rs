@@ -52,7 +52,6 @@ pub(crate) struct DeliveryHandle {
     wake: Notify,
     alive: Notify,
     waiting: AtomicBool,
-    retired: AtomicBool,
     state: Mutex<DeliveryState>,
 }
 
@@ -65,7 +64,6 @@ impl DeliveryHandle {
             wake: Notify::new(),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
             state: Mutex::new(DeliveryState::Idle),
         }
     }
@@ -82,17 +80,6 @@ impl DeliveryHandle {
         }
     }
 
-    /// The registration is not in force any more: the task ends after the attempt under way.
-    pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Release);
-        self.wake.notify_one();
-        self.alive.notify_one();
-    }
-
-    fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Acquire)
-    }
-
     fn step(&self, step: DeliveryMove) {
         let mut state = self.state.lock();
         match state.after(step) {
@@ -102,7 +89,7 @@ impl DeliveryHandle {
     }
 }
 
-/// Runs one service's delivery until shutdown or until its registration is replaced.
+/// Runs one service's delivery until shutdown.
 pub(crate) async fn run(
     app: Arc<App>,
     service: Arc<Appservice>,
@@ -147,20 +134,11 @@ impl Task<'_> {
         loop {
             if let Some(transaction) = &current {
                 self.service.delivery.step(DeliveryMove::BatchReady);
-                if !self.deliver(transaction).await {
-                    return;
-                }
+                self.deliver(transaction).await;
                 self.cursor = transaction.upto.max(self.cursor);
             }
-            let next = if self.service.delivery.is_retired() {
-                None
-            } else {
-                self.next_transaction().await
-            };
+            let next = self.next_transaction().await;
             self.advance(current.as_ref(), next.as_ref()).await;
-            if self.service.delivery.is_retired() {
-                return;
-            }
             current = next;
             if current.is_none() {
                 self.service.delivery.wake.notified().await;
@@ -283,8 +261,8 @@ impl Task<'_> {
         }
     }
 
-    /// Attempts until the service acknowledges. False: its registration was replaced.
-    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
+    /// Attempts until the service acknowledges.
+    async fn deliver(&self, transaction: &FrozenTransaction) {
         let body = Bytes::from(transaction.body.clone());
         let id = transaction.txn_id.to_string();
         let mut backoff = Backoff::new(self.app);
@@ -292,20 +270,14 @@ impl Task<'_> {
             let failure = match self.attempt(&id, body.clone()).await {
                 Ok(()) => {
                     self.acknowledged(transaction, backoff.attempts);
-                    return true;
+                    return;
                 }
                 Err(failure) => failure,
             };
             self.service.delivery.step(DeliveryMove::AttemptFailed);
-            if self.service.delivery.is_retired() {
-                return false;
-            }
             let wait = backoff.next();
             self.log_failure(transaction, backoff.attempts, &failure, wait);
             self.wait(&mut backoff, wait, failure.is_connect()).await;
-            if self.service.delivery.is_retired() {
-                return false;
-            }
             self.service.delivery.step(DeliveryMove::TryAgain);
         }
     }

@@ -4,7 +4,7 @@
 //! idle ──batch ready──▶ delivering ──2xx──▶ idle
 //!                          │  ▲
 //!          error/timeout   ▼  │ backoff over, or a sign of life
-//!                        retrying ──a person says so──▶ failed ──a person says so──▶ idle
+//!                        retrying
 //! ```
 
 /// Where a service's delivery stands.
@@ -16,8 +16,6 @@ pub(crate) enum DeliveryState {
     Delivering,
     /// The last attempt failed; the next one waits for its time or a sign of life.
     Retrying,
-    /// Stopped by a person.
-    Failed,
 }
 
 /// What may move it.
@@ -43,8 +41,7 @@ impl DeliveryState {
             (Self::Delivering, AttemptFailed) => Some(Self::Retrying),
             (Self::Idle, Acknowledged | AttemptFailed | TryAgain)
             | (Self::Delivering, BatchReady | TryAgain)
-            | (Self::Retrying, BatchReady | Acknowledged | AttemptFailed)
-            | (Self::Failed, _) => None,
+            | (Self::Retrying, BatchReady | Acknowledged | AttemptFailed) => None,
         }
     }
 }
@@ -55,12 +52,7 @@ mod tests {
 
     #[test]
     fn every_pair_is_decided() {
-        let states = [
-            State::Idle,
-            State::Delivering,
-            State::Retrying,
-            State::Failed,
-        ];
+        let states = [State::Idle, State::Delivering, State::Retrying];
         let moves = [
             Move::BatchReady,
             Move::Acknowledged,

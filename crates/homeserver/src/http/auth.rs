@@ -36,6 +36,14 @@ impl Requester {
         }
     }
 
+    /// Whether rate limits do not apply: application services, unless their registration says
+    /// otherwise, and always a service's own user.
+    pub(crate) fn is_exempt_from_limits(&self) -> bool {
+        self.appservice.as_ref().is_some_and(|service| {
+            !service.registration.rate_limited || self.user_id == service.sender
+        })
+    }
+
     /// Whether this is the user itself or the application service acting as it.
     pub(crate) fn is(&self, user_id: &UserId) -> bool {
         self.user_id == user_id

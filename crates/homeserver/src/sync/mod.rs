@@ -1,11 +1,36 @@
-//! `/sync` and what wakes it.
+//! `/sync` and the event streams, and what wakes them.
+//!
+//! ```text
+//! request → token, filter → look (one snapshot) → news? answer : wait (poll, notifier) → look …
+//! ```
+//! `answer` puts a `/sync` answer together out of one module per part.
 
+mod account_data;
+mod answer;
+mod device_lists;
+mod ephemeral;
+pub(crate) mod filter;
+mod invited;
+mod joined;
+mod left;
+mod look;
 mod notifier;
+mod poll;
 mod presence;
+mod presence_events;
+mod response;
+mod state;
+mod timeline;
+mod to_device;
+mod token;
 mod typing;
+mod unread;
 
 pub(crate) use self::{
+    answer::{SyncRequest, sync},
+    look::Reader,
     notifier::Notifier,
     presence::{Presence, PresenceState},
+    response::SyncResponse,
     typing::Typing,
 };

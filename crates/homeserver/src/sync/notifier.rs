@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use bridgehead_store::LogEntry;
+use bridgehead_store::{LogEntry, LogKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -56,6 +56,17 @@ impl Notifier {
     pub(crate) fn committed(&self, entries: &[LogEntry]) {
         let waiting = self.waiting.lock();
         if waiting.is_empty() {
+            return;
+        }
+        // Everybody who shares a room with that user is concerned, and only the store knows who
+        // that is; such changes are rare.
+        if entries
+            .iter()
+            .any(|entry| entry.kind == LogKind::DeviceList)
+        {
+            for key in waiting.keys() {
+                notify_all(&waiting, key);
+            }
             return;
         }
         for key in entries

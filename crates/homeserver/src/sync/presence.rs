@@ -1,6 +1,6 @@
 //! Who is online: told, not kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -53,6 +53,8 @@ pub(crate) struct Presence {
 #[derive(Default)]
 struct Inner {
     users: HashMap<String, PresenceState>,
+    /// Newest change of each user.
+    changes: BTreeMap<u64, String>,
     /// Users whom their application service made offline or invisible: activity does not bring
     /// them back.
     pinned: HashSet<String>,
@@ -60,6 +62,16 @@ struct Inner {
 }
 
 impl Presence {
+    /// Versions start at `now_ms`, so that they still grow over a restart.
+    pub(crate) fn starting_at(now_ms: i64) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                version: u64::try_from(now_ms).unwrap_or(0),
+                ..Inner::default()
+            }),
+        }
+    }
+
     /// Sets a user's presence because somebody said so. What an application service sets to
     /// offline or invisible stays until somebody says otherwise.
     pub(crate) fn set_explicitly(
@@ -93,18 +105,18 @@ impl Presence {
         if inner.pinned.contains(user_id) {
             return None;
         }
-        let changed = inner
-            .users
-            .get(user_id)
-            .is_none_or(|before| before.presence != presence || before.status_msg != status_msg);
-        if inner.users.len() >= MAX_USERS && !inner.users.contains_key(user_id) {
+        let before = inner.users.get(user_id);
+        if before.is_none() && inner.users.len() >= MAX_USERS {
             return None;
         }
+        let old_version = before.map(|before| before.version);
+        let changed = before
+            .is_none_or(|before| before.presence != presence || before.status_msg != status_msg);
         if changed {
             inner.version += 1;
         }
-        let version = match inner.users.get(user_id) {
-            Some(before) if !changed => before.version,
+        let version = match old_version {
+            Some(version) if !changed => version,
             _ => inner.version,
         };
         let state = PresenceState {
@@ -114,11 +126,52 @@ impl Presence {
             version,
         };
         inner.users.insert(user_id.to_owned(), state.clone());
+        if changed {
+            if let Some(old) = old_version {
+                inner.changes.remove(&old);
+            }
+            inner.changes.insert(version, user_id.to_owned());
+        }
         changed.then_some(state)
     }
 
     /// A user's presence, if it was ever told.
     pub(crate) fn get(&self, user_id: &str) -> Option<PresenceState> {
         self.inner.lock().users.get(user_id).cloned()
+    }
+
+    /// Whose presence changed after `since`, oldest change first, and the version this brings the
+    /// reader to.
+    pub(crate) fn news(&self, since: u64) -> (Vec<(String, PresenceState)>, u64) {
+        let inner = self.inner.lock();
+        let news = inner
+            .changes
+            .range(since.saturating_add(1)..)
+            .filter_map(|(_, user_id)| Some((user_id.clone(), inner.users.get(user_id)?.clone())))
+            .collect();
+        (news, inner.version)
+    }
+
+    /// The version of the newest change.
+    pub(crate) fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Presence;
+
+    #[test]
+    fn only_changes_are_news_and_each_user_is_told_once() {
+        let presence = Presence::starting_at(10);
+        let start = presence.version();
+        assert!(presence.set("@u", "online", None, 1).is_some());
+        assert!(presence.set("@u", "online", None, 2).is_none());
+        assert!(presence.set("@u", "offline", None, 3).is_some());
+        let (news, version) = presence.news(start);
+        assert_eq!(news.len(), 1);
+        assert_eq!(news[0].1.presence, "offline");
+        assert!(presence.news(version).0.is_empty());
     }
 }

@@ -1,0 +1,3 @@
+//! Sync and the older event streams.
+
+pub(crate) mod sync_events;
