@@ -2,9 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "in a test a panic is the message, in its helpers too"
-)]
-
     reason = "a failed step of a test's helper fails the test"
 )]
 
