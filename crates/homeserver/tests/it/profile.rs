@@ -1,6 +1,6 @@
 //! Profiles, their way into rooms, the user directory, mutual rooms, `OpenID` tokens.
 
-use bridgehead_testkit::{Client, Query, RecordingAppservice, TestServer};
+use bridgehead_testkit::{Client, Query, Record, RecordingAppservice, TestServer};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn wait_member(service: &RecordingAppservice, user: &str, is: impl Fn(&Val
         .wait_for("a member event", SOON, |records| {
             records
                 .iter()
-                .flat_map(|record| record.events())
+                .flat_map(Record::events)
                 .any(|event| event["state_key"] == user && is(&event["content"]))
         })
         .await
@@ -181,12 +181,9 @@ async fn of_many_changes_the_last_one_stands_in_every_room() {
     }
     for room in &rooms {
         irc.wait_for("the last name", SOON, |records| {
-            records
-                .iter()
-                .flat_map(|record| record.events())
-                .any(|event| {
-                    event["room_id"] == **room && event["content"]["displayname"] == "last"
-                })
+            records.iter().flat_map(Record::events).any(|event| {
+                event["room_id"] == **room && event["content"]["displayname"] == "last"
+            })
         })
         .await
         .unwrap();
