@@ -24,8 +24,6 @@ pub(crate) struct Requester {
     pub(crate) appservice: Option<Arc<Appservice>>,
     /// A guest account.
     pub(crate) is_guest: bool,
-    /// SHA-256 of the access token.
-    pub(crate) token_hash: [u8; 32],
 }
 
 impl Requester {
@@ -191,7 +189,7 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
     if let Some(service) = app.registry().by_token(&token_hash) {
         check_address(&service, parts)?;
         service.sign_of_life();
-        return assert_identity(app, parts, service, token_hash).await;
+        return assert_identity(app, parts, service).await;
     }
     let owner = app
         .sessions
@@ -219,7 +217,6 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
         device_id: Some(owner.device_id),
         appservice: None,
         is_guest: owner.is_guest,
-        token_hash,
     })
 }
 
@@ -227,7 +224,6 @@ async fn assert_identity(
     app: &Arc<App>,
     parts: &Parts,
     service: Arc<Appservice>,
-    token_hash: [u8; 32],
 ) -> Result<Requester, ApiError> {
     let user_id = match query_value(parts, "user_id") {
         None => service.sender.clone(),
@@ -261,7 +257,6 @@ async fn assert_identity(
         device_id,
         appservice: Some(service),
         is_guest: false,
-        token_hash,
     })
 }
 

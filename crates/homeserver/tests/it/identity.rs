@@ -1,6 +1,6 @@
 //! An application service acts as its users: rows of "Identity assertion" and "Timestamps".
 
-use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestServer};
+use bridgehead_testkit::{AppserviceOptions, Client, Record, RecordingAppservice, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -100,10 +100,10 @@ async fn tokens_are_read_from_header_and_query_and_refused_by_name() {
 
 /// `origin_server_ts` of the newest event of a kind that the service was sent.
 async fn sent_at(service: &RecordingAppservice, kind: &str, sender: &str) -> i64 {
-    let found = |records: &[bridgehead_testkit::Record]| {
+    let found = |records: &[Record]| {
         records
             .iter()
-            .flat_map(bridgehead_testkit::Record::events)
+            .flat_map(Record::events)
             .filter(|event| event["type"] == kind && event["sender"] == sender)
             .filter_map(|event| event["origin_server_ts"].as_i64())
             .next_back()
@@ -197,7 +197,7 @@ async fn ghosts_are_limited_only_if_the_registration_says_so_and_the_bot_never()
             .unwrap();
         let folder = tempfile::TempDir::new().unwrap();
         let file = registration(&folder, &service, |file| {
-            file["rate_limited"] = json!(limited)
+            file["rate_limited"] = json!(limited);
         });
         let burst = [("BRIDGEHEAD_LIMITS_MESSAGES_BURST", "2")];
         let server = StrictServer::start(vec![file], &burst).await;
