@@ -500,7 +500,7 @@ async fn load_services(
     Ok(services)
 }
 
-/// Two wires, for pushes and for questions, so that neither waits for the other.
+/// The wires to a service that has an address.
 fn wires(
     app: &App,
     registration: &Registration,
@@ -510,18 +510,16 @@ fn wires(
         return Ok((None, None));
     };
     let config = &app.config.appservices;
-    let wire = || {
-        Wire::new(WireConfig {
-            base: base.clone(),
-            hs_token: registration.hs_token.clone(),
-            always_query_token: registration.bridgehead.legacy_query_token == Some(true),
-            connect_timeout: config.connect_timeout,
-            request_timeout: config.request_timeout,
-            reprobe_after: config.legacy_reprobe,
-            dialect,
-        })
-    };
-    Ok((Some(wire()?), Some(wire()?)))
+    let (push, queries) = Wire::pair(WireConfig {
+        base: base.clone(),
+        hs_token: registration.hs_token.clone(),
+        always_query_token: registration.bridgehead.legacy_query_token == Some(true),
+        connect_timeout: config.connect_timeout,
+        request_timeout: config.request_timeout,
+        reprobe_after: config.legacy_reprobe,
+        dialect,
+    })?;
+    Ok((Some(push), Some(queries)))
 }
 
 /// A commit wakes the services and the long polls it is for. The app holds the store, so the

@@ -22,6 +22,10 @@ const SCAN: usize = 128;
 const MAX_SPAN: u64 = 10_000;
 /// To-device messages in a transaction at most.
 const MAX_TO_DEVICE: usize = 100;
+/// Bytes kept free for the body's keys.
+const ENVELOPE: usize = 512;
+/// Bytes of a to-device message beside its content, about.
+const TO_DEVICE_ENVELOPE: usize = 512;
 /// Receipts in a transaction at most; older ones are dropped.
 const MAX_RECEIPTS: usize = 100;
 /// Receipts older than this are not told any more, ms.
@@ -183,10 +187,26 @@ impl Reader<'_> {
             "content": { receipt.event_id: { receipt.kind: { receipt.user_id: data } } },
         });
         if batch.receipts.len() >= MAX_RECEIPTS {
-            batch.receipts.remove(0);
+            let dropped = batch.receipts.remove(0);
+            batch.bytes -= self.ephemeral_bytes(&dropped);
         }
-        batch.receipts.push(event.to_string());
+        let event = event.to_string();
+        let bytes = self.ephemeral_bytes(&event);
+        if batch.has_something() && bytes > batch.free_bytes(self.limits) {
+            batch.full = true;
+            return Ok(());
+        }
+        batch.bytes += bytes;
+        batch.receipts.push(event);
         Ok(())
+    }
+
+    /// What an ephemeral event takes in the body: it stands there under each key asked for.
+    fn ephemeral_bytes(&self, event: &str) -> usize {
+        let features = &self.registration().features;
+        let keys =
+            usize::from(features.receive_ephemeral) + usize::from(features.push_ephemeral_unstable);
+        (event.len() + 1) * keys
     }
 
     /// One-time-key counts and unused fallback keys of the service's encrypting users.
@@ -234,29 +254,32 @@ impl Batch {
         self.upto
     }
 
+    /// What the limit leaves for more.
+    pub(crate) fn free_bytes(&self, limits: Limits) -> usize {
+        limits.bytes.saturating_sub(self.bytes + ENVELOPE)
+    }
+
     fn add_event(&mut self, text: String, limits: Limits) {
         // A lone event larger than the byte limit still has to go.
-        if !self.events.is_empty() && self.bytes + text.len() > limits.bytes {
+        let bytes = text.len() + 1;
+        let too_much = self.has_something() && bytes > self.free_bytes(limits);
+        if too_much || self.events.len() >= limits.events {
             self.full = true;
             return;
         }
-        self.bytes += text.len();
+        self.bytes += bytes;
         self.events.push(text);
-        // The row that fills the batch belongs to it; the next one starts the next batch.
-        if self.events.len() > limits.events {
-            self.events.pop();
-            self.full = true;
-        }
     }
 
     fn add_to_device(&mut self, message: ToDeviceRow, limits: Limits) {
-        if self.to_device.len() >= MAX_TO_DEVICE
-            || self.bytes > 0 && self.bytes + message.content.len() > limits.bytes
-        {
+        // It stands in the body under two keys at most.
+        let bytes = 2 * (message.content.len() + TO_DEVICE_ENVELOPE);
+        let too_much = self.has_something() && bytes > self.free_bytes(limits);
+        if too_much || self.to_device.len() >= MAX_TO_DEVICE {
             self.full = true;
             return;
         }
-        self.bytes += message.content.len();
+        self.bytes += bytes;
         self.to_device.push(message);
     }
 

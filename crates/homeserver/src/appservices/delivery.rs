@@ -173,27 +173,38 @@ impl Task<'_> {
         let service = self.service.clone();
         let (cursor, now_ms) = (self.cursor, self.app.now_ms());
         let store = self.app.store.clone();
+        let config = &self.app.config.appservices;
+        let limits = Limits {
+            events: config.max_transaction_events as usize,
+            bytes: usize::try_from(config.max_transaction_bytes).unwrap_or(usize::MAX),
+        };
         let batch = self
             .persist(move |snapshot| {
                 let interested = |row: &bridgehead_store::LogEntry| {
                     store.interest_contains(row.interest, service.nid)
                 };
-                let config = &app.config.appservices;
                 Reader {
                     snapshot,
                     service: &service,
                     registry: &app.registry(),
                     interested: &interested,
-                    limits: Limits {
-                        events: config.max_transaction_events as usize,
-                        bytes: usize::try_from(config.max_transaction_bytes).unwrap_or(usize::MAX),
-                    },
+                    limits,
                     now_ms,
                 }
                 .collect(cursor)
             })
             .await;
-        let lane = self.service.delivery.lane.take(MAX_LANE, now_ms);
+        // Alone they may take what they need; each stands under two keys at most.
+        let lane_bytes = if batch.has_something() {
+            batch.free_bytes(limits) / 2
+        } else {
+            usize::MAX
+        };
+        let lane = self
+            .service
+            .delivery
+            .lane
+            .take(MAX_LANE, lane_bytes, now_ms);
         self.cursor = batch.upto();
         if !batch.has_something() && lane.is_empty() {
             return None;
@@ -277,7 +288,11 @@ impl Task<'_> {
             self.service.delivery.step(DeliveryMove::AttemptFailed);
             let wait = backoff.next();
             self.log_failure(transaction, backoff.attempts, &failure, wait);
-            self.wait(&mut backoff, wait, failure.is_connect()).await;
+            let refused = failure.is_connect();
+            if !refused {
+                backoff.probe_failed = false;
+            }
+            self.wait(&mut backoff, wait, refused).await;
             self.service.delivery.step(DeliveryMove::TryAgain);
         }
     }
@@ -353,21 +368,24 @@ impl Task<'_> {
                 let gap = backoff.sign_of_life_gap();
                 sleep_until((started + gap).min(started + wait)).await;
             }
-            () = self.listens_again(), if refused => {}
+            () = self.listens_again(backoff.probe_failed), if refused => backoff.probe_failed = true,
         }
         handle.waiting.store(false, Ordering::Release);
     }
 
-    /// Returns when somebody accepts connections at the service's address.
-    async fn listens_again(&self) {
+    /// Returns when somebody accepts connections at the service's address. Where that has misled us
+    /// (TLS refused, for example), somebody has to go away first.
+    async fn listens_again(&self, mut closed_first: bool) {
         let Some((host, port)) = self.wire.authority() else {
             return std::future::pending().await;
         };
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
             let probe = TcpStream::connect((host.as_str(), port));
-            if let Ok(Ok(_)) = timeout(PROBE_INTERVAL, probe).await {
-                return;
+            match timeout(PROBE_INTERVAL, probe).await {
+                Ok(Ok(_)) if !closed_first => return,
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => closed_first = false,
             }
         }
     }
@@ -430,6 +448,8 @@ struct Backoff {
     attempts: u32,
     sign_failed: bool,
     signs: u32,
+    /// An open port ended a wait, and the attempt found no connection all the same.
+    probe_failed: bool,
 }
 
 impl Backoff {
@@ -441,6 +461,7 @@ impl Backoff {
             attempts: 0,
             sign_failed: false,
             signs: 0,
+            probe_failed: false,
         }
     }
 

@@ -44,8 +44,9 @@ impl EphemeralLane {
         }
     }
 
-    /// Takes up to `limit` events; the old ones are dropped.
-    pub(crate) fn take(&self, limit: usize, now_ms: i64) -> Vec<String> {
+    /// Takes up to `limit` events of `bytes` bytes together; the old ones are dropped. What does
+    /// not fit waits for the next transaction.
+    pub(crate) fn take(&self, limit: usize, mut bytes: usize, now_ms: i64) -> Vec<String> {
         let mut news = self.news.lock();
         news.retain(|key, (at, _)| {
             let ttl = match key {
@@ -56,10 +57,14 @@ impl EphemeralLane {
         });
         let mut taken = Vec::new();
         while taken.len() < limit {
-            let Some((_, (_, event))) = news.pop_first() else {
+            let Some(first) = news.first_entry() else {
                 break;
             };
-            taken.push(event);
+            let Some(left) = bytes.checked_sub(first.get().1.len() + 1) else {
+                break;
+            };
+            bytes = left;
+            taken.push(first.remove().1);
         }
         taken
     }
@@ -76,8 +81,8 @@ mod tests {
         lane.typing("!a:x", "second".to_owned(), 10);
         lane.typing("!b:x", "old".to_owned(), 0);
         lane.presence("@u:x", "here".to_owned(), 0);
-        assert_eq!(lane.take(10, 30_005), ["second", "here"]);
-        assert!(lane.take(10, 0).is_empty());
+        assert_eq!(lane.take(10, 1_000, 30_005), ["second", "here"]);
+        assert!(lane.take(10, 1_000, 0).is_empty());
     }
 
     #[test]
@@ -86,7 +91,16 @@ mod tests {
         for room in 0..5 {
             lane.typing(&format!("!{room}:x"), room.to_string(), 0);
         }
-        assert_eq!(lane.take(3, 0), ["0", "1", "2"]);
-        assert_eq!(lane.take(3, 0), ["3", "4"]);
+        assert_eq!(lane.take(3, 1_000, 0), ["0", "1", "2"]);
+        assert_eq!(lane.take(3, 1_000, 0), ["3", "4"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_stays() {
+        let lane = EphemeralLane::default();
+        lane.typing("!a:x", "123456".to_owned(), 0);
+        lane.typing("!b:x", "12345".to_owned(), 0);
+        assert_eq!(lane.take(10, 8, 0), ["123456"]);
+        assert_eq!(lane.take(10, 8, 0), ["12345"]);
     }
 }

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use http::Method;
+use http::{Method, StatusCode};
 use lru::LruCache;
 use parking_lot::Mutex;
 use ruma::{RoomAliasId, UserId};
@@ -72,6 +72,10 @@ impl Queries {
             return Ok(Existence::Existed);
         }
         let services = app.registry().services_of_user(user_id.as_str());
+        // A service's own user exists with its registration and is never asked about.
+        if services.iter().any(|service| service.sender == user_id) {
+            return Ok(Existence::Existed);
+        }
         Ok(self.ask(app, Kind::User, user_id.as_str(), services).await)
     }
 
@@ -109,16 +113,10 @@ impl Queries {
             return Existence::No;
         }
         let mut answer = self.join_or_start(app, kind, name, services);
-        let result = match answer.wait_for(Option::is_some).await {
+        match answer.wait_for(Option::is_some).await {
             Ok(answer) => answer.unwrap_or(Existence::Unavailable),
             Err(_) => Existence::Unavailable,
-        };
-        self.open.lock().remove(name);
-        if result == Existence::No {
-            let until = app.now_ms() + app.config.appservices.negative_cache.as_millis() as i64;
-            self.refused.lock().put(name.to_owned(), until);
         }
-        result
     }
 
     /// One request a name: the first asker starts it, the others wait for the same answer. It
@@ -138,15 +136,43 @@ impl Queries {
         open.insert(name.to_owned(), answer.clone());
         let (app, name) = (app.clone(), name.to_owned());
         tokio::spawn(async move {
+            let question = Question {
+                app: &app,
+                name: &name,
+            };
             let result = ask_all(&app, kind, &name, services).await;
+            if result == Existence::No {
+                app.queries.refuse(&app, &name);
+            }
+            drop(question);
             told.send_replace(Some(result));
         });
         answer
     }
 
+    fn refuse(&self, app: &App, name: &str) {
+        let remembered = app.config.appservices.negative_cache.as_millis();
+        let until = app
+            .now_ms()
+            .saturating_add(i64::try_from(remembered).unwrap_or(i64::MAX));
+        self.refused.lock().put(name.to_owned(), until);
+    }
+
     /// Somebody has just made the name: an earlier *no* is void.
     pub(crate) fn forget_refusal(&self, name: &str) {
         self.refused.lock().pop(name);
+    }
+}
+
+/// A question in flight. It closes itself, for its askers may all have gone away.
+struct Question<'a> {
+    app: &'a App,
+    name: &'a str,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.app.queries.open.lock().remove(self.name);
     }
 }
 
@@ -214,7 +240,7 @@ async fn ask_one(
     let answer = tokio::time::timeout(deadline, wire.call(&call, app.now_ms())).await;
     match answer {
         Ok(Ok(answer)) if answer.status.is_success() => Some(true),
-        Ok(Ok(answer)) if answer.status.is_client_error() => Some(false),
+        Ok(Ok(answer)) if says_no(answer.status) => Some(false),
         Ok(Ok(answer)) => {
             log_unavailable(service, name, &format!("status {}", answer.status.as_u16()));
             None
@@ -228,6 +254,18 @@ async fn ask_one(
             None
         }
     }
+}
+
+/// A token refused, too many requests and the like say nothing about the name.
+fn says_no(status: StatusCode) -> bool {
+    status.is_client_error()
+        && !matches!(
+            status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 async fn exists(app: &App, kind: Kind, name: &str) -> bool {

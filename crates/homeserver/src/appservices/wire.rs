@@ -5,7 +5,10 @@
 //! and looked at again from time to time.
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU8, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::{Instant, timeout_at};
 
 use crate::secret::Secret;
 
@@ -36,10 +40,47 @@ pub(crate) struct Wire {
     hs_token: Secret,
     always_query_token: bool,
     request_timeout: Duration,
-    dialect: AtomicU8,
-    /// When the versioned paths were last tried, ms since the epoch.
+    dialect: Arc<Dialect>,
+}
+
+/// What was found out about a service's habits; one for all its wires.
+struct Dialect {
+    habits: AtomicU8,
+    /// A versioned path has worked since the server started.
+    versioned_works: AtomicBool,
+    /// When the old habits were last questioned, ms since the epoch; zero: not in this life.
     probed_at: AtomicI64,
     reprobe_after: Duration,
+}
+
+impl Dialect {
+    fn habits(&self) -> u8 {
+        self.habits.load(Ordering::Relaxed)
+    }
+
+    fn has(&self, habit: u8) -> bool {
+        self.habits() & habit != 0
+    }
+
+    fn learn(&self, habit: u8) {
+        self.habits.fetch_or(habit, Ordering::Relaxed);
+    }
+
+    fn unlearn(&self, habit: u8) {
+        self.habits.fetch_and(!habit, Ordering::Relaxed);
+    }
+
+    /// Whether it is time to see if the service still has its old habits. What an earlier life
+    /// remembered is believed for as long as what was found out now.
+    fn is_stale(&self, now_ms: i64) -> bool {
+        let probed_at = self.probed_at.load(Ordering::Relaxed);
+        let age_ms = u64::try_from(now_ms - probed_at).unwrap_or(0);
+        let stale = probed_at != 0 && Duration::from_millis(age_ms) >= self.reprobe_after;
+        if stale || probed_at == 0 {
+            self.probed_at.store(now_ms, Ordering::Relaxed);
+        }
+        stale && self.habits() != 0
+    }
 }
 
 /// Why a request brought no answer.
@@ -106,7 +147,20 @@ pub(crate) struct WireConfig {
 }
 
 impl Wire {
-    pub(crate) fn new(config: WireConfig) -> Result<Self, reqwest::Error> {
+    /// Two wires, for pushes and for questions, so that neither waits for the other. What one of
+    /// them finds out about the service the other knows too.
+    pub(crate) fn pair(config: WireConfig) -> Result<(Self, Self), reqwest::Error> {
+        let dialect = Arc::new(Dialect {
+            habits: AtomicU8::new(config.dialect),
+            versioned_works: AtomicBool::new(false),
+            probed_at: AtomicI64::new(0),
+            reprobe_after: config.reprobe_after,
+        });
+        let push = Self::new(&config, dialect.clone())?;
+        Ok((push, Self::new(&config, dialect)?))
+    }
+
+    fn new(config: &WireConfig, dialect: Arc<Dialect>) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
@@ -116,19 +170,17 @@ impl Wire {
             .build()?;
         Ok(Self {
             client,
-            base: config.base,
-            hs_token: config.hs_token,
+            base: config.base.clone(),
+            hs_token: config.hs_token.clone(),
             always_query_token: config.always_query_token,
             request_timeout: config.request_timeout,
-            dialect: AtomicU8::new(config.dialect),
-            probed_at: AtomicI64::new(0),
-            reprobe_after: config.reprobe_after,
+            dialect,
         })
     }
 
     /// The dialect to remember; changes when [`Wire::call`] learnt something.
     pub(crate) fn dialect(&self) -> u8 {
-        self.dialect.load(Ordering::Relaxed)
+        self.dialect.habits()
     }
 
     /// Host and port, to see whether somebody listens there.
@@ -142,64 +194,91 @@ impl Wire {
 
     /// Sends a request in the service's dialect; finds the dialect out where needed.
     ///
+    /// The header alone and the versioned path come first, and again when what was found out is
+    /// old; a service that is known for its old habits is asked in its way.
+    ///
     /// # Errors
     /// When no complete answer came. An answer of any status is an `Ok`.
     pub(crate) async fn call(&self, call: &Call<'_>, now_ms: i64) -> Result<Answer, CallError> {
-        let known = self.dialect();
-        let stale = Duration::from_millis(
-            u64::try_from(now_ms - self.probed_at.load(Ordering::Relaxed)).unwrap_or(0),
-        ) >= self.reprobe_after;
-        if let (Some(legacy_path), true, false) =
-            (call.legacy_path, known & LEGACY_PATHS != 0, stale)
-        {
-            return self.with_token(call, legacy_path, known).await;
-        }
-
-        self.probed_at.store(now_ms, Ordering::Relaxed);
-        let versioned = format!("/_matrix/app/v1{}", call.path);
-        let answer = self.with_token(call, &versioned, known).await?;
+        let stale = self.dialect.is_stale(now_ms);
         let Some(legacy_path) = call.legacy_path else {
-            return Ok(answer);
+            return self.versioned(call, stale).await;
         };
-        if answer.status.is_success() || !looks_unrouted(&answer) {
-            self.dialect.fetch_and(!LEGACY_PATHS, Ordering::Relaxed);
+        if self.dialect.has(LEGACY_PATHS) && !stale {
+            let legacy = self.with_token(call, legacy_path, false).await?;
+            if !looks_unrouted(call, &legacy) {
+                return Ok(legacy);
+            }
+            // Either the service says no in its old way, or it has been renewed.
+            let answer = self.versioned(call, false).await?;
+            return Ok(if self.dialect.has(LEGACY_PATHS) {
+                legacy
+            } else {
+                answer
+            });
+        }
+        let answer = self.versioned(call, stale).await?;
+        // A service whose versioned paths work means its 404 to a question; but one that does not
+        // take a transaction there any more may have been replaced by an older one.
+        let doubtful =
+            call.method == Method::PUT || !self.dialect.versioned_works.load(Ordering::Relaxed);
+        let try_legacy =
+            self.dialect.has(LEGACY_PATHS) || doubtful && looks_unrouted(call, &answer);
+        if answer.status.is_success() || !try_legacy {
             return Ok(answer);
         }
-        let legacy = self.with_token(call, legacy_path, known).await?;
+        let legacy = self.with_token(call, legacy_path, false).await?;
         if legacy.status.is_success() {
-            self.dialect.fetch_or(LEGACY_PATHS, Ordering::Relaxed);
+            self.dialect.learn(LEGACY_PATHS);
+            self.dialect.versioned_works.store(false, Ordering::Relaxed);
         }
         // Where neither path works the current one's answer says more.
-        Ok(if looks_unrouted(&legacy) {
+        Ok(if looks_unrouted(call, &legacy) {
             answer
         } else {
             legacy
         })
     }
 
+    /// Sends to the current path, and learns from a success that the service knows it.
+    async fn versioned(&self, call: &Call<'_>, stale: bool) -> Result<Answer, CallError> {
+        let path = format!("/_matrix/app/v1{}", call.path);
+        let answer = self.with_token(call, &path, stale).await?;
+        if call.legacy_path.is_some() && answer.status.is_success() {
+            self.dialect.unlearn(LEGACY_PATHS);
+            self.dialect.versioned_works.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+
     /// Header always; the query too where the registration asks for it or the header alone was
-    /// refused.
+    /// refused. `stale`: see whether the header is enough by now.
     async fn with_token(
         &self,
         call: &Call<'_>,
         path: &str,
-        known: u8,
+        stale: bool,
     ) -> Result<Answer, CallError> {
-        let in_query = self.always_query_token || known & QUERY_TOKEN != 0;
+        let habit = self.dialect.has(QUERY_TOKEN) && !stale;
+        let in_query = self.always_query_token || habit;
         let answer = self.send(call, path, in_query).await?;
-        let refused = matches!(
-            answer.status,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        );
-        if in_query || !refused {
+        if in_query {
+            return Ok(answer);
+        }
+        if !is_refusal(&answer) {
+            if answer.status.is_success() {
+                self.dialect.unlearn(QUERY_TOKEN);
+            }
             return Ok(answer);
         }
         let again = self.send(call, path, true).await?;
-        if again.status.is_success() {
-            self.dialect.fetch_or(QUERY_TOKEN, Ordering::Relaxed);
-            return Ok(again);
+        if is_refusal(&again) {
+            return Ok(answer);
         }
-        Ok(answer)
+        if again.status.is_success() {
+            self.dialect.learn(QUERY_TOKEN);
+        }
+        Ok(again)
     }
 
     async fn send(
@@ -218,9 +297,7 @@ impl Wire {
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
         }
-        tokio::time::timeout(self.request_timeout, exchange(request))
-            .await
-            .unwrap_or(Err(CallError::Timeout(self.request_timeout)))
+        exchange(request, self.request_timeout).await
     }
 
     fn url(&self, query: &[(String, String)], path: &str, token_in_query: bool) -> String {
@@ -238,15 +315,19 @@ impl Wire {
     }
 }
 
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
-    let response = request.send().await.map_err(|error| call_error(&error))?;
+/// `within` is for the whole exchange, the answer's last byte included.
+async fn exchange(request: reqwest::RequestBuilder, within: Duration) -> Result<Answer, CallError> {
+    let deadline = Instant::now() + within;
+    let response = timeout_at(deadline, request.send())
+        .await
+        .map_err(|_| CallError::Timeout(within))?
+        .map_err(|error| call_error(&error))?;
     let status = response.status();
     let mut body = BytesMut::new();
     let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        // The status is what counts: a service whose 2xx arrived has acknowledged, whatever
-        // happens to the rest.
-        let Ok(chunk) = chunk else { break };
+    // The status is what counts: a service whose 2xx arrived has acknowledged, whatever happens to
+    // the rest.
+    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, chunks.next()).await {
         let room = MAX_ANSWER_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if body.len() >= MAX_ANSWER_BYTES {
@@ -277,11 +358,28 @@ fn call_error(error: &reqwest::Error) -> CallError {
     }
 }
 
-/// Whether an answer says "no such path here", as opposed to the service's own 404.
-fn looks_unrouted(answer: &Answer) -> bool {
-    matches!(
+/// Whether an answer says "no such path here", as opposed to the service's own *no*: an error in
+/// the protocol's form, which a transaction cannot be answered with a 404.
+fn looks_unrouted(call: &Call<'_>, answer: &Answer) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        errcode: String,
+    }
+    let status = matches!(
         answer.status,
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    );
+    let own = || {
+        serde_json::from_slice::<Body>(&answer.body)
+            .is_ok_and(|body| body.errcode != "M_UNRECOGNIZED")
+    };
+    status && (call.method == Method::PUT || !own())
+}
+
+fn is_refusal(answer: &Answer) -> bool {
+    matches!(
+        answer.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
     )
 }
 

@@ -30,7 +30,10 @@ impl Format<'_> {
     /// The event as one JSON object.
     pub(crate) fn event(&self, event: &TimelineEvent) -> String {
         let mut out = Object::with_capacity(event.content.len() + 384);
-        out.raw("content", &event.content);
+        match &event.redacts {
+            Some(redacts) => out.raw("content", &with_redacts(&event.content, redacts)),
+            None => out.raw("content", &event.content),
+        }
         out.string("event_id", &event.event_id);
         out.number("origin_server_ts", event.ts);
         if let Some(redacts) = &event.redacts {
@@ -105,6 +108,14 @@ impl Format<'_> {
     fn age(&self, event: &TimelineEvent) -> i64 {
         (self.now_ms - event.ts).max(0)
     }
+}
+
+/// Room version 11 moved `redacts` into the content; readers of both kinds get it in both places.
+fn with_redacts(content: &str, redacts: &str) -> String {
+    let mut map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(content).unwrap_or_default();
+    map.insert("redacts".to_owned(), redacts.into());
+    serde_json::Value::Object(map).to_string()
 }
 
 /// Formatted JSON text as a value that serde passes through untouched.
@@ -222,6 +233,24 @@ mod tests {
             format.event(&event()),
             r#"{"content":{"topic":"t"},"event_id":"$e","origin_server_ts":90,"room_id":"!r:x","sender":"@u:x","state_key":"a\"b","type":"m.room.topic","unsigned":{"age":10,"prev_content":{},"prev_sender":"@v:x","replaces_state":"$d","transaction_id":"t1"}}"#
         );
+    }
+
+    #[test]
+    fn what_is_redacted_stands_at_top_level_and_in_the_content() {
+        for content in [r#"{"reason":"r"}"#, r#"{"reason":"r","redacts":"$d"}"#] {
+            let redaction = TimelineEvent {
+                content: content.to_owned(),
+                redacts: Some("$d".to_owned()),
+                ..event()
+            };
+            let text = Format::default().event(&redaction);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["redacts"], "$d");
+            assert_eq!(
+                value["content"],
+                serde_json::json!({ "reason": "r", "redacts": "$d" })
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bridgehead_room::Membership;
 use bridgehead_store::AliasRow;
-use ruma::{CanonicalJsonObject, OwnedUserId, room::JoinRuleKind};
+use ruma::{CanonicalJsonObject, OwnedUserId, UserId, room::JoinRuleKind};
 
 use super::{MemberChange, change_membership};
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) async fn invite_after_lazy_creation(
     let wanted = !invited
         && view.join_rule() == JoinRuleKind::Invite
         && view.can_invite(&creator)
-        && enabled(app, alias);
+        && enabled(app, alias, &creator);
     if !wanted {
         return Ok(());
     }
@@ -49,11 +49,13 @@ pub(crate) async fn invite_after_lazy_creation(
     Ok(())
 }
 
-/// The server's setting, unless the registration has its own.
-fn enabled(app: &App, alias: &AliasRow) -> bool {
-    app.registry()
+/// The server's setting, unless the registration of the service that made the alias has its own.
+fn enabled(app: &App, alias: &AliasRow, creator: &UserId) -> bool {
+    let registry = app.registry();
+    registry
         .services_of_alias(&alias.alias)
         .iter()
+        .filter(|service| registry.owns_user(service, creator))
         .find_map(|service| service.registration.bridgehead.lazy_alias_auto_invite)
         .unwrap_or(app.config.appservices.lazy_alias_auto_invite)
 }
