@@ -8,14 +8,14 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Queries, Registry, Teller},
+    appservices::{Protocols, Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
-    media::MediaFiles,
+    media::Media,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// The server's shared parts. Handlers get it as axum state.
@@ -36,10 +36,16 @@ pub(crate) struct App {
     pub(crate) queries: Queries,
     /// Tells application services who types and who is online.
     pub(crate) teller: Teller,
+    /// What application services say of the third-party protocols they speak.
+    pub(crate) protocols: Protocols,
     /// Accounts and tokens remembered.
     pub(crate) sessions: Sessions,
+    /// Profiles on their way into rooms.
+    pub(crate) profile_fanout: ProfileFanout,
     /// When devices last called, until it is written down.
     pub(crate) last_seen: LastSeen,
+    /// Nonces of the shared-secret registration.
+    pub(crate) nonces: Nonces,
     /// User-interactive authentication in progress.
     pub(crate) uia: UiaSessions,
     /// Wakes long polls.
@@ -50,8 +56,8 @@ pub(crate) struct App {
     pub(crate) presence: Presence,
     /// Rate limits of ordinary users.
     pub(crate) limits: RateLimits,
-    /// Media bytes.
-    pub(crate) media: MediaFiles,
+    /// Media files and thumbnails.
+    pub(crate) media: Media,
 }
 
 impl App {

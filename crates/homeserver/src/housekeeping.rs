@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{app::App, shutdown::Shutdown};
+use crate::{app::App, appservices::presence_changed, shutdown::Shutdown};
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Transaction ids of clients are remembered this long, ms.
 const CLIENT_TXN_TTL_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Who has not synced for as long is offline, ms. Longer than a poll may wait by default.
+const SILENT_AFTER_MS: i64 = 120_000;
 /// Rows deleted in one unit of work at most.
 const STEP: usize = 1_000;
 
@@ -23,6 +25,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
         }
         write_last_seen(&app).await;
         let now = app.now_ms();
+        show_silent_users_offline(&app, now).await;
         let pruned: bridgehead_store::Result<usize> = app
             .store
             .write(move |tx| {
@@ -58,5 +61,15 @@ async fn write_last_seen(app: &App) {
         .await;
     if let Err(error) = written {
         tracing::warn!(%error, "when devices were last seen could not be written down");
+    }
+}
+
+async fn show_silent_users_offline(app: &App, now: i64) {
+    let longest_poll = i64::try_from(app.config.limits.sync_timeout_max.as_millis());
+    let silent_after = SILENT_AFTER_MS.max(longest_poll.unwrap_or(i64::MAX).saturating_mul(2));
+    for (user_id, state) in app.presence.silent_since(now - silent_after, now) {
+        if let Err(error) = presence_changed(app, &user_id, &state).await {
+            tracing::warn!(%error, user.id = %user_id, "telling of a user's going failed");
+        }
     }
 }

@@ -22,5 +22,5 @@ mod users;
 
 pub use self::{
     clock::{Clock, SystemClock},
-    server::{Server, StartError},
+    server::{CreateUserError, Server, StartError, create_user_offline},
 };

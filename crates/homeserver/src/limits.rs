@@ -46,9 +46,7 @@ impl RateLimits {
         requester: &Requester,
         now_ms: i64,
     ) -> Result<(), ApiError> {
-        if requester.appservice.as_ref().is_some_and(|service| {
-            !service.registration.rate_limited || requester.user_id == service.sender
-        }) {
+        if requester.is_exempt_from_limits() {
             return Ok(());
         }
         self.check(category, requester.user_id.as_str(), now_ms)

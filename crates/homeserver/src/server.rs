@@ -1,6 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,7 +10,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum_server::Handle;
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use bridgehead_room::SigningKey;
 use bridgehead_store::{AppserviceRow, Store};
 use parking_lot::Mutex;
@@ -18,20 +23,23 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Queries, Registry, Teller, Wire, WireConfig,
+        Appservice, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
-    http,
+    http::{
+        self,
+        connection::{PromptAcceptor, set_limits},
+    },
     limits::RateLimits,
-    media::MediaFiles,
+    media::Media,
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
-    users::{LastSeen, Sessions, UiaSessions},
+    users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
 /// How long requests in flight may take after the end was asked for.
@@ -45,6 +53,8 @@ pub struct Server {
     trigger: ShutdownTrigger,
     handles: Vec<Handle<SocketAddr>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Keeps other servers out of the data folder.
+    _lock: File,
 }
 
 /// Why the server did not start.
@@ -57,6 +67,12 @@ pub enum StartError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another server (or tool) works in the data folder.
+    #[error("{} is in use by another server; stop that one, or give each its own data_dir", path.display())]
+    InUse {
+        /// The data folder.
+        path: PathBuf,
     },
     /// The signing key may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
@@ -88,8 +104,15 @@ pub enum StartError {
         source: io::Error,
     },
     /// Certificate or key could not be used.
-    #[error("cannot use the TLS certificate or key: {0}")]
-    Tls(io::Error),
+    #[error("cannot use the TLS certificate {} with the key {}: {source}", certificate.display(), key.display())]
+    Tls {
+        /// The file of `tls.certificate`.
+        certificate: PathBuf,
+        /// The file of `tls.key`.
+        key: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The HTTP client could not be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -121,6 +144,7 @@ impl Server {
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "registration");
         }
+        let lock = lock_data_dir(&config.data_dir)?;
         let app = Arc::new(build_app(config, clock).await?);
         let (trigger, end) = shutdown();
         let mut tasks = JoinSet::new();
@@ -146,6 +170,7 @@ impl Server {
             trigger,
             handles: Vec::new(),
             tasks: Mutex::new(tasks),
+            _lock: lock,
         };
         server.listen(&end).await?;
         Ok(server)
@@ -164,6 +189,7 @@ impl Server {
     /// Ends the server: stops accepting, answers what is in flight, closes the database. The next
     /// start needs no repair.
     pub async fn stop(self) {
+        self.app.notifier.close();
         for handle in &self.handles {
             handle.graceful_shutdown(Some(GRACE));
         }
@@ -216,12 +242,17 @@ impl Server {
         let service = http::service(self.app.clone());
         let tls = match self.app.config.tls.files() {
             Some((certificate, key)) => Some(
-                axum_server::tls_rustls::RustlsConfig::from_pem_file(certificate, key)
+                RustlsConfig::from_pem_file(certificate, key)
                     .await
-                    .map_err(StartError::Tls)?,
+                    .map_err(|source| StartError::Tls {
+                        certificate: certificate.to_owned(),
+                        key: key.to_owned(),
+                        source,
+                    })?,
             ),
             None => None,
         };
+        let patience = self.app.config.limits.request_timeout;
         for address in &self.app.config.listen {
             let failed = |source| StartError::Listen {
                 address: *address,
@@ -235,21 +266,25 @@ impl Server {
             let make = service
                 .clone()
                 .into_make_service_with_connect_info::<SocketAddr>();
+            let mut server = axum_server::from_tcp(listener)
+                .map_err(failed)?
+                .handle(handle);
+            set_limits(server.http_builder(), patience);
             let tls = tls.clone();
             let end = end.clone();
             self.tasks.lock().spawn(async move {
+                let plain = NoDelayAcceptor::new();
                 let served = match tls {
-                    Some(tls) => match axum_server::from_tcp_rustls(listener, tls) {
-                        Ok(server) => server.handle(handle).serve(make).await,
-                        Err(error) => Err(error),
-                    },
-                    None => match axum_server::from_tcp(listener) {
-                        Ok(server) => {
-                            let acceptor = axum_server::accept::NoDelayAcceptor::new();
-                            server.acceptor(acceptor).handle(handle).serve(make).await
-                        }
-                        Err(error) => Err(error),
-                    },
+                    Some(tls) => {
+                        let inner = RustlsAcceptor::new(tls).acceptor(plain);
+                        let acceptor = PromptAcceptor { inner, patience };
+                        server.acceptor(acceptor).serve(make).await
+                    }
+                    None => {
+                        let inner = plain;
+                        let acceptor = PromptAcceptor { inner, patience };
+                        server.acceptor(acceptor).serve(make).await
+                    }
                 };
                 if let Err(error) = served {
                     tracing::error!(%error, "listening ended");
@@ -258,6 +293,60 @@ impl Server {
             });
         }
         Ok(())
+    }
+}
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// The data folder cannot be used, for instance because a server runs on it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The name is taken or no name, or the password is none.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Makes an account in the data folder of a server that does not run; gives back the user id.
+///
+/// # Errors
+/// What is wrong, and what to do about it. Nothing was made then.
+pub async fn create_user_offline(
+    config: Config,
+    localpart: &str,
+    password: &str,
+    is_admin: bool,
+) -> Result<String, CreateUserError> {
+    let _lock = lock_data_dir(&config.data_dir)?;
+    let app = Arc::new(build_app(config, Arc::new(SystemClock)).await?);
+    let made =
+        crate::users::register::create_with_password(&app, localpart, password, is_admin).await;
+    app.store.close().await;
+    made.map(|user_id| user_id.to_string())
+        .map_err(|error| CreateUserError::Refused(error.message().to_owned()))
+}
+
+/// One server to a data folder: two would hand out the same positions. The lock ends with the
+/// file handle, so a crash leaves none behind.
+fn lock_data_dir(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join("bridgehead.lock");
+    let failed = |source| StartError::DataDir {
+        path: path.clone(),
+        source,
+    };
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse {
+            path: data_dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
@@ -275,8 +364,9 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     let store = tokio::task::spawn_blocking(move || Store::open(&file, &name))
         .await
         .map_err(|error| failed(io::Error::other(error)))??;
-    let media = MediaFiles::new(&data_dir).map_err(failed)?;
+    let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
+    let now_ms = clock.now_ms();
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
@@ -286,12 +376,15 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         teller: Teller::default(),
+        protocols: Protocols::new(),
         sessions: Sessions::new(),
+        profile_fanout: ProfileFanout::new(),
         last_seen: LastSeen::default(),
+        nonces: Nonces::new(),
         uia: UiaSessions::new(),
         notifier: Notifier::default(),
-        typing: Typing::default(),
-        presence: Presence::default(),
+        typing: Typing::starting_at(now_ms),
+        presence: Presence::starting_at(now_ms),
         media,
         config,
     })

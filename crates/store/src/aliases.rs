@@ -69,6 +69,19 @@ impl Tx<'_> {
         Ok(true)
     }
 
+    /// Points all aliases of one room at another.
+    pub fn move_aliases(&mut self, from_room: &str, to_room: &str) -> Result<()> {
+        let moved = self
+            .conn
+            .prepare_cached("UPDATE aliases SET room_id = $1 WHERE room_id = $2")?
+            .execute((to_room, from_room))?;
+        if moved > 0 {
+            self.aliases_changed(from_room)?;
+            self.aliases_changed(to_room)?;
+        }
+        Ok(())
+    }
+
     fn aliases_changed(&mut self, room_id: &str) -> Result<()> {
         const NOBODY: &[AppserviceNid] = &[];
         self.append_log(LogKind::Aliases, Some(room_id), None, NOBODY)?;

@@ -29,6 +29,7 @@ mod pushers;
 mod receipts;
 mod rooms;
 mod state;
+mod sync;
 mod to_device;
 mod tx;
 mod users;

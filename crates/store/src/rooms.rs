@@ -225,7 +225,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_membership(row: &Row<'_>) -> rusqlite::Result<MembershipRow> {
+pub(crate) fn read_membership(row: &Row<'_>) -> rusqlite::Result<MembershipRow> {
     Ok(MembershipRow {
         room_id: row.get(0)?,
         user_id: row.get(1)?,

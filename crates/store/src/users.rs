@@ -66,6 +66,16 @@ impl Snapshot<'_> {
     /// Up to `limit` users whose id or display name contains `term`, letter case ignored;
     /// deactivated ones left out. Reads all users: no index helps with "contains".
     pub fn users_search(&self, term: &str, limit: usize) -> Result<Vec<UserRow>> {
+        self.users_search_where(term, limit, |_| Ok(true))
+    }
+
+    /// The same, of those users that are `wanted`.
+    pub fn users_search_where(
+        &self,
+        term: &str,
+        limit: usize,
+        mut wanted: impl FnMut(&UserRow) -> Result<bool>,
+    ) -> Result<Vec<UserRow>> {
         // Lower-cased here, because the engine's own function knows ASCII only.
         let term = term.to_lowercase();
         let mut found = Vec::new();
@@ -78,7 +88,7 @@ impl Snapshot<'_> {
             && let Some(row) = rows.next()?
         {
             let user = read_user(row)?;
-            if matches_term(&user, &term)? {
+            if matches_term(&user, &term)? && wanted(&user)? {
                 found.push(user);
             }
         }

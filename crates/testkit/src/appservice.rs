@@ -4,8 +4,8 @@ use crate::judge::{Fault, Record, Verdict, judge};
 use anyhow::{Context as _, bail};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path as UrlPath, Query as QueryFields, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -47,6 +47,8 @@ pub struct AppserviceOptions {
     pub receive_ephemeral: bool,
     /// Whether it wants them under the keys from before they were specified (MSC2409).
     pub push_ephemeral: bool,
+    /// Third-party protocols that the service speaks.
+    pub protocols: Vec<String>,
 }
 
 impl AppserviceOptions {
@@ -63,6 +65,7 @@ impl AppserviceOptions {
             rooms: Vec::new(),
             receive_ephemeral: false,
             push_ephemeral: false,
+            protocols: Vec::new(),
         }
     }
 }
@@ -87,6 +90,16 @@ pub enum Query {
     Alias(String),
 }
 
+/// A third-party lookup that the service was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The whole path, the version included.
+    pub path: String,
+    /// The query's fields, decoded.
+    pub fields: Vec<(String, String)>,
+}
+
+type LookupHandler = Box<dyn FnMut(&Lookup) -> (StatusCode, Value) + Send>;
 type Script = Box<dyn FnMut(&Record) -> Answer + Send>;
 type QueryAnswer = Pin<Box<dyn Future<Output = StatusCode> + Send>>;
 type QueryHandler = Arc<dyn Fn(Query) -> QueryAnswer + Send + Sync>;
@@ -98,6 +111,8 @@ struct Shared {
     refused_tokens: watch::Sender<usize>,
     script: Mutex<Script>,
     query_handler: Mutex<QueryHandler>,
+    lookups: Mutex<Vec<Lookup>>,
+    lookup_handler: Mutex<LookupHandler>,
 }
 
 /// The service, listening on a loopback port until it is dropped.
@@ -125,6 +140,8 @@ impl RecordingAppservice {
             refused_tokens: watch::Sender::new(0),
             script: Mutex::new(Box::new(|_| Answer::Status(StatusCode::OK))),
             query_handler: Mutex::new(unknown),
+            lookups: Mutex::default(),
+            lookup_handler: Mutex::new(Box::new(|_| (StatusCode::NOT_FOUND, json!({})))),
         });
         let router = router(shared.clone());
         let task = tokio::spawn(async move {
@@ -171,6 +188,7 @@ impl RecordingAppservice {
             "rate_limited": false,
             "receive_ephemeral": self.options.receive_ephemeral,
             "de.sorunome.msc2409.push_ephemeral": self.options.push_ephemeral,
+            "protocols": self.options.protocols,
             "namespaces": {
                 "users": namespaces(&self.options.users),
                 "aliases": namespaces(&self.options.aliases),
@@ -211,6 +229,27 @@ impl RecordingAppservice {
             .query_handler
             .lock()
             .expect("nothing panics with this lock") = handler;
+    }
+
+    /// Answers third-party lookups from now on, on the paths of all versions; until then each is answered 404.
+    pub fn answer_lookups_with(
+        &self,
+        handler: impl FnMut(&Lookup) -> (StatusCode, Value) + Send + 'static,
+    ) {
+        *self
+            .shared
+            .lookup_handler
+            .lock()
+            .expect("a handler that panics fails its test") = Box::new(handler);
+    }
+
+    /// All third-party lookups so far.
+    pub fn lookups(&self) -> Vec<Lookup> {
+        self.shared
+            .lookups
+            .lock()
+            .expect("nothing panics with this lock")
+            .clone()
     }
 
     /// All transaction requests so far, repeats too.
@@ -277,6 +316,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/_matrix/app/v1/transactions/{txn_id}", put(transaction))
         .route("/_matrix/app/v1/users/{user_id}", get(user))
         .route("/_matrix/app/v1/rooms/{alias}", get(alias))
+        .route("/_matrix/app/v1/thirdparty/{*rest}", get(lookup))
+        .route("/_matrix/app/unstable/thirdparty/{*rest}", get(lookup))
         .route(
             "/_matrix/app/v1/ping",
             post(|| async { answer(StatusCode::OK, &json!({})) }),
@@ -343,6 +384,27 @@ async fn user(State(shared): State<Arc<Shared>>, UrlPath(user_id): UrlPath<Strin
 
 async fn alias(State(shared): State<Arc<Shared>>, UrlPath(alias): UrlPath<String>) -> Response {
     query(&shared, Query::Alias(alias)).await
+}
+
+async fn lookup(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    QueryFields(fields): QueryFields<Vec<(String, String)>>,
+) -> Response {
+    let lookup = Lookup {
+        path: uri.path().to_owned(),
+        fields,
+    };
+    shared
+        .lookups
+        .lock()
+        .expect("nothing panics with this lock")
+        .push(lookup.clone());
+    let (status, body) = (shared
+        .lookup_handler
+        .lock()
+        .expect("a handler that panics fails its test"))(&lookup);
+    answer(status, &body)
 }
 
 async fn query(shared: &Shared, query: Query) -> Response {

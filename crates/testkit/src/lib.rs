@@ -17,7 +17,9 @@ mod process;
 mod server;
 mod watcher;
 
-pub use appservice::{Answer, AppserviceOptions, NamespaceOptions, Query, RecordingAppservice};
+pub use appservice::{
+    Answer, AppserviceOptions, Lookup, NamespaceOptions, Query, RecordingAppservice,
+};
 pub use client::Client;
 pub use in_process::TestServer;
 pub use judge::{Fault, Record, Verdict, judge};

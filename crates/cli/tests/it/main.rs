@@ -5,6 +5,7 @@
 mod heisenbridge;
 mod kill;
 mod nio;
+mod tls;
 mod tutorial;
 
 use anyhow::Context as _;

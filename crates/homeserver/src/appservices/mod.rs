@@ -6,6 +6,8 @@
 //! - `batch`, `wire`, `delivery`: from the log to the service (station 8);
 //! - `ephemeral`, `tell`: typing and presence on their way to services;
 //! - `query`: asking a service about users and aliases nobody knows yet.
+//! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `thirdparty`: asking services about the networks they bridge.
 
 mod batch;
 mod delivery;
@@ -17,6 +19,7 @@ pub mod registration;
 mod registry;
 mod state;
 mod tell;
+mod thirdparty;
 mod wire;
 
 pub(crate) use self::{
@@ -24,5 +27,6 @@ pub(crate) use self::{
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
+    thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };

@@ -94,6 +94,9 @@ section! {
         max_image_pixels: u32 = Count { min: 1, max: 1_000_000_000 }, "limits.max_image_pixels", "32000000";
         /// Disk space for thumbnails, in bytes. The least recently used ones go first.
         max_thumbnail_cache_bytes: u64 = Bytes { min: 0, max: 1 << 50 }, "limits.max_thumbnail_cache_bytes", r#""1 GiB""#;
+        /// Serve media on the paths from before authenticated media (`/_matrix/media/…/download` and `…/thumbnail`) to
+        /// everybody who knows the id. Older clients and bridges need it; `false` answers 404 there.
+        unauthenticated_media: bool = Bool, "limits.unauthenticated_media", "true";
         /// Longest wait that a client may ask of `/sync`, in milliseconds.
         sync_timeout_max: Duration = Time { min_ms: 0, max_ms: 3_600_000 }, "limits.sync_timeout_max_ms", r#""60s""#;
         /// Longest time that a request may take, in milliseconds. The wait of `/sync` comes on top.

@@ -24,8 +24,6 @@ pub(crate) struct Requester {
     pub(crate) appservice: Option<Arc<Appservice>>,
     /// A guest account.
     pub(crate) is_guest: bool,
-    /// SHA-256 of the access token.
-    pub(crate) token_hash: [u8; 32],
 }
 
 impl Requester {
@@ -36,6 +34,14 @@ impl Requester {
             (Some(service), None) => format!("as:{}", service.registration.id),
             (None, device) => format!("device:{}", device.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// Whether rate limits do not apply: application services, unless their registration says
+    /// otherwise, and always a service's own user.
+    pub(crate) fn is_exempt_from_limits(&self) -> bool {
+        self.appservice.as_ref().is_some_and(|service| {
+            !service.registration.rate_limited || self.user_id == service.sender
+        })
     }
 
     /// Whether this is the user itself or the application service acting as it.
@@ -98,23 +104,56 @@ impl FromRequestParts<Arc<App>> for MaybeRequester {
     }
 }
 
+/// A person who runs the server, for the endpoints that only such may use.
+pub(crate) struct Admin(pub(crate) Requester);
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let requester = Requester::from_request_parts(parts, app).await?;
+        let id = requester.user_id.to_string();
+        let row = app.store.read(move |s| s.user(&id)).await?;
+        // A service with a wide namespace can act as an administrator, which must not make it one;
+        // its own user may be made one.
+        let own = requester
+            .appservice
+            .as_ref()
+            .is_none_or(|service| service.sender == requester.user_id);
+        if own && row.is_some_and(|row| row.is_admin) {
+            return Ok(Self(requester));
+        }
+        Err(ApiError::forbidden("Only an administrator may do this"))
+    }
+}
+
 /// The application service whose token this is, without an asserted identity: for `/login`,
-/// `/register` and the endpoints that are the service's own.
-pub(crate) struct AppserviceToken(pub(crate) Option<Arc<Appservice>>);
+/// `/register` and the endpoints that are the service's own. The flag says whether there was a
+/// token at all.
+pub(crate) struct AppserviceToken(pub(crate) Option<Arc<Appservice>>, pub(crate) bool);
+
+/// 401 for what only an application service may do.
+pub(crate) fn needs_service(token_given: bool) -> ApiError {
+    if token_given {
+        ApiError::unknown_token("The token is no application service's")
+    } else {
+        ApiError::missing_token("This needs an application service's token")
+    }
+}
 
 impl FromRequestParts<Arc<App>> for AppserviceToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Some(token) = token_of(parts) else {
-            return Ok(Self(None));
+            return Ok(Self(None, false));
         };
         let service = app.registry().by_token(&hash(&token));
         if let Some(service) = &service {
             check_address(service, parts)?;
             service.sign_of_life();
         }
-        Ok(Self(service))
+        Ok(Self(service, true))
     }
 }
 
@@ -150,7 +189,7 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
     if let Some(service) = app.registry().by_token(&token_hash) {
         check_address(&service, parts)?;
         service.sign_of_life();
-        return assert_identity(app, parts, service, token_hash).await;
+        return assert_identity(app, parts, service).await;
     }
     let owner = app
         .sessions
@@ -178,7 +217,6 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
         device_id: Some(owner.device_id),
         appservice: None,
         is_guest: owner.is_guest,
-        token_hash,
     })
 }
 
@@ -186,7 +224,6 @@ async fn assert_identity(
     app: &Arc<App>,
     parts: &Parts,
     service: Arc<Appservice>,
-    token_hash: [u8; 32],
 ) -> Result<Requester, ApiError> {
     let user_id = match query_value(parts, "user_id") {
         None => service.sender.clone(),
@@ -220,7 +257,6 @@ async fn assert_identity(
         device_id,
         appservice: Some(service),
         is_guest: false,
-        token_hash,
     })
 }
 

@@ -61,6 +61,8 @@ constructors! {
     /// The name belongs to an application service's exclusive namespace, or is outside the
     /// asker's own. Operators see it as `APPSERVICE_NAMESPACE_CONFLICT`.
     exclusive => BAD_REQUEST, "M_EXCLUSIVE";
+    /// The application service manages devices itself and gets no session (MSC4190).
+    appservice_login_unsupported => BAD_REQUEST, "M_APPSERVICE_LOGIN_UNSUPPORTED";
     /// The user id is taken.
     user_in_use => BAD_REQUEST, "M_USER_IN_USE";
     /// The user id is not a legal one.
@@ -87,10 +89,16 @@ constructors! {
     weak_password => BAD_REQUEST, "M_WEAK_PASSWORD";
     /// The other side took too long.
     timeout => REQUEST_TIMEOUT, "M_UNKNOWN";
+    /// A profile field's name is too long.
+    key_too_large => BAD_REQUEST, "M_KEY_TOO_LARGE";
+    /// The profile would become too large.
+    profile_too_large => BAD_REQUEST, "M_PROFILE_TOO_LARGE";
     /// The media was announced but its bytes are not there yet.
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.
     cannot_overwrite_media => CONFLICT, "M_CANNOT_OVERWRITE_MEDIA";
+    /// The server's disk is full.
+    storage_full => INSUFFICIENT_STORAGE, "M_UNKNOWN";
 }
 
 impl ApiError {
@@ -210,7 +218,6 @@ impl From<AppendError> for ApiError {
             AppendError::NotAllowed(message) => Self::forbidden(message),
             AppendError::NoSuchEvent => Self::not_found("No such event in this room"),
             AppendError::Rejected(rejection) => rejection.into(),
-            AppendError::BadAlias(message) => Self::bad_alias(message),
             AppendError::Answer(error) => *error,
             AppendError::Store(error) => error.into(),
         }

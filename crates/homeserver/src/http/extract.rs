@@ -91,7 +91,10 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_syntax() || inner.is_eof() {
+        if inner.to_string().starts_with("number out of range") {
+            // serde_json counts it as bad syntax; it is JSON all the same.
+            ApiError::bad_json(format!("Bad value of `{path}`: {inner}"))
+        } else if inner.is_syntax() || inner.is_eof() {
             ApiError::not_json(format!("The body is not JSON: {inner}"))
         } else if path == "." {
             ApiError::bad_json(format!("Bad body: {inner}"))
@@ -119,5 +122,38 @@ pub(crate) fn canonical_object(value: serde_json::Value) -> Result<CanonicalJson
         Err(error) => Err(ApiError::bad_json(format!(
             "Not canonical JSON: {error}; numbers must be integers between -2^53+1 and 2^53-1"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
+    use serde_json::Value;
+
+    use super::{parse_content, parse_json};
+
+    /// Bytes that are nearly JSON: parsers fail in more interesting places than on noise.
+    const NEARLY: &str = r#"[\[\]{}:,\\"0-9eE+. \n\-truefalsn\u{0}-\u{10}é]{0,60}"#;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn bytes_never_panic(bytes in any::<Vec<u8>>()) {
+            parse_json::<Value>(&bytes).ok();
+            parse_content(&bytes).ok();
+        }
+
+        #[test]
+        fn near_json_is_taken_exactly_when_it_is_json(text in NEARLY) {
+            let is_json = serde_json::from_str::<Value>(&text).is_ok();
+            let is_blank = text.bytes().all(|byte| byte.is_ascii_whitespace());
+            let parsed = parse_json::<Value>(text.as_bytes());
+            prop_assert!(parsed.is_ok() == (is_json || is_blank));
+            if let Ok(content) = parse_content(text.as_bytes()) {
+                let again = serde_json::to_vec(&content).expect("content is JSON");
+                prop_assert!(parse_content(&again).is_ok_and(|same| same == content));
+            }
+        }
     }
 }

@@ -7,9 +7,15 @@
 pub(crate) mod address;
 pub(crate) mod auth;
 mod client;
+pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod extract;
+mod federation;
+mod media;
+mod pages;
 mod router;
+mod synapse;
 pub(crate) mod time;
+mod timeout;
 
 pub(crate) use self::router::service;

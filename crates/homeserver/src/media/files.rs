@@ -1,25 +1,64 @@
 //! Files named by content hash under the data folder; equal bytes are stored once.
+//!
+//! Bytes arrive in pieces. What is larger than [`HELD_BYTES`] goes to a file beside while it
+//! arrives; a file gets its final name only once it is whole and on disk.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 
 use crate::random;
 
+/// So much of an arriving file is held in memory.
+const HELD_BYTES: usize = 1 << 20;
+
 /// The folder of media files.
 pub(crate) struct MediaFiles {
     folder: PathBuf,
+    /// Files that are not whole yet; emptied at the start.
+    arriving: PathBuf,
+}
+
+/// A file that is whole, on disk, and has its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// SHA-256 in hexadecimal.
+    pub(crate) sha256: String,
+    /// How many bytes.
+    pub(crate) size_bytes: u64,
+}
+
+/// A file that is arriving. Dropping it forgets what has arrived.
+pub(crate) struct Arriving<'a> {
+    files: &'a MediaFiles,
+    hasher: Sha256,
+    size_bytes: u64,
+    held: BytesMut,
+    beside: Option<Beside>,
+}
+
+/// A file without its final name; removed unless it gets one.
+struct Beside {
+    file: File,
+    path: PathBuf,
+    is_kept: bool,
 }
 
 impl MediaFiles {
     pub(crate) fn new(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("media");
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        let arriving = folder.join("arriving");
+        std::fs::create_dir_all(&arriving)?;
+        // What arrived when the server died is of no use: its sender knows that it failed.
+        for entry in std::fs::read_dir(&arriving)? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        Ok(Self { folder, arriving })
     }
 
     /// Where the bytes with this hash are.
@@ -28,36 +67,170 @@ impl MediaFiles {
         self.folder.join(first).join(rest)
     }
 
-    /// Stores bytes, on disk when this returns, and answers their SHA-256 in hexadecimal.
-    pub(crate) async fn store(&self, bytes: Bytes) -> io::Result<String> {
-        let folder = self.folder.clone();
-        tokio::task::spawn_blocking(move || {
-            let sha256: String = Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            let files = Self { folder };
-            let path = files.path(&sha256);
-            if path.exists() {
-                return Ok(sha256);
-            }
-            let parent = path.parent().unwrap_or(&files.folder);
-            std::fs::create_dir_all(parent)?;
-            // Whole files only: written beside, synced, then renamed.
-            let beside = parent.join(format!(".{}", random::hex(16)));
-            let mut file = std::fs::File::create(&beside)?;
-            io::Write::write_all(&mut file, &bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &path)?;
-            std::fs::File::open(parent)?.sync_all()?;
-            Ok(sha256)
-        })
-        .await
-        .map_err(io::Error::other)?
+    /// A new file, empty so far.
+    pub(crate) fn receive(&self) -> Arriving<'_> {
+        Arriving {
+            files: self,
+            hasher: Sha256::new(),
+            size_bytes: 0,
+            held: BytesMut::new(),
+            beside: None,
+        }
+    }
+}
+
+impl Arriving<'_> {
+    /// How many bytes have arrived.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
-    /// The bytes with this hash.
-    pub(crate) async fn load(&self, sha256: &str) -> io::Result<Bytes> {
-        tokio::fs::read(self.path(sha256)).await.map(Bytes::from)
+    /// Adds the next bytes.
+    pub(crate) async fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= HELD_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file: on disk under its name when this returns.
+    pub(crate) async fn finish(mut self) -> io::Result<Stored> {
+        let sha256: String = std::mem::take(&mut self.hasher)
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let stored = Stored {
+            size_bytes: self.size_bytes,
+            sha256,
+        };
+        let path = self.files.path(&stored.sha256);
+        if tokio::fs::try_exists(&path).await? {
+            return Ok(stored);
+        }
+        self.flush().await?;
+        if let Some(beside) = self.beside.take() {
+            blocking(move || beside.keep_as(&path)).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Writes what is held to the file beside.
+    async fn flush(&mut self) -> io::Result<()> {
+        let held = self.held.split().freeze();
+        let beside = self.beside.take();
+        let path = self.files.arriving.join(random::hex(32));
+        let beside = blocking(move || {
+            let mut beside = match beside {
+                Some(beside) => beside,
+                None => Beside::create(path)?,
+            };
+            beside.file.write_all(&held)?;
+            Ok(beside)
+        })
+        .await?;
+        self.beside = Some(beside);
+        Ok(())
+    }
+}
+
+impl Beside {
+    fn create(path: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            file: File::create_new(&path)?,
+            path,
+            is_kept: false,
+        })
+    }
+
+    /// Gives the file its name, durably.
+    fn keep_as(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        if !folder.exists() {
+            std::fs::create_dir_all(folder)?;
+            sync_folder(folder.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        }
+        std::fs::rename(&self.path, path)?;
+        self.is_kept = true;
+        sync_folder(folder)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove an unfinished upload");
+        }
+    }
+}
+
+/// A rename is durable once its folder is.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::{HELD_BYTES, MediaFiles};
+
+    #[tokio::test]
+    async fn equal_bytes_are_stored_once_however_they_arrive() {
+        let folder = TempDir::new().unwrap();
+        let files = MediaFiles::new(folder.path()).unwrap();
+        let bytes = vec![7; 3 * HELD_BYTES + 5];
+        let mut whole = files.receive();
+        whole.push(&bytes).await.unwrap();
+        let whole = whole.finish().await.unwrap();
+        let mut pieces = files.receive();
+        for piece in bytes.chunks(HELD_BYTES / 2 + 1) {
+            pieces.push(piece).await.unwrap();
+        }
+        assert_eq!(pieces.finish().await.unwrap(), whole);
+        assert_eq!(whole.size_bytes, bytes.len() as u64);
+        assert_eq!(fs::read(files.path(&whole.sha256)).unwrap(), bytes);
+        assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_arrive_wholly_leaves_nothing() {
+        let folder = TempDir::new().unwrap();
+        let files = MediaFiles::new(folder.path()).unwrap();
+        let mut half = files.receive();
+        half.push(&vec![7; HELD_BYTES]).await.unwrap();
+        assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 1);
+        drop(half);
+        assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 0);
+        fs::write(files.arriving.join("of a dead server"), "x").unwrap();
+        let files = MediaFiles::new(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_a_file_too() {
+        let folder = TempDir::new().unwrap();
+        let files = MediaFiles::new(folder.path()).unwrap();
+        let stored = files.receive().finish().await.unwrap();
+        assert_eq!(fs::read(files.path(&stored.sha256)).unwrap(), b"");
     }
 }

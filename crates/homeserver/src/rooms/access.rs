@@ -84,49 +84,63 @@ impl Visible {
         user_id: &UserId,
         event: &TimelineEvent,
     ) -> bridgehead_store::Result<bool> {
-        if event.pos > self.upto {
-            return Ok(false);
-        }
-        if self.sees_at(snapshot, user_id, event.pos)? {
-            return Ok(true);
-        }
-        // What changes the visibility, or the user's own membership, counts by how it was before
-        // too: so one sees oneself leave.
-        let changes_the_answer = match (&*event.event_type, event.state_key.as_deref()) {
-            ("m.room.history_visibility", Some("")) => true,
-            ("m.room.member", Some(target)) => target == user_id.as_str(),
-            _ => false,
-        };
-        let before = StreamPosition(event.pos.0.saturating_sub(1));
-        Ok(changes_the_answer && self.sees_at(snapshot, user_id, before)?)
+        may_see(snapshot, user_id, event, self.upto, self.as_stranger)
     }
+}
 
-    /// The rules in the order of the specification, for an event right at this position.
-    fn sees_at(
-        &self,
-        snapshot: &Snapshot<'_>,
-        user_id: &UserId,
-        at: StreamPosition,
-    ) -> bridgehead_store::Result<bool> {
-        let room = self.view.room_id.as_str();
-        let visibility = snapshot
-            .state_event_at(room, "m.room.history_visibility", "", at)?
-            .map_or(HistoryVisibility::Shared, |event| visibility_of(&event));
-        if visibility == HistoryVisibility::WorldReadable {
-            return Ok(true);
-        }
-        let membership = snapshot
-            .membership_at(room, user_id.as_str(), at)?
-            .and_then(|event| membership_of(&event));
-        Ok(match (membership, visibility) {
-            (Some(Membership::Join), _)
-            | (Some(Membership::Invite), HistoryVisibility::Invited) => true,
-            (_, HistoryVisibility::Joined | HistoryVisibility::Invited) => false,
-            // Shared, or a value nobody knows, which counts as shared: whoever was in the room at
-            // any later time sees what was before them. Those who were not are strangers.
-            _ => !self.as_stranger,
-        })
+/// Whether a user may see an event: nothing after `upto`, and before that by the room's
+/// visibility and the user's membership when it was sent.
+pub(crate) fn may_see(
+    snapshot: &Snapshot<'_>,
+    user_id: &UserId,
+    event: &TimelineEvent,
+    upto: StreamPosition,
+    as_stranger: bool,
+) -> bridgehead_store::Result<bool> {
+    if event.pos > upto {
+        return Ok(false);
     }
+    let room = event.room_id.as_str();
+    if sees_at(snapshot, user_id, room, event.pos, as_stranger)? {
+        return Ok(true);
+    }
+    // What changes the visibility, or the user's own membership, counts by how it was before
+    // too: so one sees oneself leave.
+    let changes_the_answer = match (&*event.event_type, event.state_key.as_deref()) {
+        ("m.room.history_visibility", Some("")) => true,
+        ("m.room.member", Some(target)) => target == user_id.as_str(),
+        _ => false,
+    };
+    let before = StreamPosition(event.pos.0.saturating_sub(1));
+    Ok(changes_the_answer && sees_at(snapshot, user_id, room, before, as_stranger)?)
+}
+
+/// The rules in the order of the specification, for an event right at this position.
+fn sees_at(
+    snapshot: &Snapshot<'_>,
+    user_id: &UserId,
+    room: &str,
+    at: StreamPosition,
+    as_stranger: bool,
+) -> bridgehead_store::Result<bool> {
+    let visibility = snapshot
+        .state_event_at(room, "m.room.history_visibility", "", at)?
+        .map_or(HistoryVisibility::Shared, |event| visibility_of(&event));
+    if visibility == HistoryVisibility::WorldReadable {
+        return Ok(true);
+    }
+    let membership = snapshot
+        .membership_at(room, user_id.as_str(), at)?
+        .and_then(|event| membership_of(&event));
+    Ok(match (membership, visibility) {
+        (Some(Membership::Join), _) | (Some(Membership::Invite), HistoryVisibility::Invited) => {
+            true
+        }
+        (_, HistoryVisibility::Joined | HistoryVisibility::Invited) => false,
+        // Shared, or a value nobody knows, which counts as shared: whoever was in the room at
+        // any later time sees what was before them. Those who were not are strangers.
+        _ => !as_stranger,
+    })
 }
 
 fn visibility_of(event: &TimelineEvent) -> HistoryVisibility {

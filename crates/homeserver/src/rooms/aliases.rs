@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_store::{AliasRow, Tx};
-use ruma::{OwnedRoomAliasId, RoomAliasId, RoomId, UserId};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, UserId};
 
 use super::AppendError;
 use crate::{
@@ -56,15 +56,9 @@ impl AliasChange {
             ));
         }
         match &self.appservice {
-            Some(service)
-                if self.user_id == service.sender
-                    && !self.registry.owns_alias(service, &self.alias)
-                    && !service.registration.aliases.is_empty() =>
-            {
-                Err(ApiError::exclusive(
-                    "The alias is outside the application service's namespaces",
-                ))
-            }
+            Some(service) if !self.registry.owns_alias(service, &self.alias) => Err(
+                ApiError::exclusive("The alias is outside the application service's namespaces"),
+            ),
             _ => Ok(()),
         }
     }
@@ -129,6 +123,22 @@ pub(crate) async fn resolve_or_ask(
         .await?
         .ok_or_else(|| ApiError::not_found(format!("Room alias {alias} not found")))?;
     Ok((row, existence == Existence::Created))
+}
+
+/// The room that an id or alias names; services are asked about unknown aliases. Beside it the
+/// alias, if a service has made it for this very question.
+pub(crate) async fn resolve_room(
+    app: &Arc<App>,
+    target: &RoomOrAliasId,
+) -> Result<(OwnedRoomId, Option<AliasRow>), ApiError> {
+    let illegal = || ApiError::invalid_param(format!("`{target}` is no room id and no alias"));
+    if let Ok(alias) = <&RoomAliasId>::try_from(target.as_str()) {
+        let (row, just_made) = resolve_or_ask(app, alias).await?;
+        let room_id = row.room_id.as_str().try_into().map_err(|_| illegal())?;
+        return Ok((room_id, just_made.then_some(row)));
+    }
+    let room_id = target.as_str().try_into().map_err(|_| illegal())?;
+    Ok((room_id, None))
 }
 
 /// The aliases that a canonical-alias event newly names must point at its room.

@@ -47,9 +47,6 @@ pub(crate) enum AppendError {
     /// The event to redact is not in the room.
     #[error("no such event")]
     NoSuchEvent,
-    /// A canonical alias does not point here.
-    #[error("bad alias: {0}")]
-    BadAlias(String),
     /// The operation decided its answer inside the unit of work.
     #[error("refused")]
     Answer(Box<ApiError>),

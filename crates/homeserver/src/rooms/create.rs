@@ -2,9 +2,9 @@
 //!
 //! Client-server API, `POST /createRoom`; the steps follow the order given there.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use bridgehead_room::{self as room, Membership, NewEvent};
+use bridgehead_room::{self as room, Membership, NewEvent, Rejection, RoomView};
 use bridgehead_store::Tx;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId,
@@ -56,6 +56,40 @@ pub(crate) struct InitialState {
     pub(crate) content: Value,
 }
 
+impl CreateRoom {
+    /// What can be refused by looking at the request alone.
+    fn check(&self) -> Result<(), ApiError> {
+        if let Some(other) = self
+            .visibility
+            .as_deref()
+            .filter(|visibility| !matches!(*visibility, "public" | "private"))
+        {
+            return Err(ApiError::invalid_param(format!(
+                "Unknown visibility `{other}`; it is `public` or `private`"
+            )));
+        }
+        let own_steps = ["m.room.create", "m.room.member"];
+        match self
+            .initial_state
+            .iter()
+            .find(|event| own_steps.contains(&event.event_type.as_str()))
+        {
+            Some(event) => Err(ApiError::bad_json(format!(
+                "initial_state must not hold {}; use creation_content and invite",
+                event.event_type
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The initial state of this type, with an empty key.
+    fn initial_state_of(&self, event_type: &str) -> Option<&InitialState> {
+        self.initial_state
+            .iter()
+            .find(|event| event.event_type == event_type && event.state_key.is_empty())
+    }
+}
+
 struct Preset {
     join_rule: &'static str,
     history_visibility: &'static str,
@@ -76,8 +110,9 @@ struct Plan {
 pub(crate) async fn create_room(
     app: &Arc<App>,
     requester: &Requester,
-    request: CreateRoom,
+    mut request: CreateRoom,
 ) -> Result<OwnedRoomId, ApiError> {
+    request.check()?;
     if request.invite.len() > MAX_INVITES {
         return Err(ApiError::invalid_param(format!(
             "At most {MAX_INVITES} invites at once"
@@ -88,6 +123,10 @@ pub(crate) async fn create_room(
         Some(localpart) => Some(alias_change(app, requester, localpart)?),
         None => None,
     };
+    let mut invited = HashSet::from([requester.user_id.clone()]);
+    request
+        .invite
+        .retain(|user_id| invited.insert(user_id.clone()));
     for user_id in &request.invite {
         ensure_invitable(app, user_id).await?;
     }
@@ -106,7 +145,7 @@ pub(crate) async fn create_room(
     Ok(app.store.write(move |tx| run(tx, &context, plan)).await?)
 }
 
-fn version_of(app: &App, wanted: Option<&str>) -> Result<RoomVersionId, ApiError> {
+pub(super) fn version_of(app: &App, wanted: Option<&str>) -> Result<RoomVersionId, ApiError> {
     let version = match wanted {
         Some(text) => RoomVersionId::try_from(text).map_err(|_| {
             ApiError::unsupported_room_version(format!("Unknown room version {text}"))
@@ -164,34 +203,18 @@ fn preset_of(request: &CreateRoom) -> Result<Preset, ApiError> {
 }
 
 fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoomId, AppendError> {
-    // 1. m.room.create. The alias comes before it where the room's id is known by then, so that a
-    //    service which owns the alias is told of everything in the room.
-    let creation = creation_content(&plan)?;
-    let candidate: OwnedRoomId = format!(
-        "!{}:{}",
-        random::alphanumeric(18),
-        context.key.server_name()
-    )
-    .try_into()
-    .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
-    let new = NewEvent {
-        sender: plan.creator.clone(),
-        event_type: "m.room.create".to_owned(),
-        state_key: Some(String::new()),
-        content: creation,
-        redacts: None,
-        origin_server_ts: plan.ts,
+    // 1. m.room.create. The alias comes before it, so that a service which owns the alias is told
+    //    of everything in the room.
+    let new_room = NewRoom {
+        version: &plan.version,
+        creator: &plan.creator,
+        content: creation_content(&plan)?,
+        ts: plan.ts,
     };
-    let (event, view) = room::build_create(&plan.version, Some(candidate), new, &context.key)?;
-    let room_id = event.room_id.clone();
-    let view = Arc::new(view);
-    tx.insert_room(room_id.as_str(), &plan.version)?;
-    tx.set_room_view(view.clone(), None);
-    if let Some(alias) = &plan.alias {
-        alias.insert(tx, &room_id)?;
-    }
-    insert(tx, context, &view, event, None)?;
-
+    let room_id = open_room(tx, context, new_room, |tx, room_id| match &plan.alias {
+        Some(alias) => alias.insert(tx, room_id),
+        None => Ok(()),
+    })?;
     let mut steps = Steps {
         tx,
         context,
@@ -203,6 +226,51 @@ fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoom
     if plan.request.visibility.as_deref() == Some("public") {
         tx.set_published("", room_id.as_str(), true)?;
     }
+    Ok(room_id)
+}
+
+/// A room about to be.
+pub(super) struct NewRoom<'a> {
+    pub(super) version: &'a RoomVersionId,
+    pub(super) creator: &'a OwnedUserId,
+    pub(super) content: CanonicalJsonObject,
+    pub(super) ts: MilliSecondsSinceUnixEpoch,
+}
+
+/// Makes a room with nothing but its create event. `before_first` runs when the room's id is known
+/// and nobody has been told of the room yet.
+pub(super) fn open_room<'c>(
+    tx: &mut Tx<'c>,
+    context: &AppendContext,
+    new: NewRoom<'_>,
+    before_first: impl FnOnce(&mut Tx<'c>, &OwnedRoomId) -> Result<(), AppendError>,
+) -> Result<OwnedRoomId, AppendError> {
+    let candidate: OwnedRoomId = format!(
+        "!{}:{}",
+        random::alphanumeric(18),
+        context.key.server_name()
+    )
+    .try_into()
+    .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
+    let create = NewEvent {
+        sender: new.creator.clone(),
+        event_type: "m.room.create".to_owned(),
+        state_key: Some(String::new()),
+        content: new.content,
+        redacts: None,
+        origin_server_ts: new.ts,
+    };
+    let (event, _) = room::build_create(new.version, Some(candidate), create, &context.key)?;
+    let room_id = event.room_id.clone();
+    tx.insert_room(room_id.as_str(), new.version)?;
+    let nothing = RoomView::from_state(room_id.clone(), new.version.clone(), [], Vec::new(), 0)
+        .map_err(Rejection::from)?;
+    tx.set_room_view(Arc::new(nothing), None);
+    before_first(tx, &room_id)?;
+    let view = tx
+        .room_view(room_id.as_str())?
+        .ok_or(AppendError::RoomNotFound)?;
+    insert(tx, context, &view, event, None)?;
     Ok(room_id)
 }
 
@@ -232,21 +300,21 @@ fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {
     Ok(canonical_object(Value::Object(content))?)
 }
 
-struct Steps<'a, 'c> {
-    tx: &'a mut Tx<'c>,
-    context: &'a AppendContext,
-    room_id: OwnedRoomId,
-    creator: OwnedUserId,
-    ts: MilliSecondsSinceUnixEpoch,
+/// What the creator does in the room, one event after the other.
+pub(super) struct Steps<'a, 'c> {
+    pub(super) tx: &'a mut Tx<'c>,
+    pub(super) context: &'a AppendContext,
+    pub(super) room_id: OwnedRoomId,
+    pub(super) creator: OwnedUserId,
+    pub(super) ts: MilliSecondsSinceUnixEpoch,
 }
 
 impl Steps<'_, '_> {
     fn run(&mut self, plan: &Plan) -> Result<(), AppendError> {
         let request = &plan.request;
         // 2. The creator joins.
-        let profile = member_content(self.tx, &self.creator)?;
-        self.member(&self.creator.clone(), Membership::Join, profile)?;
-        // 3. Power levels.
+        self.join()?;
+        // 3. Power levels: those of the initial state, if it has some.
         self.state("m.room.power_levels", "", power_levels(plan))?;
         // 4. Canonical alias.
         if let Some(alias) = &plan.alias {
@@ -272,24 +340,16 @@ impl Steps<'_, '_> {
             ),
         ];
         for (event_type, content) in preset {
-            let given = request
-                .initial_state
-                .iter()
-                .any(|event| event.event_type == event_type && event.state_key.is_empty());
-            if !given {
+            if request.initial_state_of(event_type).is_none() {
                 self.state(event_type, "", content)?;
             }
         }
         // 6. Initial state.
         for event in &request.initial_state {
-            if matches!(event.event_type.as_str(), "m.room.create" | "m.room.member") {
-                return Err(ApiError::bad_json(format!(
-                    "initial_state must not hold {}",
-                    event.event_type
-                ))
-                .into());
+            if (event.event_type.as_str(), event.state_key.as_str()) != ("m.room.power_levels", "")
+            {
+                self.state(&event.event_type, &event.state_key, event.content.clone())?;
             }
-            self.state(&event.event_type, &event.state_key, event.content.clone())?;
         }
         // 7. Name and topic.
         if let Some(name) = &request.name {
@@ -313,7 +373,14 @@ impl Steps<'_, '_> {
         Ok(())
     }
 
-    fn state(
+    /// The creator joins.
+    pub(super) fn join(&mut self) -> Result<(), AppendError> {
+        let profile = member_content(self.tx, &self.creator)?;
+        self.member(&self.creator.clone(), Membership::Join, profile)
+    }
+
+    /// The creator sets state.
+    pub(super) fn state(
         &mut self,
         event_type: &str,
         state_key: &str,
@@ -362,6 +429,19 @@ impl Steps<'_, '_> {
 }
 
 fn power_levels(plan: &Plan) -> Value {
+    let mut content = match plan.request.initial_state_of("m.room.power_levels") {
+        Some(event) => event.content.clone(),
+        None => default_power_levels(plan),
+    };
+    if let (Some(given), Value::Object(content)) =
+        (&plan.request.power_level_content_override, &mut content)
+    {
+        content.extend(given.clone());
+    }
+    content
+}
+
+fn default_power_levels(plan: &Plan) -> Value {
     let creators_are_above = plan
         .version
         .rules()
@@ -379,7 +459,7 @@ fn power_levels(plan: &Plan) -> Value {
         }
     }
     let tombstone = if creators_are_above { 150 } else { 100 };
-    let mut content = json!({
+    json!({
         "users": users,
         "users_default": 0,
         "events": {
@@ -399,13 +479,5 @@ fn power_levels(plan: &Plan) -> Value {
         "redact": 50,
         "invite": 0,
         "historical": 100,
-    });
-    if let (Some(given), Value::Object(content)) =
-        (&plan.request.power_level_content_override, &mut content)
-    {
-        for (key, value) in given {
-            content.insert(key.clone(), value.clone());
-        }
-    }
-    content
+    })
 }

@@ -65,7 +65,7 @@ fn contains_url(event: &TimelineEvent) -> bool {
 }
 
 /// `*` stands for any text.
-fn matches_glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches_glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {

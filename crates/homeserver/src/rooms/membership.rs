@@ -113,7 +113,7 @@ pub(crate) fn change_membership_in(
         fill_profile(tx, &mut content, &change.target)?;
     }
     if change.membership == Membership::Join && own {
-        authorise_restricted(&view, context, &change.target, current, &mut content);
+        authorise_restricted(tx, context, &view, &change.target, &mut content)?;
     }
     insert(&mut content, "membership", change.membership.as_str());
     if let Some(reason) = change.reason {
@@ -213,20 +213,36 @@ pub(crate) fn member_content(
 /// A restricted room lets members of certain other rooms in; a resident user with the power to
 /// invite vouches for them (room version 8, "restricted").
 fn authorise_restricted(
-    view: &RoomView,
+    tx: &mut Tx<'_>,
     context: &AppendContext,
+    view: &RoomView,
     user_id: &OwnedUserId,
-    current: Option<Membership>,
     content: &mut CanonicalJsonObject,
-) {
+) -> Result<(), AppendError> {
+    // Only this server says who vouches.
+    content.remove("join_authorised_via_users_server");
     let restricted = matches!(
         view.join_rule(),
         JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted
     );
-    if !restricted || matches!(current, Some(Membership::Join | Membership::Invite)) {
-        return;
+    let inside = matches!(
+        view.membership(user_id),
+        Some(Membership::Join | Membership::Invite)
+    );
+    if !restricted || inside {
+        return Ok(());
     }
-    let _ = user_id;
+    let mut allowed = false;
+    for room_id in view.allowed_rooms() {
+        allowed |= tx
+            .room_view(room_id.as_str())?
+            .is_some_and(|other| other.membership(user_id) == Some(Membership::Join));
+    }
+    if !allowed {
+        return Err(AppendError::NotAllowed(
+            "You are in none of the rooms whose members may join this room".to_owned(),
+        ));
+    }
     if let Some(voucher) = view.restricted_join_authoriser(context.key.server_name()) {
         insert(
             content,
@@ -234,6 +250,7 @@ fn authorise_restricted(
             voucher.as_str(),
         );
     }
+    Ok(())
 }
 
 fn insert(content: &mut CanonicalJsonObject, key: &str, value: &str) {
@@ -247,9 +264,8 @@ pub(crate) async fn join(
     room_id: OwnedRoomId,
     reason: Option<String>,
     extra: CanonicalJsonObject,
+    ts: MilliSecondsSinceUnixEpoch,
 ) -> Result<OwnedEventId, ApiError> {
-    let ts = crate::http::time::now(app);
-    check_restricted(app, requester, &room_id).await?;
     let change = MemberChange {
         room_id,
         sender: requester.user_id.clone(),
@@ -260,36 +276,4 @@ pub(crate) async fn join(
         ts,
     };
     change_membership(app, change).await
-}
-
-/// In a restricted room the joiner must be in one of the rooms it names.
-async fn check_restricted(
-    app: &App,
-    requester: &Requester,
-    room_id: &OwnedRoomId,
-) -> Result<(), ApiError> {
-    let Some(view) = app.store.room_view(room_id.as_str()).await? else {
-        return Ok(());
-    };
-    let restricted = matches!(
-        view.join_rule(),
-        JoinRuleKind::Restricted | JoinRuleKind::KnockRestricted
-    );
-    let inside = matches!(
-        view.membership(&requester.user_id),
-        Some(Membership::Join | Membership::Invite)
-    );
-    if !restricted || inside {
-        return Ok(());
-    }
-    for allowed in view.allowed_rooms() {
-        if let Some(other) = app.store.room_view(allowed.as_str()).await?
-            && other.membership(&requester.user_id) == Some(Membership::Join)
-        {
-            return Ok(());
-        }
-    }
-    Err(ApiError::forbidden(
-        "You are in none of the rooms whose members may join this room",
-    ))
 }

@@ -7,19 +7,23 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use bridgehead_store::LogEntry;
+use bridgehead_store::{LogEntry, LogKind};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+/// Polls that wait under one user or room id.
+type Waiters = Vec<(u64, Arc<Notify>)>;
 
 /// All waiting polls.
 #[derive(Default)]
 pub(crate) struct Notifier {
-    waiting: Mutex<HashMap<String, Vec<(u64, Arc<Notify>)>>>,
+    waiting: Mutex<HashMap<String, Waiters>>,
     next_id: AtomicU64,
+    closed: AtomicBool,
 }
 
 /// A registered poll; dropping it takes it out.
@@ -52,10 +56,35 @@ impl Notifier {
         }
     }
 
+    /// The server ends: every poll answers now, and later ones do not wait.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let waiting = self.waiting.lock();
+        for key in waiting.keys() {
+            notify_all(&waiting, key);
+        }
+    }
+
+    /// Whether waiting is over for good.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// Something was committed.
     pub(crate) fn committed(&self, entries: &[LogEntry]) {
         let waiting = self.waiting.lock();
         if waiting.is_empty() {
+            return;
+        }
+        // Everybody who shares a room with that user is concerned, and only the store knows who
+        // that is; such changes are rare.
+        if entries
+            .iter()
+            .any(|entry| entry.kind == LogKind::DeviceList)
+        {
+            for key in waiting.keys() {
+                notify_all(&waiting, key);
+            }
             return;
         }
         for key in entries
@@ -73,7 +102,7 @@ impl Notifier {
     }
 }
 
-fn notify_all(waiting: &HashMap<String, Vec<(u64, Arc<Notify>)>>, key: &str) {
+fn notify_all(waiting: &HashMap<String, Waiters>, key: &str) {
     for (_, notify) in waiting.get(key).into_iter().flatten() {
         notify.notify_one();
     }

@@ -1,6 +1,6 @@
 //! Who is online: told, not kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -53,13 +53,27 @@ pub(crate) struct Presence {
 #[derive(Default)]
 struct Inner {
     users: HashMap<String, PresenceState>,
+    /// Newest change of each user.
+    changes: BTreeMap<u64, String>,
     /// Users whom their application service made offline or invisible: activity does not bring
     /// them back.
     pinned: HashSet<String>,
+    /// Users who are as present as they sync, and when they last did, ms.
+    syncing: HashMap<String, i64>,
     version: u64,
 }
 
 impl Presence {
+    /// Versions start at `now_ms`, so that they still grow over a restart.
+    pub(crate) fn starting_at(now_ms: i64) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                version: u64::try_from(now_ms).unwrap_or(0),
+                ..Inner::default()
+            }),
+        }
+    }
+
     /// Sets a user's presence because somebody said so. What an application service sets to
     /// offline or invisible stays until somebody says otherwise.
     pub(crate) fn set_explicitly(
@@ -93,18 +107,18 @@ impl Presence {
         if inner.pinned.contains(user_id) {
             return None;
         }
-        let changed = inner
-            .users
-            .get(user_id)
-            .is_none_or(|before| before.presence != presence || before.status_msg != status_msg);
-        if inner.users.len() >= MAX_USERS && !inner.users.contains_key(user_id) {
+        let before = inner.users.get(user_id);
+        if before.is_none() && inner.users.len() >= MAX_USERS {
             return None;
         }
+        let old_version = before.map(|before| before.version);
+        let changed = before
+            .is_none_or(|before| before.presence != presence || before.status_msg != status_msg);
         if changed {
             inner.version += 1;
         }
-        let version = match inner.users.get(user_id) {
-            Some(before) if !changed => before.version,
+        let version = match old_version {
+            Some(version) if !changed => version,
             _ => inner.version,
         };
         let state = PresenceState {
@@ -114,11 +128,105 @@ impl Presence {
             version,
         };
         inner.users.insert(user_id.to_owned(), state.clone());
+        if changed {
+            if let Some(old) = old_version {
+                inner.changes.remove(&old);
+            }
+            inner.changes.insert(version, user_id.to_owned());
+        }
         changed.then_some(state)
+    }
+
+    /// Sets a user's presence because it syncs; what it says about itself stays.
+    pub(crate) fn set_by_sync(
+        &self,
+        user_id: &str,
+        presence: &str,
+        now_ms: i64,
+    ) -> Option<PresenceState> {
+        let status_msg = self.get(user_id).and_then(|state| state.status_msg);
+        let changed = self.set(user_id, presence, status_msg, now_ms);
+        let mut inner = self.inner.lock();
+        if inner.users.contains_key(user_id) {
+            inner.syncing.insert(user_id.to_owned(), now_ms);
+        }
+        changed
+    }
+
+    /// Those who synced, but not after `before_ms`: they are offline from now on.
+    pub(crate) fn silent_since(&self, before_ms: i64, now_ms: i64) -> Vec<(String, PresenceState)> {
+        let silent: Vec<String> = {
+            let mut inner = self.inner.lock();
+            let silent = inner
+                .syncing
+                .iter()
+                .filter(|(_, at)| **at <= before_ms)
+                .map(|(user_id, _)| user_id.clone())
+                .collect();
+            inner.syncing.retain(|_, at| *at > before_ms);
+            silent
+        };
+        silent
+            .into_iter()
+            .filter_map(|user_id| {
+                let status_msg = self.get(&user_id)?.status_msg;
+                let state = self.set(&user_id, "offline", status_msg, now_ms)?;
+                Some((user_id, state))
+            })
+            .collect()
     }
 
     /// A user's presence, if it was ever told.
     pub(crate) fn get(&self, user_id: &str) -> Option<PresenceState> {
         self.inner.lock().users.get(user_id).cloned()
+    }
+
+    /// Whose presence changed after `since`, oldest change first, and the version this brings the
+    /// reader to.
+    pub(crate) fn news(&self, since: u64) -> (Vec<(String, PresenceState)>, u64) {
+        let inner = self.inner.lock();
+        let news = inner
+            .changes
+            .range(since.saturating_add(1)..)
+            .filter_map(|(_, user_id)| Some((user_id.clone(), inner.users.get(user_id)?.clone())))
+            .collect();
+        (news, inner.version)
+    }
+
+    /// The version of the newest change.
+    pub(crate) fn version(&self) -> u64 {
+        self.inner.lock().version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Presence;
+
+    #[test]
+    fn only_changes_are_news_and_each_user_is_told_once() {
+        let presence = Presence::starting_at(10);
+        let start = presence.version();
+        assert!(presence.set("@u", "online", None, 1).is_some());
+        assert!(presence.set("@u", "online", None, 2).is_none());
+        assert!(presence.set("@u", "offline", None, 3).is_some());
+        let (news, version) = presence.news(start);
+        assert_eq!(news.len(), 1);
+        assert_eq!(news[0].1.presence, "offline");
+        assert!(presence.news(version).0.is_empty());
+    }
+
+    #[test]
+    fn who_syncs_no_more_goes_offline_and_who_said_otherwise_stays() {
+        let presence = Presence::starting_at(0);
+        presence.set_explicitly("@said", "online", None, true, 0);
+        presence.set_by_sync("@synced", "online", 0);
+        presence.set_by_sync("@syncs", "online", 50);
+        let gone = presence.silent_since(10, 60);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].0, "@synced");
+        assert_eq!(gone[0].1.presence, "offline");
+        assert!(presence.silent_since(10, 60).is_empty());
+        assert_eq!(presence.get("@said").unwrap().presence, "online");
     }
 }

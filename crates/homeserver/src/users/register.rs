@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bridgehead_store::UserRow;
 use ruma::{OwnedUserId, UserId};
+use serde_json::json;
 
 use super::devices;
 use crate::{
@@ -27,6 +28,8 @@ pub(crate) struct NewAccount {
     pub(crate) is_guest: bool,
     /// May use the admin endpoints.
     pub(crate) is_admin: bool,
+    /// Its first display name.
+    pub(crate) display_name: Option<String>,
 }
 
 /// A session to begin.
@@ -93,6 +96,10 @@ pub(crate) async fn create_account(
     account: NewAccount,
 ) -> Result<(), ApiError> {
     let now = app.now_ms();
+    let profile = match account.display_name {
+        Some(name) => json!({ "displayname": name }),
+        None => json!({}),
+    };
     let row = UserRow {
         user_id: user_id.to_string(),
         password_hash: account.password_hash,
@@ -101,7 +108,7 @@ pub(crate) async fn create_account(
         is_admin: account.is_admin,
         deactivated: false,
         created_at: now,
-        profile: "{}".to_owned(),
+        profile: profile.to_string(),
     };
     let added: bool = app
         .store
@@ -123,9 +130,7 @@ pub(crate) async fn create_with_password(
     is_admin: bool,
 ) -> Result<OwnedUserId, ApiError> {
     let user_id = user_id_of(app, localpart, None)?;
-    let hash = super::passwords::hash(password.to_owned())
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
+    let hash = super::passwords::checked_hash(password.to_owned()).await?;
     let account = NewAccount {
         password_hash: Some(hash),
         is_admin,

@@ -76,13 +76,7 @@ impl Sessions {
         Ok(state)
     }
 
-    /// Forgets one token (logout).
-    pub(crate) fn forget_token(&self, token_hash: &[u8; 32]) {
-        self.bump();
-        self.tokens.lock().pop(token_hash);
-    }
-
-    /// Forgets a user and all its tokens (deactivation, device deletion, password change).
+    /// Forgets a user and all its tokens (logout, deactivation, device deletion, password change).
     pub(crate) fn forget_user(&self, user_id: &UserId) {
         self.bump();
         self.users.lock().pop(user_id.as_str());

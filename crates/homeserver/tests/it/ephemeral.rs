@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestServer};
+use bridgehead_testkit::{AppserviceOptions, Client, Record, RecordingAppservice, TestServer};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ pub(crate) async fn wait_event(service: &RecordingAppservice, event_id: &str) {
         .wait_for("an event", SOON, |records| {
             records
                 .iter()
-                .flat_map(|record| record.events())
+                .flat_map(Record::events)
                 .any(|event| event["event_id"] == event_id)
         })
         .await

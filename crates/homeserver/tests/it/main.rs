@@ -1,5 +1,13 @@
 //! The server over real HTTP, in the test's process. Modules mirror the API's chapters.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test's helper fails the test"
+)]
+
+mod account_data;
+mod admin;
+mod aliases;
 mod append;
 mod calls;
 mod context;
@@ -13,9 +21,31 @@ mod messages;
 mod peer;
 mod presence;
 mod queries;
+mod create_room;
+mod devices;
+mod directory;
+mod discovery;
+mod ephemeral;
+mod http_edges;
+mod identity;
+mod keys;
+mod knock;
+mod login;
+mod media;
+mod members;
+mod messages;
+mod ping;
+mod presence;
+mod profile;
+mod push_rules;
 mod receipts;
+mod registration;
 mod relations;
 mod session;
 mod support;
+mod sync;
+mod thirdparty;
+mod tls;
 mod to_device;
 mod typing;
+mod upgrade;

@@ -11,7 +11,7 @@ fn path(rest: &str) -> String {
 }
 
 /// A request that must succeed; its answer.
-pub async fn ok(
+pub(crate) async fn ok(
     client: &Client,
     method: Method,
     rest: &str,
@@ -25,22 +25,22 @@ pub async fn ok(
 }
 
 /// `GET` that must succeed.
-pub async fn get(client: &Client, rest: &str, query: &[(&str, &str)]) -> Value {
+pub(crate) async fn get(client: &Client, rest: &str, query: &[(&str, &str)]) -> Value {
     ok(client, Method::GET, rest, query, None).await
 }
 
 /// `PUT` that must succeed.
-pub async fn put(client: &Client, rest: &str, body: Value) -> Value {
+pub(crate) async fn put(client: &Client, rest: &str, body: Value) -> Value {
     ok(client, Method::PUT, rest, &[], Some(body)).await
 }
 
 /// `POST` that must succeed.
-pub async fn post(client: &Client, rest: &str, body: Value) -> Value {
+pub(crate) async fn post(client: &Client, rest: &str, body: Value) -> Value {
     ok(client, Method::POST, rest, &[], Some(body)).await
 }
 
 /// Status and errcode of a request that must fail.
-pub async fn refused(
+pub(crate) async fn refused(
     client: &Client,
     method: Method,
     rest: &str,
@@ -55,22 +55,22 @@ pub async fn refused(
 }
 
 /// 400 with this errcode, as [`refused`] gives it.
-pub fn bad_request(errcode: &str) -> (StatusCode, String) {
+pub(crate) fn bad_request(errcode: &str) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, errcode.to_owned())
 }
 
 /// 403 `M_FORBIDDEN`.
-pub fn forbidden() -> (StatusCode, String) {
+pub(crate) fn forbidden() -> (StatusCode, String) {
     (StatusCode::FORBIDDEN, "M_FORBIDDEN".to_owned())
 }
 
 /// 404 `M_NOT_FOUND`.
-pub fn not_found() -> (StatusCode, String) {
+pub(crate) fn not_found() -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, "M_NOT_FOUND".to_owned())
 }
 
 /// Sets state; gives back the event's id.
-pub async fn set_state(
+pub(crate) async fn set_state(
     client: &Client,
     room: &str,
     kind: &str,
@@ -83,7 +83,7 @@ pub async fn set_state(
 }
 
 /// Texts of messages, or types of other events, in the order given.
-pub fn told(events: &Value) -> Vec<String> {
+pub(crate) fn told(events: &Value) -> Vec<String> {
     let name = |event: &Value| {
         let body = &event["content"]["body"];
         body.as_str().or(event["type"].as_str()).unwrap().to_owned()
@@ -92,7 +92,7 @@ pub fn told(events: &Value) -> Vec<String> {
 }
 
 /// A public room by this client; its id.
-pub async fn public_room(client: &Client) -> String {
+pub(crate) async fn public_room(client: &Client) -> String {
     client
         .create_room(&json!({ "preset": "public_chat" }))
         .await

@@ -1,6 +1,6 @@
 //! Users and the user directory.
 
-use bridgehead_store::UserRow;
+use bridgehead_store::{PusherRow, UserRow};
 
 use crate::{ALICE, BOB, Fixture, user};
 
@@ -107,4 +107,30 @@ async fn the_directory_finds_ids_and_names() {
         let ids: Vec<_> = found.iter().map(|user| user.user_id.as_str()).collect();
         assert_eq!(ids, expected, "{term}");
     }
+}
+
+#[tokio::test]
+async fn a_pusher_is_replaced_by_key_and_moves_with_its_device() {
+    let fixture = Fixture::new();
+    fixture
+        .write(|tx| {
+            let row = |user_id: &str, pusher: &str| PusherRow {
+                user_id: user_id.to_owned(),
+                app_id: "app".to_owned(),
+                pushkey: "key".to_owned(),
+                pusher: pusher.to_owned(),
+            };
+            tx.upsert_pusher(&row(ALICE, "{}"))?;
+            tx.upsert_pusher(&row(ALICE, "{\"lang\":\"en\"}"))?;
+            assert_eq!(tx.pushers(ALICE)?, ["{\"lang\":\"en\"}"]);
+            tx.delete_pushers_of_others(&row(BOB, ""))?;
+            assert_eq!(tx.pushers(ALICE)?, Vec::<String>::new());
+            tx.upsert_pusher(&row(BOB, "{}"))?;
+            tx.delete_pushers_of_others(&row(BOB, ""))?;
+            assert_eq!(tx.pushers(BOB)?, ["{}"]);
+            tx.delete_pusher(&row(BOB, ""))?;
+            assert_eq!(tx.pushers(BOB)?, Vec::<String>::new());
+            Ok(())
+        })
+        .await;
 }

@@ -12,7 +12,7 @@ use crate::{
     config::RateCategory,
     http::{
         address::ClientAddress,
-        auth::AppserviceToken,
+        auth::{AppserviceToken, needs_service},
         error::{ApiError, ApiResult},
         extract::{JsonBody, QueryParams},
     },
@@ -52,7 +52,7 @@ const APPSERVICE: &str = "m.login.application_service";
 /// application service inside its namespaces.
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
-    AppserviceToken(service): AppserviceToken,
+    AppserviceToken(service, token_given): AppserviceToken,
     address: ClientAddress,
     QueryParams(query): QueryParams<KindQuery>,
     JsonBody(body): JsonBody<Body>,
@@ -64,9 +64,7 @@ pub(crate) async fn register(
             .is_some_and(|auth| auth.kind.as_deref() == Some(APPSERVICE));
     match (query.kind.as_deref(), service) {
         (_, Some(service)) => by_appservice(&app, &service, body).await,
-        (_, None) if by_service => Err(ApiError::missing_token(
-            "This kind of registration needs an application service's token",
-        )),
+        (_, None) if by_service => Err(needs_service(token_given)),
         (Some("guest"), None) => guest(&app, address, body).await,
         (Some("user") | None, None) => person(&app, address, body).await,
         (Some(other), None) => Err(ApiError::invalid_param(format!(
@@ -97,6 +95,11 @@ async fn by_appservice(
         return Err(ApiError::exclusive(format!(
             "{user_id} is outside the application service's user namespaces"
         )));
+    }
+    if service.registration.features.msc4190 && !body.inhibit_login {
+        return Err(ApiError::appservice_login_unsupported(
+            "The registration says io.element.msc4190: register with `inhibit_login: true` and make devices with PUT /devices/{deviceId}",
+        ));
     }
     let account = NewAccount {
         appservice: Some(service.registration.id.clone()),

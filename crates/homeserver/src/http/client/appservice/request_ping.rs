@@ -11,7 +11,7 @@ use crate::{
     app::App,
     appservices::{Call, CallError},
     http::{
-        auth::AppserviceToken,
+        auth::Requester,
         error::{ApiError, ApiResult},
         extract::{JsonBody, Params},
     },
@@ -24,12 +24,13 @@ pub(crate) struct Body {
 
 /// Pings the service and answers how long it took. Any success also ends a delivery backoff.
 pub(crate) async fn request_ping(
+    requester: Requester,
     State(app): State<Arc<App>>,
-    AppserviceToken(service): AppserviceToken,
     Params(id): Params<String>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
-    let service = service
+    let service = requester
+        .appservice
         .filter(|service| service.registration.id == id)
         .ok_or_else(|| {
             ApiError::forbidden("Only the application service itself can ask for its ping")

@@ -13,7 +13,8 @@ use crate::{
     http::{
         auth::Requester,
         error::ApiResult,
-        extract::{JsonBody, Params},
+        extract::{JsonBody, Params, QueryParams},
+        time::TimestampQuery,
     },
     rooms::join,
 };
@@ -29,8 +30,10 @@ pub(crate) async fn join_room_by_id(
     State(app): State<Arc<App>>,
     requester: Requester,
     Params(room_id): Params<OwnedRoomId>,
+    QueryParams(query): QueryParams<TimestampQuery>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
+    let ts = query.of(&app, &requester)?;
     app.limits
         .check_requester(RateCategory::Joins, &requester, app.now_ms())?;
     join(
@@ -39,6 +42,7 @@ pub(crate) async fn join_room_by_id(
         room_id.clone(),
         body.reason,
         CanonicalJsonObject::new(),
+        ts,
     )
     .await?;
     Ok(Json(json!({ "room_id": room_id })))

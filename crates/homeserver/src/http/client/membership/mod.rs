@@ -10,4 +10,5 @@ pub(crate) mod joined_members;
 pub(crate) mod joined_rooms;
 pub(crate) mod kick_user;
 pub(crate) mod leave_room;
+pub(crate) mod mutual_rooms;
 pub(crate) mod unban_user;

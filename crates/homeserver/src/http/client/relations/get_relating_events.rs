@@ -151,10 +151,8 @@ impl Page {
         limit: usize,
     ) -> Result<Self, ApiError> {
         let found = snapshot.relations(wanted, forward, limit + 1)?;
-        let next = match found.get(limit) {
-            Some(_) => Some(place_past(&found[limit - 1], forward)),
-            None => None,
-        };
+        let more = found.len() > limit;
+        let next = more.then(|| place_past(&found[limit - 1], forward));
         let mut events = Vec::with_capacity(limit);
         for event in found.into_iter().take(limit) {
             let here = event.room_id == visible.view.room_id.as_str();

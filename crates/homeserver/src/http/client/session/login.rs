@@ -13,7 +13,7 @@ use crate::{
     config::RateCategory,
     http::{
         address::ClientAddress,
-        auth::AppserviceToken,
+        auth::{AppserviceToken, needs_service},
         error::{ApiError, ApiResult},
         extract::JsonBody,
     },
@@ -54,13 +54,16 @@ struct Identifier {
 /// Logs in with a password, or (application services) without one.
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
-    AppserviceToken(service): AppserviceToken,
+    AppserviceToken(service, token_given): AppserviceToken,
     address: ClientAddress,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
     let user_id = match body.kind.as_str() {
         "m.login.password" => by_password(&app, address, &body).await?,
-        "m.login.application_service" => by_appservice(&app, service, &body).await?,
+        "m.login.application_service" => {
+            let service = service.ok_or_else(|| needs_service(token_given))?;
+            by_appservice(&app, &service, &body).await?
+        }
         other => return Err(ApiError::unknown(format!("Unknown login type `{other}`"))),
     };
     let session = NewSession {
@@ -122,14 +125,11 @@ async fn by_password(
 
 async fn by_appservice(
     app: &Arc<App>,
-    service: Option<Arc<Appservice>>,
+    service: &Arc<Appservice>,
     body: &Body,
 ) -> Result<OwnedUserId, ApiError> {
-    let service = service.ok_or_else(|| {
-        ApiError::missing_token("This kind of login needs an application service's token")
-    })?;
-    let user_id = user_of(app, body, Some(&service))?;
-    if !app.registry().owns_user(&service, &user_id) {
+    let user_id = user_of(app, body, Some(service))?;
+    if !app.registry().owns_user(service, &user_id) {
         return Err(ApiError::exclusive(format!(
             "{user_id} is outside the application service's user namespaces"
         )));

@@ -1,0 +1,4 @@
+//! Filters.
+
+pub(crate) mod create_filter;
+pub(crate) mod get_filter;
