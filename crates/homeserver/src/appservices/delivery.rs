@@ -37,6 +37,9 @@ use crate::{app::App, random, shutdown::Shutdown};
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between attempts that signs of life ask for; doubles while they keep failing.
 const SIGN_OF_LIFE_GAP: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for the answer to a transaction under way, which would be repeated
+/// after the next start otherwise.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Rows of no interest after which the cursor is stored all the same.
 const CURSOR_STEP: u64 = 5_000;
 /// Ephemeral news in a transaction at most.
@@ -53,6 +56,8 @@ pub(crate) struct DeliveryHandle {
     wake: Notify,
     alive: Notify,
     waiting: AtomicBool,
+    /// From an attempt's start until its outcome is stored.
+    attempting: AtomicBool,
     state: Mutex<DeliveryState>,
 }
 
@@ -65,6 +70,7 @@ impl DeliveryHandle {
             wake: Notify::new(),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
+            attempting: AtomicBool::new(false),
             state: Mutex::new(DeliveryState::Idle),
         }
     }
@@ -125,10 +131,19 @@ pub(crate) async fn run(
         stored_cursor: row.cursor,
         last_txn_id: row.last_txn_id,
         dialect: wire.dialect(),
+        shutdown: &shutdown,
     };
     tokio::select! {
         () = task.run() => {}
-        () = shutdown.requested() => {}
+        () = end(&shutdown, &service.delivery) => {}
+    }
+}
+
+/// Returns when the task is to be dropped, done or not.
+async fn end(shutdown: &Shutdown, handle: &DeliveryHandle) {
+    shutdown.requested().await;
+    if handle.attempting.load(Ordering::Acquire) {
+        tokio::time::sleep(STOP_GRACE).await;
     }
 }
 
@@ -142,6 +157,7 @@ struct Task<'a> {
     stored_cursor: StreamPosition,
     last_txn_id: u64,
     dialect: u8,
+    shutdown: &'a Shutdown,
 }
 
 impl Task<'_> {
@@ -152,11 +168,18 @@ impl Task<'_> {
         loop {
             if let Some(transaction) = &current {
                 self.service.delivery.step(DeliveryMove::BatchReady);
-                self.deliver(transaction).await;
+                if !self.deliver(transaction).await {
+                    return;
+                }
                 self.cursor = transaction.upto.max(self.cursor);
             }
             let next = self.next_transaction().await;
             self.advance(current.as_ref(), next.as_ref()).await;
+            let handle = &self.service.delivery;
+            handle.attempting.store(false, Ordering::Release);
+            if self.shutdown.is_requested() {
+                return;
+            }
             current = next;
             if current.is_none() {
                 self.service.delivery.wake.notified().await;
@@ -290,21 +313,28 @@ impl Task<'_> {
         }
     }
 
-    /// Attempts until the service acknowledges.
-    async fn deliver(&self, transaction: &FrozenTransaction) {
+    /// Attempts until the service acknowledges; false: the server ends before it has.
+    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
         let body = Bytes::from(transaction.body.clone());
         let id = transaction.txn_id.to_string();
         let mut backoff = Backoff::new(self.app);
         let _listening = self.service.delivery.listen_for_life();
         loop {
+            self.service
+                .delivery
+                .attempting
+                .store(true, Ordering::Release);
             let failure = match self.attempt(&id, body.clone()).await {
                 Ok(()) => {
                     self.acknowledged(transaction, backoff.attempts);
-                    return;
+                    return true;
                 }
                 Err(failure) => failure,
             };
             self.service.delivery.step(DeliveryMove::AttemptFailed);
+            if self.shutdown.is_requested() {
+                return false;
+            }
             let wait = backoff.next();
             self.log_failure(transaction, backoff.attempts, &failure, wait);
             let refused = failure.is_connect();
@@ -379,6 +409,7 @@ impl Task<'_> {
     /// Waits for the backoff's end or a sign of life, whichever is first.
     async fn wait(&self, backoff: &mut Backoff, wait: Duration, refused: bool) {
         let handle = &self.service.delivery;
+        handle.attempting.store(false, Ordering::Release);
         let started = Instant::now();
         tokio::select! {
             () = sleep_until(started + wait) => backoff.sign_failed = false,
