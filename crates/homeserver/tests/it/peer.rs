@@ -219,8 +219,14 @@ impl Peer {
     pub async fn wait(&self, condition: impl Fn(&[Asked]) -> bool) -> Vec<Asked> {
         let mut asked = self.shared.asked.subscribe();
         let arrived = tokio::time::timeout(SOON, asked.wait_for(|asked| condition(asked))).await;
-        assert!(arrived.is_ok(), "not within {SOON:?}: {:?}", self.asked());
-        self.asked()
+        let so_far = self.asked();
+        let last = so_far.iter().rev().take(3).collect::<Vec<_>>();
+        assert!(
+            arrived.is_ok(),
+            "not within {SOON:?}; the last of {} requests: {last:?}",
+            so_far.len()
+        );
+        so_far
     }
 
     pub async fn wait_count(&self, requests: usize) -> Vec<Asked> {

@@ -406,3 +406,13 @@ async fn resolving_an_alias_asks_and_invites_nobody() {
     assert_eq!(questions(&peer).len(), 1);
     assert_eq!(join_refused(&alice).await.0, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn looking_up_a_profile_asks() {
+    let (peer, server, alice) = started(&[]).await;
+    make_ghosts(&peer, &server);
+    let path = "/_matrix/client/v3/profile/%40irc_ghost%3Alocalhost";
+    let (status, answer) = alice.get(path).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(questions(&peer).len(), 1);
+}
