@@ -263,6 +263,8 @@ const OPEN: &[&str] = &[
     "POST /_matrix/client/v3/login",
     "POST /_matrix/client/v3/refresh",
     "POST /_matrix/client/v3/register",
+    "GET /_matrix/client/v3/register/available",
+    "GET /_matrix/client/v3/register/m.login.registration_token/validity",
     "GET /_matrix/client/v3/directory/room/{room_alias}",
     "GET /_matrix/media/v3/download/{server_name}/{media_id}",
     "GET /_matrix/media/v3/download/{server_name}/{media_id}/{file_name}",
