@@ -27,6 +27,11 @@ impl ShutdownTrigger {
 }
 
 impl Shutdown {
+    /// Whether the shutdown was asked for.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.receiver.borrow() || self.receiver.has_changed().is_err()
+    }
+
     /// Returns once the shutdown was asked for.
     pub(crate) async fn requested(&self) {
         // An error means that the trigger is gone: the server is being dropped.

@@ -15,6 +15,7 @@ use std::{
 
 use bridgehead_store::{AppserviceNid, AppserviceRow, FrozenTransaction, StreamPosition};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::Method;
 use parking_lot::Mutex;
 use tokio::{
@@ -36,6 +37,9 @@ use crate::{app::App, random, shutdown::Shutdown};
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// The shortest time between attempts that signs of life ask for; doubles while they keep failing.
 const SIGN_OF_LIFE_GAP: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for the answer to a transaction under way, which would be repeated
+/// after the next start otherwise.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Rows of no interest after which the cursor is stored all the same.
 const CURSOR_STEP: u64 = 5_000;
 /// Ephemeral news in a transaction at most.
@@ -52,6 +56,8 @@ pub(crate) struct DeliveryHandle {
     wake: Notify,
     alive: Notify,
     waiting: AtomicBool,
+    /// From an attempt's start until its outcome is stored.
+    attempting: AtomicBool,
     state: Mutex<DeliveryState>,
 }
 
@@ -64,6 +70,7 @@ impl DeliveryHandle {
             wake: Notify::new(),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
+            attempting: AtomicBool::new(false),
             state: Mutex::new(DeliveryState::Idle),
         }
     }
@@ -80,12 +87,29 @@ impl DeliveryHandle {
         }
     }
 
+    /// Signs of life count from before the first attempt, so that none is missed between an
+    /// attempt's failure and its backoff.
+    fn listen_for_life(&self) -> ListeningForLife<'_> {
+        // A sign that came for an earlier transaction says nothing about this one.
+        self.alive.notified().now_or_never();
+        self.waiting.store(true, Ordering::Release);
+        ListeningForLife(self)
+    }
+
     fn step(&self, step: DeliveryMove) {
         let mut state = self.state.lock();
         match state.after(step) {
             Some(next) => *state = next,
             None => tracing::error!(state = ?*state, ?step, "illegal delivery move; this is a bug"),
         }
+    }
+}
+
+struct ListeningForLife<'a>(&'a DeliveryHandle);
+
+impl Drop for ListeningForLife<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.store(false, Ordering::Release);
     }
 }
 
@@ -107,10 +131,19 @@ pub(crate) async fn run(
         stored_cursor: row.cursor,
         last_txn_id: row.last_txn_id,
         dialect: wire.dialect(),
+        shutdown: &shutdown,
     };
     tokio::select! {
         () = task.run() => {}
-        () = shutdown.requested() => {}
+        () = end(&shutdown, &service.delivery) => {}
+    }
+}
+
+/// Returns when the task is to be dropped, done or not.
+async fn end(shutdown: &Shutdown, handle: &DeliveryHandle) {
+    shutdown.requested().await;
+    if handle.attempting.load(Ordering::Acquire) {
+        tokio::time::sleep(STOP_GRACE).await;
     }
 }
 
@@ -124,6 +157,7 @@ struct Task<'a> {
     stored_cursor: StreamPosition,
     last_txn_id: u64,
     dialect: u8,
+    shutdown: &'a Shutdown,
 }
 
 impl Task<'_> {
@@ -134,11 +168,18 @@ impl Task<'_> {
         loop {
             if let Some(transaction) = &current {
                 self.service.delivery.step(DeliveryMove::BatchReady);
-                self.deliver(transaction).await;
+                if !self.deliver(transaction).await {
+                    return;
+                }
                 self.cursor = transaction.upto.max(self.cursor);
             }
             let next = self.next_transaction().await;
             self.advance(current.as_ref(), next.as_ref()).await;
+            let handle = &self.service.delivery;
+            handle.attempting.store(false, Ordering::Release);
+            if self.shutdown.is_requested() {
+                return;
+            }
             current = next;
             if current.is_none() {
                 self.service.delivery.wake.notified().await;
@@ -272,20 +313,28 @@ impl Task<'_> {
         }
     }
 
-    /// Attempts until the service acknowledges.
-    async fn deliver(&self, transaction: &FrozenTransaction) {
+    /// Attempts until the service acknowledges; false: the server ends before it has.
+    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
         let body = Bytes::from(transaction.body.clone());
         let id = transaction.txn_id.to_string();
         let mut backoff = Backoff::new(self.app);
+        let _listening = self.service.delivery.listen_for_life();
         loop {
+            self.service
+                .delivery
+                .attempting
+                .store(true, Ordering::Release);
             let failure = match self.attempt(&id, body.clone()).await {
                 Ok(()) => {
                     self.acknowledged(transaction, backoff.attempts);
-                    return;
+                    return true;
                 }
                 Err(failure) => failure,
             };
             self.service.delivery.step(DeliveryMove::AttemptFailed);
+            if self.shutdown.is_requested() {
+                return false;
+            }
             let wait = backoff.next();
             self.log_failure(transaction, backoff.attempts, &failure, wait);
             let refused = failure.is_connect();
@@ -360,8 +409,8 @@ impl Task<'_> {
     /// Waits for the backoff's end or a sign of life, whichever is first.
     async fn wait(&self, backoff: &mut Backoff, wait: Duration, refused: bool) {
         let handle = &self.service.delivery;
+        handle.attempting.store(false, Ordering::Release);
         let started = Instant::now();
-        handle.waiting.store(true, Ordering::Release);
         tokio::select! {
             () = sleep_until(started + wait) => backoff.sign_failed = false,
             () = handle.alive.notified() => {
@@ -370,7 +419,6 @@ impl Task<'_> {
             }
             () = self.listens_again(backoff.probe_failed), if refused => backoff.probe_failed = true,
         }
-        handle.waiting.store(false, Ordering::Release);
     }
 
     /// Returns when somebody accepts connections at the service's address. Where that has misled us
