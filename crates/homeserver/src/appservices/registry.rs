@@ -93,14 +93,6 @@ impl Registry {
         self.by_token.get(token_hash).cloned()
     }
 
-    /// The service with this id.
-    pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Appservice>> {
-        self.services
-            .iter()
-            .find(|service| service.registration.id == id)
-            .cloned()
-    }
-
     /// The service with this number, if it is in force.
     pub(crate) fn by_nid(&self, nid: AppserviceNid) -> Option<Arc<Appservice>> {
         self.services

@@ -85,21 +85,20 @@ impl FromRequestParts<Arc<App>> for Requester {
     }
 }
 
-/// A requester where the endpoint works without one too. A token that is no application
-/// service's and not valid counts as none.
-pub(crate) struct MaybeRequester(pub(crate) Option<Requester>);
+/// For endpoints that work without a token: none, or one that is nobody's, is as good as any. An
+/// application service's identity assertion is checked all the same, and refused if it must be.
+pub(crate) struct AnyToken;
 
-impl FromRequestParts<Arc<App>> for MaybeRequester {
+impl FromRequestParts<Arc<App>> for AnyToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Some(token) = token_of(parts) else {
-            return Ok(Self(None));
+            return Ok(Self);
         };
         match authenticate(app, parts, &token).await {
-            Ok(requester) => Ok(Self(Some(requester))),
-            Err(error) if error.errcode() == "M_UNKNOWN_TOKEN" => Ok(Self(None)),
-            Err(error) => Err(error),
+            Err(error) if error.errcode() != "M_UNKNOWN_TOKEN" => Err(error),
+            _ => Ok(Self),
         }
     }
 }

@@ -75,8 +75,6 @@ constructors! {
     room_in_use => BAD_REQUEST, "M_ROOM_IN_USE";
     /// The server does not make rooms of this version.
     unsupported_room_version => BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION";
-    /// The initial state of a room contradicts itself.
-    invalid_room_state => BAD_REQUEST, "M_INVALID_ROOM_STATE";
     /// The alias in the event does not point at the room.
     bad_alias => BAD_REQUEST, "M_BAD_ALIAS";
     /// Something is larger than allowed.

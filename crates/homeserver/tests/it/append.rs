@@ -49,7 +49,7 @@ async fn a_message_reaches_the_service_whose_ghost_is_joined() {
         .wait_for("the message", Duration::from_secs(10), |records| {
             records
                 .iter()
-                .flat_map(|record| record.events())
+                .flat_map(bridgehead_testkit::Record::events)
                 .any(|event| event["event_id"] == json!(event_id))
         })
         .await

@@ -248,6 +248,7 @@ async fn say_and_wait(server: &TestServer, words: &[u8]) -> String {
 const PREFIXES: &[(&str, &str)] = &[
     ("discovery", ""),
     ("federation", ""),
+    ("synapse_admin", "/_synapse/admin"),
     ("media_repository", "/_matrix/media/v3"),
 ];
 
@@ -263,6 +264,10 @@ const OPEN: &[&str] = &[
     "POST /_matrix/client/v3/login",
     "POST /_matrix/client/v3/refresh",
     "POST /_matrix/client/v3/register",
+    "GET /_synapse/admin/v1/register",
+    "POST /_synapse/admin/v1/register",
+    "GET /_matrix/client/v3/register/available",
+    "GET /_matrix/client/v3/register/m.login.registration_token/validity",
     "GET /_matrix/client/v3/directory/room/{room_alias}",
     "GET /_matrix/media/v3/download/{server_name}/{media_id}",
     "GET /_matrix/media/v3/download/{server_name}/{media_id}/{file_name}",

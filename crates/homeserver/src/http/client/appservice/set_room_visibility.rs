@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     http::{
-        auth::AppserviceToken,
+        auth::{AppserviceToken, needs_service},
         client::directory::set_room_visibility::Body,
         error::{ApiError, ApiResult},
         extract::{JsonBody, Params},
@@ -38,13 +38,17 @@ pub(crate) async fn delete_room_visibility(
 
 async fn set(
     app: &App,
-    AppserviceToken(service, _): AppserviceToken,
+    AppserviceToken(service, token_given): AppserviceToken,
     network_id: &str,
     room_id: &OwnedRoomId,
     visibility: Visibility,
 ) -> ApiResult<Json<Value>> {
     let service = service.ok_or_else(|| {
-        ApiError::forbidden("Only an application service may list rooms of its networks")
+        if token_given {
+            ApiError::forbidden("Only an application service may list rooms of its networks")
+        } else {
+            needs_service(token_given)
+        }
     })?;
     if app.store.room_view(room_id.as_str()).await?.is_none() {
         return Err(ApiError::not_found("No such room"));

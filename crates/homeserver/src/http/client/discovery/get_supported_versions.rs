@@ -3,12 +3,12 @@
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::http::{auth::MaybeRequester, error::ApiResult};
+use crate::http::{auth::AnyToken, error::ApiResult};
 
 /// Versions of the specification and unstable features. Works without a token; with an
 /// application service's token and an unregistered `user_id` it refuses, which is how bridges
 /// find out that they must register their bot.
-pub(crate) async fn get_supported_versions(_requester: MaybeRequester) -> ApiResult<Json<Value>> {
+pub(crate) async fn get_supported_versions(_: AnyToken) -> ApiResult<Json<Value>> {
     Ok(Json(json!({
         "versions": [
             "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1",

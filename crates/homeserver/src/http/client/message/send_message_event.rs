@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use bridgehead_room::NewEvent;
 use bridgehead_store::ClientTxn;
-use ruma::{CanonicalJsonObject, OwnedRoomId};
+use ruma::{CanonicalJsonObject, MilliSecondsSinceUnixEpoch, OwnedRoomId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,16 +28,15 @@ pub(crate) async fn send_message_event(
     QueryParams(query): QueryParams<TimestampQuery>,
     ContentBody(content): ContentBody,
 ) -> ApiResult<Json<Value>> {
-    send(
-        &app,
+    let event = Outgoing {
+        origin_server_ts: query.of(&app, &requester)?,
         requester,
         room_id,
         event_type,
-        Some(txn_id),
-        &query,
+        txn_id: Some(txn_id),
         content,
-    )
-    .await
+    };
+    event.send(&app).await
 }
 
 /// `POST …/send/{eventType}` of the protocol's first version: without a transaction id.
@@ -48,42 +47,53 @@ pub(crate) async fn send_without_txn(
     QueryParams(query): QueryParams<TimestampQuery>,
     ContentBody(content): ContentBody,
 ) -> ApiResult<Json<Value>> {
-    send(&app, requester, room_id, event_type, None, &query, content).await
+    let event = Outgoing {
+        origin_server_ts: query.of(&app, &requester)?,
+        requester,
+        room_id,
+        event_type,
+        txn_id: None,
+        content,
+    };
+    event.send(&app).await
 }
 
-async fn send(
-    app: &Arc<App>,
+/// An event that a client hands in.
+struct Outgoing {
     requester: Requester,
     room_id: OwnedRoomId,
     event_type: String,
     txn_id: Option<String>,
-    query: &TimestampQuery,
     content: CanonicalJsonObject,
-) -> ApiResult<Json<Value>> {
-    app.limits
-        .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
-    let origin_server_ts = query.of(app, &requester)?;
-    let txn = txn_id.map(|client_txn_id| ClientTxn {
-        user_id: requester.user_id.to_string(),
-        scope: requester.txn_scope(),
-        room_id: room_id.to_string(),
-        event_type: event_type.clone(),
-        client_txn_id,
-    });
-    let event = NewEvent {
-        sender: requester.user_id,
-        event_type,
-        state_key: None,
-        content,
-        redacts: None,
-        origin_server_ts,
-    };
-    let request = AppendRequest {
-        room_id,
-        event,
-        txn,
-        device_id: requester.device_id,
-    };
-    let event_id = append(app, request).await?;
-    Ok(Json(json!({ "event_id": event_id })))
+    origin_server_ts: MilliSecondsSinceUnixEpoch,
+}
+
+impl Outgoing {
+    async fn send(self, app: &App) -> ApiResult<Json<Value>> {
+        app.limits
+            .check_requester(RateCategory::Messages, &self.requester, app.now_ms())?;
+        let txn = self.txn_id.map(|client_txn_id| ClientTxn {
+            user_id: self.requester.user_id.to_string(),
+            scope: self.requester.txn_scope(),
+            room_id: self.room_id.to_string(),
+            event_type: self.event_type.clone(),
+            client_txn_id,
+        });
+        let event = NewEvent {
+            sender: self.requester.user_id,
+            event_type: self.event_type,
+            state_key: None,
+            content: self.content,
+            redacts: None,
+            origin_server_ts: self.origin_server_ts,
+        };
+        let request = AppendRequest {
+            room_id: self.room_id,
+            event,
+            txn,
+            device_id: self.requester.device_id,
+        };
+        let event_id = append(app, request).await?;
+        Ok(Json(json!({ "event_id": event_id })))
+    }
 }
