@@ -104,6 +104,9 @@ pub enum NamespaceKind {
 }
 
 impl NamespaceKind {
+    /// Every kind, in the order of the file.
+    pub(crate) const ALL: [Self; 3] = [Self::Users, Self::Aliases, Self::Rooms];
+
     /// The key under `namespaces`.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -130,9 +133,9 @@ impl NamespaceKind {
 pub enum AsUrl {
     /// `http` or `https`, with a host and maybe a path.
     Http(String),
-    /// `unix:` and a socket path.
+    /// `unix:` and a socket path: nothing is sent there either.
     Unix(String),
-    /// Anything else: not reachable over HTTP, so the service has to come to us by websocket.
+    /// Anything else, such as `websocket`: nothing is sent there.
     Websocket(String),
 }
 

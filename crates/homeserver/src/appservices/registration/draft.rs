@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{Namespace, RegistrationError, parse};
+use super::{AsUrl, Namespace, RegistrationError, parse};
 
 /// 48 random bytes make 64 characters of base64url.
 const TOKEN_BYTES: usize = 48;
@@ -43,7 +43,18 @@ pub fn render_new<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Result<String, Vec<RegistrationError>> {
     let text = render(draft, &token(rng), &token(rng));
-    parse(Path::new("new registration"), text.as_bytes())?;
+    let file = Path::new("new registration");
+    let (registration, _) = parse(file, text.as_bytes())?;
+    // Files of others may say anything there; in a new one it is a mistake, mostly a forgotten `http://`.
+    if let Some(AsUrl::Unix(url) | AsUrl::Websocket(url)) = registration.url {
+        return Err(vec![RegistrationError {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            reason: format!("the url `{url}` is no http or https address"),
+            remedy: "Write it like http://localhost:9000".to_owned(),
+        }]);
+    }
     Ok(text)
 }
 

@@ -263,6 +263,10 @@ impl Reader {
             return None;
         }
         if text.starts_with("unix:") {
+            self.warn(
+                entry.node.at,
+                "`url` is a unix socket, which this server does not call: nothing is sent to this service",
+            );
             return Some(AsUrl::Unix(text.to_owned()));
         }
         let is_http = Url::parse(text)
@@ -272,7 +276,7 @@ impl Reader {
         }
         self.warn(
             entry.node.at,
-            "`url` is no http, https or unix address: this service is served by websocket only",
+            "`url` is no http or https address, such as http://localhost:9000: nothing is sent to this service",
         );
         Some(AsUrl::Websocket(text.to_owned()))
     }
@@ -290,12 +294,20 @@ impl Reader {
             );
             return empty;
         };
-        [
-            NamespaceKind::Users,
-            NamespaceKind::Aliases,
-            NamespaceKind::Rooms,
-        ]
-        .map(|kind| self.namespace_list(lists, kind))
+        for unknown in lists.iter().filter(|entry| {
+            !NamespaceKind::ALL
+                .iter()
+                .any(|kind| kind.key() == entry.key)
+        }) {
+            self.warn(
+                unknown.at,
+                format!(
+                    "`namespaces` knows `users`, `aliases` and `rooms`, but no `{}`; ignored",
+                    unknown.key
+                ),
+            );
+        }
+        NamespaceKind::ALL.map(|kind| self.namespace_list(lists, kind))
     }
 
     fn namespace_list(&mut self, lists: &[Entry], kind: NamespaceKind) -> Vec<Namespace> {

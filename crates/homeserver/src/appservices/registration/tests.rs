@@ -658,6 +658,29 @@ fn draft() -> RegistrationDraft {
 }
 
 #[test]
+fn a_new_registration_needs_an_address_that_can_be_called() {
+    for url in ["localhost:9000", "unix:/run/as.sock", "ftp://elsewhere"] {
+        let draft = RegistrationDraft {
+            url: Some(url.to_owned()),
+            ..draft()
+        };
+        let errors = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap_err();
+        let expected = format!(
+            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000."
+        );
+        assert_eq!(errors[0].to_string(), expected);
+    }
+}
+
+#[test]
+fn a_misspelt_namespace_is_told() {
+    let text = format!("{BASE}namespaces: {{ users: [], aliass: [] }}\n");
+    let (_, warnings) = parse_text(&text).unwrap();
+    let expected = "`namespaces` knows `users`, `aliases` and `rooms`, but no `aliass`; ignored";
+    assert_eq!(warnings[0].reason, expected);
+}
+
+#[test]
 fn a_new_registration_reads_back_as_drafted() {
     let draft = draft();
     let text = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap();
