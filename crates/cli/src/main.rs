@@ -22,10 +22,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Run a homeserver, a small application service and a conversation between them.
     Demo(demo::Arguments),
-    /// Look at the configuration.
+    /// Check a configuration file, or print an example or the reference.
     #[command(subcommand)]
     Config(config::Command),
-    /// Write registration files of application services.
+    /// Write and check registration files of application services.
     #[command(subcommand)]
     Registration(registration::Command),
     /// Make accounts.

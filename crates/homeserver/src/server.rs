@@ -61,12 +61,12 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A file or folder in the data folder could not be made or read.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {reason}; {}", path.display(), data_dir_remedy(reason))]
     DataDir {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Another server (or tool) works in the data folder.
     #[error("{} is in use by another server; stop that one, or give each its own data_dir", path.display())]
@@ -81,7 +81,11 @@ pub enum StartError {
         path: PathBuf,
     },
     /// The signing key is not one.
-    #[error("{} does not hold a signing key: expected `ed25519 <version> <64 hexadecimal digits>`", path.display())]
+    #[error(
+        "{} does not hold a signing key, which is `ed25519 <version> <64 hexadecimal digits>`; \
+         restore it, or remove the file and a new key is made",
+        path.display()
+    )]
     BadKey {
         /// The key file.
         path: PathBuf,
@@ -93,29 +97,66 @@ pub enum StartError {
     #[error(transparent)]
     Namespaces(#[from] CompileError),
     /// The database could not be opened.
+    #[error("cannot use the database {}: {reason}", path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: bridgehead_store::Error,
+    },
+    /// The database could not be written.
     #[error(transparent)]
     Store(#[from] bridgehead_store::Error),
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {reason}; {}", listen_remedy(reason))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Certificate or key could not be used.
-    #[error("cannot use the TLS certificate {} with the key {}: {source}", certificate.display(), key.display())]
+    #[error(
+        "cannot use the TLS certificate {} with the key {}: {reason}; \
+         both are PEM files, and the key is the first certificate's",
+        certificate.display(), key.display()
+    )]
     Tls {
         /// The file of `tls.certificate`.
         certificate: PathBuf,
         /// The file of `tls.key`.
         key: PathBuf,
         /// What is wrong.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The HTTP client could not be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+}
+
+fn data_dir_remedy(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "let the server's user write there, or name another folder with --data-dir"
+        }
+        io::ErrorKind::StorageFull => "free some space there",
+        _ => "check the folder that is the server's data_dir",
+    }
+}
+
+fn listen_remedy(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there: end it, or choose another address with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: choose another with --listen, and let a reverse proxy have this one"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: 127.0.0.1 is this machine only, 0.0.0.0 all of its addresses"
+        }
+        _ => "choose another address with --listen",
+    }
 }
 
 impl Server {
@@ -181,6 +222,15 @@ impl Server {
         &self.addresses
     }
 
+    /// The ids of the application services, in the order of their registrations.
+    pub fn service_ids(&self) -> Vec<String> {
+        let registry = self.app.registry.load();
+        let services = registry.services().iter();
+        services
+            .map(|service| service.registration.id.clone())
+            .collect()
+    }
+
     /// What the registrations' author should know.
     pub fn warnings(&self) -> &[RegistrationWarning] {
         &self.warnings
@@ -215,48 +265,25 @@ impl Server {
             .map_err(|error| error.message().to_owned())
     }
 
-    /// Makes an account in a data folder on which no server runs.
-    ///
-    /// # Errors
-    /// A readable sentence.
-    pub async fn create_user_offline(
-        config: &Config,
-        localpart: &str,
-        password: &str,
-        is_admin: bool,
-    ) -> Result<String, String> {
-        let app = build_app(config.clone(), Arc::new(SystemClock))
-            .await
-            .map_err(|error| error.to_string())?;
-        let app = Arc::new(app);
-        let made =
-            crate::users::register::create_with_password(&app, localpart, password, is_admin)
-                .await
-                .map(|user_id| user_id.to_string())
-                .map_err(|error| error.message().to_owned());
-        app.store.close().await;
-        made
-    }
-
     async fn listen(&mut self, end: &Shutdown) -> Result<(), StartError> {
         let service = http::service(self.app.clone());
         let tls = match self.app.config.tls.files() {
             Some((certificate, key)) => Some(
                 RustlsConfig::from_pem_file(certificate, key)
                     .await
-                    .map_err(|source| StartError::Tls {
+                    .map_err(|reason| StartError::Tls {
                         certificate: certificate.to_owned(),
                         key: key.to_owned(),
-                        source,
+                        reason,
                     })?,
             ),
             None => None,
         };
         let patience = self.app.config.limits.request_timeout;
         for address in &self.app.config.listen {
-            let failed = |source| StartError::Listen {
+            let failed = |reason| StartError::Listen {
                 address: *address,
-                source,
+                reason,
             };
             let listener = std::net::TcpListener::bind(address).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
@@ -329,12 +356,15 @@ pub async fn create_user_offline(
 /// One server to a data folder: two would hand out the same positions. The lock ends with the
 /// file handle, so a crash leaves none behind.
 fn lock_data_dir(data_dir: &Path) -> Result<File, StartError> {
+    create_private_dir(data_dir).map_err(|reason| StartError::DataDir {
+        path: data_dir.to_owned(),
+        reason,
+    })?;
     let path = data_dir.join("bridgehead.lock");
-    let failed = |source| StartError::DataDir {
+    let failed = |reason| StartError::DataDir {
         path: path.clone(),
-        source,
+        reason,
     };
-    std::fs::create_dir_all(data_dir).map_err(failed)?;
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -352,18 +382,28 @@ fn lock_data_dir(data_dir: &Path) -> Result<File, StartError> {
 
 async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let data_dir = config.data_dir.clone();
-    let failed = |source| StartError::DataDir {
+    let failed = |reason| StartError::DataDir {
         path: data_dir.clone(),
-        source,
+        reason,
     };
-    std::fs::create_dir_all(&data_dir).map_err(failed)?;
     let server_name = config.server_name.clone();
-    let key = signing_key(&data_dir.join("signing.key"), &server_name)?;
     let file = data_dir.join("bridgehead.db");
+    let key_file = data_dir.join("signing.key");
+    let is_new = !file.exists();
+    if !is_new && !key_file.exists() {
+        tracing::warn!(file = %key_file.display(), "the signing key is missing; a new one is made");
+    }
+    let key = signing_key(&key_file, &server_name)?;
+    if is_new {
+        // SQLite would let everybody read it; it takes an empty file for a new database.
+        write_private(&file, "").map_err(failed)?;
+    }
     let name = server_name.to_string();
-    let store = tokio::task::spawn_blocking(move || Store::open(&file, &name))
+    let path = file.clone();
+    let store = tokio::task::spawn_blocking(move || Store::open(&path, &name))
         .await
-        .map_err(|error| failed(io::Error::other(error)))??;
+        .map_err(|error| failed(io::Error::other(error)))?
+        .map_err(|reason| StartError::Database { path: file, reason })?;
     let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     let now_ms = clock.now_ms();
@@ -392,9 +432,9 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
 
 /// Reads the signing key, or makes one that only its owner can read.
 fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey, StartError> {
-    let failed = |source| StartError::DataDir {
+    let failed = |reason| StartError::DataDir {
         path: path.to_owned(),
-        source,
+        reason,
     };
     let bad = || StartError::BadKey {
         path: path.to_owned(),
@@ -415,7 +455,8 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
             path: path.to_owned(),
         });
     }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = std::fs::read(path).map_err(failed)?;
+    let text = std::str::from_utf8(&text).map_err(|_| bad())?;
     let mut words = text.split_whitespace();
     let (Some("ed25519"), Some(version), Some(hex)) = (words.next(), words.next(), words.next())
     else {
@@ -440,10 +481,31 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Only its owner may look into a folder that is made here; one that is there stays as it is.
+#[cfg(unix)]
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
 #[cfg(unix)]
 fn is_open_to_others(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
 }
 
 #[cfg(not(unix))]

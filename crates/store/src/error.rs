@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// The database was written by a version of the server that this one cannot read.
     #[error(
-        "the database has schema {found}, this version reads up to {supported}; start it with a newer version"
+        "it has schema {found}, this version reads up to {supported}; start it with a newer version"
     )]
     SchemaTooNew {
         /// The database's schema version.
@@ -36,7 +36,8 @@ pub enum Error {
     },
     /// The database belongs to another server name; event signatures and ids would not fit.
     #[error(
-        "the database belongs to server `{found}`, but the configured server_name is `{configured}`"
+        "it belongs to the server `{found}`, but the configured server_name is `{configured}`; \
+         set server_name to `{found}`, or name another data_dir"
     )]
     WrongServer {
         /// The name stored in the database.

@@ -5,6 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use bridgehead_homeserver::config::{check, render_example, render_reference};
 use clap::Subcommand;
 
+use super::print;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Explain the mistakes of a configuration file, each with its line and what to write instead.
@@ -19,26 +21,17 @@ pub(crate) enum Command {
 }
 
 /// Runs the command. Exit code 1: the file has mistakes.
-#[expect(clippy::unnecessary_wraps, reason = "all commands answer alike")]
 pub(crate) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check { file } => {
             let report = check(file);
-            print!("{report}");
-            if report.is_ok() {
-                println!("{}: no mistakes", file.display());
-                Ok(ExitCode::SUCCESS)
-            } else {
-                Ok(ExitCode::FAILURE)
+            print(&format!("{report}\n"))?;
+            if !report.is_ok() {
+                return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Example => {
-            print!("{}", render_example());
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Reference => {
-            print!("{}", render_reference());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Example => print(&render_example())?,
+        Command::Reference => print(&render_reference())?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@
 mod client;
 mod logger;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{io::Write as _, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use bridgehead_homeserver::{
@@ -18,7 +18,7 @@ use bridgehead_homeserver::{
 use clap::Args;
 
 use self::{client::Client, logger::Logger};
-use super::asked_to_end;
+use super::{EndRequest, wants_colours};
 
 const USER: &str = "alice";
 const PASSWORD: &str = "wonderland";
@@ -37,15 +37,17 @@ pub(crate) struct Arguments {
 
 /// Runs the demo.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut end = EndRequest::new()?;
     tracing_subscriber::fmt()
         .with_env_filter("warn")
+        .with_ansi(wants_colours())
         .with_writer(std::io::stderr)
         .init();
     let folder = tempfile::Builder::new()
         .prefix("bridgehead-demo-")
         .tempdir()?;
-    println!("Bridgehead demo");
-    println!("===============");
+    tell("Bridgehead demo");
+    tell("===============");
 
     step(
         1,
@@ -54,11 +56,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = folder.path().join("logger.yaml");
     let listener = Logger::bind().await?;
     let registration = write_registration(&file, &listener.url())?;
-    println!(
+    tell(&format!(
         "   it listens at {} and is registered by {}",
         listener.url(),
         file.display()
-    );
+    ));
 
     step(
         2,
@@ -67,27 +69,51 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let server = start_server(&arguments.listen, folder.path(), &file).await?;
     let address = server.addresses()[0];
     let base_url = format!("http://{address}");
-    println!("   {base_url}, data in {}", folder.path().display());
-    let mut logger = listener.run(&base_url, registration);
+    tell(&format!(
+        "   {base_url}, data in {}",
+        folder.path().display()
+    ));
+    let mut logger = listener.run(&base_url, registration)?;
 
-    let outcome = converse(&server, &base_url, &mut logger).await;
-    let outcome = match outcome {
-        Ok(()) if !arguments.once => {
-            stay(&base_url);
-            let asked = asked_to_end().await;
-            println!("\nEnding.");
-            asked
+    let outcome = tokio::select! {
+        outcome = show(&server, &base_url, &mut logger, arguments.once) => outcome,
+        () = end.asked() => {
+            tell("\nEnding.");
+            Ok(())
         }
-        other => other,
     };
     logger.stop().await;
     server.stop().await;
+    let path = folder.path().to_owned();
+    folder
+        .close()
+        .with_context(|| format!("cannot remove {}", path.display()))?;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The conversation; then stays for as long as it is let.
+async fn show(
+    server: &Server,
+    base_url: &str,
+    logger: &mut Logger,
+    once: bool,
+) -> anyhow::Result<()> {
+    converse(server, base_url, logger).await?;
+    if !once {
+        tell(&how_to_take_part(base_url));
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// Prints a line. When nobody reads any more, the demo goes on all the same.
+fn tell(line: &str) {
+    writeln!(std::io::stdout(), "{line}").ok();
+}
+
 fn step(number: u8, what: &str) {
-    println!("\n{number}. {what}");
+    tell(&format!("\n{number}. {what}"));
 }
 
 fn write_registration(
@@ -138,8 +164,10 @@ async fn start_server(listen: &str, folder: &Path, file: &Path) -> anyhow::Resul
     };
     match start(listen).await? {
         Ok(server) => Ok(server),
-        Err(bridgehead_homeserver::StartError::Listen { address, source }) => {
-            println!("   {address} cannot be used ({source}); taking a free port");
+        Err(bridgehead_homeserver::StartError::Listen { address, reason }) => {
+            tell(&format!(
+                "   {address} cannot be used ({reason}); taking a free port"
+            ));
             Ok(start("127.0.0.1:0").await??)
         }
         Err(error) => Err(error.into()),
@@ -153,21 +181,21 @@ async fn converse(server: &Server, base_url: &str, logger: &mut Logger) -> anyho
         .await
         .map_err(|problem| anyhow::anyhow!(problem))?;
     let alice = Client::log_in(base_url, USER, PASSWORD).await?;
-    println!("   {user_id}");
+    tell(&format!("   {user_id}"));
 
     step(
         4,
         "She makes the room #logged_test:localhost and speaks in it",
     );
     let room = alice.create_room("logged_test").await?;
-    println!("   {room}");
+    tell(&format!("   {room}"));
     for text in [
         "Hello, logger.",
         "Nothing said here is lost,",
         "and it arrives in order.",
     ] {
         let event = alice.say(&room, text).await?;
-        println!("   {USER}: {text}");
+        tell(&format!("   {USER}: {text}"));
         logger.until(&event, PATIENCE).await?;
     }
 
@@ -175,19 +203,22 @@ async fn converse(server: &Server, base_url: &str, logger: &mut Logger) -> anyho
         5,
         "She joins #logged_lazily:localhost, which nobody has made yet",
     );
-    println!("   the homeserver asks the logger, the logger makes the room, the join goes on");
+    tell("   the homeserver asks the logger, the logger makes the room, the join goes on");
     let lazy = alice.join("#logged_lazily:localhost").await?;
-    println!("   joined {lazy}");
+    tell(&format!("   joined {lazy}"));
     let event = alice
         .say(&lazy, "This room was not there a moment ago.")
         .await?;
     logger.until(&event, PATIENCE).await?;
-    println!("\n   The logger was told of {} events.", logger.count());
+    tell(&format!(
+        "\n   The logger was told of {} events.",
+        logger.count()
+    ));
     Ok(())
 }
 
-fn stay(base_url: &str) {
-    println!(
+fn how_to_take_part(base_url: &str) -> String {
+    format!(
         "\nThe server stays up. Log in with any Matrix client (Element: \"Edit\" the homeserver):
 
    homeserver  {base_url}
@@ -200,5 +231,5 @@ Or try this in another terminal, and watch the logger here:
    curl -s -X POST -H \"Authorization: Bearer $token\" {base_url}/_matrix/client/v3/join/%23logged_mine%3Alocalhost -d '{{}}'
 
 Ctrl-C ends it."
-    );
+    )
 }

@@ -6,20 +6,41 @@ pub(crate) mod registration;
 pub(crate) mod serve;
 pub(crate) mod user;
 
-use std::path::Path;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
-use bridgehead_homeserver::config::{Config, LogFormat, Overrides};
+use bridgehead_homeserver::config::{Config, LogFormat};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Reads file, environment and flags; mistakes end the program with all of them listed.
-fn load_config(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<Config> {
-    let loaded = Config::load(file, std::env::vars(), overrides)
-        .map_err(|errors| anyhow::anyhow!("the configuration has mistakes:\n{errors}"))?;
-    for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
+/// Which server: for every command that works with one.
+#[derive(Args, Default)]
+pub(crate) struct Place {
+    /// The configuration file (TOML).
+    #[arg(long, env = "BRIDGEHEAD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder for the database, the media and the signing key.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The server's name, the part after the colon in `@user:server`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+}
+
+/// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
     }
-    Ok(loaded.config)
 }
 
 /// Sends the log to standard error as the configuration says.
@@ -29,7 +50,8 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).context("log.filter")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(wants_colours())
+        .with_writer(io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -37,14 +59,31 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns at SIGINT (Ctrl-C) or SIGTERM.
-async fn asked_to_end() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Colours are for people, not for files. See <https://no-color.org>.
+fn wants_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// SIGINT (Ctrl-C) and SIGTERM: from the moment this is made they no longer kill the process.
+struct EndRequest {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl EndRequest {
+    fn new() -> anyhow::Result<Self> {
+        let cannot = "cannot wait for signals";
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context(cannot)?,
+            terminate: signal(SignalKind::terminate()).context(cannot)?,
+        })
     }
-    Ok(())
+
+    /// Returns once either has come, also if that was a while ago.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

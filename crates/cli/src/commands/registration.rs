@@ -1,6 +1,11 @@
 //! `bridgehead registration …`
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use bridgehead_homeserver::appservices::registration::{
@@ -8,11 +13,13 @@ use bridgehead_homeserver::appservices::registration::{
 };
 use clap::{Args, Subcommand};
 
+use super::print;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Write a registration file with fresh tokens.
     New(New),
-    /// Read registration files and say what is wrong with them.
+    /// Read registration files, alone and against each other, and say what is wrong with them.
     Check {
         /// Files, or folders of them.
         #[arg(required = true)]
@@ -62,7 +69,7 @@ pub(crate) struct New {
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::New(new) => write_new(new),
-        Command::Check { files } => Ok(check(&files)),
+        Command::Check { files } => check(&files),
     }
 }
 
@@ -95,47 +102,61 @@ fn write_new(new: New) -> anyhow::Result<ExitCode> {
         }
     };
     let Some(path) = new.output else {
-        print!("{text}");
+        print(&text)?;
         return Ok(ExitCode::SUCCESS);
     };
     write_private(&path, &text)?;
-    println!(
-        "Wrote {0}. Give it to the service, and to the server with\n  bridgehead serve --registration {0}",
+    print(&format!(
+        "Wrote {0}. Give it to the service, and to the server with\n  bridgehead serve --registration {0}\n",
         path.display()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The file holds secrets: only its owner may read it, and an existing one is not replaced.
-fn write_private(path: &PathBuf, text: &str) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    Ok(())
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let opened = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let written = match opened {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
+            "{} is there already and its tokens may be in use; remove it, or name another file",
+            path.display()
+        ),
+        opened => opened.and_then(|mut file| file.write_all(text.as_bytes())),
+    };
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn check(files: &[PathBuf]) -> ExitCode {
-    match load(files) {
+fn check(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut report = String::new();
+    let code = match load(files) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                println!("warning: {warning}");
+                writeln!(report, "warning: {warning}")?;
             }
-            println!(
-                "{} registration(s), no mistakes",
-                loaded.registrations.len()
-            );
+            for registration in &loaded.registrations {
+                let file = registration.source.file.display();
+                writeln!(report, "{file}: {}", registration.id)?;
+            }
+            report.push_str(match loaded.registrations.len() {
+                0 => "no registrations: of a folder, its .yaml and .yml files are read\n",
+                _ => "no mistakes\n",
+            });
             ExitCode::SUCCESS
         }
         Err(errors) => {
             for error in &errors {
-                println!("error: {error}");
+                writeln!(report, "{error}")?;
             }
+            let plural = if errors.len() == 1 { "" } else { "s" };
+            writeln!(report, "{} mistake{plural}", errors.len())?;
             ExitCode::FAILURE
         }
-    }
+    };
+    print(&report)?;
+    Ok(code)
 }

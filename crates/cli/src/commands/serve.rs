@@ -4,56 +4,32 @@ use std::{path::PathBuf, process::ExitCode};
 
 use bridgehead_homeserver::{
     Server,
-    config::{Config, Overrides},
+    config::{Config, LogFormat, Overrides},
     secret::Secret,
 };
 use clap::Args;
 
-use super::{asked_to_end, load_config, start_log};
+use super::{EndRequest, Place, start_log};
 
-/// Where the configuration comes from, for every command that needs one.
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Arguments {
-    /// The configuration file (TOML).
-    #[arg(long, env = "BRIDGEHEAD_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Folder for the database, the media and the signing key.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// The server's name, the part after the colon in `@user:server`.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) server_name: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// An address to listen on; may be repeated.
     #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) listen: Vec<String>,
+    listen: Vec<String>,
     /// A registration file of an application service, or a folder of them; may be repeated.
     #[arg(long, value_name = "FILE")]
-    pub(crate) registration: Vec<PathBuf>,
+    registration: Vec<PathBuf>,
     /// Let anybody create an account.
     #[arg(long)]
-    pub(crate) open_registration: bool,
+    open_registration: bool,
     /// Whether users are rate-limited.
     #[arg(long, value_name = "on|off", value_parser = parse_on_off)]
-    pub(crate) rate_limits: Option<bool>,
+    rate_limits: Option<bool>,
     /// Secret for Synapse's `/_synapse/admin/v1/register`.
     #[arg(long, value_name = "SECRET")]
-    pub(crate) registration_shared_secret: Option<String>,
-}
-
-impl Arguments {
-    /// The configuration that file, environment and flags give together.
-    pub(crate) fn load(self) -> anyhow::Result<Config> {
-        let overrides = Overrides {
-            data_dir: self.data_dir,
-            server_name: self.server_name,
-            listen: self.listen,
-            registrations: self.registration,
-            open_registration: self.open_registration,
-            rate_limits: self.rate_limits,
-            registration_shared_secret: self.registration_shared_secret.map(Secret::new),
-        };
-        load_config(self.config.as_deref(), overrides)
-    }
+    registration_shared_secret: Option<String>,
 }
 
 fn parse_on_off(text: &str) -> Result<bool, String> {
@@ -66,25 +42,72 @@ fn parse_on_off(text: &str) -> Result<bool, String> {
 
 /// Runs the server.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let config = arguments.load()?;
+    let mut end = EndRequest::new()?;
+    let overrides = Overrides {
+        data_dir: arguments.place.data_dir,
+        server_name: arguments.place.server_name,
+        listen: arguments.listen,
+        registrations: arguments.registration,
+        open_registration: arguments.open_registration,
+        rate_limits: arguments.rate_limits,
+        registration_shared_secret: arguments.registration_shared_secret.map(Secret::new),
+    };
+    let file = arguments.place.config.as_deref();
+    let loaded = Config::load(file, std::env::vars(), overrides)
+        .map_err(|errors| anyhow::anyhow!("the configuration has mistakes:\n{errors}"))?;
+    let config = loaded.config;
     start_log(&config)?;
+    let notices = Notices(config.log.format);
+    for warning in &loaded.warnings {
+        notices.warn(&warning.to_string());
+    }
+    let server = Server::start(config.clone()).await?;
+    tell_where_everything_is(&config, &server, &notices);
+    end.asked().await;
+    notices.tell("ending; requests in flight are answered first");
+    server.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_where_everything_is(config: &Config, server: &Server, notices: &Notices) {
     let scheme = if config.tls.files().is_some() {
         "https"
     } else {
         "http"
     };
-    let data_dir = config.data_dir.clone();
-    let server_name = config.server_name.clone();
-    let server = Server::start(config).await?;
     for address in server.addresses() {
-        eprintln!("bridgehead: serving {server_name} at {scheme}://{address}");
+        let name = &config.server_name;
+        notices.tell(&format!("serving {name} at {scheme}://{address}"));
     }
-    eprintln!(
-        "bridgehead: database, media and signing key are in {}",
-        std::path::absolute(&data_dir).unwrap_or(data_dir).display()
-    );
-    asked_to_end().await?;
-    eprintln!("bridgehead: ending; requests in flight are answered first");
-    server.stop().await;
-    Ok(ExitCode::SUCCESS)
+    let data_dir = &config.data_dir;
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone());
+    notices.tell(&format!(
+        "database, media and signing key are in {}",
+        data_dir.display()
+    ));
+    let services = server.service_ids();
+    notices.tell(&if services.is_empty() {
+        "no application services; `bridgehead serve --registration FILE` names one".to_owned()
+    } else {
+        format!("application services: {}", services.join(", "))
+    });
+}
+
+/// What the operator is told besides the log: as sentences, or in the log when a machine reads it.
+struct Notices(LogFormat);
+
+impl Notices {
+    fn tell(&self, text: &str) {
+        match self.0 {
+            LogFormat::Text => eprintln!("bridgehead: {text}"),
+            LogFormat::Json => tracing::info!("{text}"),
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        match self.0 {
+            LogFormat::Text => eprintln!("bridgehead: warning: {text}"),
+            LogFormat::Json => tracing::warn!("{text}"),
+        }
+    }
 }

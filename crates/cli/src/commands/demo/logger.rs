@@ -14,6 +14,8 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+use super::tell;
+
 /// The logger before it knows its homeserver: it has its port.
 pub(super) struct Bound {
     listener: TcpListener,
@@ -72,12 +74,13 @@ impl Bound {
     }
 
     /// Starts serving.
-    pub(super) fn run(self, base_url: &str, registration: Registration) -> Logger {
+    pub(super) fn run(self, base_url: &str, registration: Registration) -> anyhow::Result<Logger> {
         let (sender, seen) = watch::channel(Vec::new());
         let shared = Arc::new(Shared {
             base_url: base_url.to_owned(),
             registration,
-            http: reqwest::Client::new(),
+            // A proxy of the machine's is not for loopback.
+            http: reqwest::Client::builder().no_proxy().build()?,
             seen: sender,
         });
         let router = Router::new()
@@ -90,7 +93,7 @@ impl Bound {
                 eprintln!("the logger cannot serve: {error}");
             }
         });
-        Logger { seen, task }
+        Ok(Logger { seen, task })
     }
 }
 
@@ -120,7 +123,10 @@ async fn transaction(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let events = body["events"].as_array().cloned().unwrap_or_default();
     for event in &events {
-        println!("   [logger] transaction {txn_id}: {}", describe(event));
+        tell(&format!(
+            "   [logger] transaction {txn_id}: {}",
+            describe(event)
+        ));
     }
     shared.seen.send_modify(|seen| {
         seen.extend(
@@ -135,10 +141,16 @@ async fn transaction(
 fn describe(event: &Value) -> String {
     let kind = event["type"].as_str().unwrap_or("?");
     let sender = event["sender"].as_str().unwrap_or("?");
-    match event["content"]["body"].as_str() {
-        Some(words) => format!("{kind} from {sender}: {words}"),
-        None => format!("{kind} from {sender}"),
-    }
+    let content = &event["content"];
+    let detail = match (content["body"].as_str(), content["membership"].as_str()) {
+        (Some(words), _) => format!(": {words}"),
+        (None, Some(membership)) => {
+            let member = event["state_key"].as_str().unwrap_or("?");
+            format!(": {membership} {member}")
+        }
+        (None, None) => String::new(),
+    };
+    format!("{kind} from {sender}{detail}")
 }
 
 /// `GET /_matrix/app/v1/rooms/{roomAlias}`: makes the room while the homeserver waits.
@@ -153,7 +165,7 @@ async fn alias_query(
             Json(json!({ "errcode": "M_FORBIDDEN" })),
         );
     }
-    println!("   [logger] asked for {alias}: making the room");
+    tell(&format!("   [logger] asked for {alias}: making the room"));
     let localpart = alias
         .trim_start_matches('#')
         .split(':')
