@@ -175,15 +175,28 @@ impl Process {
     ///
     /// When the signal cannot be sent or the process stays.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
-        self.log.push(format!("--- {}: kill -TERM", self.name));
+        self.signal("-TERM").await
+    }
+
+    /// Does what Ctrl-C does (SIGINT), and returns once the process has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::terminate`].
+    pub async fn interrupt(&mut self) -> anyhow::Result<ExitStatus> {
+        self.signal("-INT").await
+    }
+
+    async fn signal(&mut self, signal: &str) -> anyhow::Result<ExitStatus> {
+        self.log.push(format!("--- {}: kill {signal}", self.name));
         let pid = self.child.id().context("the process has ended already")?;
         let sent = Command::new("kill")
-            .arg("-TERM")
+            .arg(signal)
             .arg(pid.to_string())
             .status()
             .await?;
         if !sent.success() {
-            bail!("kill -TERM failed: {sent}");
+            bail!("kill {signal} failed: {sent}");
         }
         self.wait().await
     }

@@ -2,6 +2,7 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod cli;
 mod heisenbridge;
 mod kill;
 mod nio;
