@@ -80,9 +80,9 @@ pub struct ClientTxn {
     pub user_id: String,
     /// The service and device that sent it.
     pub scope: String,
-    /// The room.
+    /// The room; empty for the making of one.
     pub room_id: String,
-    /// The event type, or `redact`.
+    /// The event type, or `redact` with the event redacted, or `createRoom`.
     pub event_type: String,
     /// The client's key.
     pub client_txn_id: String,
@@ -187,7 +187,7 @@ impl Snapshot<'_> {
         Ok(StreamPosition::from_sql(pos.unwrap_or(0)))
     }
 
-    /// The event that an earlier, identical request made.
+    /// The event (or room) that an earlier, identical request made.
     pub fn client_txn(&self, txn: &ClientTxn) -> Result<Option<String>> {
         Ok(self
             .conn
@@ -339,7 +339,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Remembers which event a client's request made.
+    /// Remembers which event (or room) a client's request made.
     pub fn insert_client_txn(
         &mut self,
         txn: &ClientTxn,

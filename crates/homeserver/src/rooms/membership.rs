@@ -9,7 +9,7 @@ use bridgehead_room::{Membership, NewEvent, RoomView};
 use bridgehead_store::Tx;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
-    OwnedUserId, room::JoinRuleKind,
+    OwnedUserId, RoomId, room::JoinRuleKind,
 };
 
 use super::{AppendContext, AppendError, AppendRequest, append_in};
@@ -257,6 +257,25 @@ fn insert(content: &mut CanonicalJsonObject, key: &str, value: &str) {
     content.insert(key.into(), CanonicalJsonValue::String(value.to_owned()));
 }
 
+/// Guests join only rooms that let guests in (client-server API, "Guest access").
+pub(crate) async fn check_guest(
+    app: &App,
+    requester: &Requester,
+    room_id: &RoomId,
+) -> Result<(), ApiError> {
+    if !requester.is_guest {
+        return Ok(());
+    }
+    let view = app.store.room_view(room_id.as_str()).await?;
+    if view.is_some_and(|view| view.guest_access().as_deref() == Some("can_join")) {
+        Ok(())
+    } else {
+        Err(ApiError::guest_access_forbidden(
+            "Guests may not join this room; sign up for an account",
+        ))
+    }
+}
+
 /// A user joins by itself.
 pub(crate) async fn join(
     app: &Arc<App>,
@@ -266,6 +285,7 @@ pub(crate) async fn join(
     extra: CanonicalJsonObject,
     ts: MilliSecondsSinceUnixEpoch,
 ) -> Result<OwnedEventId, ApiError> {
+    check_guest(app, requester, &room_id).await?;
     let change = MemberChange {
         room_id,
         sender: requester.user_id.clone(),

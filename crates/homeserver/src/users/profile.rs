@@ -39,12 +39,11 @@ pub(crate) async fn get(app: &Arc<App>, user_id: &UserId) -> Result<Map<String, 
             app.queries.user(app, user_id).await?,
             Existence::Existed | Existence::Created
         );
-    let profile = if exists {
-        stored(app, user_id).await?
-    } else {
-        None
-    };
-    profile.ok_or_else(|| ApiError::not_found(format!("There is no user {user_id}")))
+    if !exists {
+        return Err(ApiError::not_found(format!("There is no user {user_id}")));
+    }
+    // A service's own user exists without an account, and then has an empty profile.
+    Ok(stored(app, user_id).await?.unwrap_or_default())
 }
 
 /// One field. Without a value the two old ones are answered with nothing (bridges look at their

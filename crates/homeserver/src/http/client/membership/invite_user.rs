@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    config::RateCategory,
     http::{
         auth::Requester,
         error::{ApiError, ApiResult},
@@ -46,6 +47,11 @@ pub(crate) async fn change(
     membership: Membership,
     query: &TimestampQuery,
 ) -> ApiResult<Json<Value>> {
+    // Whoever wants to go is not held back.
+    if !requester.is(&body.user_id) {
+        app.limits
+            .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
+    }
     let change = MemberChange {
         room_id,
         ts: query.of(app, &requester)?,
