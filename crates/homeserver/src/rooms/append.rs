@@ -169,11 +169,18 @@ fn redaction_target(
     if event.event_type != "m.room.redaction" {
         return Ok(None);
     }
-    let Some(target) = &event.redacts else {
+    // Sent like any other event, it names its target in the content.
+    let in_content = || event.content.get("redacts")?.as_str();
+    let Some(target) = event
+        .redacts
+        .as_ref()
+        .map(|id| id.as_str())
+        .or_else(in_content)
+    else {
         return Ok(None);
     };
     let target = tx
-        .event(target.as_str())?
+        .event(target)?
         .filter(|target| target.room_id == view.room_id.as_str())
         .ok_or(AppendError::NoSuchEvent)?;
     let target_sender = target

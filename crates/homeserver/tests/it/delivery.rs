@@ -326,12 +326,11 @@ async fn a_service_without_an_address_is_sent_nothing_and_may_act() {
         let folder = server.stop().await;
         let database = folder.path().join("data/bridgehead.db");
         let store = Store::open(&database, SERVER_NAME).unwrap();
-        let rows = store.read(|snapshot| snapshot.appservices()).await.unwrap();
-        let nid = rows[0].nid;
-        let frozen = store
-            .read(move |snapshot| snapshot.frozen_transaction(nid))
-            .await;
-        assert_eq!(frozen.unwrap(), None);
+        let frozen = store.read(|snapshot| {
+            let nid = snapshot.appservices()?[0].nid;
+            snapshot.frozen_transaction(nid)
+        });
+        assert_eq!(frozen.await.unwrap(), None);
         assert!(peer.asked().is_empty());
     }
 }

@@ -249,6 +249,21 @@ async fn a_redaction_names_its_target_in_both_places_in_every_room_version() {
 }
 
 #[tokio::test]
+async fn a_redaction_sent_like_a_message_redacts_and_needs_the_same_power() {
+    let peer = Peer::start("irc").await;
+    let server = server_for(&peer, &[]).await;
+    let (alice, ghost, room) = room_with_ghost(&server, &peer).await;
+    let target = send(&alice, &room, "secret").await;
+    let content = json!({ "redacts": target });
+    let refused = ghost.send(&room, "m.room.redaction", "1", &content).await;
+    assert!(refused.unwrap_err().to_string().contains("M_FORBIDDEN"));
+    let sent = alice.send(&room, "m.room.redaction", "2", &content).await;
+    assert_eq!(peer.event(&sent.unwrap()).await["redacts"], target.as_str());
+    let event = get(&alice, &format!("/rooms/{room}/event/{target}"), &[]).await;
+    assert_eq!(event["content"], json!({}));
+}
+
+#[tokio::test]
 async fn an_event_redacted_while_the_service_was_away_comes_without_its_content() {
     let peer = Peer::start("irc").await;
     peer.reply(|_| Reply::Html(503));

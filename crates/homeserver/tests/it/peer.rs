@@ -24,38 +24,38 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// Longer than anything here takes, also on a busy machine.
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Settings for tests in which attempts fail and are repeated.
-pub const QUICK: &[(&str, &str)] = &[
+pub(crate) const QUICK: &[(&str, &str)] = &[
     ("BRIDGEHEAD_APPSERVICES_BACKOFF_MIN_MS", "10"),
     ("BRIDGEHEAD_APPSERVICES_BACKOFF_MAX_MS", "20"),
 ];
 /// Settings for tests in which no backoff ends by itself.
-pub const PATIENT: &[(&str, &str)] = &[
+pub(crate) const PATIENT: &[(&str, &str)] = &[
     ("BRIDGEHEAD_APPSERVICES_BACKOFF_MIN_MS", "600000"),
     ("BRIDGEHEAD_APPSERVICES_BACKOFF_MAX_MS", "600000"),
 ];
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// Escaped as it came.
-    pub path: String,
-    pub query: String,
-    pub authorization: String,
-    pub body: Bytes,
-    pub at: Instant,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) authorization: String,
+    pub(crate) body: Bytes,
+    pub(crate) at: Instant,
 }
 
 impl Asked {
     /// The transaction id, for a transaction on either path.
-    pub fn txn_id(&self) -> Option<&str> {
+    pub(crate) fn txn_id(&self) -> Option<&str> {
         let (_, id) = self.path.split_once("/transactions/")?;
         (self.method == "PUT").then_some(id)
     }
 
-    pub fn is_versioned(&self) -> bool {
+    pub(crate) fn is_versioned(&self) -> bool {
         self.path.starts_with("/_matrix/app/v1/")
     }
 
@@ -71,7 +71,7 @@ impl Asked {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     Json(u16, Value),
     Html(u16),
     Empty(u16),
@@ -84,7 +84,7 @@ pub enum Reply {
 }
 
 /// 200 `{}`.
-pub fn yes() -> Reply {
+pub(crate) fn yes() -> Reply {
     Reply::Json(200, json!({}))
 }
 
@@ -100,7 +100,7 @@ struct Shared {
 }
 
 /// The service. Its ghosts are `@<id>_…`, its aliases `#<id>_…`, both its own alone.
-pub struct Peer {
+pub(crate) struct Peer {
     id: String,
     port: u16,
     shared: Arc<Shared>,
@@ -109,7 +109,7 @@ pub struct Peer {
 
 impl Peer {
     /// Starts to listen; every request is answered [`yes`].
-    pub async fn start(id: &str) -> Self {
+    pub(crate) async fn start(id: &str) -> Self {
         let shared = Arc::new(Shared {
             asked: watch::Sender::new(Vec::new()),
             answer: Mutex::new(Arc::new(|_| Box::pin(async { yes() }))),
@@ -127,15 +127,15 @@ impl Peer {
         }
     }
 
-    pub fn as_token(&self) -> String {
+    pub(crate) fn as_token(&self) -> String {
         format!("as-token-of-{}", self.id)
     }
 
-    pub fn hs_token(&self) -> String {
+    pub(crate) fn hs_token(&self) -> String {
         format!("hs-token-of-{}", self.id)
     }
 
-    pub fn registration(&self) -> Value {
+    pub(crate) fn registration(&self) -> Value {
         json!({
             "id": self.id,
             "url": format!("http://127.0.0.1:{}", self.port),
@@ -152,12 +152,12 @@ impl Peer {
     }
 
     /// The server's client with the service's token.
-    pub fn client(&self, server: &TestServer) -> Client {
+    pub(crate) fn client(&self, server: &TestServer) -> Client {
         server.client().with_token(&self.as_token())
     }
 
     /// Answers like this from now on.
-    pub fn answer<F>(&self, answer: impl Fn(Asked) -> F + Send + Sync + 'static)
+    pub(crate) fn answer<F>(&self, answer: impl Fn(Asked) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -165,58 +165,58 @@ impl Peer {
     }
 
     /// Answers like this, without waiting for anything.
-    pub fn reply(&self, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+    pub(crate) fn reply(&self, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
         self.answer(move |asked| std::future::ready(reply(&asked)));
     }
 
     /// Answers with these, one after the other, then [`yes`].
-    pub fn reply_in_turn(&self, replies: Vec<Reply>) {
+    pub(crate) fn reply_in_turn(&self, replies: Vec<Reply>) {
         let replies = Mutex::new(replies.into_iter());
         self.reply(move |_| replies.lock().unwrap().next().unwrap_or_else(yes));
     }
 
     /// The next request's connection ends before the body is read; the request is not written down.
-    pub fn drop_one_unread(&self) {
+    pub(crate) fn drop_one_unread(&self) {
         self.shared.unread.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Nobody listens on the port any more, and open connections end.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.task.abort();
         (&mut self.task).await.ok();
     }
 
     /// Listens again, on the same port.
-    pub async fn open(&mut self) {
+    pub(crate) async fn open(&mut self) {
         self.shared.closed.store(false, Ordering::SeqCst);
         self.task = listen(self.port, self.shared.clone()).await.1;
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.asked.borrow().clone()
     }
 
     /// Transaction requests, repeats too.
-    pub fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         let asked = self.shared.asked.borrow();
         asked.iter().filter_map(Asked::record).collect()
     }
 
     /// All events of all transaction requests.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let records = self.records();
-        let events = records.iter().flat_map(|record| record.events());
+        let events = records.iter().flat_map(Record::events);
         events.cloned().collect()
     }
 
     /// The most requests that were ever under way together.
-    pub fn most_in_flight(&self) -> usize {
+    pub(crate) fn most_in_flight(&self) -> usize {
         self.shared.most_in_flight.load(Ordering::SeqCst)
     }
 
     /// Waits until the requests so far satisfy the condition.
-    pub async fn wait(&self, condition: impl Fn(&[Asked]) -> bool) -> Vec<Asked> {
+    pub(crate) async fn wait(&self, condition: impl Fn(&[Asked]) -> bool) -> Vec<Asked> {
         let mut asked = self.shared.asked.subscribe();
         let arrived = tokio::time::timeout(SOON, asked.wait_for(|asked| condition(asked))).await;
         let so_far = self.asked();
@@ -229,12 +229,12 @@ impl Peer {
         so_far
     }
 
-    pub async fn wait_count(&self, requests: usize) -> Vec<Asked> {
+    pub(crate) async fn wait_count(&self, requests: usize) -> Vec<Asked> {
         self.wait(|asked| asked.len() >= requests).await
     }
 
     /// Waits until a transaction with the event has arrived.
-    pub async fn wait_event(&self, event_id: &str) -> Vec<Asked> {
+    pub(crate) async fn wait_event(&self, event_id: &str) -> Vec<Asked> {
         self.wait(|asked| {
             asked.iter().filter_map(Asked::record).any(|record| {
                 let mut events = record.events().iter();
@@ -245,7 +245,7 @@ impl Peer {
     }
 
     /// The event as it arrived.
-    pub async fn event(&self, event_id: &str) -> Value {
+    pub(crate) async fn event(&self, event_id: &str) -> Value {
         self.wait_event(event_id).await;
         let mut events = self.events().into_iter();
         events.find(|event| event["event_id"] == event_id).unwrap()
@@ -345,7 +345,7 @@ fn endless() -> Body {
 }
 
 /// A server with these registrations.
-pub async fn server_with(registrations: &[Value], settings: &[(&str, &str)]) -> TestServer {
+pub(crate) async fn server_with(registrations: &[Value], settings: &[(&str, &str)]) -> TestServer {
     let folder = TempDir::new().unwrap();
     for registration in registrations {
         let file = format!("{}.yaml", registration["id"].as_str().unwrap());
@@ -355,12 +355,12 @@ pub async fn server_with(registrations: &[Value], settings: &[(&str, &str)]) -> 
 }
 
 /// A server for one service.
-pub async fn server_for(peer: &Peer, settings: &[(&str, &str)]) -> TestServer {
+pub(crate) async fn server_for(peer: &Peer, settings: &[(&str, &str)]) -> TestServer {
     server_with(&[peer.registration()], settings).await
 }
 
 /// The next server on an earlier one's folder.
-pub async fn start_again(folder: TempDir, settings: &[(&str, &str)]) -> TestServer {
+pub(crate) async fn start_again(folder: TempDir, settings: &[(&str, &str)]) -> TestServer {
     let entries = std::fs::read_dir(folder.path()).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "yaml"));
@@ -369,7 +369,7 @@ pub async fn start_again(folder: TempDir, settings: &[(&str, &str)]) -> TestServ
 }
 
 /// Alice, and a public room of hers that the service's ghost has joined.
-pub async fn room_with_ghost(server: &TestServer, peer: &Peer) -> (Client, Client, String) {
+pub(crate) async fn room_with_ghost(server: &TestServer, peer: &Peer) -> (Client, Client, String) {
     let alice = server.user("alice").await.unwrap();
     let room = crate::support::public_room(&alice).await;
     let ghost = joined_ghost(server, peer, &room).await;
@@ -377,7 +377,7 @@ pub async fn room_with_ghost(server: &TestServer, peer: &Peer) -> (Client, Clien
 }
 
 /// A ghost of the service, joined to a public room.
-pub async fn joined_ghost(server: &TestServer, peer: &Peer, room: &str) -> Client {
+pub(crate) async fn joined_ghost(server: &TestServer, peer: &Peer, room: &str) -> Client {
     let localpart = format!("{}_ghost", peer.id);
     let ghost = peer
         .client(server)
@@ -389,7 +389,7 @@ pub async fn joined_ghost(server: &TestServer, peer: &Peer, room: &str) -> Clien
 }
 
 /// Sends this many messages, several at a time.
-pub async fn send_many(client: &Client, room: &str, count: usize, text: &str) {
+pub(crate) async fn send_many(client: &Client, room: &str, count: usize, text: &str) {
     let sends = (0..count).map(|number| async move {
         let txn_id = format!("many-{number}");
         client.send_text(room, &txn_id, text).await.unwrap()

@@ -241,7 +241,8 @@ async fn a_service_that_is_away_or_out_of_order_is_a_timeout_for_the_client() {
 
 #[tokio::test]
 async fn an_asker_who_gives_up_leaves_nothing_behind() {
-    let (peer, server, alice) = started(&[]).await;
+    let quick = ("BRIDGEHEAD_APPSERVICES_ALIAS_QUERY_TIMEOUT_MS", "500");
+    let (peer, server, alice) = started(&[quick]).await;
     peer.reply(|_| Reply::Hang);
     let slow = alice.clone();
     let asker = tokio::spawn(async move { slow.join(ALIAS).await });
