@@ -6,7 +6,7 @@ pub(crate) mod registration;
 pub(crate) mod serve;
 pub(crate) mod user;
 
-use std::path::Path;
+use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::Context as _;
 use bridgehead_homeserver::config::{Config, LogFormat, Overrides};
@@ -29,6 +29,7 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).context("log.filter")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
