@@ -169,11 +169,18 @@ fn redaction_target(
     if event.event_type != "m.room.redaction" {
         return Ok(None);
     }
-    let Some(target) = &event.redacts else {
+    // Clients may also send a redaction like any other event, with its target in the content.
+    let in_content = || event.content.get("redacts")?.as_str();
+    let Some(target) = event
+        .redacts
+        .as_deref()
+        .map(AsRef::as_ref)
+        .or_else(in_content)
+    else {
         return Ok(None);
     };
     let target = tx
-        .event(target.as_str())?
+        .event(target)?
         .filter(|target| target.room_id == view.room_id.as_str())
         .ok_or(AppendError::NoSuchEvent)?;
     let target_sender = target
@@ -198,7 +205,7 @@ fn apply_redaction(
     let full = target.clone().into_event()?;
     let content = room::redact_content(&view.rules, &target.event_type, &full.content)
         .map_err(|_| store::Error::corrupt("events", target.event_id.clone()))?;
-    tx.redact_event(&target.event_id, content.get(), redaction.event_id.as_str())?;
+    tx.redact_event(target, content.get(), redaction.event_id.as_str())?;
     let stands = full.state_key.as_deref().is_some_and(|key| {
         view.state_event(&target.event_type, key)
             .is_some_and(|standing| standing.event_id == full.event_id)
