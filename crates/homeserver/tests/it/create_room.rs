@@ -235,3 +235,14 @@ async fn a_ghost_that_its_service_does_not_know_cannot_be_invited() {
     let joined = get(&alice, "/joined_rooms", &[]).await;
     assert_eq!(joined, json!({ "joined_rooms": [] }));
 }
+
+#[tokio::test]
+async fn rooms_named_by_their_create_event_can_be_made_at_the_same_moment() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let body = json!({ "room_version": "12" });
+    let made = futures_util::future::join_all((0..32).map(|_| alice.create_room(&body))).await;
+    let rooms: std::collections::BTreeSet<String> =
+        made.into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rooms.len(), 32);
+}
