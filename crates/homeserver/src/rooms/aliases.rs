@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bridgehead_store::{AliasRow, Tx};
-use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, UserId};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId,
+    RoomOrAliasId, UserId,
+};
 
 use super::AppendError;
 use crate::{
@@ -145,20 +148,18 @@ pub(crate) async fn resolve_room(
 pub(crate) async fn check_canonical_alias(
     app: &App,
     room_id: &RoomId,
-    content: &ruma::CanonicalJsonObject,
+    content: &CanonicalJsonObject,
 ) -> Result<(), ApiError> {
-    let mut named: Vec<&str> = Vec::new();
-    named.extend(
-        content
-            .get("alias")
-            .and_then(ruma::CanonicalJsonValue::as_str),
-    );
-    if let Some(others) = content
-        .get("alt_aliases")
-        .and_then(ruma::CanonicalJsonValue::as_array)
-    {
-        named.extend(others.iter().filter_map(ruma::CanonicalJsonValue::as_str));
-    }
+    let standing = app
+        .store
+        .room_view(room_id.as_str())
+        .await?
+        .and_then(|view| view.state_event("m.room.canonical_alias", "").cloned())
+        .and_then(|event| serde_json::from_str::<CanonicalJsonObject>(event.content.get()).ok())
+        .unwrap_or_default();
+    let standing = named_aliases(&standing);
+    let mut named = named_aliases(content);
+    named.retain(|text| !standing.contains(text));
     for text in named {
         let alias = <&RoomAliasId>::try_from(text)
             .map_err(|_| ApiError::invalid_param(format!("`{text}` is not a room alias")))?;
@@ -170,4 +171,22 @@ pub(crate) async fn check_canonical_alias(
         }
     }
     Ok(())
+}
+
+/// What a canonical-alias event names; an empty `alias` is none.
+fn named_aliases(content: &CanonicalJsonObject) -> Vec<&str> {
+    let alias = content.get("alias").and_then(CanonicalJsonValue::as_str);
+    let others = content
+        .get("alt_aliases")
+        .and_then(CanonicalJsonValue::as_array);
+    alias
+        .filter(|alias| !alias.is_empty())
+        .into_iter()
+        .chain(
+            others
+                .into_iter()
+                .flatten()
+                .filter_map(CanonicalJsonValue::as_str),
+        )
+        .collect()
 }
