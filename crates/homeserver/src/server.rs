@@ -215,29 +215,6 @@ impl Server {
             .map_err(|error| error.message().to_owned())
     }
 
-    /// Makes an account in a data folder on which no server runs.
-    ///
-    /// # Errors
-    /// A readable sentence.
-    pub async fn create_user_offline(
-        config: &Config,
-        localpart: &str,
-        password: &str,
-        is_admin: bool,
-    ) -> Result<String, String> {
-        let app = build_app(config.clone(), Arc::new(SystemClock))
-            .await
-            .map_err(|error| error.to_string())?;
-        let app = Arc::new(app);
-        let made =
-            crate::users::register::create_with_password(&app, localpart, password, is_admin)
-                .await
-                .map(|user_id| user_id.to_string())
-                .map_err(|error| error.message().to_owned());
-        app.store.close().await;
-        made
-    }
-
     async fn listen(&mut self, end: &Shutdown) -> Result<(), StartError> {
         let service = http::service(self.app.clone());
         let tls = match self.app.config.tls.files() {

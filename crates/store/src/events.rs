@@ -363,15 +363,38 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Replaces an event's content by its redacted form. The signed parts stay: hashes and
-    /// signatures are made to survive redaction.
-    pub fn redact_event(&mut self, event_id: &str, content: &str, redacted_by: &str) -> Result<()> {
+    /// Replaces an event's content by its redacted form, also where the state event that followed it
+    /// shows it as the content before. The signed parts stay: hashes and signatures are made to
+    /// survive redaction.
+    pub fn redact_event(
+        &mut self,
+        event: &TimelineEvent,
+        content: &str,
+        redacted_by: &str,
+    ) -> Result<()> {
         self.conn
             .prepare_cached(
                 "UPDATE events SET content = $1, redacted_by = $2, prev_content = NULL, relates_to = NULL,
                     rel_type = NULL WHERE event_id = $3",
             )?
-            .execute((content, redacted_by, event_id))?;
+            .execute((content, redacted_by, &event.event_id))?;
+        if let Some(state_key) = &event.state_key {
+            // By way of the index on the room's state.
+            self.conn
+                .prepare_cached(
+                    "UPDATE events SET prev_content = $1
+                     WHERE room_id = $2 AND type = $3 AND state_key = $4 AND pos > $5
+                     AND replaces = $6 AND prev_content IS NOT NULL",
+                )?
+                .execute((
+                    content,
+                    &event.room_id,
+                    &event.event_type,
+                    state_key,
+                    event.pos.to_sql(),
+                    &event.event_id,
+                ))?;
+        }
         Ok(())
     }
 }

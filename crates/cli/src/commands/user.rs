@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use bridgehead_homeserver::Server;
+use bridgehead_homeserver::create_user_offline;
 use clap::{Args, Subcommand};
 
 use super::serve;
@@ -39,9 +39,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         bail!("the password is empty; give one with --password or on standard input");
     }
     let config = create.server.load()?;
-    let user_id = Server::create_user_offline(&config, &create.localpart, &password, create.admin)
-        .await
-        .map_err(|problem| anyhow::anyhow!(problem))?;
+    let user_id = create_user_offline(config, &create.localpart, &password, create.admin).await?;
     println!("Made {user_id}");
     Ok(ExitCode::SUCCESS)
 }

@@ -188,7 +188,10 @@ async fn standing_canonical_alias(
 
 /// `alias` and `alt_aliases` of a canonical-alias event.
 fn aliases_named(content: &CanonicalJsonObject) -> Vec<&str> {
-    let main = content.get("alias").and_then(CanonicalJsonValue::as_str);
+    let main = content
+        .get("alias")
+        .and_then(CanonicalJsonValue::as_str)
+        .filter(|alias| !alias.is_empty());
     let others = content
         .get("alt_aliases")
         .and_then(CanonicalJsonValue::as_array);

@@ -205,7 +205,7 @@ fn apply_redaction(
     let full = target.clone().into_event()?;
     let content = room::redact_content(&view.rules, &target.event_type, &full.content)
         .map_err(|_| store::Error::corrupt("events", target.event_id.clone()))?;
-    tx.redact_event(&target.event_id, content.get(), redaction.event_id.as_str())?;
+    tx.redact_event(target, content.get(), redaction.event_id.as_str())?;
     let stands = full.state_key.as_deref().is_some_and(|key| {
         view.state_event(&target.event_type, key)
             .is_some_and(|standing| standing.event_id == full.event_id)

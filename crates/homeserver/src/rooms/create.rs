@@ -8,7 +8,7 @@ use bridgehead_room::{self as room, Membership, NewEvent, Rejection, RoomView};
 use bridgehead_store::{ClientTxn, Tx};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId,
-    RoomVersionId,
+    RoomVersionId, uint,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -274,7 +274,7 @@ pub(super) fn open_room<'c>(
     )
     .try_into()
     .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
-    let create = NewEvent {
+    let mut create = NewEvent {
         sender: new.creator.clone(),
         event_type: "m.room.create".to_owned(),
         state_key: Some(String::new()),
@@ -282,7 +282,15 @@ pub(super) fn open_room<'c>(
         redacts: None,
         origin_server_ts: new.ts,
     };
-    let (event, _) = room::build_create(new.version, Some(candidate), create, &context.key)?;
+    let build = |create: NewEvent| {
+        room::build_create(new.version, Some(candidate.clone()), create, &context.key)
+    };
+    let (mut event, _) = build(create.clone())?;
+    // Where the create event names the room, two alike of the same millisecond would be one room.
+    while tx.room_record(event.room_id.as_str())?.is_some() {
+        create.origin_server_ts = later(create.origin_server_ts)?;
+        (event, _) = build(create.clone())?;
+    }
     let room_id = event.room_id.clone();
     tx.insert_room(room_id.as_str(), new.version)?;
     let nothing = RoomView::from_state(room_id.clone(), new.version.clone(), [], Vec::new(), 0)
@@ -294,6 +302,12 @@ pub(super) fn open_room<'c>(
         .ok_or(AppendError::RoomNotFound)?;
     insert(tx, context, &view, event, None)?;
     Ok(room_id)
+}
+
+fn later(ts: MilliSecondsSinceUnixEpoch) -> Result<MilliSecondsSinceUnixEpoch, AppendError> {
+    ts.0.checked_add(uint!(1))
+        .map(MilliSecondsSinceUnixEpoch)
+        .ok_or_else(|| ApiError::invalid_param("the time is past what a room can hold").into())
 }
 
 fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {

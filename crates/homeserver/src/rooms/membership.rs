@@ -9,7 +9,7 @@ use bridgehead_room::{Membership, NewEvent, RoomView};
 use bridgehead_store::Tx;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
-    OwnedUserId, RoomId, room::JoinRuleKind,
+    OwnedUserId, room::JoinRuleKind,
 };
 
 use super::{AppendContext, AppendError, AppendRequest, append_in};
@@ -113,6 +113,7 @@ pub(crate) fn change_membership_in(
         fill_profile(tx, &mut content, &change.target)?;
     }
     if change.membership == Membership::Join && own {
+        check_guest(tx, &view, &change.target)?;
         authorise_restricted(tx, context, &view, &change.target, &mut content)?;
     }
     insert(&mut content, "membership", change.membership.as_str());
@@ -151,16 +152,32 @@ fn already_so(
             .map(|event| Ok(event.event_id.clone()))
     };
     match (change.membership, current) {
-        (Membership::Join, Some(Membership::Join)) if change.extra.is_empty() => standing(),
+        (Membership::Join, Some(Membership::Join))
+            if change.extra.is_empty() && change.sender == change.target =>
+        {
+            standing()
+        }
         (Membership::Leave, Some(Membership::Leave)) if change.sender == change.target => {
             standing()
         }
+        // The room's rules answer strangers, who must not learn from it who is in the room.
+        _ if view.membership(&change.sender) != Some(Membership::Join) => None,
         (Membership::Ban, Some(Membership::Ban)) => standing(),
         (Membership::Invite, Some(Membership::Join)) => Some(Err(AppendError::NotAllowed(
             format!("{} is already in the room", change.target),
         ))),
         _ => None,
     }
+}
+
+/// Guests join only where the room lets them (client-server API, "Guest access").
+fn check_guest(tx: &Tx<'_>, view: &RoomView, user_id: &OwnedUserId) -> Result<(), AppendError> {
+    if view.guest_access().as_deref() == Some("can_join")
+        || tx.user(user_id.as_str())?.is_none_or(|user| !user.is_guest)
+    {
+        return Ok(());
+    }
+    Err(ApiError::guest_access_forbidden("This room takes no guests").into())
 }
 
 fn check_leave(change: &MemberChange, current: Option<Membership>) -> Result<(), AppendError> {
@@ -257,25 +274,6 @@ fn insert(content: &mut CanonicalJsonObject, key: &str, value: &str) {
     content.insert(key.into(), CanonicalJsonValue::String(value.to_owned()));
 }
 
-/// Guests join only rooms that let guests in (client-server API, "Guest access").
-pub(crate) async fn check_guest(
-    app: &App,
-    requester: &Requester,
-    room_id: &RoomId,
-) -> Result<(), ApiError> {
-    if !requester.is_guest {
-        return Ok(());
-    }
-    let view = app.store.room_view(room_id.as_str()).await?;
-    if view.is_some_and(|view| view.guest_access().as_deref() == Some("can_join")) {
-        Ok(())
-    } else {
-        Err(ApiError::guest_access_forbidden(
-            "Guests may not join this room; sign up for an account",
-        ))
-    }
-}
-
 /// A user joins by itself.
 pub(crate) async fn join(
     app: &Arc<App>,
@@ -285,7 +283,6 @@ pub(crate) async fn join(
     extra: CanonicalJsonObject,
     ts: MilliSecondsSinceUnixEpoch,
 ) -> Result<OwnedEventId, ApiError> {
-    check_guest(app, requester, &room_id).await?;
     let change = MemberChange {
         room_id,
         sender: requester.user_id.clone(),

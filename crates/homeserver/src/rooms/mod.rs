@@ -24,8 +24,6 @@ pub(crate) use self::{
     append::{AppendContext, AppendError, AppendRequest, append, append_in},
     create::{CreateRoom, create_room},
     lazy::invite_after_lazy_creation,
-    membership::{
-        MemberChange, change_membership, change_membership_in, check_guest, join, member_content,
-    },
+    membership::{MemberChange, change_membership, change_membership_in, join, member_content},
     receipts::{NewReceipt, ReceiptKind, set_receipts},
 };

@@ -263,3 +263,14 @@ async fn people_make_rooms_and_ban_at_a_limited_rate() {
     let leave = format!("/_matrix/client/v3/rooms/{room}/leave");
     assert_eq!(call(&alice, Method::POST, &leave, json!({})).await.0, 200);
 }
+
+#[tokio::test]
+async fn rooms_named_by_their_create_event_can_be_made_at_the_same_moment() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let body = json!({ "room_version": "12" });
+    let made = futures_util::future::join_all((0..32).map(|_| alice.create_room(&body))).await;
+    let rooms: std::collections::BTreeSet<String> =
+        made.into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rooms.len(), 32);
+}

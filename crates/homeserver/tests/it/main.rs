@@ -37,6 +37,7 @@ mod profile;
 mod push_rules;
 mod queries;
 mod receipts;
+mod redactions;
 mod registration;
 mod relations;
 mod session;

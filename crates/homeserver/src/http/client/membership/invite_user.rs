@@ -65,9 +65,11 @@ pub(crate) async fn change(
     Ok(Json(json!({})))
 }
 
-/// Refuses when the target's membership is not one that the operation is for.
+/// Refuses when the target's membership is not one that the operation is for. Strangers are not
+/// told what it is.
 pub(crate) async fn require(
     app: &App,
+    requester: &Requester,
     room_id: &OwnedRoomId,
     target: &OwnedUserId,
     fits: impl Fn(Option<Membership>) -> bool,
@@ -75,7 +77,11 @@ pub(crate) async fn require(
 ) -> Result<(), ApiError> {
     let view = app.store.room_view(room_id.as_str()).await?;
     let view = view.ok_or_else(|| ApiError::not_found("No such room"))?;
-    if fits(view.membership(target)) {
+    let current = view.membership(target);
+    if requester.user_id != *target && view.membership(&requester.user_id) != Some(Membership::Join)
+    {
+        Err(ApiError::forbidden("You are not a member of this room"))
+    } else if fits(current) {
         Ok(())
     } else {
         Err(ApiError::forbidden(format!("{target} {otherwise}")))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use bridgehead_room::{Membership, NewEvent};
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, OwnedUserId};
+use ruma::{CanonicalJsonObject, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,9 +16,7 @@ use crate::{
         extract::{ContentBody, Params, QueryParams},
         time::TimestampQuery,
     },
-    rooms::{
-        AppendRequest, MemberChange, append, change_membership, check_canonical_alias, check_guest,
-    },
+    rooms::{AppendRequest, MemberChange, append, change_membership, check_canonical_alias},
 };
 
 /// Sets state with an empty key.
@@ -46,13 +44,6 @@ pub(crate) async fn send_state_event(
     let ts = query.of(&app, &requester)?;
     let event_id = match event_type.as_str() {
         "m.room.member" => {
-            if content
-                .get("membership")
-                .and_then(CanonicalJsonValue::as_str)
-                == Some("join")
-            {
-                check_guest(&app, &requester, &room_id).await?;
-            }
             let change = member_change(requester, room_id, &state_key, content, ts)?;
             change_membership(&app, change).await?
         }
