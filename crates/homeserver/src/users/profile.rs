@@ -73,13 +73,23 @@ pub(crate) async fn set_field(
 ) -> Result<(), ApiError> {
     requester.must_be(user_id)?;
     check_key(&key)?;
+    ensure_account(app, requester).await?;
+    change(app, user_id, key, value).await
+}
+
+/// Changes a field of an account, whoever asks for it, and tells the user's rooms.
+pub(crate) async fn change(
+    app: &Arc<App>,
+    user_id: &OwnedUserId,
+    key: String,
+    value: Option<Value>,
+) -> Result<(), ApiError> {
     let in_rooms = IN_ROOMS.contains(&key.as_str());
     let value = if in_rooms {
         old_field(&key, value)?
     } else {
         value
     };
-    ensure_account(app, requester).await?;
     let (user, field) = (user_id.to_string(), key.clone());
     let changed = app
         .store

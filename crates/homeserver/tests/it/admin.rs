@@ -1,5 +1,7 @@
 //! Synapse's admin endpoints, and accounts made beside the server.
 
+use std::time::Duration;
+
 use bridgehead_homeserver::{
     CreateUserError, StartError,
     config::{Config, Overrides},
@@ -247,4 +249,20 @@ async fn scripts_that_know_the_secret_are_not_limited_and_those_that_guess_are()
         guesses.push(attempt("e", &wrong).await);
     }
     assert_eq!(guesses, [403, 403, 429]);
+}
+
+#[tokio::test]
+async fn a_name_that_an_administrator_gives_reaches_the_users_rooms() {
+    let (_server, root, alice) = scene().await;
+    let room = alice.create_room(&json!({})).await.unwrap();
+    let since = alice.sync(None, Duration::ZERO).await.unwrap()["next_batch"].clone();
+    let path = "/_synapse/admin/v2/users/@alice:localhost";
+    let (_, changed) = call(&root, Method::PUT, path, json!({ "displayname": "Al" })).await;
+    assert_eq!(changed["displayname"], "Al");
+    let news = alice
+        .sync(since.as_str(), Duration::from_secs(20))
+        .await
+        .unwrap();
+    let member = &news["rooms"]["join"][&room]["timeline"]["events"][0];
+    assert_eq!(member["content"]["displayname"], "Al");
 }
