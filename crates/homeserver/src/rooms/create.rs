@@ -260,7 +260,7 @@ pub(super) fn open_room<'c>(
         redacts: None,
         origin_server_ts: new.ts,
     };
-    let mut build = |create: NewEvent| {
+    let build = |create: NewEvent| {
         room::build_create(new.version, Some(candidate.clone()), create, &context.key)
     };
     let (mut event, _) = build(create.clone())?;
