@@ -385,7 +385,10 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
                 .map(|byte| format!("{byte:02x}"))
                 .collect::<String>()
         );
-        write_private(path, &text).map_err(failed)?;
+        // Whole or not at all: half a key after a crash would keep the server from starting.
+        let unfinished = path.with_extension("unfinished");
+        write_private(&unfinished, &text).map_err(failed)?;
+        std::fs::rename(&unfinished, path).map_err(failed)?;
     }
     if is_open_to_others(path).map_err(failed)? {
         return Err(StartError::OpenKey {
@@ -410,7 +413,8 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let mut file = std::fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)?;
     file.write_all(text.as_bytes())?;
