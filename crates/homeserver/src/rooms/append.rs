@@ -153,7 +153,8 @@ pub(crate) fn insert(
 /// Setting state to what it is already makes no event: the answer is the event that stands.
 fn unchanged_state(view: &RoomView, event: &NewEvent) -> Option<OwnedEventId> {
     let standing = view.state_event(&event.event_type, event.state_key.as_deref()?)?;
-    if standing.sender != event.sender {
+    // Whoever may not set it any more is told so by the room's rules.
+    if standing.sender != event.sender || view.membership(&event.sender) != Some(Membership::Join) {
         return None;
     }
     let content = serde_json::to_string(&event.content).ok()?;
