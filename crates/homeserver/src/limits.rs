@@ -73,6 +73,13 @@ impl RateLimits {
         let bucket = buckets.get_or_insert_mut((category, key.to_owned()), || full);
         bucket.take(rate, now_ms).map_err(ApiError::limit_exceeded)
     }
+
+    /// Uncounts an action that was in order, where only the others are to be limited.
+    pub(crate) fn give_back(&self, category: RateCategory, key: &str) {
+        if let Some(bucket) = self.buckets.lock().get_mut(&(category, key.to_owned())) {
+            bucket.tokens += 1.0;
+        }
+    }
 }
 
 impl Bucket {

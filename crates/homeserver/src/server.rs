@@ -1,7 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -396,7 +396,8 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     let key = signing_key(&key_file, &server_name)?;
     if is_new {
         // SQLite would let everybody read it; it takes an empty file for a new database.
-        write_private(&file, "").map_err(failed)?;
+        let options = &mut private_file();
+        options.create_new(true).open(&file).map_err(failed)?;
     }
     let name = server_name.to_string();
     let path = file.clone();
@@ -448,7 +449,10 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
                 .map(|byte| format!("{byte:02x}"))
                 .collect::<String>()
         );
-        write_private(path, &text).map_err(failed)?;
+        // Whole or not at all: half a key after a crash would keep the server from starting.
+        let unfinished = path.with_extension("unfinished");
+        write_private(&unfinished, &text).map_err(failed)?;
+        std::fs::rename(&unfinished, path).map_err(failed)?;
     }
     if is_open_to_others(path).map_err(failed)? {
         return Err(StartError::OpenKey {
@@ -469,16 +473,21 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
 }
 
-#[cfg(unix)]
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    use std::io::Write as _;
+    let options = &mut private_file();
+    let mut file = options.create(true).truncate(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// How a file is opened for writing that only its owner may read when this makes it.
+#[cfg(unix)]
+fn private_file() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
 }
 
 /// Only its owner may look into a folder that is made here; one that is there stays as it is.
@@ -509,8 +518,10 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    std::fs::write(path, text)
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    options
 }
 
 #[cfg(not(unix))]

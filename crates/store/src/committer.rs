@@ -6,7 +6,9 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -19,6 +21,13 @@ use crate::{
 
 /// Units in one database transaction at most, so that the first of them is not kept waiting.
 const MAX_BATCH: usize = 256;
+
+/// The write-ahead log is emptied when it is larger: readers that overlap all the time keep the
+/// engine from starting it over by itself.
+pub(crate) const MAX_WAL_BYTES: i64 = 64 << 20;
+
+/// How long the committer waits for readers that hold on to the write-ahead log.
+const WAL_PATIENCE: Duration = Duration::from_millis(200);
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Verdict + Send>;
@@ -70,6 +79,9 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Unit>,
     position: StreamPosition,
+    wal: PathBuf,
+    /// Larger than this the write-ahead log is emptied next.
+    wal_limit: i64,
 }
 
 impl Committer {
@@ -80,6 +92,8 @@ impl Committer {
         position: StreamPosition,
     ) -> Self {
         Self {
+            wal: PathBuf::from(format!("{}-wal", conn.path().unwrap_or_default())),
+            wal_limit: MAX_WAL_BYTES,
             conn,
             shared,
             queue,
@@ -97,7 +111,38 @@ impl Committer {
             if let Some(answer) = self.run_batch(first) {
                 return self.stop(answer);
             }
+            self.bound_wal();
         }
+    }
+
+    /// Keeps the write-ahead log from growing for ever. Where a reader does not let go of it, the
+    /// next try waits until it has doubled, so that one slow reader does not slow all writes.
+    fn bound_wal(&mut self) {
+        let bytes = std::fs::metadata(&self.wal).map_or(0, |metadata| metadata.len());
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        if bytes <= self.wal_limit {
+            return;
+        }
+        let emptied = self.empty_wal().unwrap_or_else(|error| {
+            tracing::warn!(%error, "emptying the write-ahead log failed");
+            false
+        });
+        self.wal_limit = if emptied {
+            MAX_WAL_BYTES
+        } else {
+            bytes.saturating_mul(2)
+        };
+    }
+
+    fn empty_wal(&self) -> Result<bool> {
+        self.conn.busy_timeout(WAL_PATIENCE)?;
+        let busy = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, bool>(0)
+            });
+        self.conn.busy_timeout(crate::BUSY_TIMEOUT)?;
+        Ok(!busy?)
     }
 
     fn stop(self, answer: oneshot::Sender<()>) {
@@ -183,8 +228,11 @@ impl Committer {
             return;
         }
         self.shared.position.send_replace(self.position);
-        if let Some(listener) = &*self.shared.listener.lock() {
-            listener(&batch.log);
+        if let Some(listener) = &*self.shared.listener.lock()
+            && catch_unwind(AssertUnwindSafe(|| listener(&batch.log))).is_err()
+        {
+            // What it would have woken finds the rows all the same, at its next look.
+            tracing::error!("the commit listener panicked");
         }
     }
 
@@ -196,5 +244,59 @@ impl Committer {
         {
             tracing::error!(%error, "rolling back failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Store, StreamPosition};
+
+    const ALICE: &str = "@alice:example.org";
+
+    /// Lets the database have `pages` pages at most, as a full disk would.
+    async fn limit_pages(store: &Store, pages: i64) {
+        store
+            .write(move |tx| {
+                let sql = format!("PRAGMA max_page_count = {pages}");
+                tx.conn.query_row(&sql, [], |_| Ok(()))?;
+                Ok::<_, Error>(())
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn set(store: &Store, kind: String, bytes: usize) -> Result<StreamPosition, Error> {
+        let content = format!("\"{}\"", "x".repeat(bytes));
+        store
+            .write(move |tx| tx.set_account_data(ALICE, "", &kind, &content))
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_and_is_survived() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("store.db"), "example.org").unwrap();
+        assert_eq!(
+            set(&store, "a".to_owned(), 1).await.unwrap(),
+            StreamPosition(1)
+        );
+        limit_pages(&store, 1).await;
+        let units = (0..8).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { set(&store, format!("big{n}"), 1 << 20).await })
+        });
+        for unit in units.collect::<Vec<_>>() {
+            let outcome = unit.await.unwrap();
+            assert!(matches!(outcome, Err(Error::Unavailable { .. })));
+        }
+        limit_pages(&store, 1 << 20).await;
+        assert_eq!(
+            set(&store, "b".to_owned(), 1).await.unwrap(),
+            StreamPosition(2)
+        );
+        let kinds = store.read(|s| s.all_account_data(ALICE)).await;
+        let kinds: Result<Vec<_>, Error> = kinds;
+        let kinds: Vec<_> = kinds.unwrap().into_iter().map(|row| row.kind).collect();
+        assert_eq!(kinds, ["a", "b"]);
     }
 }

@@ -80,9 +80,9 @@ pub struct ClientTxn {
     pub user_id: String,
     /// The service and device that sent it.
     pub scope: String,
-    /// The room.
+    /// The room; empty for the making of one.
     pub room_id: String,
-    /// The event type, or `redact`.
+    /// The event type, or `redact` with the event redacted, or `createRoom`.
     pub event_type: String,
     /// The client's key.
     pub client_txn_id: String,
@@ -187,7 +187,7 @@ impl Snapshot<'_> {
         Ok(StreamPosition::from_sql(pos.unwrap_or(0)))
     }
 
-    /// The event that an earlier, identical request made.
+    /// The event (or room) that an earlier, identical request made.
     pub fn client_txn(&self, txn: &ClientTxn) -> Result<Option<String>> {
         Ok(self
             .conn
@@ -339,7 +339,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Remembers which event a client's request made.
+    /// Remembers which event (or room) a client's request made.
     pub fn insert_client_txn(
         &mut self,
         txn: &ClientTxn,
@@ -363,15 +363,38 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Replaces an event's content by its redacted form. The signed parts stay: hashes and
-    /// signatures are made to survive redaction.
-    pub fn redact_event(&mut self, event_id: &str, content: &str, redacted_by: &str) -> Result<()> {
+    /// Replaces an event's content by its redacted form, also where the state event that followed it
+    /// shows it as the content before. The signed parts stay: hashes and signatures are made to
+    /// survive redaction.
+    pub fn redact_event(
+        &mut self,
+        event: &TimelineEvent,
+        content: &str,
+        redacted_by: &str,
+    ) -> Result<()> {
         self.conn
             .prepare_cached(
                 "UPDATE events SET content = $1, redacted_by = $2, prev_content = NULL, relates_to = NULL,
                     rel_type = NULL WHERE event_id = $3",
             )?
-            .execute((content, redacted_by, event_id))?;
+            .execute((content, redacted_by, &event.event_id))?;
+        if let Some(state_key) = &event.state_key {
+            // By way of the index on the room's state.
+            self.conn
+                .prepare_cached(
+                    "UPDATE events SET prev_content = $1
+                     WHERE room_id = $2 AND type = $3 AND state_key = $4 AND pos > $5
+                     AND replaces = $6 AND prev_content IS NOT NULL",
+                )?
+                .execute((
+                    content,
+                    &event.room_id,
+                    &event.event_type,
+                    state_key,
+                    event.pos.to_sql(),
+                    &event.event_id,
+                ))?;
+        }
         Ok(())
     }
 }

@@ -71,6 +71,9 @@ const READERS: usize = 4;
 /// Units of work that may wait for the committer; callers beyond that wait to hand theirs in.
 const QUEUED_UNITS: usize = 4096;
 
+/// How long a statement waits for another process's lock on the file.
+pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Told of every commit, on the committer's thread, before the callers are answered. It must be
 /// quick and must not call the store.
 pub type CommitListener = Box<dyn Fn(&[LogEntry]) + Send + Sync>;
@@ -279,10 +282,12 @@ impl Drop for ReaderLease<'_> {
 
 fn open_connection(file: &Path) -> Result<Connection> {
     let connection = Connection::open(file)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A client's 200 means *on disk*: FULL syncs the log at every commit.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Once the write-ahead log starts over, the file gives back what it had grown beyond this.
+    connection.pragma_update(None, "journal_size_limit", committer::MAX_WAL_BYTES)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -32_000)?;
     connection.set_prepared_statement_cache_capacity(256);

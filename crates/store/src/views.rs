@@ -10,6 +10,8 @@ use crate::{Result, Snapshot, Store, StreamPosition, Tx, rooms::RoomInterest, tx
 
 /// Rooms kept in memory.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
+/// State events of all rooms kept in memory, at somewhat below 1 KiB each; a lone room may be larger.
+const MAX_EVENTS: usize = 250_000;
 
 pub(crate) struct Views {
     inner: Mutex<Inner>,
@@ -17,8 +19,29 @@ pub(crate) struct Views {
 
 struct Inner {
     rooms: LruCache<String, CachedRoom>,
+    /// State events in `rooms`.
+    events: usize,
     /// The newest commit whose rooms were published here.
     position: StreamPosition,
+}
+
+impl Inner {
+    fn put(&mut self, room_id: String, room: CachedRoom) {
+        self.events += events_in(&room);
+        // The room's former self, or the one that was used longest ago.
+        if let Some((_, gone)) = self.rooms.push(room_id, room) {
+            self.events -= events_in(&gone);
+        }
+        while self.events > MAX_EVENTS && self.rooms.len() > 1 {
+            if let Some((_, gone)) = self.rooms.pop_lru() {
+                self.events -= events_in(&gone);
+            }
+        }
+    }
+}
+
+fn events_in(room: &CachedRoom) -> usize {
+    room.view.state.values().map(imbl::OrdMap::len).sum()
 }
 
 impl Views {
@@ -26,6 +49,7 @@ impl Views {
         Self {
             inner: Mutex::new(Inner {
                 rooms: LruCache::new(CAPACITY),
+                events: 0,
                 position: StreamPosition::ZERO,
             }),
         }
@@ -35,7 +59,7 @@ impl Views {
         let mut inner = self.inner.lock();
         inner.position = position;
         for (room_id, room) in rooms {
-            inner.rooms.put(room_id, room);
+            inner.put(room_id, room);
         }
     }
 
@@ -52,7 +76,7 @@ impl Views {
                 view: view.clone(),
                 interest: None,
             };
-            inner.rooms.put(room_id.to_owned(), room);
+            inner.put(room_id.to_owned(), room);
         }
     }
 
@@ -179,5 +203,55 @@ impl Snapshot<'_> {
         )
         .map(Some)
         .map_err(|_| crate::Error::corrupt("rooms", room_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_room::{Event, EventGraph};
+    use ruma::{MilliSecondsSinceUnixEpoch, RoomVersionId, uint};
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn room_of(room_id: &str, keys: usize) -> CachedRoom {
+        let state = (0..keys).map(|key| {
+            Arc::new(Event {
+                event_id: "$e".try_into().unwrap(),
+                room_id: room_id.try_into().unwrap(),
+                sender: "@a:x".try_into().unwrap(),
+                event_type: "org.example".into(),
+                state_key: Some(key.to_string()),
+                origin_server_ts: MilliSecondsSinceUnixEpoch(uint!(0)),
+                content: RawValue::from_string("{}".to_owned()).unwrap(),
+                redacts: None,
+                graph: EventGraph::default(),
+            })
+        });
+        let room_id = room_id.try_into().unwrap();
+        let view = RoomView::from_state(room_id, RoomVersionId::V11, state, Vec::new(), 0).unwrap();
+        CachedRoom {
+            view: Arc::new(view),
+            interest: None,
+        }
+    }
+
+    #[test]
+    fn large_rooms_push_out_the_longest_unused() {
+        let views = Views::new();
+        let publish = |room_id: &str, keys| {
+            let rooms = HashMap::from([(room_id.to_owned(), room_of(room_id, keys))]);
+            views.publish(rooms, StreamPosition(1));
+        };
+        publish("!a:x", MAX_EVENTS / 2);
+        publish("!a:x", MAX_EVENTS / 2);
+        publish("!b:x", MAX_EVENTS / 2);
+        assert!(views.get("!a:x").is_some() && views.get("!b:x").is_some());
+        publish("!c:x", 1);
+        assert!(views.get("!a:x").is_none(), "used longest ago");
+        assert!(views.get("!b:x").is_some() && views.get("!c:x").is_some());
+        publish("!d:x", MAX_EVENTS + 1);
+        assert!(views.get("!d:x").is_some(), "a lone room may be larger");
+        assert_eq!(views.inner.lock().rooms.len(), 1);
     }
 }

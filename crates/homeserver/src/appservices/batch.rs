@@ -18,7 +18,8 @@ use crate::rooms::format::{Format, Object};
 
 /// Log rows looked at in one step.
 const SCAN: usize = 128;
-/// Log rows that one transaction spans at most, once it has something.
+/// Log rows that one look spans at most: it holds a snapshot, which the database cannot tidy up
+/// behind, and a connection that others wait for.
 const MAX_SPAN: u64 = 10_000;
 /// To-device messages in a transaction at most.
 const MAX_TO_DEVICE: usize = 100;
@@ -41,6 +42,8 @@ pub(crate) struct Batch {
     device_lists: BTreeSet<String>,
     bytes: usize,
     full: bool,
+    /// The log goes on after `upto`.
+    more: bool,
     key_counts: Option<KeyCounts>,
 }
 
@@ -70,7 +73,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Collects what is of interest after `cursor`, up to the limits or the end of the log.
+    /// Collects what is of interest after `cursor`, up to the limits, the end of the log, or
+    /// [`MAX_SPAN`].
     pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
         let mut batch = Batch {
             upto: cursor,
@@ -88,7 +92,8 @@ impl Reader<'_> {
                 }
                 batch.upto = row.pos;
             }
-            if last || batch.has_something() && batch.upto.0 - cursor.0 > MAX_SPAN {
+            batch.more = !last;
+            if last || batch.upto.0 - cursor.0 >= MAX_SPAN {
                 break;
             }
         }
@@ -252,6 +257,11 @@ impl Batch {
     /// The cursor after this batch.
     pub(crate) fn upto(&self) -> StreamPosition {
         self.upto
+    }
+
+    /// Whether there is more of the log to look at after it.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more || self.full
     }
 
     /// What the limit leaves for more.

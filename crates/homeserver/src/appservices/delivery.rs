@@ -129,6 +129,7 @@ pub(crate) async fn run(
         wire,
         cursor: row.cursor,
         stored_cursor: row.cursor,
+        more: false,
         last_txn_id: row.last_txn_id,
         dialect: wire.dialect(),
         shutdown: &shutdown,
@@ -155,6 +156,8 @@ struct Task<'a> {
     cursor: StreamPosition,
     /// What the database has.
     stored_cursor: StreamPosition,
+    /// The log went on after `cursor` when it was last looked at.
+    more: bool,
     last_txn_id: u64,
     dialect: u8,
     shutdown: &'a Shutdown,
@@ -181,7 +184,7 @@ impl Task<'_> {
                 return;
             }
             current = next;
-            if current.is_none() {
+            if current.is_none() && !self.more {
                 self.service.delivery.wake.notified().await;
             }
         }
@@ -247,6 +250,7 @@ impl Task<'_> {
             .lane
             .take(MAX_LANE, lane_bytes, now_ms);
         self.cursor = batch.upto();
+        self.more = batch.has_more();
         if !batch.has_something() && lane.is_empty() {
             return None;
         }

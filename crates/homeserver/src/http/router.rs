@@ -249,7 +249,10 @@ fn rooms() -> Router<Arc<App>> {
     };
     Router::new()
         .route("/createRoom", post(room::create_room::create_room))
-        .route("/createRoom/{txn_id}", put(room::create_room::create_room))
+        .route(
+            "/createRoom/{txn_id}",
+            put(room::create_room::create_room_once),
+        )
         .route("/joined_rooms", get(joined_rooms::joined_rooms))
         .route(
             "/join/{room_id_or_alias}",
@@ -275,6 +278,7 @@ fn rooms() -> Router<Arc<App>> {
 
 fn room_contents() -> Router<Arc<App>> {
     use message::send_message_event::{send_message_event, send_without_txn};
+    use redact::redact_event::{redact_event, redact_without_txn};
     use state::{
         get_state_event_for_key::{get_state_event_for_empty_key, get_state_event_for_key},
         get_state_events::get_state_events,
@@ -287,8 +291,12 @@ fn room_contents() -> Router<Arc<App>> {
             put(send_message_event),
         )
         .route(
+            "/rooms/{room_id}/redact/{event_id}",
+            post(redact_without_txn),
+        )
+        .route(
             "/rooms/{room_id}/redact/{event_id}/{txn_id}",
-            put(redact::redact_event::redact_event),
+            put(redact_event),
         )
         .route("/rooms/{room_id}/state", get(get_state_events))
         .route(
@@ -311,7 +319,7 @@ fn reading() -> Router<Arc<App>> {
     use room::{
         aliases::aliases,
         get_event_by_timestamp::get_event_by_timestamp,
-        get_room_event::get_room_event,
+        get_room_event::{get_event, get_room_event},
         report_content::{report_content, report_room},
     };
     Router::new()
@@ -320,6 +328,7 @@ fn reading() -> Router<Arc<App>> {
             get(message::get_message_events::get_message_events),
         )
         .route("/rooms/{room_id}/event/{event_id}", get(get_room_event))
+        .route("/events/{event_id}", get(get_event))
         .route(
             "/rooms/{room_id}/context/{event_id}",
             get(context::get_context::get_context),

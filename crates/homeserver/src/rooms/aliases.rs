@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bridgehead_store::{AliasRow, Tx};
-use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId, UserId};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId,
+    RoomOrAliasId, UserId,
+};
 
 use super::AppendError;
 use crate::{
@@ -141,33 +144,63 @@ pub(crate) async fn resolve_room(
     Ok((room_id, None))
 }
 
-/// The aliases that a canonical-alias event newly names must point at its room.
+/// The aliases that a canonical-alias event newly names must point at its room; services are asked
+/// about those that nobody made yet.
 pub(crate) async fn check_canonical_alias(
-    app: &App,
+    app: &Arc<App>,
     room_id: &RoomId,
-    content: &ruma::CanonicalJsonObject,
+    content: &CanonicalJsonObject,
 ) -> Result<(), ApiError> {
-    let mut named: Vec<&str> = Vec::new();
-    named.extend(
-        content
-            .get("alias")
-            .and_then(ruma::CanonicalJsonValue::as_str),
-    );
-    if let Some(others) = content
-        .get("alt_aliases")
-        .and_then(ruma::CanonicalJsonValue::as_array)
-    {
-        named.extend(others.iter().filter_map(ruma::CanonicalJsonValue::as_str));
-    }
-    for text in named {
+    let standing = standing_canonical_alias(app, room_id).await?;
+    let known = aliases_named(&standing);
+    for text in aliases_named(content) {
+        if known.contains(&text) {
+            continue;
+        }
         let alias = <&RoomAliasId>::try_from(text)
             .map_err(|_| ApiError::invalid_param(format!("`{text}` is not a room alias")))?;
-        let row = resolve(app, alias).await?;
-        if row.is_none_or(|row| row.room_id != room_id.as_str()) {
+        let points_here = match resolve_or_ask(app, alias).await {
+            Ok((row, _)) => row.room_id == room_id.as_str(),
+            Err(error) if error.errcode() == "M_NOT_FOUND" => false,
+            Err(error) => return Err(error),
+        };
+        if !points_here {
             return Err(ApiError::bad_alias(format!(
                 "{alias} does not point at {room_id}"
             )));
         }
     }
     Ok(())
+}
+
+/// The content of the room's `m.room.canonical_alias`; empty without one.
+async fn standing_canonical_alias(
+    app: &App,
+    room_id: &RoomId,
+) -> Result<CanonicalJsonObject, ApiError> {
+    let view = app.store.room_view(room_id.as_str()).await?;
+    Ok(view
+        .as_ref()
+        .and_then(|view| view.state_event("m.room.canonical_alias", ""))
+        .and_then(|event| serde_json::from_str(event.content.get()).ok())
+        .unwrap_or_default())
+}
+
+/// `alias` and `alt_aliases` of a canonical-alias event.
+fn aliases_named(content: &CanonicalJsonObject) -> Vec<&str> {
+    let main = content
+        .get("alias")
+        .and_then(CanonicalJsonValue::as_str)
+        .filter(|alias| !alias.is_empty());
+    let others = content
+        .get("alt_aliases")
+        .and_then(CanonicalJsonValue::as_array);
+    main.into_iter()
+        .chain(
+            others
+                .into_iter()
+                .flatten()
+                .filter_map(CanonicalJsonValue::as_str),
+        )
+        .collect()
 }

@@ -153,7 +153,8 @@ pub(crate) fn insert(
 /// Setting state to what it is already makes no event: the answer is the event that stands.
 fn unchanged_state(view: &RoomView, event: &NewEvent) -> Option<OwnedEventId> {
     let standing = view.state_event(&event.event_type, event.state_key.as_deref()?)?;
-    if standing.sender != event.sender {
+    // Whoever may not set it any more is told so by the room's rules.
+    if standing.sender != event.sender || view.membership(&event.sender) != Some(Membership::Join) {
         return None;
     }
     let content = serde_json::to_string(&event.content).ok()?;
@@ -205,7 +206,7 @@ fn apply_redaction(
     let full = target.clone().into_event()?;
     let content = room::redact_content(&view.rules, &target.event_type, &full.content)
         .map_err(|_| store::Error::corrupt("events", target.event_id.clone()))?;
-    tx.redact_event(&target.event_id, content.get(), redaction.event_id.as_str())?;
+    tx.redact_event(target, content.get(), redaction.event_id.as_str())?;
     let stands = full.state_key.as_deref().is_some_and(|key| {
         view.state_event(&target.event_type, key)
             .is_some_and(|standing| standing.event_id == full.event_id)

@@ -5,10 +5,10 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bridgehead_room::{self as room, Membership, NewEvent, Rejection, RoomView};
-use bridgehead_store::Tx;
+use bridgehead_store::{ClientTxn, Tx};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId,
-    RoomVersionId,
+    RoomVersionId, uint,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -104,13 +104,16 @@ struct Plan {
     alias: Option<AliasChange>,
     preset: Preset,
     ts: MilliSecondsSinceUnixEpoch,
+    txn: Option<ClientTxn>,
 }
 
-/// Makes the room and answers its id.
+/// Makes the room and answers its id; with a transaction id that was used before, that of the room
+/// made then.
 pub(crate) async fn create_room(
     app: &Arc<App>,
     requester: &Requester,
     mut request: CreateRoom,
+    txn_id: Option<String>,
 ) -> Result<OwnedRoomId, ApiError> {
     request.check()?;
     if request.invite.len() > MAX_INVITES {
@@ -140,6 +143,14 @@ pub(crate) async fn create_room(
         alias,
         request,
         ts: crate::http::time::now(app),
+        txn: txn_id.map(|client_txn_id| ClientTxn {
+            user_id: requester.user_id.to_string(),
+            scope: requester.txn_scope(),
+            // No room has this id, so that nothing else is remembered here.
+            room_id: String::new(),
+            event_type: "createRoom".to_owned(),
+            client_txn_id,
+        }),
     };
     let context = app.append_context();
     Ok(app.store.write(move |tx| run(tx, &context, plan)).await?)
@@ -203,6 +214,14 @@ fn preset_of(request: &CreateRoom) -> Result<Preset, ApiError> {
 }
 
 fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoomId, AppendError> {
+    if let Some(txn) = &plan.txn
+        && let Some(room_id) = tx.client_txn(txn)?
+    {
+        return room_id
+            .as_str()
+            .try_into()
+            .map_err(|_| bridgehead_store::Error::corrupt("client_txns", room_id).into());
+    }
     // 1. m.room.create. The alias comes before it, so that a service which owns the alias is told
     //    of everything in the room.
     let new_room = NewRoom {
@@ -225,6 +244,9 @@ fn run(tx: &mut Tx<'_>, context: &AppendContext, plan: Plan) -> Result<OwnedRoom
     steps.run(&plan)?;
     if plan.request.visibility.as_deref() == Some("public") {
         tx.set_published("", room_id.as_str(), true)?;
+    }
+    if let Some(txn) = &plan.txn {
+        tx.insert_client_txn(txn, room_id.as_str(), context.now_ms)?;
     }
     Ok(room_id)
 }
@@ -252,7 +274,7 @@ pub(super) fn open_room<'c>(
     )
     .try_into()
     .map_err(|_| ApiError::invalid_param("the server's name makes no legal room id"))?;
-    let create = NewEvent {
+    let mut create = NewEvent {
         sender: new.creator.clone(),
         event_type: "m.room.create".to_owned(),
         state_key: Some(String::new()),
@@ -260,7 +282,15 @@ pub(super) fn open_room<'c>(
         redacts: None,
         origin_server_ts: new.ts,
     };
-    let (event, _) = room::build_create(new.version, Some(candidate), create, &context.key)?;
+    let build = |create: NewEvent| {
+        room::build_create(new.version, Some(candidate.clone()), create, &context.key)
+    };
+    let (mut event, _) = build(create.clone())?;
+    // Where the create event names the room, two alike of the same millisecond would be one room.
+    while tx.room_record(event.room_id.as_str())?.is_some() {
+        create.origin_server_ts = later(create.origin_server_ts)?;
+        (event, _) = build(create.clone())?;
+    }
     let room_id = event.room_id.clone();
     tx.insert_room(room_id.as_str(), new.version)?;
     let nothing = RoomView::from_state(room_id.clone(), new.version.clone(), [], Vec::new(), 0)
@@ -272,6 +302,12 @@ pub(super) fn open_room<'c>(
         .ok_or(AppendError::RoomNotFound)?;
     insert(tx, context, &view, event, None)?;
     Ok(room_id)
+}
+
+fn later(ts: MilliSecondsSinceUnixEpoch) -> Result<MilliSecondsSinceUnixEpoch, AppendError> {
+    ts.0.checked_add(uint!(1))
+        .map(MilliSecondsSinceUnixEpoch)
+        .ok_or_else(|| ApiError::invalid_param("the time is past what a room can hold").into())
 }
 
 fn creation_content(plan: &Plan) -> Result<CanonicalJsonObject, AppendError> {

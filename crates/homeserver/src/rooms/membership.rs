@@ -113,6 +113,7 @@ pub(crate) fn change_membership_in(
         fill_profile(tx, &mut content, &change.target)?;
     }
     if change.membership == Membership::Join && own {
+        check_guest(tx, &view, &change.target)?;
         authorise_restricted(tx, context, &view, &change.target, &mut content)?;
     }
     insert(&mut content, "membership", change.membership.as_str());
@@ -151,16 +152,32 @@ fn already_so(
             .map(|event| Ok(event.event_id.clone()))
     };
     match (change.membership, current) {
-        (Membership::Join, Some(Membership::Join)) if change.extra.is_empty() => standing(),
+        (Membership::Join, Some(Membership::Join))
+            if change.extra.is_empty() && change.sender == change.target =>
+        {
+            standing()
+        }
         (Membership::Leave, Some(Membership::Leave)) if change.sender == change.target => {
             standing()
         }
+        // The room's rules answer strangers, who must not learn from it who is in the room.
+        _ if view.membership(&change.sender) != Some(Membership::Join) => None,
         (Membership::Ban, Some(Membership::Ban)) => standing(),
         (Membership::Invite, Some(Membership::Join)) => Some(Err(AppendError::NotAllowed(
             format!("{} is already in the room", change.target),
         ))),
         _ => None,
     }
+}
+
+/// Guests join only where the room lets them (client-server API, "Guest access").
+fn check_guest(tx: &Tx<'_>, view: &RoomView, user_id: &OwnedUserId) -> Result<(), AppendError> {
+    if view.guest_access().as_deref() == Some("can_join")
+        || tx.user(user_id.as_str())?.is_none_or(|user| !user.is_guest)
+    {
+        return Ok(());
+    }
+    Err(ApiError::guest_access_forbidden("This room takes no guests").into())
 }
 
 fn check_leave(change: &MemberChange, current: Option<Membership>) -> Result<(), AppendError> {

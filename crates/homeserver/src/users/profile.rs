@@ -39,12 +39,11 @@ pub(crate) async fn get(app: &Arc<App>, user_id: &UserId) -> Result<Map<String, 
             app.queries.user(app, user_id).await?,
             Existence::Existed | Existence::Created
         );
-    let profile = if exists {
-        stored(app, user_id).await?
-    } else {
-        None
-    };
-    profile.ok_or_else(|| ApiError::not_found(format!("There is no user {user_id}")))
+    if !exists {
+        return Err(ApiError::not_found(format!("There is no user {user_id}")));
+    }
+    // A service's own user exists without an account, and then has an empty profile.
+    Ok(stored(app, user_id).await?.unwrap_or_default())
 }
 
 /// One field. Without a value the two old ones are answered with nothing (bridges look at their
@@ -74,13 +73,23 @@ pub(crate) async fn set_field(
 ) -> Result<(), ApiError> {
     requester.must_be(user_id)?;
     check_key(&key)?;
+    ensure_account(app, requester).await?;
+    change(app, user_id, key, value).await
+}
+
+/// Changes a field of an account, whoever asks for it, and tells the user's rooms.
+pub(crate) async fn change(
+    app: &Arc<App>,
+    user_id: &OwnedUserId,
+    key: String,
+    value: Option<Value>,
+) -> Result<(), ApiError> {
     let in_rooms = IN_ROOMS.contains(&key.as_str());
     let value = if in_rooms {
         old_field(&key, value)?
     } else {
         value
     };
-    ensure_account(app, requester).await?;
     let (user, field) = (user_id.to_string(), key.clone());
     let changed = app
         .store

@@ -46,10 +46,12 @@ impl Sessions {
         }
         let (epoch, hash) = (self.epoch(), *token_hash);
         let owner = store.read(move |s| s.token_owner(&hash)).await?;
-        if let Some(owner) = &owner
-            && self.epoch() == epoch
-        {
-            self.tokens.lock().put(*token_hash, owner.clone());
+        if let Some(owner) = &owner {
+            // Compared under the lock: whoever drops counts first, and takes the lock then.
+            let mut tokens = self.tokens.lock();
+            if self.epoch() == epoch {
+                tokens.put(*token_hash, owner.clone());
+            }
         }
         Ok(owner)
     }
@@ -68,10 +70,11 @@ impl Sessions {
         let state = row.map(|row| UserState {
             deactivated: row.deactivated,
         });
-        if let Some(state) = state
-            && self.epoch() == epoch
-        {
-            self.users.lock().put(user_id.to_string(), state);
+        if let Some(state) = state {
+            let mut users = self.users.lock();
+            if self.epoch() == epoch {
+                users.put(user_id.to_string(), state);
+            }
         }
         Ok(state)
     }

@@ -1,5 +1,7 @@
 //! Synapse's admin endpoints, and accounts made beside the server.
 
+use std::time::Duration;
+
 use bridgehead_homeserver::{
     CreateUserError, StartError,
     config::{Config, Overrides},
@@ -13,7 +15,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-use crate::calls::{call, code};
+use crate::calls::{StrictServer, call, code};
 
 const REGISTER: &str = "/_synapse/admin/v1/register";
 
@@ -218,4 +220,49 @@ async fn accounts_are_made_beside_the_server_only_while_it_does_not_run() {
     assert!(matches!(taken, Err(CreateUserError::Refused(_))));
     let server = TestServer::start_in(folder, Vec::new(), &[]).await.unwrap();
     server.client().login("root", "pw").await.unwrap();
+}
+
+#[tokio::test]
+async fn scripts_that_know_the_secret_are_not_limited_and_those_that_guess_are() {
+    let secret = (
+        "BRIDGEHEAD_ACCOUNTS_REGISTRATION_SHARED_SECRET",
+        REGISTRATION_SHARED_SECRET,
+    );
+    let burst = ("BRIDGEHEAD_LIMITS_REGISTRATIONS_BURST", "2");
+    let server = StrictServer::start(Vec::new(), &[secret, burst]).await;
+    let client = server.client();
+    let attempt = async |name: &str, mac: &dyn Fn(&str) -> String| {
+        let nonce = nonce(&client).await;
+        let body = json!({
+            "nonce": nonce, "username": name, "password": "pw", "mac": mac(&nonce),
+        });
+        let answer = call(&client, Method::POST, REGISTER, body).await;
+        answer.0
+    };
+    for name in ["a", "b", "c", "d"] {
+        let right = |nonce: &str| mac(&[nonce, name, "pw", "notadmin"]);
+        assert_eq!(attempt(name, &right).await, 200, "{name}");
+    }
+    let wrong = |_: &str| "00".to_owned();
+    let mut guesses = Vec::new();
+    for _ in 0..3 {
+        guesses.push(attempt("e", &wrong).await);
+    }
+    assert_eq!(guesses, [403, 403, 429]);
+}
+
+#[tokio::test]
+async fn a_name_that_an_administrator_gives_reaches_the_users_rooms() {
+    let (_server, root, alice) = scene().await;
+    let room = alice.create_room(&json!({})).await.unwrap();
+    let since = alice.sync(None, Duration::ZERO).await.unwrap()["next_batch"].clone();
+    let path = "/_synapse/admin/v2/users/@alice:localhost";
+    let (_, changed) = call(&root, Method::PUT, path, json!({ "displayname": "Al" })).await;
+    assert_eq!(changed["displayname"], "Al");
+    let news = alice
+        .sync(since.as_str(), Duration::from_secs(20))
+        .await
+        .unwrap();
+    let member = &news["rooms"]["join"][&room]["timeline"]["events"][0];
+    assert_eq!(member["content"]["displayname"], "Al");
 }

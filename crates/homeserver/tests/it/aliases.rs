@@ -204,3 +204,29 @@ async fn an_alias_is_made_once_by_members_of_a_room_here() {
         bad_request("M_INVALID_PARAM")
     );
 }
+
+#[tokio::test]
+async fn only_newly_named_aliases_must_point_at_the_room() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let body = json!({ "room_alias_name": "tea", "preset": "public_chat" });
+    let room = alice.create_room(&body).await.unwrap();
+    let path = format!("/rooms/{room}/state/m.room.canonical_alias");
+    ok(
+        &alice,
+        Method::DELETE,
+        "/directory/room/#tea:localhost",
+        &[],
+        None,
+    )
+    .await;
+
+    let standing = json!({ "alias": "#tea:localhost", "alt_aliases": ["#tea:localhost"] });
+    put(&alice, &path, standing).await;
+    put(&alice, &path, json!({ "alias": "" })).await;
+    let gone = json!({ "alias": "#tea:localhost" });
+    assert_eq!(
+        refused(&alice, Method::PUT, &path, Some(gone)).await,
+        bad_request("M_BAD_ALIAS")
+    );
+}

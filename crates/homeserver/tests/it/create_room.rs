@@ -4,6 +4,7 @@ use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestSer
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::calls::{StrictServer, call, code};
 use crate::support::{bad_request, get, not_found, refused};
 
 async fn state(client: &Client, room: &str, kind: &str) -> Value {
@@ -234,4 +235,42 @@ async fn a_ghost_that_its_service_does_not_know_cannot_be_invited() {
     );
     let joined = get(&alice, "/joined_rooms", &[]).await;
     assert_eq!(joined, json!({ "joined_rooms": [] }));
+}
+
+#[tokio::test]
+async fn people_make_rooms_and_ban_at_a_limited_rate() {
+    let bursts = [
+        ("BRIDGEHEAD_LIMITS_JOINS_BURST", "2"),
+        ("BRIDGEHEAD_LIMITS_MESSAGES_BURST", "2"),
+    ];
+    let server = StrictServer::start(Vec::new(), &bursts).await;
+    let alice = server.client().register("alice", "password").await.unwrap();
+    alice.create_room(&json!({})).await.unwrap();
+    let room = alice.create_room(&json!({})).await.unwrap();
+    let path = "/_matrix/client/v3/createRoom";
+    let third = call(&alice, Method::POST, path, json!({})).await;
+    assert_eq!(code(&third), (429, "M_LIMIT_EXCEEDED"));
+    assert!(third.1["retry_after_ms"].as_u64().unwrap() > 0);
+    let ban = format!("/_matrix/client/v3/rooms/{room}/ban");
+    for (user, expected) in [
+        ("@b:localhost", 200),
+        ("@c:localhost", 200),
+        ("@d:localhost", 429),
+    ] {
+        let body = json!({ "user_id": user });
+        assert_eq!(call(&alice, Method::POST, &ban, body).await.0, expected);
+    }
+    let leave = format!("/_matrix/client/v3/rooms/{room}/leave");
+    assert_eq!(call(&alice, Method::POST, &leave, json!({})).await.0, 200);
+}
+
+#[tokio::test]
+async fn rooms_named_by_their_create_event_can_be_made_at_the_same_moment() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let body = json!({ "room_version": "12" });
+    let made = futures_util::future::join_all((0..32).map(|_| alice.create_room(&body))).await;
+    let rooms: std::collections::BTreeSet<String> =
+        made.into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rooms.len(), 32);
 }

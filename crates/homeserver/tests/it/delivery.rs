@@ -353,3 +353,28 @@ async fn a_double_puppet_beside_an_exclusive_service_acts_as_everybody() {
         assert_eq!(peer.event(&sent).await["sender"], user.user_id());
     }
 }
+
+#[tokio::test]
+async fn news_behind_very_much_that_is_not_for_the_service_arrives() {
+    let peer = Peer::start("irc").await;
+    let server = server_for(&peer, &[]).await;
+    let (alice, _, room) = room_with_ghost(&server, &peer).await;
+    peer.wait_count(1).await;
+    let folder = server.stop().await;
+    let file = folder.path().join("data").join("bridgehead.db");
+    let store = Store::open(&file, SERVER_NAME).unwrap();
+    let written: Result<(), bridgehead_store::Error> = store
+        .write(|tx| {
+            (0..25_000).try_for_each(|_| {
+                tx.set_account_data("@alice:localhost", "", "org.example", "{}")
+                    .map(drop)
+            })
+        })
+        .await;
+    written.unwrap();
+    store.close().await;
+
+    let server = start_again(folder, &[]).await;
+    let sent = again(&server, &alice).send_text(&room, "t", "t").await;
+    peer.wait_event(&sent.unwrap()).await;
+}

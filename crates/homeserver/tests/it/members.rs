@@ -1,10 +1,10 @@
 //! `/members` and `/joined_members`.
 
 use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestServer};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{bad_request, forbidden, get, post, public_room, refused};
+use crate::support::{bad_request, forbidden, get, post, public_room, refused, set_state};
 
 async fn members(client: &Client, room: &str, query: &[(&str, &str)]) -> Vec<String> {
     let answer = get(client, &format!("/rooms/{room}/members"), query).await;
@@ -97,4 +97,66 @@ async fn joined_members_carry_profiles() {
         answer["joined"]["@alice:localhost"],
         json!({ "display_name": "Al", "avatar_url": "mxc://x/y" })
     );
+}
+
+#[tokio::test]
+async fn guests_join_only_where_the_room_takes_them() {
+    let allow = [("BRIDGEHEAD_ACCOUNTS_ALLOW_GUESTS", "true")];
+    let server = TestServer::start_with(&[], &allow).await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let path = "/_matrix/client/v3/register";
+    let made = server
+        .client()
+        .request(Method::POST, path, &[("kind", "guest")], Some(&json!({})))
+        .await
+        .unwrap();
+    let guest = server
+        .client()
+        .with_token(made.1["access_token"].as_str().unwrap());
+    let room = alice
+        .create_room(&json!({ "preset": "public_chat" }))
+        .await
+        .unwrap();
+    let (status, body) = guest
+        .request(
+            Method::POST,
+            &format!("/_matrix/client/v3/rooms/{room}/join"),
+            &[],
+            Some(&json!({})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, body["errcode"].as_str()),
+        (StatusCode::FORBIDDEN, Some("M_GUEST_ACCESS_FORBIDDEN"))
+    );
+    let access = json!({ "guest_access": "can_join" });
+    set_state(&alice, &room, "m.room.guest_access", "", access).await;
+    guest.join(&room).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_learn_nothing_of_who_is_in_a_room() {
+    let server = TestServer::start().await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let mallory = server.user("mallory").await.unwrap();
+    let room = alice.create_room(&json!({})).await.unwrap();
+    for user in ["@alice:localhost", "@nobody:localhost"] {
+        for action in ["invite", "kick", "unban"] {
+            let (status, body) = mallory
+                .request(
+                    Method::POST,
+                    &format!("/_matrix/client/v3/rooms/{room}/{action}"),
+                    &[],
+                    Some(&json!({ "user_id": user })),
+                )
+                .await
+                .unwrap();
+            assert_eq!(status, StatusCode::FORBIDDEN);
+            let text = body["error"].as_str().unwrap();
+            assert!(!text.contains("is already in the room"), "{text}");
+            assert!(!text.contains("is not in the room"), "{text}");
+            assert!(!text.contains("is not banned"), "{text}");
+        }
+    }
 }

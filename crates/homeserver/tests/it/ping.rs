@@ -57,7 +57,8 @@ async fn a_service_that_answers_is_told_how_long_it_took() {
     let token = service.as_token();
     let (status, answer) = ping(&server, Some(&token), "irc").await;
     assert_eq!(status, 200);
-    assert!(answer["duration_ms"].is_u64(), "{answer}");
+    // A framework in use takes 0 for a failure, so it is never 0.
+    assert!(answer["duration_ms"].as_u64() > Some(0), "{answer}");
     let bot = server.client().with_token(&token);
     let path = "/_matrix/client/unstable/fi.mau.msc2659/appservice/irc/ping";
     assert_eq!(call(&bot, Method::POST, path, Value::Null).await.0, 200);

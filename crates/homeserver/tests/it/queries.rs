@@ -417,3 +417,17 @@ async fn looking_up_a_profile_asks() {
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(questions(&peer).len(), 1);
 }
+
+#[tokio::test]
+async fn looking_for_keys_asks() {
+    let (peer, server, alice) = started(&[]).await;
+    make_ghosts(&peer, &server);
+    let body = json!({ "device_keys": { "@irc_ghost:localhost": [], "@nobody:localhost": [] } });
+    let path = "/_matrix/client/v3/keys/query";
+    let answer = alice
+        .expect_ok(Method::POST, path, &[], Some(&body))
+        .await
+        .unwrap();
+    assert_eq!(answer["device_keys"]["@irc_ghost:localhost"], json!({}));
+    assert_eq!(questions(&peer).len(), 1);
+}

@@ -207,3 +207,41 @@ async fn a_closed_store_refuses() {
     let read = fixture.store.read(|snapshot| snapshot.user(ALICE)).await;
     assert!(matches!(read, Err(Error::Unavailable { .. })));
 }
+
+#[tokio::test]
+async fn the_write_ahead_log_shrinks_when_a_slow_reader_has_gone() {
+    const MIB: usize = 1 << 20;
+    let fixture = Fixture::new();
+    let wal = fixture.folder.path().join("store.db-wal");
+    let wal_bytes = || std::fs::metadata(&wal).unwrap().len();
+    let (holds, held) = tokio::sync::oneshot::channel();
+    let (release, released) = mpsc::channel();
+    let store = fixture.store.clone();
+    let reader = tokio::spawn(async move {
+        store
+            .read(move |snapshot| {
+                snapshot.user(ALICE)?;
+                holds.send(()).ok();
+                released.recv_timeout(Duration::from_secs(60)).ok();
+                Ok::<_, Error>(())
+            })
+            .await
+    });
+    held.await.unwrap();
+    let content = format!("\"{}\"", "x".repeat(MIB));
+    let write = |kind: String| {
+        let content = content.clone();
+        fixture.write(move |tx| tx.set_account_data(ALICE, "", &kind, &content))
+    };
+    for n in 0..80 {
+        write(format!("org.example.{n}")).await;
+    }
+    assert!(wal_bytes() > 70 * MIB as u64, "the reader keeps it");
+    release.send(()).unwrap();
+    reader.await.unwrap().unwrap();
+    for n in 0..160 {
+        write(format!("org.example.{n}")).await;
+    }
+    fixture.write(|tx| tx.set_admin(ALICE, true)).await;
+    assert!(wal_bytes() <= 64 * MIB as u64, "{}", wal_bytes());
+}

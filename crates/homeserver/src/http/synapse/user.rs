@@ -18,7 +18,7 @@ use crate::{
         extract::{JsonBody, Params},
     },
     users::{
-        accounts, passwords,
+        accounts, passwords, profile,
         register::{NewAccount, create_account, user_id_of},
     },
 };
@@ -104,23 +104,14 @@ async fn change(
         let log_out = body.logout_devices.unwrap_or(true);
         accounts::set_password(app, user_id, password, log_out, None).await?;
     }
-    if body.admin.is_some() || body.displayname.is_some() {
+    if let Some(admin) = body.admin {
         let id = user_id.to_string();
         app.store
-            .write(move |tx| {
-                if let Some(admin) = body.admin {
-                    tx.set_admin(&id, admin)?;
-                }
-                if let Some(name) = body.displayname {
-                    let text = tx.profile(&id)?.unwrap_or_default();
-                    let mut profile: Value = serde_json::from_str(&text)
-                        .map_err(|_| bridgehead_store::Error::corrupt("users", id.as_str()))?;
-                    profile["displayname"] = json!(name);
-                    tx.set_profile(&id, &profile.to_string())?;
-                }
-                Ok::<_, bridgehead_store::Error>(())
-            })
+            .write(move |tx| Ok::<_, ApiError>(tx.set_admin(&id, admin)?))
             .await?;
+    }
+    if let Some(name) = body.displayname {
+        profile::change(app, user_id, "displayname".to_owned(), Some(json!(name))).await?;
     }
     if body.deactivated == Some(true) && !row.deactivated {
         accounts::deactivate(app, user_id, false).await?;

@@ -6,11 +6,15 @@ use std::{
 };
 
 use bridgehead_store::{Snapshot, StreamPosition};
+use futures_util::future::try_join_all;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
 use super::{Object, parse};
 use crate::{app::App, http::error::ApiError};
+
+/// Users looked for at their services in one request at most.
+const MAX_ASKED: usize = 50;
 
 /// The answer of `/keys/query`: for each user the devices asked for, or all when none is named.
 pub(crate) async fn query(
@@ -18,6 +22,7 @@ pub(crate) async fn query(
     asker: &UserId,
     asked: BTreeMap<OwnedUserId, Vec<String>>,
 ) -> Result<Value, ApiError> {
+    ask_for_unknown(app, asked.keys()).await?;
     let asker = asker.to_string();
     let mut failures = Map::new();
     let mut local = Vec::new();
@@ -49,6 +54,20 @@ pub(crate) async fn query(
             Ok(answer)
         })
         .await
+}
+
+/// Gives the services a chance to make users of theirs that are named here for the first time: they
+/// may upload keys while the question is open.
+async fn ask_for_unknown(
+    app: &Arc<App>,
+    users: impl Iterator<Item = &OwnedUserId>,
+) -> Result<(), ApiError> {
+    let questions = users
+        .filter(|user_id| app.is_local(user_id))
+        .take(MAX_ASKED)
+        .map(|user_id| app.queries.user(app, user_id));
+    try_join_all(questions).await?;
+    Ok(())
 }
 
 /// What stands for a server that cannot be asked.

@@ -96,6 +96,15 @@ async fn by_appservice(
             "{user_id} is outside the application service's user namespaces"
         )));
     }
+    if let Some(owner) = app.registry().user_reserved_by(&user_id, Some(service)) {
+        tracing::info!(
+            code = "APPSERVICE_NAMESPACE_CONFLICT", appservice.id = %owner.registration.id,
+            asker.id = %service.registration.id, user.id = %user_id, "registration refused"
+        );
+        return Err(ApiError::exclusive(format!(
+            "{user_id} is reserved by another application service"
+        )));
+    }
     if service.registration.features.msc4190 && !body.inhibit_login {
         return Err(ApiError::appservice_login_unsupported(
             "The registration says io.element.msc4190: register with `inhibit_login: true` and make devices with PUT /devices/{deviceId}",

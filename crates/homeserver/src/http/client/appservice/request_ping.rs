@@ -57,7 +57,9 @@ pub(crate) async fn request_ping(
     match wire.call(&call, app.now_ms()).await {
         Ok(answer) if answer.status.is_success() => {
             service.sign_of_life();
-            let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // Rounded up: there are frameworks that take a 0 for a failure.
+            let duration_ms =
+                u64::try_from(started.elapsed().as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
             Ok(Json(json!({ "duration_ms": duration_ms })))
         }
         Ok(answer) => Err(ApiError::new(

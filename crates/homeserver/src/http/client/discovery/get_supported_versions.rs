@@ -19,6 +19,9 @@ pub(crate) async fn get_supported_versions(_: AnyToken) -> ApiResult<Json<Value>
             "fi.mau.msc2659.stable": true,
             "org.matrix.msc3916.stable": true,
             "org.matrix.msc4190": true,
+            "uk.half-shot.msc2666.query_mutual_rooms": true,
+            "uk.tcpip.msc4133": true,
+            "uk.tcpip.msc4133.stable": true,
         },
     })))
 }

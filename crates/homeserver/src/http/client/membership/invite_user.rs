@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    config::RateCategory,
     http::{
         auth::Requester,
         error::{ApiError, ApiResult},
@@ -46,6 +47,11 @@ pub(crate) async fn change(
     membership: Membership,
     query: &TimestampQuery,
 ) -> ApiResult<Json<Value>> {
+    // Whoever wants to go is not held back.
+    if !requester.is(&body.user_id) {
+        app.limits
+            .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
+    }
     let change = MemberChange {
         room_id,
         ts: query.of(app, &requester)?,
@@ -59,9 +65,11 @@ pub(crate) async fn change(
     Ok(Json(json!({})))
 }
 
-/// Refuses when the target's membership is not one that the operation is for.
+/// Refuses when the target's membership is not one that the operation is for. Strangers are not
+/// told what it is.
 pub(crate) async fn require(
     app: &App,
+    requester: &Requester,
     room_id: &OwnedRoomId,
     target: &OwnedUserId,
     fits: impl Fn(Option<Membership>) -> bool,
@@ -69,7 +77,11 @@ pub(crate) async fn require(
 ) -> Result<(), ApiError> {
     let view = app.store.room_view(room_id.as_str()).await?;
     let view = view.ok_or_else(|| ApiError::not_found("No such room"))?;
-    if fits(view.membership(target)) {
+    let current = view.membership(target);
+    if requester.user_id != *target && view.membership(&requester.user_id) != Some(Membership::Join)
+    {
+        Err(ApiError::forbidden("You are not a member of this room"))
+    } else if fits(current) {
         Ok(())
     } else {
         Err(ApiError::forbidden(format!("{target} {otherwise}")))

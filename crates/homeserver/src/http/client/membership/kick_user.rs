@@ -32,6 +32,14 @@ pub(crate) async fn kick_user(
             Some(Membership::Join | Membership::Invite | Membership::Knock)
         )
     };
-    require(&app, &room_id, &body.user_id, present, "is not in the room").await?;
+    require(
+        &app,
+        &requester,
+        &room_id,
+        &body.user_id,
+        present,
+        "is not in the room",
+    )
+    .await?;
     change(&app, requester, room_id, body, Membership::Leave, &query).await
 }

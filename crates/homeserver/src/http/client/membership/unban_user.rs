@@ -27,6 +27,14 @@ pub(crate) async fn unban_user(
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
     let banned = |membership| membership == Some(Membership::Ban);
-    require(&app, &room_id, &body.user_id, banned, "is not banned").await?;
+    require(
+        &app,
+        &requester,
+        &room_id,
+        &body.user_id,
+        banned,
+        "is not banned",
+    )
+    .await?;
     change(&app, requester, room_id, body, Membership::Leave, &query).await
 }

@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::App,
-    http::{auth::Requester, error::ApiResult, extract::Params},
+    http::{auth::AnyToken, error::ApiResult, extract::Params},
     users::profile,
 };
 
 /// A user's whole profile.
 pub(crate) async fn get_profile(
+    _: AnyToken,
     State(app): State<Arc<App>>,
-    _requester: Requester,
     Params(user_id): Params<OwnedUserId>,
 ) -> ApiResult<Json<Map<String, Value>>> {
     profile::get(&app, &user_id).await.map(Json)

@@ -1,11 +1,11 @@
-//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
+//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}` (and `POST` of the first version)
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use bridgehead_room::NewEvent;
 use bridgehead_store::ClientTxn;
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{CanonicalJsonObject, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     rooms::{AppendRequest, append},
 };
 
-/// Redacts an event.
+/// Redacts an event. The same transaction id again answers the same redaction.
 pub(crate) async fn redact_event(
     State(app): State<Arc<App>>,
     requester: Requester,
@@ -28,30 +28,72 @@ pub(crate) async fn redact_event(
     QueryParams(query): QueryParams<TimestampQuery>,
     ContentBody(content): ContentBody,
 ) -> ApiResult<Json<Value>> {
-    app.limits
-        .check_requester(RateCategory::Messages, &requester, app.now_ms())?;
-    let origin_server_ts = query.of(&app, &requester)?;
-    let txn = ClientTxn {
-        user_id: requester.user_id.to_string(),
-        scope: requester.txn_scope(),
-        room_id: room_id.to_string(),
-        event_type: format!("redact:{event_id}"),
-        client_txn_id: txn_id,
-    };
-    let event = NewEvent {
-        sender: requester.user_id,
-        event_type: "m.room.redaction".to_owned(),
-        state_key: None,
-        content,
-        redacts: Some(event_id),
-        origin_server_ts,
-    };
-    let request = AppendRequest {
+    let redaction = Redaction {
+        origin_server_ts: query.of(&app, &requester)?,
+        requester,
         room_id,
-        event,
-        txn: Some(txn),
-        device_id: requester.device_id,
+        event_id,
+        txn_id: Some(txn_id),
+        content,
     };
-    let event_id = append(&app, request).await?;
-    Ok(Json(json!({ "event_id": event_id })))
+    redaction.send(&app).await
+}
+
+/// `POST …/redact/{eventId}` of the protocol's first version: without a transaction id.
+pub(crate) async fn redact_without_txn(
+    State(app): State<Arc<App>>,
+    requester: Requester,
+    Params((room_id, event_id)): Params<(OwnedRoomId, OwnedEventId)>,
+    QueryParams(query): QueryParams<TimestampQuery>,
+    ContentBody(content): ContentBody,
+) -> ApiResult<Json<Value>> {
+    let redaction = Redaction {
+        origin_server_ts: query.of(&app, &requester)?,
+        requester,
+        room_id,
+        event_id,
+        txn_id: None,
+        content,
+    };
+    redaction.send(&app).await
+}
+
+/// A redaction that a client hands in.
+struct Redaction {
+    requester: Requester,
+    room_id: OwnedRoomId,
+    event_id: OwnedEventId,
+    txn_id: Option<String>,
+    content: CanonicalJsonObject,
+    origin_server_ts: MilliSecondsSinceUnixEpoch,
+}
+
+impl Redaction {
+    async fn send(self, app: &App) -> ApiResult<Json<Value>> {
+        app.limits
+            .check_requester(RateCategory::Messages, &self.requester, app.now_ms())?;
+        let txn = self.txn_id.map(|client_txn_id| ClientTxn {
+            user_id: self.requester.user_id.to_string(),
+            scope: self.requester.txn_scope(),
+            room_id: self.room_id.to_string(),
+            event_type: format!("redact:{}", self.event_id),
+            client_txn_id,
+        });
+        let event = NewEvent {
+            sender: self.requester.user_id,
+            event_type: "m.room.redaction".to_owned(),
+            state_key: None,
+            content: self.content,
+            redacts: Some(self.event_id),
+            origin_server_ts: self.origin_server_ts,
+        };
+        let request = AppendRequest {
+            room_id: self.room_id,
+            event,
+            txn,
+            device_id: self.requester.device_id,
+        };
+        let event_id = append(app, request).await?;
+        Ok(Json(json!({ "event_id": event_id })))
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
+    config::RateCategory,
     http::{
         auth::Requester,
         error::ApiResult,
@@ -31,6 +32,8 @@ pub(crate) async fn upgrade_room(
     Params(room_id): Params<OwnedRoomId>,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
+    app.limits
+        .check_requester(RateCategory::Joins, &requester, app.now_ms())?;
     let request = Upgrade {
         room_id,
         new_version: body.new_version,
