@@ -195,7 +195,7 @@ async fn authenticate(app: &Arc<App>, parts: &Parts, token: &str) -> Result<Requ
         .owner_of(&app.store, &token_hash)
         .await?
         .ok_or_else(|| {
-            ApiError::unknown_token("Unknown access token; log in again")
+            ApiError::unknown_token("Unknown access token; log in again, or (application services) compare it with the registration")
                 .with("soft_logout", false.into())
         })?;
     if owner.expires_at.is_some_and(|at| at <= app.now_ms()) {

@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use bridgehead_room::{self as room, Membership, NewEvent, Rejection, RoomView};
 use bridgehead_store::{ClientTxn, Tx};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, MilliSecondsSinceUnixEpoch, OwnedRoomId, OwnedUserId,
     RoomVersionId, uint,
@@ -25,6 +26,9 @@ use crate::{
 
 /// Users invited in one request at most.
 const MAX_INVITES: usize = 1_000;
+
+/// Unknown ghosts among them that services are asked about at the same time.
+const QUESTIONS_AT_ONCE: usize = 32;
 
 /// What the creator asks for.
 #[derive(Debug, Default, Deserialize)]
@@ -130,9 +134,11 @@ pub(crate) async fn create_room(
     request
         .invite
         .retain(|user_id| invited.insert(user_id.clone()));
-    for user_id in &request.invite {
-        ensure_invitable(app, user_id).await?;
-    }
+    stream::iter(request.invite.clone())
+        .map(|user_id| async move { ensure_invitable(app, &user_id).await })
+        .buffered(QUESTIONS_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
     if let Some(alias) = &alias {
         app.queries.forget_refusal(alias.alias.as_str());
     }

@@ -431,3 +431,37 @@ async fn looking_for_keys_asks() {
     assert_eq!(answer["device_keys"]["@irc_ghost:localhost"], json!({}));
     assert_eq!(questions(&peer).len(), 1);
 }
+
+#[tokio::test]
+async fn a_new_rooms_unknown_ghosts_are_asked_about_at_the_same_time() {
+    let (peer, server, alice) = started(&[]).await;
+    let bot = peer.client(&server);
+    // Nobody is answered before all four are asked about.
+    let all_asked = std::sync::Arc::new(tokio::sync::Barrier::new(4));
+    peer.answer(move |asked| {
+        let (bot, all_asked) = (bot.clone(), all_asked.clone());
+        async move {
+            if asked.path.contains("/users/") {
+                all_asked.wait().await;
+                let number = asked
+                    .path
+                    .split("irc_")
+                    .nth(1)
+                    .unwrap()
+                    .chars()
+                    .next()
+                    .unwrap();
+                bot.register_ghost(&format!("irc_{number}")).await.unwrap();
+            }
+            yes()
+        }
+    });
+    let ghosts: Vec<String> = (0..4)
+        .map(|number| format!("@irc_{number}:localhost"))
+        .collect();
+    alice
+        .create_room(&json!({ "invite": ghosts }))
+        .await
+        .unwrap();
+    assert_eq!(questions(&peer).len(), 4);
+}
