@@ -26,6 +26,7 @@ mod media;
 mod migrate;
 mod position;
 mod pushers;
+mod readers;
 mod receipts;
 mod rooms;
 mod state;
@@ -39,7 +40,7 @@ use std::{path::Path, sync::Arc};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::{
     account_data::AccountDataRow,
@@ -61,12 +62,16 @@ pub use self::{
 };
 use self::{
     committer::{Committer, Unit},
+    readers::Readers,
     tx::Sets,
     views::Views,
 };
 
-/// Read connections; reads beyond that wait.
+/// Read connections for clients' requests; reads beyond that wait.
 const READERS: usize = 4;
+
+/// Read connections for deliveries.
+const DELIVERY_READERS: usize = 2;
 
 /// Units of work that may wait for the committer; callers beyond that wait to hand theirs in.
 const QUEUED_UNITS: usize = 4096;
@@ -88,8 +93,8 @@ pub struct Store {
 
 /// What readers and the committer share.
 pub(crate) struct Shared {
-    readers: Mutex<Vec<Connection>>,
-    reader_permits: Semaphore,
+    readers: Arc<Readers>,
+    delivery_readers: Arc<Readers>,
     views: Views,
     sets: Mutex<Sets>,
     position: watch::Sender<StreamPosition>,
@@ -106,14 +111,6 @@ impl Store {
     pub fn open(file: &Path, server_name: &str) -> Result<Self> {
         let mut writer = open_connection(file)?;
         migrate::migrate(&mut writer, server_name)?;
-        let readers = (0..READERS)
-            .map(|_| {
-                let connection = open_connection(file)?;
-                connection.pragma_update(None, "query_only", true)?;
-                Ok(connection)
-            })
-            .collect::<Result<Vec<_>>>()?;
-
         let snapshot = Snapshot { conn: &writer };
         let position = snapshot.last_position()?;
         let mut sets = Sets::default();
@@ -122,8 +119,8 @@ impl Store {
         }
 
         let shared = Arc::new(Shared {
-            readers: Mutex::new(readers),
-            reader_permits: Semaphore::new(READERS),
+            readers: Readers::open(file, READERS)?,
+            delivery_readers: Readers::open(file, DELIVERY_READERS)?,
             views: Views::new(),
             sets: Mutex::new(sets),
             position: watch::Sender::new(position),
@@ -184,19 +181,22 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let shared = self.shared.clone();
-        let permit = shared
-            .reader_permits
-            .acquire()
-            .await
-            .map_err(|_| E::from(closed()))?;
-        permit.forget();
-        tokio::task::spawn_blocking(move || {
-            let lease = ReaderLease::take(&shared)?;
-            lease.snapshot(work)
-        })
-        .await
-        .map_err(|_| E::from(dropped()))?
+        self.shared.readers.read(work).await
+    }
+
+    /// The same for deliveries, on connections of their own.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_for_delivery<T, E>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.shared.delivery_readers.read(work).await
     }
 
     /// The services in an interned set.
@@ -229,54 +229,16 @@ impl Store {
         if self.units.send(Unit::stop(answer)).await.is_ok() {
             answered.await.ok();
         }
-        self.shared.reader_permits.close();
+        self.shared.readers.refuse();
+        self.shared.delivery_readers.refuse();
         let handle = self.shared.committer.lock().take();
         if let Some(handle) = handle {
             tokio::task::spawn_blocking(move || handle.join().ok())
                 .await
                 .ok();
         }
-        self.shared.readers.lock().clear();
-    }
-}
-
-/// A read connection on loan; goes back on drop, also when the reader panics.
-struct ReaderLease<'a> {
-    shared: &'a Shared,
-    connection: Option<Connection>,
-}
-
-impl<'a> ReaderLease<'a> {
-    fn take(shared: &'a Shared) -> Result<Self> {
-        let connection = shared.readers.lock().pop();
-        if connection.is_none() {
-            shared.reader_permits.add_permits(1);
-            return Err(closed());
-        }
-        Ok(Self { shared, connection })
-    }
-
-    fn snapshot<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let conn = self
-            .connection
-            .as_ref()
-            .expect("the lease holds its connection until drop");
-        let transaction = conn.unchecked_transaction().map_err(Error::from)?;
-        let result = work(&Snapshot { conn });
-        transaction.finish().map_err(Error::from)?;
-        result
-    }
-}
-
-impl Drop for ReaderLease<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.shared.readers.lock().push(connection);
-            self.shared.reader_permits.add_permits(1);
-        }
+        self.shared.readers.close();
+        self.shared.delivery_readers.close();
     }
 }
 

@@ -199,7 +199,7 @@ impl Task<'_> {
         + 'static,
     ) -> T {
         loop {
-            match self.app.store.read(read.clone()).await {
+            match self.app.store.read_for_delivery(read.clone()).await {
                 Ok(value) => return value,
                 Err(error) => self.store_failed(&error).await,
             }

@@ -12,6 +12,7 @@ mod log_tables;
 mod media;
 mod migrate;
 mod plans;
+mod readers;
 mod users;
 
 use std::path::PathBuf;
