@@ -103,9 +103,9 @@ section! {
         request_timeout: Duration = Time { min_ms: 1000, max_ms: 3_600_000 }, "limits.request_timeout_ms", r#""60s""#;
         /// Whether the rates below are enforced.
         rate_limits: bool = OnOff, "limits.rate_limits", r#""on""#, flag "--rate-limits";
-        /// Events that a user may send, per second, over a longer time.
+        /// Events, invites, kicks and bans that a user may send, per second, over a longer time.
         messages_per_second: f64 = Rate, "limits.messages_per_second", "0.2";
-        /// Events that a user may send at once.
+        /// Events, invites, kicks and bans that a user may send at once.
         messages_burst: u32 = Count { min: 1, max: 1_000_000 }, "limits.messages_burst", "10";
         /// Logins from one address and to one account, per second, over a longer time.
         logins_per_second: f64 = Rate, "limits.logins_per_second", "0.003";
@@ -115,9 +115,9 @@ section! {
         registrations_per_second: f64 = Rate, "limits.registrations_per_second", "0.17";
         /// Accounts created from one address at once.
         registrations_burst: u32 = Count { min: 1, max: 1_000_000 }, "limits.registrations_burst", "3";
-        /// Rooms that a user may join, per second, over a longer time.
+        /// Rooms that a user may join or make, per second, over a longer time.
         joins_per_second: f64 = Rate, "limits.joins_per_second", "0.1";
-        /// Rooms that a user may join at once.
+        /// Rooms that a user may join or make at once.
         joins_burst: u32 = Count { min: 1, max: 1_000_000 }, "limits.joins_burst", "10";
     }
 }
