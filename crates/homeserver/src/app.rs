@@ -8,7 +8,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Protocols, Queries, Registry, Teller},
+    appservices::{Bus, Protocols, Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) key: Arc<SigningKey>,
     /// The time, from outside so that tests can move it.
     pub(crate) clock: Arc<dyn Clock>,
+    /// What operators are told as it happens.
+    pub(crate) bus: Arc<Bus>,
     /// The registrations in force.
     pub(crate) registry: ArcSwap<Registry>,
     /// User and alias queries to application services.

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
+        Appservice, Bus, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, run_teller, wake_interested,
@@ -414,6 +414,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         store,
         key: Arc::new(key),
         clock,
+        bus: Arc::new(Bus::new()),
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         teller: Teller::default(),

@@ -12,11 +12,19 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    oldest_compatible: 1,
-    sql: include_str!("../migrations/0001_init.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        oldest_compatible: 1,
+        sql: include_str!("../migrations/0001_init.sql"),
+    },
+    Migration {
+        number: 2,
+        // An older version would send on past a pause, a skip or a service that was given up.
+        oldest_compatible: 2,
+        sql: include_str!("../migrations/0002_operate.sql"),
+    },
+];
 
 /// The newest schema this version knows.
 const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;
@@ -120,7 +128,7 @@ mod tests {
 
     /// What each migration's text must hash to. A merged migration is never edited: databases
     /// that ran the old text would silently differ. Add a new one instead.
-    const CHECKSUMS: &[(i64, u64)] = &[(1, 0xe0cf_3a90_85a4_aa70)];
+    const CHECKSUMS: &[(i64, u64)] = &[(1, 0xe0cf_3a90_85a4_aa70), (2, 0xe096_67dc_24b2_79ef)];
 
     /// FNV-1a: it guards against edits by mistake, not on purpose.
     fn checksum(text: &str) -> u64 {

@@ -3,26 +3,25 @@
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
-//! - `batch`, `wire`, `delivery`: from the log to the service (station 8);
-//! - `ephemeral`, `tell`: typing and presence on their way to services;
-//! - `query`: asking a service about users and aliases nobody knows yet.
+//! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
+//! - `tell`: typing and presence on their way to services;
+//! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
 //! - `thirdparty`: asking services about the networks they bridge.
 
-mod batch;
+mod bus;
 mod delivery;
-mod ephemeral;
 pub(crate) mod interest;
 pub mod namespaces;
 mod query;
 pub mod registration;
 mod registry;
-mod state;
 mod tell;
 mod thirdparty;
 mod wire;
 
 pub(crate) use self::{
+    bus::Bus,
     delivery::{DeliveryHandle, run as run_delivery, wake_interested},
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},

@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use bridgehead_admin_api::EventKind;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::{Method, StatusCode};
 use lru::LruCache;
@@ -195,7 +196,7 @@ async fn ask_all(
     while let Some((service, answer)) = answers.next().await {
         match answer {
             Some(true) if exists(app, kind, name).await => {
-                log_provisioned(service, kind, name);
+                tell_provisioned(app, service, kind, name);
                 return Existence::Created;
             }
             Some(true) => {
@@ -280,16 +281,20 @@ async fn exists(app: &App, kind: Kind, name: &str) -> bool {
     })
 }
 
-fn log_provisioned(service: &Appservice, kind: Kind, name: &str) {
-    let id = &service.registration.id;
-    match kind {
-        Kind::User => {
-            tracing::info!(event = "appservice.user_provisioned", service_id = %id, user_id = name, "user provisioned");
-        }
-        Kind::Alias => {
-            tracing::info!(event = "appservice.alias_provisioned", service_id = %id, alias = name, "alias provisioned");
-        }
-    }
+fn tell_provisioned(app: &App, service: &Appservice, kind: Kind, name: &str) {
+    let service_id = service.registration.id.clone();
+    let name = name.to_owned();
+    let kind = match kind {
+        Kind::User => EventKind::UserProvisioned {
+            service_id,
+            user_id: name,
+        },
+        Kind::Alias => EventKind::AliasProvisioned {
+            service_id,
+            alias: name,
+        },
+    };
+    app.bus.emit(app.now_ms(), kind);
 }
 
 fn log_unavailable(service: &Appservice, name: &str, why: &str) {

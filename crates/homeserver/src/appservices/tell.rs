@@ -86,7 +86,7 @@ pub(crate) async fn presence_changed(
     Ok(())
 }
 
-fn put(app: &App, services: &[AppserviceNid], tell: impl Fn(&super::ephemeral::EphemeralLane)) {
+fn put(app: &App, services: &[AppserviceNid], tell: impl Fn(&super::delivery::EphemeralLane)) {
     let registry = app.registry();
     for service in services.iter().filter_map(|nid| registry.by_nid(*nid)) {
         if service.takes_ephemeral() {

@@ -13,8 +13,10 @@ use bridgehead_store::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Appservice, Registry, registration::Registration};
-use crate::rooms::format::{Format, Object};
+use crate::{
+    appservices::{Appservice, Registry, registration::Registration},
+    rooms::format::{Format, Object},
+};
 
 /// Log rows looked at in one step.
 const SCAN: usize = 128;

@@ -25,13 +25,19 @@ use tokio::{
 };
 
 use super::{
-    Appservice, Wire,
     batch::{Limits, Reader},
-    ephemeral::EphemeralLane,
+    lane::EphemeralLane,
     state::{DeliveryMove, DeliveryState},
-    wire::{Call, CallError},
 };
-use crate::{app::App, random, shutdown::Shutdown};
+use crate::{
+    app::App,
+    appservices::{
+        Appservice, Wire,
+        wire::{Call, CallError},
+    },
+    random,
+    shutdown::Shutdown,
+};
 
 /// How often a service that refused connections is looked at while its backoff runs.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
@@ -559,7 +565,7 @@ pub(crate) fn wake_interested(app: &App, entries: &[bridgehead_store::LogEntry])
     }
 }
 
-fn wake(registry: &super::Registry, nid: AppserviceNid) {
+fn wake(registry: &crate::appservices::Registry, nid: AppserviceNid) {
     if let Some(service) = registry.by_nid(nid) {
         service.delivery.wake();
     }

@@ -1,0 +1,13 @@
+//! Types and client of the operator API, which lives below [`BASE`].
+//!
+//! The server answers with these types, the command line and the tests read them; the dashboard
+//! reads the same JSON. Times are milliseconds since the Unix epoch (`_at_ms`) or durations
+//! (`_ms`). A field that does not apply is absent. Keys that a reader does not know are to be
+//! ignored: the API only ever gains some.
+
+mod types;
+
+pub use types::*;
+
+/// Where the operator API is mounted.
+pub const BASE: &str = "/_bridgehead/v1";
