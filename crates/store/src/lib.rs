@@ -16,6 +16,7 @@
 mod account_data;
 mod aliases;
 mod appservices;
+mod audit;
 mod committer;
 mod devices;
 mod error;
@@ -28,6 +29,7 @@ mod position;
 mod pushers;
 mod readers;
 mod receipts;
+mod registrations;
 mod rooms;
 mod state;
 mod sync;
@@ -46,6 +48,7 @@ pub use self::{
     account_data::AccountDataRow,
     aliases::AliasRow,
     appservices::{AppserviceRow, FrozenTransaction},
+    audit::AuditRow,
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
@@ -55,6 +58,7 @@ pub use self::{
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,
+    registrations::{Leftovers, OldTokenRow, PurgeRow, RegistrationRow},
     rooms::{MembershipRow, RoomInterest, RoomRecord},
     to_device::ToDeviceRow,
     tx::{Snapshot, Tx},
