@@ -16,6 +16,7 @@
 mod account_data;
 mod aliases;
 mod appservices;
+mod audit;
 mod committer;
 mod devices;
 mod error;
@@ -24,6 +25,7 @@ mod keys;
 mod log;
 mod media;
 mod migrate;
+mod operators;
 mod position;
 mod pushers;
 mod readers;
@@ -46,12 +48,14 @@ pub use self::{
     account_data::AccountDataRow,
     aliases::AliasRow,
     appservices::{AppserviceRow, FrozenTransaction},
+    audit::AuditRow,
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
+    operators::OperatorRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,
