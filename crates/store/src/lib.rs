@@ -25,6 +25,7 @@ mod keys;
 mod log;
 mod media;
 mod migrate;
+mod operators;
 mod position;
 mod pushers;
 mod readers;
@@ -55,6 +56,7 @@ pub use self::{
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
+    operators::OperatorRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,
