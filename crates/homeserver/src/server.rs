@@ -554,6 +554,7 @@ async fn load_services(
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
             StartError::Registrations(vec![RegistrationError {
+                fault: registration::Fault::Other,
                 file: registration.source.file.clone(),
                 line: None,
                 column: None,

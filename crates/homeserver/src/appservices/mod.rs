@@ -7,11 +7,13 @@
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
 mod bus;
 mod delivery;
 pub(crate) mod interest;
+mod lint;
 pub mod namespaces;
 mod query;
 pub mod registration;
@@ -23,6 +25,7 @@ mod wire;
 pub(crate) use self::{
     bus::Bus,
     delivery::{DeliveryHandle, run as run_delivery, wake_interested},
+    lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},

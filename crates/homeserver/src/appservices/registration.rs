@@ -33,8 +33,10 @@ pub struct Registration {
     pub id: String,
     /// Where the service listens; `None` means that nothing is ever sent to it.
     pub url: Option<AsUrl>,
-    /// What the service shows us.
+    /// What the service shows us; `***` in a text that was kept without it.
     pub as_token: Secret,
+    /// SHA-256 of it: all that comparing needs.
+    pub as_token_hash: [u8; 32],
     /// What we show the service.
     pub hs_token: Secret,
     /// Localpart of the service's own user, the sender.
@@ -160,9 +162,21 @@ pub struct Source {
     pub as_token_line: Option<u64>,
 }
 
+/// Kinds of mistakes that somebody tells apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// A pattern that can match no id, for lack of the sigil at its start.
+    MissingSigil,
+    /// Any other.
+    #[default]
+    Other,
+}
+
 /// Why a registration is refused. Displays as `file:line: reason. remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationError {
+    /// What kind of mistake it is.
+    pub fault: Fault,
     /// The file at fault.
     pub file: PathBuf,
     /// The line at fault, counted from 1.

@@ -9,7 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Registration, RegistrationError, RegistrationWarning, parse};
+use super::{Fault, Registration, RegistrationError, RegistrationWarning, parse};
 
 /// A larger file is refused: no registration comes near.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -59,7 +59,7 @@ pub fn find_conflicts(registrations: &[Registration]) -> Vec<RegistrationError> 
     let mut errors = Vec::new();
     for registration in registrations {
         let source = &registration.source;
-        let same_token = tokens.insert(registration.as_token.expose(), registration);
+        let same_token = tokens.insert(registration.as_token_hash, registration);
         if let Some(first) = ids.insert(registration.id.as_str(), registration) {
             // Equal tokens give equal derived ids; the id is then the consequence, not the fault.
             if same_token.is_none() || source.id_line != source.as_token_line {
@@ -92,6 +92,7 @@ fn conflict(
 ) -> RegistrationError {
     let file = registration.source.file.clone();
     RegistrationError {
+        fault: Fault::Other,
         file,
         line,
         column: None,
@@ -233,6 +234,7 @@ fn unreadable(path: &Path, error: &io::Error) -> RegistrationError {
 
 fn file_error(path: &Path, reason: String, remedy: &str) -> RegistrationError {
     RegistrationError {
+        fault: Fault::Other,
         file: path.to_owned(),
         line: None,
         column: None,
