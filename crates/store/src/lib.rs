@@ -18,6 +18,7 @@ mod aliases;
 mod appservices;
 mod audit;
 mod committer;
+mod deliveries;
 mod devices;
 mod error;
 mod events;
@@ -47,8 +48,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::{
     account_data::AccountDataRow,
     aliases::AliasRow,
+    appservices::AppserviceRow,
     appservices::{AppserviceRow, FrozenTransaction},
     audit::AuditRow,
+    deliveries::{DrainRow, FrozenTransaction, Orders, PauseRow, ReplayRow, SkipRow, Waiting},
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
