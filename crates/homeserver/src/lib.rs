@@ -14,6 +14,7 @@ mod limits;
 mod media;
 mod random;
 mod rooms;
+mod sealing;
 pub mod secret;
 mod server;
 mod shutdown;

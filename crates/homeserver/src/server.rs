@@ -75,7 +75,7 @@ pub enum StartError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The signing key may be read by others than its owner.
+    /// A key may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
     OpenKey {
         /// The key file.
@@ -88,6 +88,17 @@ pub enum StartError {
         path.display()
     )]
     BadKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key of the secrets at rest is not one.
+    #[error(
+        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
+         or remove the file: a new key is made, and registrations that came over the operator API \
+         have to be added again",
+        path.display()
+    )]
+    BadSealingKey {
         /// The key file.
         path: PathBuf,
     },
@@ -488,7 +499,7 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write as _;
     let options = &mut private_file();
     let mut file = options.create(true).truncate(true).open(path)?;
@@ -522,7 +533,7 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn is_open_to_others(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
@@ -540,7 +551,7 @@ fn private_file() -> OpenOptions {
 }
 
 #[cfg(not(unix))]
-fn is_open_to_others(_: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_to_others(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 

@@ -67,10 +67,12 @@ CREATE INDEX as_replays_by_service ON as_replays (nid, replay_id);
 
 -- `digest`: SHA-256 of what is in force, to see a change by; empty once the service is removed,
 -- whose revision is remembered. `sealed`: the encrypted text of one
--- that came over the operator API; NULL for one that is a file.
+-- that came over the operator API; NULL for one that is a file. `sender`: its own user, for clearing
+-- up once the text is gone.
 CREATE TABLE registrations (
     id         TEXT PRIMARY KEY,
     revision   INTEGER NOT NULL,
+    sender     TEXT NOT NULL,
     digest     BLOB NOT NULL,
     sealed     BLOB,
     changed_at INTEGER NOT NULL

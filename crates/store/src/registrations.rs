@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Row};
 
-use crate::{AppserviceNid, InterestSetId, Result, Snapshot, StreamPosition, Tx, log::LogEntry};
+use crate::{AppserviceNid, Result, Snapshot, Tx};
 
 /// What is known of a registration. Not `Debug`: the sealed text stays out of logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct RegistrationRow {
     pub id: String,
     /// Grows with every change in force.
     pub revision: u64,
+    /// Its own user.
+    pub sender: String,
     /// SHA-256 of the text in force; empty while the service is removed.
     pub digest: Vec<u8>,
     /// The encrypted text of one that came over the operator API.
@@ -76,7 +78,7 @@ pub struct Leftovers {
 /// How many of each kind stand in [`Leftovers::examples`].
 const EXAMPLES: usize = 5;
 
-/// The log is read in steps of so many rows when what waits is counted.
+/// Users are read in steps of so many.
 const COUNT_STEP: usize = 10_000;
 
 impl Snapshot<'_> {
@@ -85,7 +87,7 @@ impl Snapshot<'_> {
         Ok(self
             .conn
             .prepare_cached(
-                "SELECT id, revision, digest, sealed, changed_at FROM registrations ORDER BY id",
+                "SELECT id, revision, sender, digest, sealed, changed_at FROM registrations ORDER BY id",
             )?
             .query_map([], read_registration)?
             .collect::<Result<_, _>>()?)
@@ -96,7 +98,7 @@ impl Snapshot<'_> {
         Ok(self
             .conn
             .prepare_cached(
-                "SELECT id, revision, digest, sealed, changed_at FROM registrations WHERE id = $1",
+                "SELECT id, revision, sender, digest, sealed, changed_at FROM registrations WHERE id = $1",
             )?
             .query_row([id], read_registration)
             .optional()?)
@@ -235,30 +237,6 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    /// How many entries of the log wait for the service.
-    pub fn count_waiting(
-        &self,
-        nid: AppserviceNid,
-        contains: impl Fn(InterestSetId) -> bool,
-    ) -> Result<u64> {
-        let cursor: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT cursor FROM appservices WHERE nid = $1")?
-            .query_row([nid.0], |row| row.get(0))
-            .optional()?;
-        let Some(cursor) = cursor else { return Ok(0) };
-        let mut at = StreamPosition::from_sql(cursor);
-        let mut waiting = 0;
-        loop {
-            let rows: Vec<LogEntry> = self.log_after(at, COUNT_STEP)?;
-            let Some(last) = rows.last() else {
-                return Ok(waiting);
-            };
-            at = last.pos;
-            waiting += rows.iter().filter(|row| contains(row.interest)).count() as u64;
-        }
-    }
-
     /// The clearing-up after a service, under way or done.
     pub fn purge(&self, service_id: &str) -> Result<Option<PurgeRow>> {
         Ok(self
@@ -286,31 +264,36 @@ impl Snapshot<'_> {
 }
 
 impl Tx<'_> {
-    /// Writes down what is in force under this id, sealed if it came over the operator API; gives
-    /// back the revision, which grows when `digest` differs from what was in force.
-    pub fn put_registration(
-        &mut self,
-        id: &str,
-        digest: &[u8],
-        sealed: Option<&[u8]>,
-        now_ms: i64,
-    ) -> Result<u64> {
-        let known = self.registration(id)?;
+    /// Writes down what is in force; gives back the revision, which grows when the digest differs
+    /// from what was in force. Its number and time in `row` are not looked at.
+    pub fn put_registration(&mut self, row: &RegistrationRow, now_ms: i64) -> Result<u64> {
+        let known = self.registration(&row.id)?;
         let revision = match &known {
-            Some(row) if row.digest == digest => row.revision,
-            Some(row) => row.revision + 1,
+            Some(known) if known.digest == row.digest => known.revision,
+            Some(known) => known.revision + 1,
             None => 1,
         };
-        let same = known.is_some_and(|row| row.digest == digest && row.sealed.as_deref() == sealed);
+        let same = known.is_some_and(|known| {
+            (known.digest, known.sealed, known.sender)
+                == (row.digest.clone(), row.sealed.clone(), row.sender.clone())
+        });
         if !same {
             self.conn
                 .prepare_cached(
-                    "INSERT INTO registrations (id, revision, digest, sealed, changed_at) \
-                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET \
-                     revision = excluded.revision, digest = excluded.digest, \
-                     sealed = excluded.sealed, changed_at = excluded.changed_at",
+                    "INSERT INTO registrations (id, revision, sender, digest, sealed, changed_at) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
+                     revision = excluded.revision, sender = excluded.sender, \
+                     digest = excluded.digest, sealed = excluded.sealed, \
+                     changed_at = excluded.changed_at",
                 )?
-                .execute((id, revision as i64, digest, sealed, now_ms))?;
+                .execute((
+                    &row.id,
+                    revision as i64,
+                    &row.sender,
+                    &row.digest,
+                    &row.sealed,
+                    now_ms,
+                ))?;
         }
         Ok(revision)
     }
@@ -396,7 +379,7 @@ impl Tx<'_> {
     }
 
     /// Everything that waits for the service goes, and what an operator had ordered for it.
-    fn drop_queue(&mut self, nid: AppserviceNid) -> Result<()> {
+    pub fn drop_queue(&mut self, nid: AppserviceNid) -> Result<()> {
         self.skip_to_end(nid)?;
         for sql in [
             "DELETE FROM as_skips WHERE nid = $1",
@@ -465,9 +448,10 @@ fn read_registration(row: &Row<'_>) -> rusqlite::Result<RegistrationRow> {
     Ok(RegistrationRow {
         id: row.get(0)?,
         revision: count(row, 1)?,
-        digest: row.get(2)?,
-        sealed: row.get(3)?,
-        changed_at: row.get(4)?,
+        sender: row.get(2)?,
+        digest: row.get(3)?,
+        sealed: row.get(4)?,
+        changed_at: row.get(5)?,
     })
 }
 

@@ -12,6 +12,7 @@ mod parse;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod yaml;
 
 use std::{
@@ -21,8 +22,10 @@ use std::{
 
 pub use draft::{RegistrationDraft, render_new};
 pub use load::{Loaded, MAX_FILE_BYTES, MAX_FILES_PER_FOLDER, find_conflicts, load};
+pub(super) use load::{expand, read_bounded};
 pub use parse::parse;
 pub(super) use pattern::{PatternMatcher, anchored, compile};
+pub(super) use tokens::{HIDDEN, masked, with_tokens};
 
 use crate::secret::Secret;
 

@@ -21,7 +21,7 @@ fn service(id: &str, users: &[&str]) -> Arc<Registration> {
 
 fn registration(id: &str, url: &str, lists: &[(&str, &[&str])]) -> Arc<Registration> {
     let mut text = format!(
-        "id: {id}\nurl: {url}\nas_token: as_{id}\nhs_token: hs\nsender_localpart: {id}-bot\nnamespaces:\n"
+        "id: {id}\nurl: {url}\nas_token: as_{id}\nhs_token: hs\nsender_localpart: _{id}-bot\nnamespaces:\n"
     );
     for (key, patterns) in lists {
         text.push_str(&format!("  {key}:\n"));
@@ -141,10 +141,10 @@ fn aliases_overlap_too_also_beyond_ascii() {
 
 #[test]
 fn a_service_that_takes_anothers_own_user() {
-    let findings = lint(&[service("a", &["!@b.*"]), service("b", &["!@x_.*"])], &[]);
+    let findings = lint(&[service("a", &["!@_b.*"]), service("b", &["!@x_.*"])], &[]);
     let overlaps = of_kind(&findings, FindingKind::ExclusiveOverlap);
     assert_eq!(overlaps.len(), 1);
-    assert_eq!(overlaps[0].witnesses, ["@b-bot:example.org"]);
+    assert_eq!(overlaps[0].witnesses, ["@_b-bot:example.org"]);
     assert_eq!(
         (
             overlaps[0].service_id.as_deref(),
@@ -178,7 +178,7 @@ fn patterns_that_swallow_users_are_counted() {
         ("@irc_1:example.org", Some("irc")),
         ("@irc_2:example.org", Some("irc")),
         ("@slack_1:example.org", Some("slack")),
-        ("@irc-bot:example.org", None),
+        ("@_irc-bot:example.org", None),
     ];
     // Pattern, severity, how many, first witness.
     let cases = [
@@ -245,7 +245,7 @@ fn aliases_that_others_made_are_counted() {
     let mut linter = Linter::new(server_name!("example.org"), &services, None);
     linter.see_alias("#irc_a:example.org", "@alice:example.org", None);
     linter.see_alias("#irc_b:example.org", "@irc_x:example.org", Some("irc"));
-    linter.see_alias("#irc_c:example.org", "@irc-bot:example.org", None);
+    linter.see_alias("#irc_c:example.org", "@_irc-bot:example.org", None);
     let findings = linter.findings();
     let others = of_kind(&findings, FindingKind::Other);
     assert_eq!(others.len(), 1, "{findings:#?}");
@@ -261,12 +261,12 @@ fn kinds_of_single_patterns() {
             .collect()
     };
     use FindingKind::{LookAround, MissingDomain, Other, SenderOutside};
-    assert_eq!(kinds("!@irc[_-].*:example\\.org"), []);
-    assert_eq!(kinds("!@irc[_-].*"), [MissingDomain]);
-    assert_eq!(kinds("!@irc[_-].*:.*"), [MissingDomain]);
+    assert_eq!(kinds("!@_?irc[_-].*:example\\.org"), []);
+    assert_eq!(kinds("!@_?irc[_-].*"), [MissingDomain]);
+    assert_eq!(kinds("!@_?irc[_-].*:.*"), [MissingDomain]);
     assert_eq!(kinds("!@irc_.*:example\\.org"), [SenderOutside]);
-    assert_eq!(kinds("!@irc[_-].*:other\\.org"), [Other, SenderOutside]);
-    assert_eq!(kinds("!@irc[_-](?=.).*"), [LookAround]);
+    assert_eq!(kinds("!@_?irc[_-].*:other\\.org"), [Other, SenderOutside]);
+    assert_eq!(kinds("!@_?irc[_-](?=.).*"), [LookAround]);
 }
 
 #[test]

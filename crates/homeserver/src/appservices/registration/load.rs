@@ -161,7 +161,8 @@ fn identity(file: &Path) -> PathBuf {
     fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }
 
-fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
+/// The registration files that a path of the configuration stands for.
+pub(in crate::appservices) fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -196,7 +197,10 @@ fn is_registration_name(file: &Path) -> bool {
             .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-fn read_bounded(file: &Path) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
+/// A file's content, if it is a file of a bearable size.
+pub(in crate::appservices) fn read_bounded(
+    file: &Path,
+) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
     // Opening a pipe or a device would wait or never end.
     let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
     if !metadata.is_file() {

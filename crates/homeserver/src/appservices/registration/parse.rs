@@ -466,6 +466,15 @@ impl Reader {
     }
 }
 
+/// The nodes of `as_token` and `hs_token`, if both are there.
+pub(super) fn tokens_of(root: &Node) -> Option<(&Node, &Node)> {
+    let Value::Map(entries) = &root.value else {
+        return None;
+    };
+    let as_token = &present(entries, "as_token")?.node;
+    Some((as_token, &present(entries, "hs_token")?.node))
+}
+
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
     entries.iter().find(|entry| entry.key == key)
 }
