@@ -7,7 +7,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Bus, Engine, Protocols, Queries, Registry, Teller},
+    appservices::{Bus, Engine, Protocols, Queries, Registrar, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) bus: Arc<Bus>,
     /// What the delivery tasks work with; it holds the registrations in force.
     pub(crate) engine: Arc<Engine>,
+    /// Changes what is registered.
+    pub(crate) registrar: Registrar,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
     /// Tells application services who types and who is online.

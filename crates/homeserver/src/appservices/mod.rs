@@ -1,6 +1,7 @@
 //! Application services: who they are, what is of interest to them, and how it reaches them.
 //!
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
+//! - `registrar`: how declarations come into force, change, and go;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
@@ -16,6 +17,7 @@ pub(crate) mod interest;
 mod lint;
 pub mod namespaces;
 mod query;
+mod registrar;
 pub mod registration;
 mod registry;
 mod tell;
@@ -27,6 +29,7 @@ pub(crate) use self::{
     delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
     lint::Linter,
     query::{Existence, Queries},
+    registrar::{BeginError, By, How, Problem, Registrar, RegistrarError, Replacement},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
     thirdparty::{Lookup, Protocols},
