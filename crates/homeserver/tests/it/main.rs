@@ -32,6 +32,7 @@ mod members;
 mod messages;
 mod peer;
 mod ping;
+mod poison;
 mod presence;
 mod profile;
 mod push_rules;

@@ -409,6 +409,19 @@ impl Batch {
     }
 }
 
+/// Whether a frozen body holds typing, presence or receipts.
+pub(crate) fn carries_ephemeral(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow)]
+        ephemeral: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow, rename = "de.sorunome.msc2409.ephemeral")]
+        unstable: Option<&'a serde_json::value::RawValue>,
+    }
+    serde_json::from_slice::<Keys<'_>>(body)
+        .is_ok_and(|keys| keys.ephemeral.is_some() || keys.unstable.is_some())
+}
+
 fn to_device_json(message: &ToDeviceRow) -> String {
     let mut out = Object::with_capacity(message.content.len() + 192);
     out.raw("content", &message.content);
