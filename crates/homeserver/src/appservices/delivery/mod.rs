@@ -3,10 +3,12 @@
 //! - `task`: one task a service, the loop;
 //! - `state`: where it stands, and the only legal moves;
 //! - `batch`: what of the log goes into the next transaction;
+//! - `device_news`: what it says of devices and their keys;
 //! - `transport`: how it gets there;
 //! - `lane`: typing and presence, which ride along.
 
 mod batch;
+mod device_news;
 mod lane;
 mod state;
 mod task;
