@@ -79,6 +79,19 @@ fn told(records: &[Record], key: &str) -> Vec<String> {
         .collect()
 }
 
+/// The last key counts told.
+fn counts(records: &[Record]) -> Value {
+    let last = records.iter().rev().find(|r| r.parsed[COUNTS].is_object());
+    last.map_or(Value::Null, |r| {
+        assert_eq!(r.parsed[COUNTS], r.parsed["device_one_time_keys_count"]);
+        assert_eq!(
+            r.parsed[FALLBACK],
+            r.parsed["device_unused_fallback_key_types"]
+        );
+        json!([r.parsed[COUNTS], r.parsed[FALLBACK]])
+    })
+}
+
 impl Scene {
     /// Sends a mark through a room of the service's own and waits for it: what was told before
     /// has arrived before it.
@@ -107,27 +120,15 @@ impl Scene {
         assert_eq!(uploaded.0, 200, "{}", uploaded.1);
     }
 
-    /// The last key counts told.
-    fn counts(&self) -> Value {
-        let records = self.service.records();
-        let last = records.iter().rev().find(|r| r.parsed[COUNTS].is_object());
-        last.map_or(Value::Null, |r| {
-            assert_eq!(r.parsed[COUNTS], r.parsed["device_one_time_keys_count"]);
-            assert_eq!(
-                r.parsed[FALLBACK],
-                r.parsed["device_unused_fallback_key_types"]
-            );
-            json!([r.parsed[COUNTS], r.parsed[FALLBACK]])
-        })
-    }
-
     async fn wait_for_counts(&self, one_time: u32, fallback: &[&str]) {
         let expected = json!([
             { GHOST: { "BRIDGE": { "signed_curve25519": one_time } } },
             { GHOST: { "BRIDGE": fallback } },
         ]);
         self.service
-            .wait_for(&format!("{expected}"), SOON, |_| self.counts() == expected)
+            .wait_for(&format!("{expected}"), SOON, |records| {
+                counts(records) == expected
+            })
             .await
             .unwrap();
     }

@@ -5,7 +5,7 @@ use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestSer
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::calls::{call, code, query, server_with, with_password};
+use crate::calls::{call, code, query, with_password};
 
 pub(crate) async fn device_of(client: &Client) -> String {
     let path = "/_matrix/client/v3/account/whoami";
