@@ -9,7 +9,7 @@ use bridgehead_store::{
     FrozenTransaction, LogEntry, LogKind, Result, Snapshot, StreamPosition, TimelineEvent,
     ToDeviceRow,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::device_news::{self, Cause, DeviceNews, Entry};
 use crate::{
@@ -22,8 +22,6 @@ const SCAN: usize = 128;
 /// Log rows that one look spans at most: it holds a snapshot, which the database cannot tidy up
 /// behind, and a connection that others wait for.
 const MAX_SPAN: u64 = 10_000;
-/// To-device messages in a transaction at most.
-const MAX_TO_DEVICE: usize = 100;
 /// Bytes kept free for the body's keys.
 const ENVELOPE: usize = 512;
 /// Bytes of a to-device message beside its content, about.
@@ -36,7 +34,14 @@ const RECEIPT_TTL_MS: i64 = 300_000;
 /// What a transaction will hold.
 #[derive(Default)]
 pub(crate) struct Batch {
+    from: StreamPosition,
     upto: StreamPosition,
+    /// Rows of the log that are for the service.
+    entries: u64,
+    /// What of them the body holds, ephemeral data aside.
+    items: usize,
+    /// The first of those rows, and when it was written.
+    first: Option<(StreamPosition, i64)>,
     events: Vec<String>,
     to_device: Vec<ToDeviceRow>,
     receipts: Vec<String>,
@@ -47,10 +52,20 @@ pub(crate) struct Batch {
     more: bool,
 }
 
-/// Limits of a transaction.
+/// Where a transaction stands in the row of all: the body says so, so that a service can tell
+/// that it has missed nothing.
 #[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    /// Where the one before it ended.
+    pub(crate) prev: StreamPosition,
+    /// It is sent once more, and no part of that row.
+    pub(crate) replay: bool,
+}
+
+/// Limits of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Room events.
+    /// Room events, to-device messages and device-list changes together.
     pub(crate) events: usize,
     /// Bytes of events and to-device messages together.
     pub(crate) bytes: usize,
@@ -63,26 +78,31 @@ pub(crate) struct Reader<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) interested: &'a dyn Fn(&LogEntry) -> bool,
     pub(crate) limits: Limits,
+    /// Whether what is told and not kept may be in it.
+    pub(crate) ephemeral: bool,
     pub(crate) now_ms: i64,
 }
 
 impl Reader<'_> {
-    /// Collects what is of interest after `cursor`, up to the limits, the end of the log, or
-    /// [`MAX_SPAN`].
-    pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
+    /// Collects what is of interest after `cursor`, up to the limits, `upto`, the end of the log,
+    /// or [`MAX_SPAN`].
+    pub(crate) fn collect(&self, cursor: StreamPosition, upto: StreamPosition) -> Result<Batch> {
         let mut batch = Batch {
+            from: cursor,
             upto: cursor,
             ..Batch::default()
         };
         while !batch.full {
             let rows = self.snapshot.log_after(batch.upto, SCAN)?;
-            let last = rows.len() < SCAN;
-            for row in rows {
+            let last = rows.len() < SCAN || rows.last().is_some_and(|row| row.pos >= upto);
+            for row in rows.into_iter().take_while(|row| row.pos <= upto) {
                 if (self.interested)(&row) {
                     self.add(&mut batch, &row)?;
-                }
-                if batch.full {
-                    break;
+                    if batch.full {
+                        break;
+                    }
+                    batch.entries += 1;
+                    batch.first.get_or_insert((row.pos, row.at_ms));
                 }
                 batch.upto = row.pos;
             }
@@ -132,7 +152,7 @@ impl Reader<'_> {
     }
 
     fn wants_ephemeral(&self) -> bool {
-        self.service.takes_ephemeral()
+        self.ephemeral && self.service.takes_ephemeral()
     }
 
     /// The event with the copies of the protocol's first version, which old services read and
@@ -259,10 +279,11 @@ impl Batch {
         // A lone event larger than the byte limit still has to go.
         let bytes = text.len() + 1;
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.events.len() >= limits.events {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.events.push(text);
     }
@@ -271,10 +292,11 @@ impl Batch {
         // It stands in the body under two keys at most.
         let bytes = 2 * (message.content.len() + TO_DEVICE_ENVELOPE);
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.to_device.len() >= MAX_TO_DEVICE {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.to_device.push(message);
     }
@@ -282,20 +304,26 @@ impl Batch {
     fn add_devices(&mut self, entry: Entry, limits: Limits) {
         let bytes = entry.bytes();
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.devices.is_full() {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.devices.add(entry);
     }
 
-    /// Fixes the batch, with `lane` as its ephemeral news, under an id.
+    /// Rows of the log that are for the service, whether or not the body holds something of them.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Fixes the batch, with `lane` as its ephemeral news. Id and time are the caller's.
     pub(crate) fn freeze(
         self,
         registration: &Registration,
         lane: &[String],
-        txn_id: u64,
+        sequence: Sequence,
     ) -> FrozenTransaction {
         let mut body = Object::with_capacity(self.bytes + 256);
         let features = &registration.features;
@@ -323,12 +351,30 @@ impl Batch {
             }
         }
         self.devices.write(&mut body);
+        body.raw("io.bridgehead.seq", &self.sequence(sequence).to_string());
         FrozenTransaction {
-            txn_id,
+            from: self.from,
             upto: self.upto,
             events: self.events.len() as u64,
+            entries: self.entries,
+            items: self.items as u64,
+            oldest_at: self.first.map_or(0, |(_, at_ms)| at_ms),
             body: body.finish().into_bytes(),
+            ..FrozenTransaction::default()
         }
+    }
+}
+
+impl Batch {
+    /// Positions of the log: what the body holds lies from `first` to `last`, and everything for
+    /// the service between `prev` and `first` was in earlier transactions.
+    fn sequence(&self, sequence: Sequence) -> Value {
+        let first = self.first.map_or(self.upto, |(pos, _)| pos);
+        let mut seq = json!({ "first": first, "last": self.upto, "prev": sequence.prev });
+        if sequence.replay {
+            seq["replay"] = json!(true);
+        }
+        seq
     }
 }
 

@@ -15,8 +15,6 @@ use crate::{
     users::keys::one_time_key_counts,
 };
 
-/// Users whose lists or counts are in one transaction at most, of each.
-const MAX_USERS: usize = 1_000;
 /// Encrypted rooms of a user that are looked at; who is in more is taken to share one.
 const MAX_ROOMS: usize = 500;
 
@@ -75,11 +73,6 @@ impl Entry {
 impl DeviceNews {
     pub(super) fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.left.is_empty() && self.one_time.is_empty()
-    }
-
-    /// No more of it goes into one transaction.
-    pub(super) fn is_full(&self) -> bool {
-        self.changed.len() + self.left.len() >= MAX_USERS || self.one_time.len() >= MAX_USERS
     }
 
     /// What is to be said of a user for this cause, if anything.
