@@ -14,6 +14,7 @@ mod calls;
 mod context;
 mod create_room;
 mod delivery;
+mod device_news;
 mod devices;
 mod dialect;
 mod directory;
