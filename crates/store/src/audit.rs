@@ -5,7 +5,7 @@ use rusqlite::Row;
 use crate::{Result, Snapshot, Tx};
 
 /// One act.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditRow {
     /// Its number, growing; ignored when it is written.
     pub audit_id: u64,
