@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     limits::RateLimits,
     media::Media,
+    metrics::Metrics,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What operators are told as it happens.
     pub(crate) bus: Arc<Bus>,
+    /// Figures for Prometheus and statsd.
+    pub(crate) metrics: Arc<Metrics>,
     /// The registrations in force.
     pub(crate) registry: ArcSwap<Registry>,
     /// User and alias queries to application services.

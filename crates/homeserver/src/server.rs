@@ -36,6 +36,7 @@ use crate::{
     },
     limits::RateLimits,
     media::Media,
+    metrics::{self, Metrics},
     random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
@@ -204,6 +205,7 @@ impl Server {
         }
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
+        tasks.spawn(metrics::run(app.clone(), end.clone()));
         let mut server = Self {
             addresses: Vec::new(),
             warnings: loaded.warnings,
@@ -405,6 +407,11 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         .await
         .map_err(|error| failed(io::Error::other(error)))?
         .map_err(|reason| StartError::Database { path: file, reason })?;
+    let figures = config.metrics.clone();
+    let metrics = tokio::task::spawn_blocking(move || Metrics::new(&figures))
+        .await
+        .map_err(|error| failed(io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
     let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     let now_ms = clock.now_ms();
@@ -414,7 +421,8 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         store,
         key: Arc::new(key),
         clock,
-        bus: Arc::new(Bus::new()),
+        bus: Arc::new(Bus::new(metrics.clone())),
+        metrics,
         registry: ArcSwap::from_pointee(registry),
         queries: Queries::new(),
         teller: Teller::default(),
@@ -606,4 +614,7 @@ fn listen_to_commits(app: &Arc<App>) {
             app.notifier.committed(entries);
         }
     }));
+    let metrics = app.metrics.clone();
+    app.store
+        .observe_commits(Box::new(move |commit| metrics.committed(commit)));
 }

@@ -3,8 +3,12 @@
 //! Each goes to the log, to the operator API's stream and into the counters. Nobody waits for a
 //! listener: one that is too slow misses events, and is told how many.
 
+use std::sync::Arc;
+
 use bridgehead_admin_api::{EventKind, OperatorEvent};
 use tokio::sync::broadcast;
+
+use crate::metrics::Metrics;
 
 /// Events that a slow listener may be behind.
 const BUFFER: usize = 1024;
@@ -12,11 +16,13 @@ const BUFFER: usize = 1024;
 /// The server's events for operators.
 pub(crate) struct Bus {
     sender: broadcast::Sender<OperatorEvent>,
+    metrics: Arc<Metrics>,
 }
 
 impl Bus {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
+            metrics,
             sender: broadcast::Sender::new(BUFFER),
         }
     }
@@ -29,6 +35,7 @@ impl Bus {
     /// Tells of something that has happened.
     pub(crate) fn emit(&self, at_ms: i64, kind: EventKind) {
         log(&kind);
+        self.metrics.told(&kind);
         // Without listeners there is nothing to do.
         self.sender.send(OperatorEvent { at_ms, kind }).ok();
     }

@@ -19,7 +19,10 @@ use tower_http::{
 };
 
 // Every chapter is routed here, so every chapter is in scope.
-use super::{client::*, error::ApiError, federation, media, pages, timeout::request_timeout};
+use super::{
+    client::*, error::ApiError, federation, media, metrics, observe::observe, pages,
+    timeout::request_timeout,
+};
 use crate::app::App;
 
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), request_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors())
+        .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
 }
 
@@ -134,6 +138,7 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
+        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }
