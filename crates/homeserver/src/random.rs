@@ -58,3 +58,18 @@ fn byte() -> u8 {
     rng().fill_bytes(&mut bytes);
     bytes[0]
 }
+
+/// Randomness that a simulation can repeat.
+pub(crate) trait Randomness: Send + Sync {
+    /// A number below `bound`, which must not be zero.
+    fn below(&self, bound: u64) -> u64;
+}
+
+/// The operating system's.
+pub(crate) struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn below(&self, bound: u64) -> u64 {
+        below(bound)
+    }
+}

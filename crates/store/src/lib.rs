@@ -16,7 +16,9 @@
 mod account_data;
 mod aliases;
 mod appservices;
+mod audit;
 mod committer;
+mod deliveries;
 mod devices;
 mod error;
 mod events;
@@ -24,6 +26,7 @@ mod keys;
 mod log;
 mod media;
 mod migrate;
+mod operators;
 mod position;
 mod pushers;
 mod readers;
@@ -48,13 +51,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::{
     account_data::AccountDataRow,
     aliases::AliasRow,
+    appservices::AppserviceRow,
     appservices::{AppserviceRow, FrozenTransaction},
+    audit::AuditRow,
+    deliveries::{DrainRow, FrozenTransaction, Orders, PauseRow, ReplayRow, SkipRow, Waiting},
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
+    operators::OperatorRow,
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,

@@ -16,14 +16,29 @@ const BUFFER: usize = 1024;
 /// The server's events for operators.
 pub(crate) struct Bus {
     sender: broadcast::Sender<OperatorEvent>,
-    metrics: Arc<Metrics>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Bus {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            metrics,
+            metrics: None,
             sender: broadcast::Sender::new(BUFFER),
+        }
+    }
+
+    /// The same, and what happens is counted.
+    pub(crate) fn counting(self, metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
+        }
+    }
+
+    /// Counts something, where there are counters.
+    pub(crate) fn count(&self, count: impl FnOnce(&Metrics)) {
+        if let Some(metrics) = &self.metrics {
+            count(metrics);
         }
     }
 
@@ -35,7 +50,7 @@ impl Bus {
     /// Tells of something that has happened.
     pub(crate) fn emit(&self, at_ms: i64, kind: EventKind) {
         log(&kind);
-        self.metrics.told(&kind);
+        self.count(|metrics| metrics.told(&kind));
         // Without listeners there is nothing to do.
         self.sender.send(OperatorEvent { at_ms, kind }).ok();
     }

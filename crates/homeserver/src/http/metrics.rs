@@ -47,6 +47,6 @@ pub(super) async fn get_metrics(_: Reader, State(app): State<Arc<App>>) -> ApiRe
     if !app.config.metrics.enabled {
         return Err(ApiError::unrecognized("Metrics are switched off"));
     }
-    let page = metrics::scrape(&app).await;
+    let page = metrics::scrape(&app);
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response())
 }

@@ -138,8 +138,8 @@ impl Metrics {
 }
 
 /// The page that Prometheus reads, as things are now.
-pub(crate) async fn scrape(app: &App) -> String {
-    gauges::refresh(app).await;
+pub(crate) fn scrape(app: &App) -> String {
+    gauges::refresh(app);
     let registry = app.registry();
     let services = registry.services().iter();
     let in_force = services.map(|service| label_value(&service.registration.id));
@@ -156,7 +156,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
             () = shutdown.requested() => return,
         }
         if app.metrics.statsd.is_some() {
-            gauges::refresh(&app).await;
+            gauges::refresh(&app);
         }
         // Values recorded since the last time are kept one by one until then.
         app.metrics.prometheus.handle().run_upkeep();

@@ -11,6 +11,7 @@ mod keys;
 mod log_tables;
 mod media;
 mod migrate;
+mod operators;
 mod plans;
 mod readers;
 mod users;
