@@ -16,7 +16,7 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use bridgehead_room::SigningKey;
-use bridgehead_store::Store;
+use bridgehead_store::{Location, Store, StoreOptions};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
@@ -402,15 +402,22 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     }
     let name = server_name.to_string();
     let path = file.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(&path, &name))
-        .await
-        .map_err(|error| failed(io::Error::other(error)))?
-        .map_err(|reason| StartError::Database { path: file, reason })?;
     let figures = config.metrics.clone();
     let metrics = tokio::task::spawn_blocking(move || Metrics::new(&figures))
         .await
         .map_err(|error| failed(io::Error::other(error)))?;
     let metrics = Arc::new(metrics);
+    let store_clock = clock.clone();
+    let options = StoreOptions {
+        clock: Arc::new(move || store_clock.now_ms()),
+        ..StoreOptions::default()
+    };
+    let store = tokio::task::spawn_blocking(move || {
+        Store::open_with(Location::File(&path), &name, options)
+    })
+    .await
+    .map_err(|error| failed(io::Error::other(error)))?
+    .map_err(|reason| StartError::Database { path: file, reason })?;
     let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     let now_ms = clock.now_ms();

@@ -7,6 +7,7 @@
 
 mod commit;
 mod devices;
+mod inline;
 mod keys;
 mod log_tables;
 mod media;

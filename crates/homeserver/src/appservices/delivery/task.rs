@@ -310,7 +310,7 @@ impl Task<'_> {
     }
 
     /// One attempt of the current transaction, and what follows from its outcome.
-    async fn attempt(&mut self, service: &Appservice, link: &dyn Transport) {
+    async fn attempt(&mut self, service: &Arc<Appservice>, link: &dyn Transport) {
         let Some(transaction) = self.current.take() else {
             return;
         };
@@ -346,7 +346,7 @@ impl Task<'_> {
     }
 
     /// The service has it: that is stored, together with the next transaction if one is ready.
-    async fn acknowledged(&mut self, service: &Appservice, done: FrozenTransaction) {
+    async fn acknowledged(&mut self, service: &Arc<Appservice>, done: FrozenTransaction) {
         let now_ms = self.engine.clock.now_ms();
         self.handle.status.step(DeliveryMove::Acknowledged);
         if self.failures > 0 {
