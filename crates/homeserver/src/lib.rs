@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod media;
 mod metrics;
+mod private_file;
 mod random;
 mod rooms;
 pub mod secret;

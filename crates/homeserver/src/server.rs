@@ -1,7 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -38,11 +38,15 @@ use crate::{
     limits::RateLimits,
     media::Media,
     metrics::{self, Metrics},
+    private_file::{self, Readers, create_private_dir, private_file, write_private},
     random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
+
+/// Files of the data folder that hold secrets.
+const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -76,10 +80,10 @@ pub enum StartError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The signing key may be read by others than its owner.
+    /// A file with a secret may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
     OpenKey {
-        /// The key file.
+        /// The file.
         path: PathBuf,
     },
     /// The signing key is not one.
@@ -387,6 +391,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         path: data_dir.clone(),
         reason,
     };
+    refuse_open_keys(&data_dir)?;
     let server_name = config.server_name.clone();
     let file = data_dir.join("bridgehead.db");
     let key_file = data_dir.join("signing.key");
@@ -454,6 +459,20 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     })
 }
 
+/// Refuses to work with secrets that others on the machine may know by now.
+fn refuse_open_keys(data_dir: &Path) -> Result<(), StartError> {
+    for name in OWN_SECRETS {
+        let path = data_dir.join(name);
+        match private_file::readers(&path) {
+            Ok(Readers::Owner) => {}
+            Ok(Readers::Group | Readers::Everybody) => return Err(StartError::OpenKey { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(reason) => return Err(StartError::DataDir { path, reason }),
+        }
+    }
+    Ok(())
+}
+
 /// Reads the signing key, or makes one that only its owner can read.
 fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey, StartError> {
     let failed = |reason| StartError::DataDir {
@@ -477,11 +496,6 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
         write_private(&unfinished, &text).map_err(failed)?;
         std::fs::rename(&unfinished, path).map_err(failed)?;
     }
-    if is_open_to_others(path).map_err(failed)? {
-        return Err(StartError::OpenKey {
-            path: path.to_owned(),
-        });
-    }
     let text = std::fs::read(path).map_err(failed)?;
     let text = std::str::from_utf8(&text).map_err(|_| bad())?;
     let mut words = text.split_whitespace();
@@ -494,62 +508,6 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
         .collect();
     let seed: [u8; 32] = seed.try_into().map_err(|_| bad())?;
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write as _;
-    let options = &mut private_file();
-    let mut file = options.create(true).truncate(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// How a file is opened for writing that only its owner may read when this makes it.
-#[cfg(unix)]
-fn private_file() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-/// Only its owner may look into a folder that is made here; one that is there stays as it is.
-#[cfg(unix)]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
-#[cfg(unix)]
-fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-#[cfg(not(unix))]
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    options
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &Path) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// Gives every registration its number, its delivery handle and its place.

@@ -6,7 +6,8 @@ use super::{
     Metrics,
     catalogue::{
         AS_BATCH_LIMIT, AS_OLDEST, AS_PAUSED, AS_SKIPPED, AS_STATE, AS_STUCK, AS_WAITING,
-        STORE_DISK_FREE, STORE_POSITION, STORE_QUEUE, STORE_WAL,
+        STORE_COMMIT, STORE_DISK_FREE, STORE_FAILED, STORE_POSITION, STORE_QUEUE, STORE_UNITS,
+        STORE_WAL,
     },
     process::disk_free_bytes,
 };
@@ -53,6 +54,9 @@ fn refresh_service(metrics: &Metrics, service: &Service) {
 
 fn refresh_store(app: &App) {
     let (metrics, store) = (&app.metrics, &app.store);
+    for metric in [&STORE_COMMIT, &STORE_UNITS, &STORE_FAILED] {
+        metrics.touch(metric, &[]);
+    }
     metrics.set(&STORE_QUEUE, &[], store.queued_units() as f64);
     metrics.set(&STORE_POSITION, &[], store.position().borrow().0 as f64);
     metrics.set(&STORE_WAL, &[], store.wal_bytes() as f64);
