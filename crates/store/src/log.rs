@@ -21,6 +21,12 @@ pub enum LogKind {
     DeviceList,
     /// The aliases of a room changed, so cached interest in it is stale (`aliases`).
     Aliases,
+    /// The user has come into an encrypted room with users of the services of the row.
+    Met,
+    /// The user shares an encrypted room less with users of the services of the row, or none now.
+    Parted,
+    /// One-time or fallback keys of the user's devices came or went.
+    KeyCounts,
 }
 
 impl LogKind {
@@ -32,6 +38,9 @@ impl LogKind {
             Self::ToDevice => 4,
             Self::DeviceList => 5,
             Self::Aliases => 6,
+            Self::Met => 7,
+            Self::Parted => 8,
+            Self::KeyCounts => 9,
         }
     }
 
@@ -43,6 +52,9 @@ impl LogKind {
             4 => Self::ToDevice,
             5 => Self::DeviceList,
             6 => Self::Aliases,
+            7 => Self::Met,
+            8 => Self::Parted,
+            9 => Self::KeyCounts,
             _ => return None,
         })
     }
@@ -62,6 +74,9 @@ pub struct LogEntry {
     pub user_id: Option<String>,
     /// The application services it is for.
     pub interest: InterestSetId,
+    /// When it was written, by the store's clock, in milliseconds since the Unix epoch; zero in
+    /// rows that are older than this field.
+    pub at_ms: i64,
 }
 
 /// A set of application services, sorted.
@@ -71,7 +86,7 @@ impl Snapshot<'_> {
     /// Up to `limit` log rows after `after`, in order.
     pub fn log_after(&self, after: StreamPosition, limit: usize) -> Result<Vec<LogEntry>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT pos, kind, room_id, user_id, interest FROM log WHERE pos > $1 ORDER BY pos LIMIT $2",
+            "SELECT pos, kind, room_id, user_id, interest, at_ms FROM log WHERE pos > $1 ORDER BY pos LIMIT $2",
         )?;
         let rows = statement.query_map((after.to_sql(), limit as i64), read_entry)?;
         rows.collect::<Result<Vec<_>, _>>()?
@@ -121,12 +136,20 @@ impl crate::Tx<'_> {
         interest: &[AppserviceNid],
     ) -> Result<StreamPosition> {
         let interest = self.intern_interest(interest)?;
-        let pos = self.batch.next_position;
+        let (pos, at_ms) = (self.batch.next_position, self.batch.at_ms);
         self.conn
             .prepare_cached(
-                "INSERT INTO log (pos, kind, room_id, user_id, interest) VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO log (pos, kind, room_id, user_id, interest, at_ms)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
             )?
-            .execute((pos.to_sql(), kind.to_sql(), room_id, user_id, interest.0))?;
+            .execute((
+                pos.to_sql(),
+                kind.to_sql(),
+                room_id,
+                user_id,
+                interest.0,
+                at_ms,
+            ))?;
         self.batch.next_position = pos.next();
         self.batch.log.push(LogEntry {
             pos,
@@ -134,6 +157,7 @@ impl crate::Tx<'_> {
             room_id: room_id.map(str::to_owned),
             user_id: user_id.map(str::to_owned),
             interest,
+            at_ms,
         });
         Ok(pos)
     }
@@ -174,6 +198,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<Option<LogEntry>> {
         room_id: row.get(2)?,
         user_id: row.get(3)?,
         interest: InterestSetId(row.get(4)?),
+        at_ms: row.get(5)?,
     }))
 }
 

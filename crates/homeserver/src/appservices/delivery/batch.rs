@@ -5,14 +5,13 @@
 //! `max_transaction_bytes` bytes, in log order. To-device messages stand before the room events
 //! they may unlock.
 
-use std::collections::BTreeSet;
-
 use bridgehead_store::{
     FrozenTransaction, LogEntry, LogKind, Result, Snapshot, StreamPosition, TimelineEvent,
     ToDeviceRow,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::device_news::{self, Cause, DeviceNews, Entry};
 use crate::{
     appservices::{Appservice, Registry, registration::Registration},
     rooms::format::{Format, Object},
@@ -23,8 +22,6 @@ const SCAN: usize = 128;
 /// Log rows that one look spans at most: it holds a snapshot, which the database cannot tidy up
 /// behind, and a connection that others wait for.
 const MAX_SPAN: u64 = 10_000;
-/// To-device messages in a transaction at most.
-const MAX_TO_DEVICE: usize = 100;
 /// Bytes kept free for the body's keys.
 const ENVELOPE: usize = 512;
 /// Bytes of a to-device message beside its content, about.
@@ -37,28 +34,38 @@ const RECEIPT_TTL_MS: i64 = 300_000;
 /// What a transaction will hold.
 #[derive(Default)]
 pub(crate) struct Batch {
+    from: StreamPosition,
     upto: StreamPosition,
+    /// Rows of the log that are for the service.
+    entries: u64,
+    /// What of them the body holds, ephemeral data aside.
+    items: usize,
+    /// The first of those rows, and when it was written.
+    first: Option<(StreamPosition, i64)>,
     events: Vec<String>,
     to_device: Vec<ToDeviceRow>,
     receipts: Vec<String>,
-    device_lists: BTreeSet<String>,
+    devices: DeviceNews,
     bytes: usize,
     full: bool,
     /// The log goes on after `upto`.
     more: bool,
-    key_counts: Option<KeyCounts>,
 }
 
-#[derive(Default)]
-struct KeyCounts {
-    one_time: Map<String, Value>,
-    fallback: Map<String, Value>,
+/// Where a transaction stands in the row of all: the body says so, so that a service can tell
+/// that it has missed nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    /// Where the one before it ended.
+    pub(crate) prev: StreamPosition,
+    /// It is sent once more, and no part of that row.
+    pub(crate) replay: bool,
 }
 
 /// Limits of a transaction.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Room events.
+    /// Room events, to-device messages and device-list changes together.
     pub(crate) events: usize,
     /// Bytes of events and to-device messages together.
     pub(crate) bytes: usize,
@@ -71,26 +78,31 @@ pub(crate) struct Reader<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) interested: &'a dyn Fn(&LogEntry) -> bool,
     pub(crate) limits: Limits,
+    /// Whether what is told and not kept may be in it.
+    pub(crate) ephemeral: bool,
     pub(crate) now_ms: i64,
 }
 
 impl Reader<'_> {
-    /// Collects what is of interest after `cursor`, up to the limits, the end of the log, or
-    /// [`MAX_SPAN`].
-    pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
+    /// Collects what is of interest after `cursor`, up to the limits, `upto`, the end of the log,
+    /// or [`MAX_SPAN`].
+    pub(crate) fn collect(&self, cursor: StreamPosition, upto: StreamPosition) -> Result<Batch> {
         let mut batch = Batch {
+            from: cursor,
             upto: cursor,
             ..Batch::default()
         };
         while !batch.full {
             let rows = self.snapshot.log_after(batch.upto, SCAN)?;
-            let last = rows.len() < SCAN;
-            for row in rows {
+            let last = rows.len() < SCAN || rows.last().is_some_and(|row| row.pos >= upto);
+            for row in rows.into_iter().take_while(|row| row.pos <= upto) {
                 if (self.interested)(&row) {
                     self.add(&mut batch, &row)?;
-                }
-                if batch.full {
-                    break;
+                    if batch.full {
+                        break;
+                    }
+                    batch.entries += 1;
+                    batch.first.get_or_insert((row.pos, row.at_ms));
                 }
                 batch.upto = row.pos;
             }
@@ -98,9 +110,6 @@ impl Reader<'_> {
             if last || batch.upto.0 - cursor.0 >= MAX_SPAN {
                 break;
             }
-        }
-        if self.registration().features.msc3202 && batch.has_something() {
-            batch.key_counts = Some(self.key_counts()?);
         }
         Ok(batch)
     }
@@ -122,12 +131,19 @@ impl Reader<'_> {
                     batch.add_to_device(message, self.limits);
                 }
             }
-            LogKind::DeviceList if self.registration().features.msc3202 => {
-                batch.device_lists.extend(row.user_id.clone());
+            LogKind::DeviceList | LogKind::Met | LogKind::Parted | LogKind::KeyCounts
+                if self.registration().features.msc3202 =>
+            {
+                if let Some(entry) = self.device_news(batch, row)? {
+                    batch.add_devices(entry, self.limits);
+                }
             }
             LogKind::Receipt if self.wants_ephemeral() => self.add_receipt(batch, row)?,
             LogKind::ToDevice
             | LogKind::DeviceList
+            | LogKind::Met
+            | LogKind::Parted
+            | LogKind::KeyCounts
             | LogKind::Receipt
             | LogKind::AccountData
             | LogKind::Aliases => {}
@@ -136,7 +152,7 @@ impl Reader<'_> {
     }
 
     fn wants_ephemeral(&self) -> bool {
-        self.service.takes_ephemeral()
+        self.ephemeral && self.service.takes_ephemeral()
     }
 
     /// The event with the copies of the protocol's first version, which old services read and
@@ -216,34 +232,22 @@ impl Reader<'_> {
         (event.len() + 1) * keys
     }
 
-    /// One-time-key counts and unused fallback keys of the service's encrypting users.
-    fn key_counts(&self) -> Result<KeyCounts> {
-        let mut counts = KeyCounts::default();
-        for (user_id, device_id) in self.snapshot.devices_with_keys()? {
-            let owned = self.service.sender == user_id
-                || self
-                    .registry
-                    .nids_of_user(&user_id)
-                    .contains(&self.service.nid);
-            if !owned {
-                continue;
-            }
-            let one_time: Map<String, Value> = self
-                .snapshot
-                .one_time_key_counts(&user_id, &device_id)?
-                .into_iter()
-                .map(|(algorithm, count)| (algorithm, json!(count)))
-                .collect();
-            let fallback = self.snapshot.unused_fallback_types(&user_id, &device_id)?;
-            insert_nested(
-                &mut counts.one_time,
-                &user_id,
-                &device_id,
-                Value::Object(one_time),
-            );
-            insert_nested(&mut counts.fallback, &user_id, &device_id, json!(fallback));
-        }
-        Ok(counts)
+    fn device_news(&self, batch: &mut Batch, row: &LogEntry) -> Result<Option<Entry>> {
+        let Some(user_id) = &row.user_id else {
+            return Ok(None);
+        };
+        let reader = device_news::Reader {
+            snapshot: self.snapshot,
+            service: self.service,
+            registry: self.registry,
+        };
+        let cause = match row.kind {
+            LogKind::KeyCounts => return batch.devices.counts(self.snapshot, user_id),
+            LogKind::Met => Cause::Met,
+            LogKind::Parted => Cause::Parted,
+            _ => Cause::Changed,
+        };
+        batch.devices.of_user(&reader, cause, user_id)
     }
 }
 
@@ -253,7 +257,7 @@ impl Batch {
         !(self.events.is_empty()
             && self.to_device.is_empty()
             && self.receipts.is_empty()
-            && self.device_lists.is_empty())
+            && self.devices.is_empty())
     }
 
     /// The cursor after this batch.
@@ -275,10 +279,11 @@ impl Batch {
         // A lone event larger than the byte limit still has to go.
         let bytes = text.len() + 1;
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.events.len() >= limits.events {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.events.push(text);
     }
@@ -287,20 +292,38 @@ impl Batch {
         // It stands in the body under two keys at most.
         let bytes = 2 * (message.content.len() + TO_DEVICE_ENVELOPE);
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.to_device.len() >= MAX_TO_DEVICE {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.to_device.push(message);
     }
 
-    /// Fixes the batch, with `lane` as its ephemeral news, under an id.
+    fn add_devices(&mut self, entry: Entry, limits: Limits) {
+        let bytes = entry.bytes();
+        let too_much = self.has_something() && bytes > self.free_bytes(limits);
+        if too_much || self.items >= limits.events {
+            self.full = true;
+            return;
+        }
+        self.items += 1;
+        self.bytes += bytes;
+        self.devices.add(entry);
+    }
+
+    /// Rows of the log that are for the service, whether or not the body holds something of them.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Fixes the batch, with `lane` as its ephemeral news. Id and time are the caller's.
     pub(crate) fn freeze(
         self,
         registration: &Registration,
         lane: &[String],
-        txn_id: u64,
+        sequence: Sequence,
     ) -> FrozenTransaction {
         let mut body = Object::with_capacity(self.bytes + 256);
         let features = &registration.features;
@@ -327,29 +350,45 @@ impl Batch {
                 body.array("de.sorunome.msc2409.ephemeral", ephemeral());
             }
         }
-        if !self.device_lists.is_empty() {
-            let lists = json!({ "changed": self.device_lists, "left": [] }).to_string();
-            body.raw("device_lists", &lists);
-            body.raw("org.matrix.msc3202.device_lists", &lists);
-        }
-        if let Some(counts) = &self.key_counts {
-            let one_time = Value::Object(counts.one_time.clone()).to_string();
-            let fallback = Value::Object(counts.fallback.clone()).to_string();
-            body.raw("device_one_time_keys_count", &one_time);
-            body.raw("org.matrix.msc3202.device_one_time_keys_count", &one_time);
-            body.raw("device_unused_fallback_key_types", &fallback);
-            body.raw(
-                "org.matrix.msc3202.device_unused_fallback_key_types",
-                &fallback,
-            );
-        }
+        self.devices.write(&mut body);
+        body.raw("io.bridgehead.seq", &self.sequence(sequence).to_string());
         FrozenTransaction {
-            txn_id,
+            from: self.from,
             upto: self.upto,
             events: self.events.len() as u64,
+            entries: self.entries,
+            items: self.items as u64,
+            oldest_at: self.first.map_or(0, |(_, at_ms)| at_ms),
             body: body.finish().into_bytes(),
+            ..FrozenTransaction::default()
         }
     }
+}
+
+impl Batch {
+    /// Positions of the log: what the body holds lies from `first` to `last`, and everything for
+    /// the service between `prev` and `first` was in earlier transactions.
+    fn sequence(&self, sequence: Sequence) -> Value {
+        let first = self.first.map_or(self.upto, |(pos, _)| pos);
+        let mut seq = json!({ "first": first, "last": self.upto, "prev": sequence.prev });
+        if sequence.replay {
+            seq["replay"] = json!(true);
+        }
+        seq
+    }
+}
+
+/// Whether a frozen body holds typing, presence or receipts.
+pub(crate) fn carries_ephemeral(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow)]
+        ephemeral: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow, rename = "de.sorunome.msc2409.ephemeral")]
+        unstable: Option<&'a serde_json::value::RawValue>,
+    }
+    serde_json::from_slice::<Keys<'_>>(body)
+        .is_ok_and(|keys| keys.ephemeral.is_some() || keys.unstable.is_some())
 }
 
 fn to_device_json(message: &ToDeviceRow) -> String {
@@ -360,11 +399,4 @@ fn to_device_json(message: &ToDeviceRow) -> String {
     out.string("to_user_id", &message.user_id);
     out.string("type", &message.kind);
     out.finish()
-}
-
-fn insert_nested(map: &mut Map<String, Value>, user_id: &str, device_id: &str, value: Value) {
-    let entry = map.entry(user_id).or_insert_with(|| json!({}));
-    if let Value::Object(devices) = entry {
-        devices.insert(device_id.to_owned(), value);
-    }
 }
