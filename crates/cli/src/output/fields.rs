@@ -44,9 +44,9 @@ impl Fields {
         for (index, line) in lines.iter().enumerate() {
             let line = self.look.paint(tone, line);
             if index == 0 {
-                write!(self.text, "  {name}{line}\n")
+                writeln!(self.text, "  {name}{line}")
             } else {
-                write!(self.text, "{:COLUMN$}{line}\n", "")
+                writeln!(self.text, "{:COLUMN$}{line}", "")
             }
             .expect("writing to a string cannot fail");
         }

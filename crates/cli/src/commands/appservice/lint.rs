@@ -1,7 +1,10 @@
 //! `lint`: what is doubtful about registrations. Of files something can be said without a server,
 //! and more with one.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use bridgehead_admin_api::{
@@ -45,7 +48,7 @@ pub(super) async fn run(common: &Common, lint: Lint) -> anyhow::Result<ExitCode>
     if lint.files.is_empty() {
         let caller = Caller::new(common)?;
         let report = caller.client.lint(&LintRequest::default()).await?;
-        caller.answer(&report, |report, look| render(report, look))?;
+        caller.answer(&report, render)?;
         return Ok(code_for(&report.findings));
     }
     let report = if lint.offline {
@@ -99,7 +102,7 @@ async fn ask_server(common: &Common, files: &[PathBuf]) -> anyhow::Result<FilesR
     })
 }
 
-async fn ask(client: &Client, path: &PathBuf) -> anyhow::Result<FileReport> {
+async fn ask(client: &Client, path: &Path) -> anyhow::Result<FileReport> {
     let request = LintRequest {
         yaml: Some(registration::read(path)?),
     };
@@ -120,7 +123,7 @@ fn offline(files: &[PathBuf]) -> FilesReport {
             findings: Vec::new(),
         })
         .collect();
-    let mut add = |file: &std::path::Path, severity, kind, message: String| {
+    let mut add = |file: &Path, severity, kind, message: String| {
         let name = file.display().to_string();
         let finding = finding(severity, kind, message);
         match reports.iter_mut().find(|report| report.file == name) {

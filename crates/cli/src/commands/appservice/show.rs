@@ -44,7 +44,11 @@ pub(super) async fn run(caller: &Caller, show: &Show) -> anyhow::Result<ExitCode
         Some(_) => found(caller.client.get_transaction(id).await)?,
         None => None,
     };
-    let history = found(caller.client.get_history(id, Span::Hour).await)?;
+    let history = match caller.client.get_history(id, Span::Hour).await {
+        // A server that keeps none has everything else to show.
+        Err(ClientError::Unexpected { .. }) => None,
+        asked => found(asked)?,
+    };
     let view = View {
         service: &service,
         in_flight: in_flight.as_ref(),
