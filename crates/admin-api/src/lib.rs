@@ -11,7 +11,7 @@
 mod client;
 mod types;
 
-pub use client::{AuditQuery, Client, ClientError, EventStream, Token};
+pub use client::{AuditQuery, Client, ClientError, EventStream, StreamItem, Token};
 pub use types::*;
 
 /// Where the operator API is mounted.

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use reqwest::{Response, header::CONTENT_TYPE};
+use serde::Deserialize;
 use url::Url;
 
 use super::ClientError;
@@ -15,6 +16,21 @@ const SILENCE_AT_MOST: Duration = Duration::from_secs(90);
 const MAX_LINE_BYTES: usize = 256 << 10;
 /// Most data that one event may have in all its lines.
 const MAX_DATA_BYTES: usize = 1 << 20;
+
+/// What comes over the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamItem {
+    /// Something happened.
+    Event(OperatorEvent),
+    /// So many events were not told, because they were read too slowly.
+    Missed(u64),
+}
+
+/// How the server tells that a reader is too slow.
+#[derive(Deserialize)]
+struct Lagged {
+    missed: u64,
+}
 
 /// The live stream. It ends when the server does; the caller decides whether to open another.
 #[derive(Debug)]
@@ -40,18 +56,18 @@ impl EventStream {
         })
     }
 
-    /// The next event, once it happens; `None` when the server has ended the stream. Events of a
+    /// The next event, once it happens, or that some were missed; `None` when the server has ended the stream. Events of a
     /// kind that this version does not know are passed over. Nothing is lost when the future is
     /// dropped.
     ///
     /// # Errors
     ///
     /// When the connection breaks or is silent for too long, or something else than events comes.
-    pub async fn next(&mut self) -> Result<Option<OperatorEvent>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<StreamItem>, ClientError> {
         loop {
             while let Some(message) = self.parser.messages.pop_front() {
-                if let Some(event) = self.read(&message)? {
-                    return Ok(Some(event));
+                if let Some(item) = self.read(&message)? {
+                    return Ok(Some(item));
                 }
             }
             let chunk = tokio::time::timeout(SILENCE_AT_MOST, self.response.chunk())
@@ -67,15 +83,18 @@ impl EventStream {
         }
     }
 
-    fn read(&self, message: &Message) -> Result<Option<OperatorEvent>, ClientError> {
-        match serde_json::from_str(&message.data) {
-            Ok(event) => Ok(Some(event)),
-            Err(_) if !EventKind::NAMES.contains(&message.name.as_str()) => Ok(None),
-            Err(error) => Err(ClientError::unexpected(
-                &self.server,
-                &format!("an event cannot be read: {error}"),
-            )),
-        }
+    fn read(&self, message: &Message) -> Result<Option<StreamItem>, ClientError> {
+        let read = match message.name.as_str() {
+            "lagged" => serde_json::from_str(&message.data)
+                .map(|lagged: Lagged| StreamItem::Missed(lagged.missed)),
+            name if EventKind::NAMES.contains(&name) => {
+                serde_json::from_str(&message.data).map(StreamItem::Event)
+            }
+            _ => return Ok(None),
+        };
+        read.map(Some).map_err(|error| {
+            ClientError::unexpected(&self.server, &format!("an event cannot be read: {error}"))
+        })
     }
 }
 

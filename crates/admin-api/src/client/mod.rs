@@ -25,7 +25,12 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 use url::{Host, Url};
 
-pub use self::{error::ClientError, events::EventStream, routes::AuditQuery, token::Token};
+pub use self::{
+    error::ClientError,
+    events::{EventStream, StreamItem},
+    routes::AuditQuery,
+    token::Token,
+};
 use crate::{ApiErrorBody, BASE};
 
 /// How long a connection may take to come about.

@@ -9,7 +9,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{AuditQuery, Client, ClientError, Token};
+use super::{AuditQuery, Client, ClientError, StreamItem, Token};
 use crate::{EventKind, Purge, SkipRequest};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -173,18 +173,22 @@ async fn events_are_read_until_the_server_ends_the_stream() {
         "event: appservice.delivery_failed\n",
         "data: {\"at_ms\":5,\"event\":\"appservice.delivery_failed\",\"service_id\":\"irc\",",
         "\"transaction_id\":\"7\",\"retry_count\":2}\n\n",
+        "event: lagged\ndata: {\"missed\":12}\n\n",
     );
     let (client, asked) = once(answer("200 OK", "text/event-stream", body)).await;
     let mut stream = client.events(Some("irc")).await.unwrap();
-    let event = tokio::time::timeout(SOON, stream.next()).await.unwrap();
-    let event = event.unwrap().unwrap();
+    let mut next = async || tokio::time::timeout(SOON, stream.next()).await.unwrap();
+    let event = match next().await.unwrap().unwrap() {
+        StreamItem::Event(event) => event,
+        other => panic!("{other:?}"),
+    };
     assert_eq!(event.at_ms, 5);
     assert!(
         matches!(event.kind, EventKind::DeliveryFailed { retry_count: 2, .. }),
         "{event:?}"
     );
-    let end = tokio::time::timeout(SOON, stream.next()).await.unwrap();
-    assert!(end.unwrap().is_none());
+    assert_eq!(next().await.unwrap(), Some(StreamItem::Missed(12)));
+    assert!(next().await.unwrap().is_none());
     let asked = asked.await.unwrap();
     assert!(asked.contains("events?service_id=irc "), "{asked}");
     assert!(asked.contains("accept: text/event-stream"), "{asked}");

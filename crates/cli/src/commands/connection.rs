@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::Context as _;
 use bridgehead_admin_api::{Client, Token};
-use bridgehead_homeserver::config::{Config, Overrides};
+use bridgehead_homeserver::{
+    appservices::OwnedServerName,
+    config::{Config, Overrides},
+};
 use clap::Args;
 use url::{Host, Url};
 
@@ -66,6 +69,11 @@ impl Connection {
     /// An empty variable counts as not set, as everywhere.
     fn server(&self) -> Option<&str> {
         self.server.as_deref().filter(|server| !server.is_empty())
+    }
+
+    /// The configured server's name.
+    pub(crate) fn server_name(&self) -> anyhow::Result<OwnedServerName> {
+        Ok(self.load_config()?.server_name)
     }
 
     /// A client of that server.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bridgehead_admin_api::{
     Client, ClientError, Finding, FindingKind, LintReport, LintRequest, Severity,
 };
-use bridgehead_homeserver::appservices::registration::load;
+use bridgehead_homeserver::appservices::{OwnedServerName, ServerName, lint_files};
 use clap::Args;
 use serde::Serialize;
 
@@ -28,6 +28,14 @@ pub(super) struct Lint {
     /// Ask no server: files are read alone and against each other, not against what is in force.
     #[arg(long, requires = "files")]
     offline: bool,
+    /// For files without a server: the name of the server that they are for; without it, the
+    /// configured one.
+    #[arg(long, value_name = "NAME", value_parser = parse_server_name)]
+    server_name: Option<OwnedServerName>,
+}
+
+fn parse_server_name(text: &str) -> Result<OwnedServerName, String> {
+    ServerName::parse(text).map_err(|error| error.to_string())
 }
 
 /// What was found in files, for scripts.
@@ -51,20 +59,7 @@ pub(super) async fn run(common: &Common, lint: Lint) -> anyhow::Result<ExitCode>
         caller.answer(&report, render)?;
         return Ok(code_for(&report.findings));
     }
-    let report = if lint.offline {
-        offline(&lint.files)
-    } else {
-        match ask_server(common, &lint.files).await {
-            Err(error) if may_do_without(common, &error) => {
-                eprintln!(
-                    "bridgehead: warning: no server was asked, so the services in force and the users are not known \
-                     here ({error:#})"
-                );
-                offline(&lint.files)
-            }
-            asked => asked?,
-        }
-    };
+    let report = files_report(common, &lint).await?;
     let text = if common.json {
         output::json(&report)?
     } else {
@@ -77,6 +72,30 @@ pub(super) async fn run(common: &Common, lint: Lint) -> anyhow::Result<ExitCode>
         .flat_map(|file| file.findings)
         .collect();
     Ok(code_for(&all))
+}
+
+async fn files_report(common: &Common, lint: &Lint) -> anyhow::Result<FilesReport> {
+    let server_name = || match &lint.server_name {
+        Some(name) => Ok(name.clone()),
+        None => common.connection.server_name(),
+    };
+    if lint.offline {
+        return Ok(offline(lint, &server_name()?));
+    }
+    match ask_server(common, &lint.files).await {
+        Err(error) if may_do_without(common, &error) => {
+            eprintln!(
+                "bridgehead: warning: no server was asked, so the services in force and the users are not known \
+                 here ({error:#})"
+            );
+            Ok(offline(lint, &server_name()?))
+        }
+        Ok(mut report) if lint.files.len() > 1 => {
+            add_mutual_overlaps(&mut report, offline(lint, &server_name()?));
+            Ok(report)
+        }
+        asked => asked,
+    }
 }
 
 fn code_for(findings: &[Finding]) -> ExitCode {
@@ -114,69 +133,34 @@ async fn ask(client: &Client, path: &Path) -> anyhow::Result<FileReport> {
     })
 }
 
-/// What the reader of registrations says by itself.
-fn offline(files: &[PathBuf]) -> FilesReport {
-    let mut reports: Vec<_> = files
-        .iter()
-        .map(|path| FileReport {
-            file: path.display().to_string(),
-            findings: Vec::new(),
-        })
-        .collect();
-    let mut add = |file: &Path, severity, kind, message: String| {
-        let name = file.display().to_string();
-        let finding = finding(severity, kind, message);
-        match reports.iter_mut().find(|report| report.file == name) {
-            Some(report) => report.findings.push(finding),
-            // A file of a folder that was named.
-            None => reports.push(FileReport {
-                file: name,
-                findings: vec![finding],
-            }),
-        }
-    };
-    match load(files) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                let message = warning.to_string();
-                add(
-                    &warning.file,
-                    Severity::Warning,
-                    FindingKind::Other,
-                    message,
-                );
-            }
-        }
-        Err(errors) => {
-            for error in &errors {
-                let message = error.to_string();
-                add(
-                    &error.file,
-                    Severity::Error,
-                    FindingKind::Unreadable,
-                    message,
-                );
-            }
-        }
-    }
+/// What can be said without a server.
+fn offline(lint: &Lint, server_name: &ServerName) -> FilesReport {
+    let linted = lint_files(server_name, &lint.files).into_iter();
     FilesReport {
         online: false,
-        files: reports,
+        files: linted
+            .map(|linted| FileReport {
+                file: linted.file.display().to_string(),
+                findings: linted.findings,
+            })
+            .collect(),
     }
 }
 
-/// The reader's words say what to do as well.
-fn finding(severity: Severity, kind: FindingKind, message: String) -> Finding {
-    Finding {
-        kind,
-        severity,
-        service_id: None,
-        other_id: None,
-        pattern: None,
-        witnesses: Vec::new(),
-        count: None,
-        message,
-        cure: String::new(),
+/// A server knows those in force. What these files do to each other it does not.
+fn add_mutual_overlaps(report: &mut FilesReport, mutual: FilesReport) {
+    for theirs in mutual.files {
+        let Some(ours) = report.files.iter_mut().find(|one| one.file == theirs.file) else {
+            continue;
+        };
+        for finding in theirs.findings {
+            let is_same =
+                |one: &Finding| one.kind == finding.kind && one.other_id == finding.other_id;
+            let is_mutual = finding.kind == FindingKind::ExclusiveOverlap;
+            if is_mutual && !ours.findings.iter().any(is_same) {
+                ours.findings.push(finding);
+            }
+        }
     }
 }
 

@@ -5,9 +5,12 @@
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
-use bridgehead_admin_api::{ClientError, EventKind, EventStream, OperatorEvent, Service};
+use bridgehead_admin_api::{
+    ClientError, EventKind, EventStream, OperatorEvent, Service, StreamItem,
+};
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Caller, describe};
@@ -121,7 +124,8 @@ impl Watcher<'_> {
         loop {
             let is_read = tokio::select! {
                 next = stream.next() => match next {
-                    Ok(Some(event)) => self.tell_event(&event)?,
+                    Ok(Some(StreamItem::Event(event))) => self.tell_event(&event)?,
+                    Ok(Some(StreamItem::Missed(missed))) => self.tell_missed(missed)?,
                     Ok(None) => return Ok(End::Lost("it ended the stream".to_owned())),
                     Err(error) => return Ok(End::Lost(error.to_string())),
                 },
@@ -186,6 +190,21 @@ impl Watcher<'_> {
             });
         }
         Ok(render_state(id, service, self.caller.look, now_ms))
+    }
+
+    /// The server could not keep up with telling, or this end with reading.
+    fn tell_missed(&self, missed: u64) -> anyhow::Result<bool> {
+        let now_ms = time::now_ms();
+        let line = if self.caller.json {
+            output::json_line(&json!({ "at_ms": now_ms, "event": "lagged", "missed": missed }))?
+        } else {
+            format!(
+                "{}  {} came too fast to be told\n",
+                time::clock(now_ms),
+                of(missed, "event")
+            )
+        };
+        print_to_reader(&line)
     }
 
     fn tell_event(&self, event: &OperatorEvent) -> anyhow::Result<bool> {
