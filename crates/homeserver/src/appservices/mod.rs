@@ -24,6 +24,7 @@ mod tell;
 mod thirdparty;
 mod wire;
 
+pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{
     bus::Bus,
     delivery::{
@@ -37,3 +38,5 @@ pub(crate) use self::{
     thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };
+/// What [`lint_files`] wants to know of the server.
+pub use ruma::{OwnedServerName, ServerName};
