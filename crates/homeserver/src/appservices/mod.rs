@@ -4,6 +4,7 @@
 //! - `registrar`: how declarations come into force, change, and go;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
+//! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
@@ -11,6 +12,7 @@
 //! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
+pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
 pub(crate) mod interest;
@@ -24,9 +26,13 @@ mod tell;
 mod thirdparty;
 mod wire;
 
+pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{
     bus::Bus,
-    delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
+    delivery::{
+        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
+        wake_interested,
+    },
     lint::Linter,
     query::{Existence, Queries},
     registrar::{BeginError, By, How, Problem, Registrar, RegistrarError, Replacement},
@@ -35,3 +41,5 @@ pub(crate) use self::{
     thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };
+/// What [`lint_files`] wants to know of the server.
+pub use ruma::{OwnedServerName, ServerName};
