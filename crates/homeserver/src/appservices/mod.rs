@@ -4,6 +4,7 @@
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
+//! - `outlet`: where a service takes its transactions itself, by websocket or by fetching;
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
@@ -13,6 +14,7 @@ mod bus;
 mod delivery;
 pub(crate) mod interest;
 pub mod namespaces;
+mod outlet;
 mod query;
 pub mod registration;
 mod registry;
