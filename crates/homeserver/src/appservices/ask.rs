@@ -14,6 +14,7 @@ use serde_json::{json, value::RawValue};
 use super::{
     Appservice,
     outlet::{SocketError, SocketLink},
+    registration::AsUrl,
     wire::{Answer, Call, CallError},
 };
 
@@ -38,9 +39,15 @@ struct ProxyResponse {
 }
 
 impl Appservice {
-    /// Whether there is a way to ask it something now. One that went off line is not asked.
-    pub(crate) fn can_be_asked(&self, now_ms: i64) -> bool {
-        !self.is_offline(now_ms) && (self.delivery.links().queries.is_some() || self.socket().is_some())
+    /// Whether it is one that answers questions, be it that it is away just now.
+    pub(crate) fn answers_questions(&self) -> bool {
+        if self.delivery.links().queries.is_some() {
+            return true;
+        }
+        match self.delivery.outlet.socket() {
+            Some(socket) => !socket.is_silent(),
+            None => matches!(self.registration.url, Some(AsUrl::Websocket(_))),
+        }
     }
 
     /// Asks. `None`: there is no way to it now.
@@ -104,6 +111,14 @@ impl Appservice {
         call: &Call<'_>,
         within: Duration,
     ) -> Result<Answer, CallError> {
+        let request = self.forwarded(call)?;
+        let answer = socket.ask("http_proxy", request, within).await;
+        socket.note_proxying(!matches!(answer, Err(SocketError::Timeout(_))));
+        answer_of(answer)
+    }
+
+    /// A request as the websocket carries it.
+    fn forwarded(&self, call: &Call<'_>) -> Result<Box<RawValue>, CallError> {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let token = format!("Bearer {}", self.registration.hs_token.expose());
         let mut headers = BTreeMap::from([("Authorization", [token])]);
@@ -115,17 +130,14 @@ impl Appservice {
             }
             None => None,
         };
-        let request = ProxyRequest {
+        Ok(raw(&ProxyRequest {
             method: call.method.as_str(),
             path: format!("/_matrix/app/v1{}", call.path),
             escaped_path: true,
             query: query.extend_pairs(call.query).finish(),
             headers,
             body,
-        };
-        let answer = socket.ask("http_proxy", raw(&request), within).await;
-        socket.note_proxying(!matches!(answer, Err(SocketError::Timeout(_))));
-        answer_of(answer)
+        }))
     }
 }
 
@@ -145,7 +157,10 @@ fn answer_of(answer: Result<Box<RawValue>, SocketError>) -> Result<Answer, CallE
         .map_err(|_| CallError::Broken(format!("{} is no status", response.status)))?;
     Ok(Answer {
         status,
-        body: response.body.map(|body| bytes_of(&body)).unwrap_or_default(),
+        body: response
+            .body
+            .map(|body| bytes_of(&body))
+            .unwrap_or_default(),
     })
 }
 
@@ -153,7 +168,10 @@ fn answer_of(answer: Result<Box<RawValue>, SocketError>) -> Result<Answer, CallE
 fn bytes_of(body: &RawValue) -> Bytes {
     let text = serde_json::from_str::<&str>(body.get()).ok();
     text.and_then(|text| STANDARD_NO_PAD.decode(text).ok())
-        .map_or_else(|| Bytes::copy_from_slice(body.get().as_bytes()), Bytes::from)
+        .map_or_else(
+            || Bytes::copy_from_slice(body.get().as_bytes()),
+            Bytes::from,
+        )
 }
 
 #[cfg(test)]
@@ -173,20 +191,32 @@ mod tests {
             (json!("not base64!"), r#""not base64!""#),
             (json!(null), ""),
         ] {
-            let data = to_raw_value(&json!({ "status": 404, "headers": {}, "body": body })).unwrap();
+            let data =
+                to_raw_value(&json!({ "status": 404, "headers": {}, "body": body })).unwrap();
             let answer = answer_of(Ok(data)).unwrap();
-            assert_eq!((answer.status.as_u16(), &answer.body[..]), (404, bytes.as_bytes()));
+            assert_eq!(
+                (answer.status.as_u16(), &answer.body[..]),
+                (404, bytes.as_bytes())
+            );
         }
     }
 
     #[test]
     fn what_is_no_answer_is_told() {
-        for data in [json!(1), json!({}), json!({ "status": 7 }), json!({ "status": "x" })] {
+        for data in [
+            json!(1),
+            json!({}),
+            json!({ "status": 7 }),
+            json!({ "status": "x" }),
+        ] {
             let answer = answer_of(Ok(to_raw_value(&data).unwrap()));
             assert!(matches!(answer, Err(CallError::Broken(_))), "{data}");
         }
         let timeout = answer_of(Err(SocketError::Timeout(Duration::from_secs(1))));
         assert!(matches!(timeout, Err(CallError::Timeout(_))));
-        assert!(matches!(answer_of(Err(SocketError::Closed)), Err(CallError::Connect(_))));
+        assert!(matches!(
+            answer_of(Err(SocketError::Closed)),
+            Err(CallError::Connect(_))
+        ));
     }
 }

@@ -14,7 +14,10 @@
 //! delivered when the service has answered it, never because it was written to a socket. It is
 //! kept by the delivery task, so whatever breaks here costs a repetition of the same bytes.
 
+mod commands;
+mod frame;
 mod seat;
+mod session;
 mod socket_link;
 
 use std::{sync::Arc, time::Duration};
@@ -29,13 +32,17 @@ use tokio::sync::watch;
 use super::delivery::transport::{Failure, Transport};
 
 pub(crate) use self::{
+    frame::{refusal as refusal_of, with_keys_of as frame_with_keys_of},
     seat::{Handed, Seat},
+    session::{MAX_INCOMING as MAX_INCOMING_FRAME, serve as serve_websocket},
     socket_link::{Question, SocketError, SocketLink},
 };
 
 /// For how long a transaction waits for somebody to take it when the one who sat there has just
 /// gone: between two polls nobody sits there.
 const BETWEEN_TWO: Duration = Duration::from_secs(1);
+/// Where nothing else was said: how long a transaction may wait for its acknowledgement.
+const USUAL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Why somebody has to leave their seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,15 +57,14 @@ pub(crate) enum Ending {
 
 /// The meeting point of one service.
 pub(crate) struct Outlet {
-    /// For an acknowledgement.
-    deadline: Duration,
     inner: Mutex<Inner>,
     /// Anything in `inner` has changed.
     changed: watch::Sender<()>,
 }
 
-#[derive(Default)]
 struct Inner {
+    /// How long a transaction may wait for its acknowledgement.
+    deadline: Duration,
     /// Seats are numbered from one; this is the newest one's number.
     newest_seat: u64,
     taker: Option<Taker>,
@@ -93,13 +99,27 @@ struct Offer {
 }
 
 impl Outlet {
-    /// `deadline`: how long a transaction may wait for its acknowledgement.
-    pub(crate) fn new(deadline: Duration) -> Self {
+    pub(crate) fn new() -> Self {
+        let inner = Inner {
+            deadline: USUAL_DEADLINE,
+            newest_seat: 0,
+            taker: None,
+            offer: None,
+            failed_seat: 0,
+            handed_out: None,
+            late: None,
+            acknowledged: None,
+            closed: false,
+        };
         Self {
-            deadline,
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             changed: watch::Sender::new(()),
         }
+    }
+
+    /// How long a transaction may wait for its acknowledgement.
+    pub(crate) fn set_deadline(&self, deadline: Duration) {
+        self.inner.lock().deadline = deadline;
     }
 
     /// Whether somebody is there to take transactions.
@@ -110,6 +130,12 @@ impl Outlet {
     /// Returns once somebody is there to take transactions.
     pub(crate) async fn consumer_arrives(&self) {
         self.until(|inner| inner.has_consumer().then_some(())).await;
+    }
+
+    /// Returns once somebody is there, or nobody, and it was not so before.
+    pub(crate) async fn consumer_changes(&self, there: bool) {
+        self.until(|inner| (inner.has_consumer() != there).then_some(()))
+            .await;
     }
 
     /// The websocket that is open, to ask the service something.
@@ -194,10 +220,11 @@ impl Outlet {
         let Some(_offered) = self.offer(transaction) else {
             return Ok(());
         };
+        let deadline = self.inner.lock().deadline;
         let outcome = self.until(|inner| inner.offer.as_mut()?.outcome.take());
         let outcome = tokio::select! {
-            outcome = tokio::time::timeout(self.deadline, outcome) => {
-                outcome.unwrap_or_else(|_| Err(self.not_acknowledged()))
+            outcome = tokio::time::timeout(deadline, outcome) => {
+                outcome.unwrap_or_else(|_| Err(self.not_acknowledged(deadline)))
             }
             () = self.abandoned() => Err(Failure::Unreachable(
                 "the service has neither a websocket open nor a poll".to_owned(),
@@ -228,12 +255,12 @@ impl Outlet {
     }
 
     /// A websocket that goes on without acknowledging is of no use; the service may come back.
-    fn not_acknowledged(&self) -> Failure {
+    fn not_acknowledged(&self, deadline: Duration) -> Failure {
         let inner = self.inner.lock();
         if let Some(taker) = &inner.taker {
             taker.end.send_replace(Some(Ending::NotAcknowledged));
         }
-        Failure::Timeout(u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX))
+        Failure::Timeout(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

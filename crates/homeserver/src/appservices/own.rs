@@ -35,12 +35,14 @@ impl Appservice {
             reason,
             ..self.audit(app, "offline")
         };
+        let ordered = pause.clone();
         app.store
             .write(move |tx| {
-                tx.pause_delivery(nid, &pause)?;
+                tx.pause_delivery(nid, &ordered)?;
                 tx.insert_audit(&audit)
             })
             .await?;
+        self.delivery.status.paused(pause);
         self.delivery.control_changed();
         Ok(())
     }
@@ -63,6 +65,7 @@ impl Appservice {
             })
             .await?;
         if ended {
+            self.delivery.status.resumed(BY_SERVICE);
             self.delivery.control_changed();
         }
         Ok(())
@@ -71,9 +74,13 @@ impl Appservice {
     /// The same for a sign that says so without asking for anything: a store that fails is
     /// logged, and the service may say it again.
     pub(crate) async fn come_online(&self, app: &App, how: &str) {
-        if !self.is_offline(app.now_ms()) {
-            return;
+        if self.is_offline(app.now_ms()) {
+            self.say_online(app, how).await;
         }
+    }
+
+    /// The same where it is not known whether it was off line.
+    pub(crate) async fn say_online(&self, app: &App, how: &str) {
         if let Err(error) = self.go_online(app, how).await {
             tracing::error!(appservice.id = %self.registration.id, %error, "the service stays off line");
         }

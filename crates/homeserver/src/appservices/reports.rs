@@ -89,7 +89,11 @@ impl Reports {
         for id in [&status.remote_id, &status.user_id].into_iter().flatten() {
             check_name("an identifier", id)?;
         }
-        for text in [&mut status.remote_name, &mut status.error, &mut status.message] {
+        for text in [
+            &mut status.remote_name,
+            &mut status.error,
+            &mut status.message,
+        ] {
             shorten(text);
         }
         status.received_at_ms = now_ms;
@@ -98,12 +102,17 @@ impl Reports {
         let before = logins.insert(login.clone(), status.clone());
         if before.is_none_or(|before| before.state_event != status.state_event) {
             tracing::info!(
-                appservice.id = service_id, login, state = status.state_event,
-                error = status.error.as_deref(), "a bridge reports its state"
+                appservice.id = service_id,
+                login,
+                state = status.state_event,
+                error = status.error.as_deref(),
+                "a bridge reports its state"
             );
         }
         if logins.len() > MAX_LOGINS {
-            let oldest = logins.iter().min_by_key(|(_, status)| status.received_at_ms);
+            let oldest = logins
+                .iter()
+                .min_by_key(|(_, status)| status.received_at_ms);
             if let Some(oldest) = oldest.map(|(login, _)| login.clone()) {
                 logins.remove(&oldest);
             }
@@ -179,11 +188,15 @@ mod tests {
         let reports = Reports::default();
         note(&reports, json!({ "state_event": "RUNNING", "ttl": 60 }), 1).unwrap();
         for state in ["CONNECTING", "CONNECTED"] {
-            let status = json!({ "state_event": state, "remote_id": "a", "message": "x".repeat(9_999) });
+            let status =
+                json!({ "state_event": state, "remote_id": "a", "message": "x".repeat(9_999) });
             note(&reports, status, 2).unwrap();
         }
         let logins = serde_json::to_value(reports.reported().logins).unwrap();
-        assert_eq!(logins[0], json!({ "state_event": "RUNNING", "received_at_ms": 1 }));
+        assert_eq!(
+            logins[0],
+            json!({ "state_event": "RUNNING", "received_at_ms": 1 })
+        );
         assert_eq!(logins[1]["state_event"], "CONNECTED");
         assert_eq!(logins[1]["message"].as_str().unwrap().len(), 512);
         for number in 0..200 {
@@ -212,9 +225,13 @@ mod tests {
             json!({ "event_id": "", "room_id": "!a", "step": "BRIDGE", "status": "SUCCESS" }),
         ] {
             let shown = checkpoint.to_string();
-            reports.note_checkpoints(vec![checkpoint]).expect_err(&shown);
+            reports
+                .note_checkpoints(vec![checkpoint])
+                .expect_err(&shown);
         }
-        reports.note_checkpoints(vec![Value::Null; 1_001]).unwrap_err();
+        reports
+            .note_checkpoints(vec![Value::Null; 1_001])
+            .unwrap_err();
         assert!(reports.reported().logins.is_empty() && reports.reported().checkpoints.is_empty());
     }
 

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{error::ApiError, media::MAX_WAIT};
+use super::{client::appservice::get_next_transaction, error::ApiError, media::MAX_WAIT};
 use crate::{app::App, config::Config};
 
 /// Ends a request that has taken too long. What it wanted to store may be stored all the same:
@@ -42,6 +42,8 @@ fn longer(path: &str, config: &Config) -> Option<Duration> {
     }
     match path.rsplit('/').next() {
         Some("sync" | "events") => Some(config.limits.sync_timeout_max),
+        // An application service's poll.
+        Some("next") => Some(get_next_transaction::MAX_WAIT),
         // The answer tells how the application service took it, be it with a timeout.
         Some("ping") => Some(config.appservices.request_timeout),
         _ => Some(Duration::ZERO),

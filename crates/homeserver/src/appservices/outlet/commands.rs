@@ -11,7 +11,7 @@ use crate::{app::App, appservices::Appservice};
 /// The websocket is open: a sign of life, and the end of a pause that the service made itself.
 pub(crate) async fn connected(app: &Arc<App>, service: &Arc<Appservice>) {
     service.sign_of_life();
-    service.come_online(app, "websocket").await;
+    service.say_online(app, "websocket").await;
 }
 
 /// Carries a command out.

@@ -97,7 +97,10 @@ pub(crate) fn command(id: u64, command: &str, data: &RawValue) -> String {
 }
 
 /// The answer to a command of the service; `None` where it wants none.
-pub(crate) fn response(id: u64, answer: &Result<serde_json::Value, CommandError>) -> Option<String> {
+pub(crate) fn response(
+    id: u64,
+    answer: &Result<serde_json::Value, CommandError>,
+) -> Option<String> {
     if id == 0 {
         return None;
     }
@@ -194,21 +197,39 @@ mod tests {
         let parsed: Value = serde_json::from_str(&empty).unwrap();
         assert_eq!(parsed["txn_id"], json!("2"));
         assert_eq!(transaction(1, 2, &Bytes::from_static(b"[]")), None);
-        assert_eq!(transaction(1, 2, &Bytes::from(vec![b'{'; 60_000_000])), None);
+        assert_eq!(
+            transaction(1, 2, &Bytes::from(vec![b'{'; 60_000_000])),
+            None
+        );
     }
 
     #[test]
     fn frames_are_commands_or_told_apart() {
-        let frame = Incoming::parse(r#"{"command":"ping","id":4,"data":{"timestamp":1},"more":[]}"#);
+        let frame =
+            Incoming::parse(r#"{"command":"ping","id":4,"data":{"timestamp":1},"more":[]}"#);
         let frame = frame.unwrap();
         assert_eq!((frame.id, frame.command.as_str()), (4, "ping"));
         assert_eq!(frame.data().get(), r#"{"timestamp":1}"#);
-        let deep = format!(r#"{{"command":"x","data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(
+            r#"{{"command":"x","data":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
         assert_eq!(Incoming::parse(&deep).unwrap().command, "x");
         for text in ["", "no", "{", "{}}", "\u{0}"] {
-            assert_eq!(Incoming::parse(text).unwrap_err(), BadFrame::NotJson, "{text}");
+            assert_eq!(
+                Incoming::parse(text).unwrap_err(),
+                BadFrame::NotJson,
+                "{text}"
+            );
         }
-        for text in ["1", "[]", "{}", r#"{"command":1}"#, r#"{"command":"x","id":"y"}"#] {
+        for text in [
+            "1",
+            "[]",
+            "{}",
+            r#"{"command":1}"#,
+            r#"{"command":"x","id":"y"}"#,
+        ] {
             let bad = Incoming::parse(text).unwrap_err();
             assert!(matches!(bad, BadFrame::NoCommand(_)), "{text}");
         }

@@ -262,8 +262,8 @@ impl Session {
             let outcome = answer.map(drop).map_err(|data| frame::refusal(&data));
             self.outlet.answer(txn_id, outcome);
         } else if let Some(asker) = self.questions.remove(&id) {
-            let answer = answer
-                .map_err(|data| SocketError::Refused(frame::refusal(&data).to_string()));
+            let answer =
+                answer.map_err(|data| SocketError::Refused(frame::refusal(&data).to_string()));
             // The asker may have given up.
             asker.send(answer).ok();
         }

@@ -92,14 +92,11 @@ impl SocketLink {
 
     /// What came of an `http_proxy`: one that was never answered is not waited for again.
     pub(crate) fn note_proxying(&self, answered: bool) {
-        if answered {
-            self.proxying.store(SPOKEN, Ordering::Relaxed);
-        } else {
-            // A service that has answered before was only slow.
-            let was =
-                self.proxying
-                    .compare_exchange(0, SILENT, Ordering::Relaxed, Ordering::Relaxed);
-            drop(was);
-        }
+        let now = if answered { SPOKEN } else { SILENT };
+        // A service that has answered before was only slow.
+        let change = |was: u8| (answered || was != SPOKEN).then_some(now);
+        self.proxying
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, change)
+            .ok();
     }
 }

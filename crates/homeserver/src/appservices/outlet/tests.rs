@@ -13,15 +13,15 @@ use crate::appservices::delivery::transport::{Failure, Transport as _};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn outlet() -> Arc<Outlet> {
-    Arc::new(Outlet::new(DEADLINE))
+    Arc::new(Outlet::new())
 }
 
 fn transaction(txn_id: u64) -> FrozenTransaction {
     FrozenTransaction {
         txn_id,
         upto: StreamPosition(txn_id),
-        events: 0,
         body: format!(r#"{{"events":[],"number":{txn_id}}}"#).into_bytes(),
+        ..FrozenTransaction::default()
     }
 }
 

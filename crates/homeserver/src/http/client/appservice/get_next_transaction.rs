@@ -43,9 +43,10 @@ pub(crate) async fn get_next_transaction(
     let service = own(token, &id)?;
     service.come_online(&app, "poll").await;
     let wait = Duration::from_millis(query.wait).clamp(LEAST_WAIT, MAX_WAIT);
-    let seat = service.delivery.outlet.sit_to_fetch().ok_or_else(|| {
-        taken("A websocket of this service is open, and gets its transactions")
-    })?;
+    let seat =
+        service.delivery.outlet.sit_to_fetch().ok_or_else(|| {
+            taken("A websocket of this service is open, and gets its transactions")
+        })?;
     let handed = tokio::select! {
         biased;
         handed = seat.next() => Some(handed),

@@ -31,7 +31,9 @@ pub(crate) async fn replay(
 ) -> ApiResult<Json<Value>> {
     let service = own(token, &id)?;
     match service.replay_own(&app, body.after).await {
-        Ok(Some(replay)) => Ok(Json(json!({ "after": replay.from.0, "upto": replay.upto.0 }))),
+        Ok(Some(replay)) => Ok(Json(
+            json!({ "after": replay.from.0, "upto": replay.upto.0 }),
+        )),
         Ok(None) => Ok(Json(json!({}))),
         Err(bridgehead_store::Error::Conflict { .. }) => {
             Err(taken("Too many replays wait already; let some end first"))
