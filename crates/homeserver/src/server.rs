@@ -17,6 +17,7 @@ use axum_server::{
 };
 use bridgehead_room::SigningKey;
 use bridgehead_store::{Location, Store, StoreOptions};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
@@ -51,6 +52,8 @@ const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an application service's websocket may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// A running homeserver. Dropping it does not end it cleanly; call [`Server::stop`].
 pub struct Server {
@@ -273,6 +276,9 @@ impl Server {
             handle.graceful_shutdown(Some(GRACE));
         }
         self.trigger.request();
+        let registry = self.app.registry();
+        let closing = registry.services().iter();
+        join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
         self.app.store.close().await;
@@ -558,18 +564,7 @@ async fn load_services(
     let mut services = Vec::new();
     for (index, registration) in registrations.into_iter().enumerate() {
         let id = registration.id.clone();
-        let reachable = matches!(registration.url, Some(AsUrl::Http(_)));
-        let row = app
-            .store
-            .write(move |tx| {
-                let row = tx.ensure_appservice(&id)?;
-                if !reachable {
-                    // Nothing is ever sent there, so nothing waits for it either.
-                    tx.skip_to_end(row.nid)?;
-                }
-                Ok::<_, bridgehead_store::Error>(row)
-            })
-            .await?;
+        let row = app.store.write(move |tx| tx.ensure_appservice(&id)).await?;
         let index = AsIndex(u16::try_from(index).unwrap_or(u16::MAX));
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
@@ -583,12 +578,16 @@ async fn load_services(
             }])
         })?;
         let links = links(app, &registration, row.dialect)?;
+        let delivery = DeliveryHandle::new(row.nid, links);
+        delivery
+            .outlet
+            .set_deadline(app.config.appservices.request_timeout);
         let service = Appservice {
             registration: Arc::new(registration),
             nid: row.nid,
             index,
             sender,
-            delivery: Arc::new(DeliveryHandle::new(row.nid, links)),
+            delivery: Arc::new(delivery),
         };
         services.push(Arc::new(service));
     }

@@ -433,8 +433,25 @@ fn third_parties() -> Router<Arc<App>> {
 }
 
 fn appservices() -> Router<Arc<App>> {
-    use appservice::request_ping::request_ping;
+    use appservice::{
+        answer_transaction::answer_transaction, get_next_transaction::get_next_transaction,
+        get_status::get_status, open_websocket::open_websocket, replay::replay,
+        request_ping::request_ping, set_state::set_state,
+    };
+    const OWN: &str = "/org.bridgehead.appservice/{appservice_id}";
     Router::new()
+        .route("/fi.mau.as_sync", get(open_websocket))
+        .route(
+            &format!("{OWN}/transactions/next"),
+            get(get_next_transaction),
+        )
+        .route(
+            &format!("{OWN}/transactions/{{txn_id}}"),
+            post(answer_transaction),
+        )
+        .route(&format!("{OWN}/state"), put(set_state))
+        .route(&format!("{OWN}/status"), get(get_status))
+        .route(&format!("{OWN}/replay"), post(replay))
         .route("/appservice/{appservice_id}/ping", post(request_ping))
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",
