@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bridgehead_room::SigningKey;
 use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Bus, Protocols, Queries, Registry, Teller},
+    appservices::{Bus, Engine, Protocols, Queries, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -32,8 +31,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What operators are told as it happens.
     pub(crate) bus: Arc<Bus>,
-    /// The registrations in force.
-    pub(crate) registry: ArcSwap<Registry>,
+    /// What the delivery tasks work with; it holds the registrations in force.
+    pub(crate) engine: Arc<Engine>,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
     /// Tells application services who types and who is online.
@@ -70,7 +69,7 @@ impl App {
 
     /// The registrations in force, as one consistent whole.
     pub(crate) fn registry(&self) -> Arc<Registry> {
-        self.registry.load_full()
+        self.engine.registry.load_full()
     }
 
     /// What a unit of work needs to append events.

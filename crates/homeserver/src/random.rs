@@ -39,11 +39,46 @@ pub(crate) fn capitals(length: usize) -> String {
         .collect()
 }
 
+/// Chances that a task takes, from outside, so that a simulation can repeat a run exactly.
+pub(crate) trait Randomness: Send + Sync {
+    /// A number below `bound` (which must not be zero).
+    fn below(&self, bound: u64) -> u64;
+}
+
+/// The operating system's randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn below(&self, bound: u64) -> u64 {
+        rng().next_u64() % bound
+    }
+}
+
+/// The same numbers each time for the same seed.
+#[cfg(test)]
+pub(crate) struct SeededRandomness(parking_lot::Mutex<rand::rngs::StdRng>);
+
+#[cfg(test)]
+impl SeededRandomness {
+    pub(crate) fn new(seed: u64) -> Self {
+        use rand::SeedableRng as _;
+        Self(parking_lot::Mutex::new(rand::rngs::StdRng::seed_from_u64(
+            seed,
+        )))
+    }
+}
+
+#[cfg(test)]
+impl Randomness for SeededRandomness {
+    fn below(&self, bound: u64) -> u64 {
+        self.0.lock().next_u64() % bound
+    }
+}
+
 /// A number below `bound` (which must not be zero).
 pub(crate) fn below(bound: u64) -> u64 {
-    let mut bytes = [0_u8; 8];
-    rng().fill_bytes(&mut bytes);
-    u64::from_le_bytes(bytes) % bound
+    SystemRandomness.below(bound)
 }
 
 /// 32 random bytes, for keys.
@@ -57,4 +92,21 @@ fn byte() -> u8 {
     let mut bytes = [0_u8; 1];
     rng().fill_bytes(&mut bytes);
     bytes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Randomness as _, SeededRandomness};
+
+    #[test]
+    fn a_seed_repeats_its_numbers() {
+        let numbers = |seed| {
+            let randomness = SeededRandomness::new(seed);
+            let numbers: Vec<_> = (0..32).map(|_| randomness.below(1000)).collect();
+            assert!(numbers.iter().all(|number| *number < 1000));
+            numbers
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+    }
 }

@@ -16,14 +16,15 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use bridgehead_room::SigningKey;
-use bridgehead_store::{AppserviceRow, Store};
+use bridgehead_store::{Location, Store, StoreOptions};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
     app::App,
     appservices::{
-        Appservice, Bus, DeliveryHandle, Protocols, Queries, Registry, Teller, Wire, WireConfig,
+        Appservice, Bus, DeliveryHandle, Engine, HttpPush, Links, Protocols, Queries, Registry,
+        Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
         run_delivery, run_teller, wake_interested,
@@ -36,7 +37,7 @@ use crate::{
     },
     limits::RateLimits,
     media::Media,
-    random,
+    random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
@@ -190,17 +191,15 @@ impl Server {
         let (trigger, end) = shutdown();
         let mut tasks = JoinSet::new();
         let services = load_services(&app, loaded.registrations).await?;
-        app.registry.store(Arc::new(Registry::new(
+        app.engine.registry.store(Arc::new(Registry::new(
             1,
             &app.server_name,
-            services
-                .iter()
-                .map(|(service, _)| service.clone())
-                .collect(),
+            services.clone(),
         )?));
         listen_to_commits(&app);
-        for (service, row) in services {
-            tasks.spawn(run_delivery(app.clone(), service, row, end.clone()));
+        for service in services {
+            let handle = service.delivery.clone();
+            tasks.spawn(run_delivery(app.engine.clone(), handle, end.clone()));
         }
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
@@ -224,7 +223,7 @@ impl Server {
 
     /// The ids of the application services, in the order of their registrations.
     pub fn service_ids(&self) -> Vec<String> {
-        let registry = self.app.registry.load();
+        let registry = self.app.registry();
         let services = registry.services().iter();
         services
             .map(|service| service.registration.id.clone())
@@ -401,21 +400,36 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     }
     let name = server_name.to_string();
     let path = file.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(&path, &name))
-        .await
-        .map_err(|error| failed(io::Error::other(error)))?
-        .map_err(|reason| StartError::Database { path: file, reason })?;
+    let store_clock = clock.clone();
+    let options = StoreOptions {
+        clock: Arc::new(move || store_clock.now_ms()),
+        ..StoreOptions::default()
+    };
+    let store = tokio::task::spawn_blocking(move || {
+        Store::open_with(Location::File(&path), &name, options)
+    })
+    .await
+    .map_err(|error| failed(io::Error::other(error)))?
+    .map_err(|reason| StartError::Database { path: file, reason })?;
     let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     let now_ms = clock.now_ms();
+    let engine = Arc::new(Engine {
+        store: store.clone(),
+        clock: clock.clone(),
+        random: Arc::new(SystemRandomness),
+        registry: ArcSwap::from_pointee(registry),
+        config: config.appservices.clone(),
+        bus: Arc::new(Bus::new()),
+    });
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
         server_name,
         store,
         key: Arc::new(key),
         clock,
-        bus: Arc::new(Bus::new()),
-        registry: ArcSwap::from_pointee(registry),
+        bus: engine.bus.clone(),
+        engine,
         queries: Queries::new(),
         teller: Teller::default(),
         protocols: Protocols::new(),
@@ -534,7 +548,7 @@ fn is_open_to_others(_: &Path) -> io::Result<bool> {
 async fn load_services(
     app: &Arc<App>,
     registrations: Vec<Registration>,
-) -> Result<Vec<(Arc<Appservice>, AppserviceRow)>, StartError> {
+) -> Result<Vec<Arc<Appservice>>, StartError> {
     let mut services = Vec::new();
     for (index, registration) in registrations.into_iter().enumerate() {
         let id = registration.id.clone();
@@ -561,27 +575,23 @@ async fn load_services(
                 remedy: "shorten sender_localpart".to_owned(),
             }])
         })?;
-        let (push, queries) = wires(app, &registration, row.dialect)?;
+        let links = links(app, &registration, row.dialect)?;
         let service = Appservice {
             registration: Arc::new(registration),
             nid: row.nid,
             index,
             sender,
-            delivery: Arc::new(DeliveryHandle::new(push, queries)),
+            delivery: Arc::new(DeliveryHandle::new(row.nid, links)),
         };
-        services.push((Arc::new(service), row));
+        services.push(Arc::new(service));
     }
     Ok(services)
 }
 
-/// The wires to a service that has an address.
-fn wires(
-    app: &App,
-    registration: &Registration,
-    dialect: u8,
-) -> Result<(Option<Wire>, Option<Wire>), StartError> {
+/// The ways to a service that has an address.
+fn links(app: &App, registration: &Registration, dialect: u8) -> Result<Links, StartError> {
     let Some(AsUrl::Http(base)) = &registration.url else {
-        return Ok((None, None));
+        return Ok(Links::default());
     };
     let config = &app.config.appservices;
     let (push, queries) = Wire::pair(WireConfig {
@@ -593,7 +603,13 @@ fn wires(
         reprobe_after: config.legacy_reprobe,
         dialect,
     })?;
-    Ok((Some(push), Some(queries)))
+    Ok(Links {
+        push: Some(Arc::new(HttpPush {
+            wire: push,
+            clock: app.clock.clone(),
+        })),
+        queries: Some(Arc::new(queries)),
+    })
 }
 
 /// A commit wakes the services and the long polls it is for. The app holds the store, so the
@@ -602,7 +618,7 @@ fn listen_to_commits(app: &Arc<App>) {
     let weak = Arc::downgrade(app);
     app.store.on_commit(Box::new(move |entries| {
         if let Some(app) = weak.upgrade() {
-            wake_interested(&app, entries);
+            wake_interested(&app.engine, entries);
             app.notifier.committed(entries);
         }
     }));

@@ -23,11 +23,13 @@ CREATE TABLE as_pauses (
     PRIMARY KEY (nid, by)
 ) WITHOUT ROWID;
 
--- `from_pos`: the cursor it was cut after. `entries`: rows of the log in it. `oldest_at`: when the
+-- `from_pos`: the cursor it was cut after. `entries`: rows of the log for the service up to
+-- `upto_pos`, and `items`: what of them the body holds, ephemeral data aside. `oldest_at`: when the
 -- first of them was written. `replay_id`: it belongs to a replay and does not move the cursor.
 -- `stuck_at`: since when it is known that its one event is what the service refuses.
 ALTER TABLE as_transactions ADD COLUMN from_pos  INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE as_transactions ADD COLUMN entries   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE as_transactions ADD COLUMN items     INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE as_transactions ADD COLUMN oldest_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE as_transactions ADD COLUMN replay_id INTEGER;
 ALTER TABLE as_transactions ADD COLUMN stuck_at  INTEGER;

@@ -1,8 +1,11 @@
-//! Group commit: one thread runs units of work in order, many in one database transaction.
+//! Group commit: units of work run in order, many in one database transaction.
 //!
 //! A batch is whatever waits at the moment; a lone unit is never held back for company. Each unit
 //! stands behind a savepoint, so one that is refused spoils only itself. Answers go out after the
 //! commit: an answer always means *on disk*.
+//!
+//! [`Committer::run`] is the thread that a server has. In inline mode the callers run their units
+//! on the same [`Committer`] themselves, one at a time (`inline`).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -44,40 +47,35 @@ pub(crate) enum Unit {
     Stop(oneshot::Sender<()>),
 }
 
-impl Unit {
-    pub(crate) fn new<T, E>(
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        answer: oneshot::Sender<Result<T, E>>,
-    ) -> Self
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        Self::Work(Box::new(move |tx| {
-            let result = work(tx);
-            Verdict {
-                keep: result.is_ok(),
-                // A caller that has gone away needs no answer.
-                answer: Box::new(move |committed| {
-                    let result = match (committed, result) {
-                        (Err(error), Ok(_)) => Err(E::from(error)),
-                        (_, result) => result,
-                    };
-                    answer.send(result).ok();
-                }),
-            }
-        }))
-    }
-
-    pub(crate) fn stop(answer: oneshot::Sender<()>) -> Self {
-        Self::Stop(answer)
-    }
+/// A unit that sends what became of it to `answer`.
+pub(crate) fn unit<T, E>(
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    answer: oneshot::Sender<Result<T, E>>,
+) -> Work
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    Box::new(move |tx| {
+        let result = work(tx);
+        Verdict {
+            keep: result.is_ok(),
+            // A caller that has gone away needs no answer.
+            answer: Box::new(move |committed| {
+                let result = match (committed, result) {
+                    (Err(error), Ok(_)) => Err(E::from(error)),
+                    (_, result) => result,
+                };
+                answer.send(result).ok();
+            }),
+        }
+    })
 }
 
+/// The one that writes: its connection, and where the log ends.
 pub(crate) struct Committer {
-    conn: Connection,
+    pub(crate) conn: Connection,
     shared: Arc<Shared>,
-    queue: mpsc::Receiver<Unit>,
     position: StreamPosition,
     wal: PathBuf,
     /// Larger than this the write-ahead log is emptied next.
@@ -85,30 +83,24 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn new(
-        conn: Connection,
-        shared: Arc<Shared>,
-        queue: mpsc::Receiver<Unit>,
-        position: StreamPosition,
-    ) -> Self {
+    pub(crate) fn new(conn: Connection, shared: Arc<Shared>, position: StreamPosition) -> Self {
         Self {
             wal: PathBuf::from(format!("{}-wal", conn.path().unwrap_or_default())),
             wal_limit: MAX_WAL_BYTES,
             conn,
             shared,
-            queue,
             position,
         }
     }
 
     /// Runs until [`Unit::Stop`] or until every store handle is gone.
-    pub(crate) fn run(mut self) {
-        while let Some(unit) = self.queue.blocking_recv() {
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Unit>) {
+        while let Some(unit) = queue.blocking_recv() {
             let first = match unit {
                 Unit::Work(work) => work,
                 Unit::Stop(answer) => return self.stop(answer),
             };
-            if let Some(answer) = self.run_batch(first) {
+            if let Some(answer) = self.run_batch(first, || queue.try_recv().ok()) {
                 return self.stop(answer);
             }
             self.bound_wal();
@@ -146,17 +138,28 @@ impl Committer {
     }
 
     fn stop(self, answer: oneshot::Sender<()>) {
-        if let Err(error) = self.conn.close() {
-            tracing::warn!(error = %error.1, "closing the database failed");
-        }
+        self.close();
         answer.send(()).ok();
     }
 
-    /// One database transaction. Returns the stop request, if one came in between.
-    fn run_batch(&mut self, first: Work) -> Option<oneshot::Sender<()>> {
+    /// Closes the database.
+    pub(crate) fn close(self) {
+        if let Err(error) = self.conn.close() {
+            tracing::warn!(error = %error.1, "closing the database failed");
+        }
+    }
+
+    /// One database transaction: `first`, and what `waiting` has besides. Returns the stop
+    /// request, if one came in between.
+    pub(crate) fn run_batch(
+        &mut self,
+        first: Work,
+        mut waiting: impl FnMut() -> Option<Unit>,
+    ) -> Option<oneshot::Sender<()>> {
         let mut stop = None;
         let mut answers: Vec<Answer> = Vec::new();
-        let mut batch = Batch::new(self.shared.clone(), self.position.next());
+        let at_ms = (self.shared.clock)();
+        let mut batch = Batch::new(self.shared.clone(), self.position.next(), at_ms);
         let mut outcome = self
             .conn
             .execute_batch("BEGIN IMMEDIATE")
@@ -170,13 +173,13 @@ impl Committer {
             if answers.len() >= MAX_BATCH || outcome.is_err() {
                 break;
             }
-            match self.queue.try_recv() {
-                Ok(Unit::Work(work)) => next = Some(work),
-                Ok(Unit::Stop(answer)) => {
+            match waiting() {
+                Some(Unit::Work(work)) => next = Some(work),
+                Some(Unit::Stop(answer)) => {
                     stop = Some(answer);
                     break;
                 }
-                Err(_) => break,
+                None => break,
             }
         }
 

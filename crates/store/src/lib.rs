@@ -6,6 +6,9 @@
 //!   readers ──closure──▶ pool of read connections, each read one consistent snapshot
 //! ```
 //!
+//! That is [`Mode::Threads`]. In [`Mode::Inline`] there is neither thread nor pool: whoever calls
+//! runs its own unit or read, on the one connection.
+//!
 //! [`Store::write`] takes a closure over a [`Tx`]; many closures share one database transaction,
 //! each behind a savepoint, and all are answered only after the commit is on disk.
 //! [`Store::read`] takes a closure over a [`Snapshot`]. Every query is a method on one of the two.
@@ -16,14 +19,19 @@
 mod account_data;
 mod aliases;
 mod appservices;
+mod audit;
 mod committer;
+mod deliveries;
 mod devices;
 mod error;
 mod events;
+mod inline;
 mod keys;
 mod log;
 mod media;
 mod migrate;
+mod operators;
+mod options;
 mod position;
 mod pushers;
 mod readers;
@@ -45,13 +53,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::{
     account_data::AccountDataRow,
     aliases::AliasRow,
-    appservices::{AppserviceRow, FrozenTransaction},
+    appservices::AppserviceRow,
+    audit::AuditRow,
+    deliveries::{DrainRow, FrozenTransaction, Orders, PauseRow, ReplayRow, SkipRow, Waiting},
     devices::{DeviceRow, TokenOwner},
     error::{Error, Result},
     events::{ClientTxn, EventInsert, RelationQuery, TimelineEvent},
     keys::{DeviceKeysRow, InsertedKey, OneTimeKeyRow},
     log::{InterestSet, LogEntry, LogKind},
     media::MediaRow,
+    operators::OperatorRow,
+    options::{Clock, Gate, GateFuture, Location, Mode, StoreOptions},
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,
@@ -61,7 +73,8 @@ pub use self::{
     users::UserRow,
 };
 use self::{
-    committer::{Committer, Unit},
+    committer::{Committer, Unit, unit},
+    inline::Inline,
     readers::Readers,
     tx::Sets,
     views::Views,
@@ -88,18 +101,48 @@ pub type CommitListener = Box<dyn Fn(&[LogEntry]) + Send + Sync>;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    units: mpsc::Sender<Unit>,
+    engine: Engine,
+}
+
+/// Who runs what is handed in.
+#[derive(Clone)]
+enum Engine {
+    Threads {
+        units: mpsc::Sender<Unit>,
+        thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+        readers: Arc<Readers>,
+        delivery_readers: Arc<Readers>,
+    },
+    Inline(Arc<Inline>),
 }
 
 /// What readers and the committer share.
 pub(crate) struct Shared {
-    readers: Arc<Readers>,
-    delivery_readers: Arc<Readers>,
+    clock: Clock,
     views: Views,
     sets: Mutex<Sets>,
     position: watch::Sender<StreamPosition>,
     listener: Mutex<Option<CommitListener>>,
-    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Shared {
+    /// What is known of the database behind `conn`, and nothing remembered of it yet.
+    fn of(conn: &Connection, clock: Clock) -> Result<(Arc<Self>, StreamPosition)> {
+        let snapshot = Snapshot { conn };
+        let position = snapshot.last_position()?;
+        let mut sets = Sets::default();
+        for (id, members) in snapshot.interest_sets()? {
+            sets.insert(id, members);
+        }
+        let shared = Self {
+            clock,
+            views: Views::new(),
+            sets: Mutex::new(sets),
+            position: watch::Sender::new(position),
+            listener: Mutex::new(None),
+        };
+        Ok((Arc::new(shared), position))
+    }
 }
 
 impl Store {
@@ -109,34 +152,74 @@ impl Store {
     /// [`Error::SchemaTooNew`] or [`Error::WrongServer`] when the file belongs to another version
     /// or server, [`Error::Unavailable`] when it cannot be opened.
     pub fn open(file: &Path, server_name: &str) -> Result<Self> {
-        let mut writer = open_connection(file)?;
-        migrate::migrate(&mut writer, server_name)?;
-        let snapshot = Snapshot { conn: &writer };
-        let position = snapshot.last_position()?;
-        let mut sets = Sets::default();
-        for (id, members) in snapshot.interest_sets()? {
-            sets.insert(id, members);
-        }
+        Self::open_with(Location::File(file), server_name, StoreOptions::default())
+    }
 
-        let shared = Arc::new(Shared {
-            readers: Readers::open(file, READERS)?,
-            delivery_readers: Readers::open(file, DELIVERY_READERS)?,
-            views: Views::new(),
-            sets: Mutex::new(sets),
-            position: watch::Sender::new(position),
-            listener: Mutex::new(None),
-            committer: Mutex::new(None),
-        });
+    /// The same with another clock, in inline mode, or in memory.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`Error::Unavailable`] for [`Location::Memory`] with [`Mode::Threads`].
+    pub fn open_with(
+        location: Location<'_>,
+        server_name: &str,
+        options: StoreOptions,
+    ) -> Result<Self> {
+        let mut writer = open_connection(location)?;
+        migrate::migrate(&mut writer, server_name)?;
+        match (options.mode, location) {
+            (Mode::Inline { gate }, _) => Self::inline(writer, options.clock, gate),
+            (Mode::Threads, Location::File(file)) => Self::threads(writer, file, options.clock),
+            (Mode::Threads, Location::Memory) => Err(Error::Unavailable {
+                reason: "a database in memory has one connection, so it needs inline mode"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn threads(writer: Connection, file: &Path, clock: Clock) -> Result<Self> {
+        let (shared, position) = Shared::of(&writer, clock)?;
+        let readers = Readers::open(file, READERS)?;
+        let delivery_readers = Readers::open(file, DELIVERY_READERS)?;
         let (units, queue) = mpsc::channel(QUEUED_UNITS);
-        let committer = Committer::new(writer, shared.clone(), queue, position);
-        let handle = std::thread::Builder::new()
+        let committer = Committer::new(writer, shared.clone(), position);
+        let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || committer.run())
+            .spawn(move || committer.run(queue))
             .map_err(|error| Error::Unavailable {
                 reason: error.to_string(),
             })?;
-        *shared.committer.lock() = Some(handle);
-        Ok(Self { shared, units })
+        let engine = Engine::Threads {
+            units,
+            thread: Arc::new(Mutex::new(Some(thread))),
+            readers,
+            delivery_readers,
+        };
+        Ok(Self { shared, engine })
+    }
+
+    fn inline(writer: Connection, clock: Clock, gate: Option<Arc<dyn Gate>>) -> Result<Self> {
+        let (shared, position) = Shared::of(&writer, clock)?;
+        let committer = Committer::new(writer, shared.clone(), position);
+        let engine = Engine::Inline(Arc::new(Inline::new(committer, gate)));
+        Ok(Self { shared, engine })
+    }
+
+    /// What a crash and a new start leave of a store in inline mode: its database, with all that
+    /// was committed, and nothing that was only remembered (views, who listens). From now on the
+    /// old handles refuse, so whatever of the old life is still about can do no harm. `gate` is
+    /// the new store's.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store is closed, or not in inline mode.
+    pub fn restart(&self, gate: Option<Arc<dyn Gate>>) -> Result<Self> {
+        match &self.engine {
+            Engine::Inline(inline) => {
+                Self::inline(inline.take()?.conn, self.shared.clock.clone(), gate)
+            }
+            Engine::Threads { .. } => Err(Error::Unavailable {
+                reason: "only a store in inline mode can be restarted".to_owned(),
+            }),
+        }
     }
 
     /// Sets who is told of commits; replaces an earlier one.
@@ -164,8 +247,14 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let unit = Unit::new(work, answer);
-        self.units.send(unit).await.map_err(|_| E::from(closed()))?;
+        let unit = unit(work, answer);
+        match &self.engine {
+            Engine::Threads { units, .. } => {
+                let unit = Unit::Work(unit);
+                units.send(unit).await.map_err(|_| E::from(closed()))?;
+            }
+            Engine::Inline(inline) => inline.write(unit).await?,
+        }
         answered.await.map_err(|_| E::from(dropped()))?
     }
 
@@ -181,7 +270,10 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.readers.read(work).await
+        match &self.engine {
+            Engine::Threads { readers, .. } => readers.read(work).await,
+            Engine::Inline(inline) => inline.read(work),
+        }
     }
 
     /// The same for deliveries, on connections of their own.
@@ -196,7 +288,12 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.shared.delivery_readers.read(work).await
+        match &self.engine {
+            Engine::Threads {
+                delivery_readers, ..
+            } => delivery_readers.read(work).await,
+            Engine::Inline(inline) => inline.read(work),
+        }
     }
 
     /// The services in an interned set.
@@ -225,25 +322,45 @@ impl Store {
     /// Waits until all units handed in so far are answered, then closes the database. Later calls
     /// fail with [`Error::Unavailable`].
     pub async fn close(&self) {
+        let Engine::Threads {
+            units,
+            thread,
+            readers,
+            delivery_readers,
+        } = &self.engine
+        else {
+            return self.close_inline();
+        };
         let (answer, answered) = oneshot::channel();
-        if self.units.send(Unit::stop(answer)).await.is_ok() {
+        if units.send(Unit::Stop(answer)).await.is_ok() {
             answered.await.ok();
         }
-        self.shared.readers.refuse();
-        self.shared.delivery_readers.refuse();
-        let handle = self.shared.committer.lock().take();
-        if let Some(handle) = handle {
-            tokio::task::spawn_blocking(move || handle.join().ok())
+        readers.refuse();
+        delivery_readers.refuse();
+        let thread = thread.lock().take();
+        if let Some(thread) = thread {
+            tokio::task::spawn_blocking(move || thread.join().ok())
                 .await
                 .ok();
         }
-        self.shared.readers.close();
-        self.shared.delivery_readers.close();
+        readers.close();
+        delivery_readers.close();
+    }
+
+    fn close_inline(&self) {
+        if let Engine::Inline(inline) = &self.engine
+            && let Ok(committer) = inline.take()
+        {
+            committer.close();
+        }
     }
 }
 
-fn open_connection(file: &Path) -> Result<Connection> {
-    let connection = Connection::open(file)?;
+fn open_connection(location: Location<'_>) -> Result<Connection> {
+    let connection = match location {
+        Location::File(file) => Connection::open(file)?,
+        Location::Memory => Connection::open_in_memory()?,
+    };
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A client's 200 means *on disk*: FULL syncs the log at every commit.

@@ -62,6 +62,9 @@ pub struct LogEntry {
     pub user_id: Option<String>,
     /// The application services it is for.
     pub interest: InterestSetId,
+    /// When it was written, by the store's clock, in milliseconds since the Unix epoch; zero in
+    /// rows that are older than this field.
+    pub at_ms: i64,
 }
 
 /// A set of application services, sorted.
@@ -71,7 +74,7 @@ impl Snapshot<'_> {
     /// Up to `limit` log rows after `after`, in order.
     pub fn log_after(&self, after: StreamPosition, limit: usize) -> Result<Vec<LogEntry>> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT pos, kind, room_id, user_id, interest FROM log WHERE pos > $1 ORDER BY pos LIMIT $2",
+            "SELECT pos, kind, room_id, user_id, interest, at_ms FROM log WHERE pos > $1 ORDER BY pos LIMIT $2",
         )?;
         let rows = statement.query_map((after.to_sql(), limit as i64), read_entry)?;
         rows.collect::<Result<Vec<_>, _>>()?
@@ -121,12 +124,20 @@ impl crate::Tx<'_> {
         interest: &[AppserviceNid],
     ) -> Result<StreamPosition> {
         let interest = self.intern_interest(interest)?;
-        let pos = self.batch.next_position;
+        let (pos, at_ms) = (self.batch.next_position, self.batch.at_ms);
         self.conn
             .prepare_cached(
-                "INSERT INTO log (pos, kind, room_id, user_id, interest) VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO log (pos, kind, room_id, user_id, interest, at_ms)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
             )?
-            .execute((pos.to_sql(), kind.to_sql(), room_id, user_id, interest.0))?;
+            .execute((
+                pos.to_sql(),
+                kind.to_sql(),
+                room_id,
+                user_id,
+                interest.0,
+                at_ms,
+            ))?;
         self.batch.next_position = pos.next();
         self.batch.log.push(LogEntry {
             pos,
@@ -134,6 +145,7 @@ impl crate::Tx<'_> {
             room_id: room_id.map(str::to_owned),
             user_id: user_id.map(str::to_owned),
             interest,
+            at_ms,
         });
         Ok(pos)
     }
@@ -174,6 +186,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<Option<LogEntry>> {
         room_id: row.get(2)?,
         user_id: row.get(3)?,
         interest: InterestSetId(row.get(4)?),
+        at_ms: row.get(5)?,
     }))
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use crate::{Error, Result, Snapshot, closed, dropped, open_connection};
+use crate::{Error, Location, Result, Snapshot, closed, dropped, open_connection};
 
 /// Connections that only read, lent one at a time; who finds none waits.
 pub(crate) struct Readers {
@@ -19,7 +19,7 @@ impl Readers {
     pub(crate) fn open(file: &Path, number: usize) -> Result<Arc<Self>> {
         let connections = (0..number)
             .map(|_| {
-                let connection = open_connection(file)?;
+                let connection = open_connection(Location::File(file))?;
                 connection.pragma_update(None, "query_only", true)?;
                 Ok(connection)
             })
@@ -48,7 +48,7 @@ impl Readers {
         let readers = self.clone();
         tokio::task::spawn_blocking(move || {
             let lease = Lease::take(&readers)?;
-            lease.snapshot(work)
+            snapshot(lease.connection(), work)
         })
         .await
         .map_err(|_| E::from(dropped()))?
@@ -84,19 +84,22 @@ impl<'a> Lease<'a> {
         })
     }
 
-    fn snapshot<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let conn = self
-            .connection
+    fn connection(&self) -> &Connection {
+        self.connection
             .as_ref()
-            .expect("the lease holds its connection until drop");
-        let transaction = conn.unchecked_transaction().map_err(Error::from)?;
-        let result = work(&Snapshot { conn });
-        transaction.finish().map_err(Error::from)?;
-        result
+            .expect("the lease holds its connection until drop")
     }
+}
+
+/// Runs `work` on one consistent snapshot of what `conn` sees.
+pub(crate) fn snapshot<T, E: From<Error>>(
+    conn: &Connection,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = conn.unchecked_transaction().map_err(Error::from)?;
+    let result = work(&Snapshot { conn });
+    transaction.finish().map_err(Error::from)?;
+    result
 }
 
 impl Drop for Lease<'_> {

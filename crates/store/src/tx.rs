@@ -50,6 +50,8 @@ pub(crate) struct CachedRoom {
 pub(crate) struct Batch {
     pub(crate) shared: Arc<Shared>,
     pub(crate) next_position: StreamPosition,
+    /// When it began; its log rows bear this.
+    pub(crate) at_ms: i64,
     pub(crate) log: Vec<LogEntry>,
     pub(crate) rooms: HashMap<String, CachedRoom>,
     pub(crate) interned: Vec<InterestSetId>,
@@ -64,10 +66,11 @@ pub(crate) struct Mark {
 }
 
 impl Batch {
-    pub(crate) fn new(shared: Arc<Shared>, next_position: StreamPosition) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, next_position: StreamPosition, at_ms: i64) -> Self {
         Self {
             shared,
             next_position,
+            at_ms,
             log: Vec::new(),
             rooms: HashMap::new(),
             interned: Vec::new(),

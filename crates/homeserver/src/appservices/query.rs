@@ -101,7 +101,7 @@ impl Queries {
         name: &str,
         mut services: Vec<Arc<Appservice>>,
     ) -> Existence {
-        services.retain(|service| service.delivery.queries.is_some());
+        services.retain(|service| service.delivery.links().queries.is_some());
         if services.is_empty() {
             return Existence::Unowned;
         }
@@ -225,7 +225,7 @@ async fn ask_one(
     name: &str,
     deadline: Duration,
 ) -> Option<bool> {
-    let wire = service.delivery.queries.as_ref()?;
+    let wire = service.delivery.links().queries.clone()?;
     let what = match kind {
         Kind::User => "users",
         Kind::Alias => "rooms",

@@ -39,7 +39,7 @@ impl Appservice {
     /// Whether the service asked for typing, receipts and presence, and has an address for them.
     pub(crate) fn takes_ephemeral(&self) -> bool {
         let features = &self.registration.features;
-        self.delivery.push.is_some()
+        self.delivery.links().push.is_some()
             && (features.receive_ephemeral || features.push_ephemeral_unstable)
     }
 
@@ -56,6 +56,7 @@ pub(crate) struct Registry {
     pub(crate) generation: u64,
     services: Vec<Arc<Appservice>>,
     by_token: HashMap<[u8; 32], Arc<Appservice>>,
+    by_nid: HashMap<AppserviceNid, Arc<Appservice>>,
     namespaces: Namespaces,
 }
 
@@ -75,10 +76,12 @@ impl Registry {
             .iter()
             .map(|s| (auth::hash(s.registration.as_token.expose()), s.clone()))
             .collect();
+        let by_nid = services.iter().map(|s| (s.nid, s.clone())).collect();
         Ok(Self {
             generation,
             services,
             by_token,
+            by_nid,
             namespaces,
         })
     }
@@ -95,10 +98,7 @@ impl Registry {
 
     /// The service with this number, if it is in force.
     pub(crate) fn by_nid(&self, nid: AppserviceNid) -> Option<Arc<Appservice>> {
-        self.services
-            .iter()
-            .find(|service| service.nid == nid)
-            .cloned()
+        self.by_nid.get(&nid).cloned()
     }
 
     /// Whether the service may act as the user: its own user, or one of its namespaces (exclusive

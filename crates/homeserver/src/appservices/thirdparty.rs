@@ -182,7 +182,7 @@ fn speaking(app: &App, protocol: &str) -> Vec<Arc<Appservice>> {
     app.registry()
         .services()
         .iter()
-        .filter(|service| service.delivery.queries.is_some())
+        .filter(|service| service.delivery.links().queries.is_some())
         .filter(|service| {
             service
                 .registration
@@ -201,7 +201,7 @@ async fn ask(
     path: &str,
     query: &[(String, String)],
 ) -> Option<Value> {
-    let wire = service.delivery.queries.as_ref()?;
+    let wire = service.delivery.links().queries.clone()?;
     let path = format!("/thirdparty{path}");
     let legacy_path = format!("/_matrix/app/unstable{path}");
     let call = Call {

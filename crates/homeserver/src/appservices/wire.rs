@@ -27,8 +27,10 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-const LEGACY_PATHS: u8 = 1;
-const QUERY_TOKEN: u8 = 2;
+/// The service answers only on paths without `/_matrix/app/v1`.
+pub(super) const LEGACY_PATHS: u8 = 1;
+/// The service reads its token from the query.
+pub(super) const QUERY_TOKEN: u8 = 2;
 
 /// Bytes of an answer that are read at most; a service has little to say.
 const MAX_ANSWER_BYTES: usize = 1 << 20;

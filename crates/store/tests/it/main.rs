@@ -7,10 +7,12 @@
 
 mod commit;
 mod devices;
+mod inline;
 mod keys;
 mod log_tables;
 mod media;
 mod migrate;
+mod operators;
 mod plans;
 mod readers;
 mod users;

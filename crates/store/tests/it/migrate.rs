@@ -28,8 +28,8 @@ fn meta(fixture: &Fixture, key: &str) -> String {
 #[tokio::test]
 async fn a_fresh_file_says_what_it_is() {
     let mut fixture = Fixture::new();
-    assert_eq!(meta(&fixture, "schema_version"), "1");
-    assert_eq!(meta(&fixture, "oldest_compatible"), "1");
+    assert_eq!(meta(&fixture, "schema_version"), "2");
+    assert_eq!(meta(&fixture, "oldest_compatible"), "2");
     assert_eq!(meta(&fixture, "server_name"), SERVER);
     let instance = meta(&fixture, "instance");
     assert_eq!(instance.len(), 16);
@@ -52,7 +52,7 @@ async fn a_newer_schema_is_refused() {
             error,
             Error::SchemaTooNew {
                 found: 999,
-                supported: 1
+                supported: 2
             }
         ),
         "{error}"

@@ -23,8 +23,6 @@ const SCAN: usize = 128;
 /// Log rows that one look spans at most: it holds a snapshot, which the database cannot tidy up
 /// behind, and a connection that others wait for.
 const MAX_SPAN: u64 = 10_000;
-/// To-device messages in a transaction at most.
-const MAX_TO_DEVICE: usize = 100;
 /// Bytes kept free for the body's keys.
 const ENVELOPE: usize = 512;
 /// Bytes of a to-device message beside its content, about.
@@ -37,7 +35,14 @@ const RECEIPT_TTL_MS: i64 = 300_000;
 /// What a transaction will hold.
 #[derive(Default)]
 pub(crate) struct Batch {
+    from: StreamPosition,
     upto: StreamPosition,
+    /// Rows of the log that are for the service.
+    entries: u64,
+    /// What of them the body holds, ephemeral data aside.
+    items: usize,
+    /// The first of those rows, and when it was written.
+    first: Option<(StreamPosition, i64)>,
     events: Vec<String>,
     to_device: Vec<ToDeviceRow>,
     receipts: Vec<String>,
@@ -55,10 +60,20 @@ struct KeyCounts {
     fallback: Map<String, Value>,
 }
 
-/// Limits of a transaction.
+/// Where a transaction stands in the row of all: the body says so, so that a service can tell
+/// that it has missed nothing.
 #[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequence {
+    /// Where the one before it ended.
+    pub(crate) prev: StreamPosition,
+    /// It is sent once more, and no part of that row.
+    pub(crate) replay: bool,
+}
+
+/// Limits of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Room events.
+    /// Room events, to-device messages and device-list changes together.
     pub(crate) events: usize,
     /// Bytes of events and to-device messages together.
     pub(crate) bytes: usize,
@@ -71,26 +86,31 @@ pub(crate) struct Reader<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) interested: &'a dyn Fn(&LogEntry) -> bool,
     pub(crate) limits: Limits,
+    /// Whether what is told and not kept may be in it.
+    pub(crate) ephemeral: bool,
     pub(crate) now_ms: i64,
 }
 
 impl Reader<'_> {
-    /// Collects what is of interest after `cursor`, up to the limits, the end of the log, or
-    /// [`MAX_SPAN`].
-    pub(crate) fn collect(&self, cursor: StreamPosition) -> Result<Batch> {
+    /// Collects what is of interest after `cursor`, up to the limits, `upto`, the end of the log,
+    /// or [`MAX_SPAN`].
+    pub(crate) fn collect(&self, cursor: StreamPosition, upto: StreamPosition) -> Result<Batch> {
         let mut batch = Batch {
+            from: cursor,
             upto: cursor,
             ..Batch::default()
         };
         while !batch.full {
             let rows = self.snapshot.log_after(batch.upto, SCAN)?;
-            let last = rows.len() < SCAN;
-            for row in rows {
+            let last = rows.len() < SCAN || rows.last().is_some_and(|row| row.pos >= upto);
+            for row in rows.into_iter().take_while(|row| row.pos <= upto) {
                 if (self.interested)(&row) {
                     self.add(&mut batch, &row)?;
-                }
-                if batch.full {
-                    break;
+                    if batch.full {
+                        break;
+                    }
+                    batch.entries += 1;
+                    batch.first.get_or_insert((row.pos, row.at_ms));
                 }
                 batch.upto = row.pos;
             }
@@ -123,7 +143,7 @@ impl Reader<'_> {
                 }
             }
             LogKind::DeviceList if self.registration().features.msc3202 => {
-                batch.device_lists.extend(row.user_id.clone());
+                batch.add_device_list(row.user_id.as_deref(), self.limits);
             }
             LogKind::Receipt if self.wants_ephemeral() => self.add_receipt(batch, row)?,
             LogKind::ToDevice
@@ -136,7 +156,7 @@ impl Reader<'_> {
     }
 
     fn wants_ephemeral(&self) -> bool {
-        self.service.takes_ephemeral()
+        self.ephemeral && self.service.takes_ephemeral()
     }
 
     /// The event with the copies of the protocol's first version, which old services read and
@@ -275,10 +295,11 @@ impl Batch {
         // A lone event larger than the byte limit still has to go.
         let bytes = text.len() + 1;
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.events.len() >= limits.events {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.events.push(text);
     }
@@ -287,20 +308,38 @@ impl Batch {
         // It stands in the body under two keys at most.
         let bytes = 2 * (message.content.len() + TO_DEVICE_ENVELOPE);
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.to_device.len() >= MAX_TO_DEVICE {
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
+        self.items += 1;
         self.bytes += bytes;
         self.to_device.push(message);
     }
 
-    /// Fixes the batch, with `lane` as its ephemeral news, under an id.
+    fn add_device_list(&mut self, user_id: Option<&str>, limits: Limits) {
+        let Some(user_id) = user_id.filter(|user_id| !self.device_lists.contains(*user_id)) else {
+            return;
+        };
+        if self.items >= limits.events {
+            self.full = true;
+            return;
+        }
+        self.items += 1;
+        self.device_lists.insert(user_id.to_owned());
+    }
+
+    /// Rows of the log that are for the service, whether or not the body holds something of them.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Fixes the batch, with `lane` as its ephemeral news. Id and time are the caller's.
     pub(crate) fn freeze(
         self,
         registration: &Registration,
         lane: &[String],
-        txn_id: u64,
+        sequence: Sequence,
     ) -> FrozenTransaction {
         let mut body = Object::with_capacity(self.bytes + 256);
         let features = &registration.features;
@@ -343,12 +382,30 @@ impl Batch {
                 &fallback,
             );
         }
+        body.raw("io.bridgehead.seq", &self.sequence(sequence).to_string());
         FrozenTransaction {
-            txn_id,
+            from: self.from,
             upto: self.upto,
             events: self.events.len() as u64,
+            entries: self.entries,
+            items: self.items as u64,
+            oldest_at: self.first.map_or(0, |(_, at_ms)| at_ms),
             body: body.finish().into_bytes(),
+            ..FrozenTransaction::default()
         }
+    }
+}
+
+impl Batch {
+    /// Positions of the log: what the body holds lies from `first` to `last`, and everything for
+    /// the service between `prev` and `first` was in earlier transactions.
+    fn sequence(&self, sequence: Sequence) -> Value {
+        let first = self.first.map_or(self.upto, |(pos, _)| pos);
+        let mut seq = json!({ "first": first, "last": self.upto, "prev": sequence.prev });
+        if sequence.replay {
+            seq["replay"] = json!(true);
+        }
+        seq
     }
 }
 

@@ -2,15 +2,23 @@
 //!
 //! - `task`: one task a service, the loop;
 //! - `state`: where it stands, and the only legal moves;
-//! - `batch`: what of the log goes into the next transaction;
-//! - `transport`: how it gets there;
+//! - `batch`: what of the log goes into the next transaction; `limit`: how much;
+//! - `transport`: how it gets there, over `http` for one; `backoff`: when it is tried again;
+//! - `handle`: what others may say to a task; `status`: what they see of it;
 //! - `lane`: typing and presence, which ride along.
 
+mod backoff;
 mod batch;
+mod handle;
+mod http;
 mod lane;
+mod limit;
 mod state;
+pub(crate) mod status;
 mod task;
 pub(crate) mod transport;
 
+pub(crate) use handle::{DeliveryHandle, Engine, Links, wake_interested};
+pub(crate) use http::HttpPush;
 pub(crate) use lane::EphemeralLane;
-pub(crate) use task::{DeliveryHandle, run, wake_interested};
+pub(crate) use task::run;

@@ -1,267 +1,470 @@
-//! Station 8: one task per service brings it its share of the log.
+//! One task per service brings it its share of the log.
 //!
 //! Strictly one transaction is in flight. It is frozen (id and exact bytes stored) before the
-//! first attempt, and the cursor moves when the 2xx is stored, so that neither a crash nor a
-//! retry can change, lose or reorder anything. The task is fed by the log alone: a wake-up is a
-//! hint, and the same path serves normal running and recovery.
+//! first attempt, and the cursor moves when the acknowledgement is stored, so that neither a crash
+//! nor a retry can change, lose or reorder anything. The task is fed by the log alone: a wake-up
+//! is a hint, and the same path serves normal running and recovery. What persons order (pause,
+//! skip, replay, …) are rows of the database, too, which the task reads when it is told that they
+//! have changed.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use bridgehead_store::{AppserviceNid, AppserviceRow, FrozenTransaction, StreamPosition};
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use http::Method;
-use parking_lot::Mutex;
-use tokio::{
-    net::TcpStream,
-    sync::Notify,
-    time::{Instant, sleep_until, timeout},
+use bridgehead_admin_api::{EventKind, State, Transport as TransportKind};
+use bridgehead_store::{
+    AuditRow, FrozenTransaction, LogEntry, Orders, PauseRow, Snapshot, StreamPosition, Tx,
 };
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    batch::{Limits, Reader},
-    lane::EphemeralLane,
-    state::{DeliveryMove, DeliveryState},
+    backoff::Backoff,
+    batch::{Batch, Limits, Reader, Sequence},
+    handle::{DeliveryHandle, Engine},
+    limit::{AdaptiveLimit, Suspicion},
+    state::DeliveryMove,
+    status::holds,
+    transport::{Failure, Transport},
 };
-use crate::{
-    app::App,
-    appservices::{
-        Appservice, Wire,
-        wire::{Call, CallError},
-    },
-    random,
-    shutdown::Shutdown,
-};
+use crate::{appservices::Appservice, shutdown::Shutdown};
 
-/// How often a service that refused connections is looked at while its backoff runs.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// The shortest time between attempts that signs of life ask for; doubles while they keep failing.
-const SIGN_OF_LIFE_GAP: Duration = Duration::from_millis(100);
-/// How long a shutdown waits for the answer to a transaction under way, which would be repeated
+/// How long an ending waits for the answer to a transaction under way, which would be repeated
 /// after the next start otherwise.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Rows of no interest after which the cursor is stored all the same.
 const CURSOR_STEP: u64 = 5_000;
 /// Ephemeral news in a transaction at most.
 const MAX_LANE: usize = 100;
+/// How long to wait before a failed use of the store is repeated.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What others may say to a service's delivery task.
-pub(crate) struct DeliveryHandle {
-    /// For pushes; `None` when the service has no address.
-    pub(crate) push: Option<Wire>,
-    /// For queries and pings: their own connections, so that they never wait behind a push.
-    pub(crate) queries: Option<Wire>,
-    /// Typing and presence on their way.
-    pub(crate) lane: EphemeralLane,
-    wake: Notify,
-    alive: Notify,
-    waiting: AtomicBool,
-    /// From an attempt's start until its outcome is stored.
-    attempting: AtomicBool,
-    state: Mutex<DeliveryState>,
-}
-
-impl DeliveryHandle {
-    pub(crate) fn new(push: Option<Wire>, queries: Option<Wire>) -> Self {
-        Self {
-            push,
-            queries,
-            lane: EphemeralLane::default(),
-            wake: Notify::new(),
-            alive: Notify::new(),
-            waiting: AtomicBool::new(false),
-            attempting: AtomicBool::new(false),
-            state: Mutex::new(DeliveryState::Idle),
-        }
-    }
-
-    /// Something of interest may be in the log or the lane.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// The service is alive: a backoff ends now. Costs nothing when none is running.
-    pub(crate) fn sign_of_life(&self) {
-        if self.waiting.load(Ordering::Acquire) {
-            self.alive.notify_one();
-        }
-    }
-
-    /// Signs of life count from before the first attempt, so that none is missed between an
-    /// attempt's failure and its backoff.
-    fn listen_for_life(&self) -> ListeningForLife<'_> {
-        // A sign that came for an earlier transaction says nothing about this one.
-        self.alive.notified().now_or_never();
-        self.waiting.store(true, Ordering::Release);
-        ListeningForLife(self)
-    }
-
-    fn step(&self, step: DeliveryMove) {
-        let mut state = self.state.lock();
-        match state.after(step) {
-            Some(next) => *state = next,
-            None => tracing::error!(state = ?*state, ?step, "illegal delivery move; this is a bug"),
-        }
-    }
-}
-
-struct ListeningForLife<'a>(&'a DeliveryHandle);
-
-impl Drop for ListeningForLife<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.store(false, Ordering::Release);
-    }
-}
-
-/// Runs one service's delivery until shutdown.
-pub(crate) async fn run(
-    app: Arc<App>,
-    service: Arc<Appservice>,
-    row: AppserviceRow,
-    shutdown: Shutdown,
-) {
-    let Some(wire) = &service.delivery.push else {
-        return;
-    };
+/// Runs one service's delivery until the server ends or the service is not registered any more.
+pub(crate) async fn run(engine: Arc<Engine>, handle: Arc<DeliveryHandle>, shutdown: Shutdown) {
     let mut task = Task {
-        app: &app,
-        service: &service,
-        wire,
-        cursor: row.cursor,
-        stored_cursor: row.cursor,
-        more: false,
-        last_txn_id: row.last_txn_id,
-        dialect: wire.dialect(),
+        engine: &engine,
+        handle: &handle,
         shutdown: &shutdown,
+        orders: Orders::default(),
+        orders_seen: 0,
+        cursor: StreamPosition::ZERO,
+        stored_cursor: StreamPosition::ZERO,
+        current: None,
+        more: true,
+        last_txn_id: 0,
+        dialect: handle.dialect(),
+        failures: 0,
+        backoff: Backoff::new(&engine.config),
+        limit: AdaptiveLimit::new(full_limits(&engine)),
     };
     tokio::select! {
+        biased;
         () = task.run() => {}
-        () = end(&shutdown, &service.delivery) => {}
+        () = end(&shutdown, &handle) => {}
     }
 }
 
 /// Returns when the task is to be dropped, done or not.
 async fn end(shutdown: &Shutdown, handle: &DeliveryHandle) {
-    shutdown.requested().await;
-    if handle.attempting.load(Ordering::Acquire) {
-        tokio::time::sleep(STOP_GRACE).await;
+    handle.end(shutdown).await;
+    if handle.is_attempting() {
+        sleep(STOP_GRACE).await;
+    }
+}
+
+fn full_limits(engine: &Engine) -> Limits {
+    Limits {
+        events: engine.config.max_transaction_events as usize,
+        bytes: usize::try_from(engine.config.max_transaction_bytes).unwrap_or(usize::MAX),
     }
 }
 
 struct Task<'a> {
-    app: &'a Arc<App>,
-    service: &'a Arc<Appservice>,
-    wire: &'a Wire,
+    engine: &'a Arc<Engine>,
+    handle: &'a Arc<DeliveryHandle>,
+    shutdown: &'a Shutdown,
+    /// What was ordered, as last read. Of its `frozen` and `cursor`, `current` and `cursor` are
+    /// the newer truth.
+    orders: Orders,
+    /// The handle's count of orders then.
+    orders_seen: u64,
     /// Read up to here.
     cursor: StreamPosition,
     /// What the database has.
     stored_cursor: StreamPosition,
+    /// Frozen, and not acknowledged.
+    current: Option<FrozenTransaction>,
     /// The log went on after `cursor` when it was last looked at.
     more: bool,
     last_txn_id: u64,
     dialect: u8,
-    shutdown: &'a Shutdown,
+    /// Failed attempts of `current` in a row.
+    failures: u32,
+    backoff: Backoff,
+    limit: AdaptiveLimit,
 }
 
 impl Task<'_> {
     async fn run(&mut self) {
-        let nid = self.service.nid;
-        // What an earlier life had frozen goes first, unchanged.
-        let mut current = self.persist(move |s| s.frozen_transaction(nid)).await;
+        self.begin().await;
         loop {
-            if let Some(transaction) = &current {
-                self.service.delivery.step(DeliveryMove::BatchReady);
-                if !self.deliver(transaction).await {
-                    return;
-                }
-                self.cursor = transaction.upto.max(self.cursor);
+            if self.handle.orders() != self.orders_seen {
+                self.take_orders().await;
             }
-            let next = self.next_transaction().await;
-            self.advance(current.as_ref(), next.as_ref()).await;
-            let handle = &self.service.delivery;
-            handle.attempting.store(false, Ordering::Release);
-            if self.shutdown.is_requested() {
+            if self.handle.is_ending(self.shutdown) {
                 return;
             }
-            current = next;
-            if current.is_none() && !self.more {
-                self.service.delivery.wake.notified().await;
+            if self.is_held().await {
+                self.hold().await;
+                continue;
+            }
+            let Some(service) = self.engine.registry.load().by_nid(self.handle.nid) else {
+                // Being registered or retired: either is told.
+                self.handle.ordered().await;
+                continue;
+            };
+            let Some(link) = self.link() else {
+                self.handle.ordered().await;
+                continue;
+            };
+            if self.current.is_none() {
+                let next = self.next_transaction(&service).await;
+                self.advance(None, next).await;
+            }
+            if self.current.is_some() {
+                self.attempt(&service, link.as_ref()).await;
+            } else if !self.more && !self.is_drained() {
+                self.rest().await;
             }
         }
     }
 
-    /// Reads from the store, for as long as it takes: without it there is nothing to do.
-    async fn persist<T: Send + 'static>(
-        &self,
-        read: impl Fn(&bridgehead_store::Snapshot<'_>) -> bridgehead_store::Result<T>
-        + Clone
-        + Send
-        + 'static,
-    ) -> T {
-        loop {
-            match self.app.store.read_for_delivery(read.clone()).await {
-                Ok(value) => return value,
-                Err(error) => self.store_failed(&error).await,
+    /// A new life: what an earlier one had frozen goes first, unchanged.
+    async fn begin(&mut self) {
+        let nid = self.handle.nid;
+        let given_up = self
+            .read(move |snapshot| Ok(snapshot.orders(nid)?.failed_at.is_some()))
+            .await;
+        self.handle
+            .status
+            .begin(if given_up { State::Failed } else { State::Idle });
+        self.take_orders().await;
+        self.count_waiting().await;
+    }
+
+    /// Reads what was ordered, and obeys.
+    async fn take_orders(&mut self) {
+        self.orders_seen = self.handle.orders();
+        let nid = self.handle.nid;
+        let orders = self.read(move |snapshot| snapshot.orders(nid)).await;
+        let same = self.current.as_ref().map(|txn| txn.txn_id)
+            == orders.frozen.as_ref().map(|txn| txn.txn_id);
+        if !same {
+            if self.current.is_some() && self.handle.status.state() == State::Retrying {
+                self.handle.status.step(DeliveryMove::Withdrawn);
+                self.limit.trust();
+            }
+            self.failures = 0;
+            self.current.clone_from(&orders.frozen);
+        }
+        let jumped = self.stored_cursor < orders.cursor;
+        self.cursor = self.cursor.max(orders.cursor);
+        self.stored_cursor = orders.cursor;
+        self.last_txn_id = self.last_txn_id.max(orders.last_txn_id);
+        self.more = true;
+        self.obey(&orders).await;
+        self.handle.status.ordered(&orders);
+        self.orders = orders;
+        if jumped && self.orders_seen > 0 {
+            self.count_waiting().await;
+        }
+    }
+
+    /// A person gives the service up, or brings it back.
+    async fn obey(&mut self, orders: &Orders) {
+        let status = &self.handle.status;
+        match (status.state(), orders.failed_at) {
+            (State::Retrying, Some(_)) => {
+                status.step(DeliveryMove::GiveUp);
+                tracing::warn!(appservice.id = %self.name(), "given up by a person; nothing is sent until a person brings it back");
+            }
+            (State::Failed, None) => {
+                status.step(DeliveryMove::Recover);
+                self.backoff = Backoff::new(&self.engine.config);
+                tracing::info!(appservice.id = %self.name(), "brought back by a person");
+            }
+            (State::Idle | State::Delivering, Some(_)) => {
+                // It has acknowledged before the order came.
+                let nid = self.handle.nid;
+                self.write(move |tx| tx.recover_delivery(nid)).await;
+            }
+            (State::Idle | State::Delivering | State::Retrying, None)
+            | (State::Failed, Some(_)) => {}
+        }
+    }
+
+    /// The rows that wait are counted once; from then on commits and acknowledgements are.
+    async fn count_waiting(&self) {
+        let handle = self.handle.clone();
+        // Inside a unit of work no commit can come in between.
+        let upto = self
+            .write(move |tx| {
+                let upto = tx.last_position()?;
+                handle.status.count_from(upto);
+                Ok(upto)
+            })
+            .await;
+        let (store, nid, cursor) = (
+            self.engine.store.clone(),
+            self.handle.nid,
+            self.stored_cursor,
+        );
+        let waiting = self
+            .read(move |snapshot| {
+                snapshot.waiting(cursor, upto, |interest| {
+                    store.interest_contains(interest, nid)
+                })
+            })
+            .await;
+        self.handle.status.counted(waiting);
+    }
+
+    /// Whether nothing may be sent now: paused, or given up.
+    async fn is_held(&mut self) -> bool {
+        if self.handle.status.state() == State::Failed {
+            return true;
+        }
+        let now_ms = self.engine.clock.now_ms();
+        if self.orders.pauses.iter().any(|pause| !holds(pause, now_ms)) {
+            let nid = self.handle.nid;
+            self.write(move |tx| tx.end_due_pauses(nid, now_ms)).await;
+            self.take_orders().await;
+        }
+        if self.is_drained() {
+            self.end_drain().await;
+        }
+        !self.orders.pauses.is_empty()
+    }
+
+    fn is_drained(&self) -> bool {
+        let done = self.orders.drain.as_ref();
+        self.current.is_none() && done.is_some_and(|drain| self.cursor >= drain.upto)
+    }
+
+    async fn end_drain(&mut self) {
+        let (nid, now_ms) = (self.handle.nid, self.engine.clock.now_ms());
+        self.write(move |tx| {
+            if tx.end_drain(nid)? {
+                let pause = PauseRow {
+                    by: "operator".to_owned(),
+                    since: now_ms,
+                    until: None,
+                    reason: Some("drained".to_owned()),
+                };
+                tx.pause_delivery(nid, &pause)?;
+            }
+            Ok(())
+        })
+        .await;
+        tracing::info!(appservice.id = %self.name(), "drained and paused");
+        self.take_orders().await;
+    }
+
+    /// Waits until the orders change, or a pause's time has come.
+    async fn hold(&self) {
+        let now_ms = self.engine.clock.now_ms();
+        let until = self
+            .orders
+            .pauses
+            .iter()
+            .filter_map(|pause| pause.until)
+            .min();
+        let due = async {
+            match until {
+                Some(at) => sleep(millis(at - now_ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.handle.ordered() => {}
+            () = due => {}
+        }
+    }
+
+    /// How the service is reached now.
+    fn link(&self) -> Option<Arc<dyn Transport>> {
+        let link = self.handle.links().push.clone();
+        let kind = link
+            .as_ref()
+            .map_or(TransportKind::None, |link| link.kind());
+        self.handle.status.way(kind, self.limit.now().events);
+        link
+    }
+
+    /// Nothing to send: waits until there may be something.
+    async fn rest(&self) {
+        tokio::select! {
+            biased;
+            () = self.handle.ordered() => {}
+            () = self.handle.woken() => {}
+        }
+    }
+
+    /// One attempt of the current transaction, and what follows from its outcome.
+    async fn attempt(&mut self, service: &Arc<Appservice>, link: &dyn Transport) {
+        let Some(transaction) = self.current.take() else {
+            return;
+        };
+        let handle = self.handle.clone();
+        let _listening = handle.listen_for_life();
+        handle.set_attempting(true);
+        handle.status.step(match handle.status.state() {
+            State::Retrying => DeliveryMove::TryAgain,
+            State::Idle | State::Delivering | State::Failed => DeliveryMove::BatchReady,
+        });
+        match link.push(&transaction).await {
+            Ok(()) => {
+                self.acknowledged(service, transaction).await;
+                handle.set_attempting(false);
+            }
+            Err(failure) => {
+                handle.set_attempting(false);
+                self.current = Some(transaction.clone());
+                self.failed(&transaction, &failure).await;
+                if self.current.is_some() && !handle.is_ending(self.shutdown) {
+                    self.wait(link, &failure).await;
+                }
             }
         }
     }
 
-    async fn store_failed(&self, error: &bridgehead_store::Error) {
-        tracing::error!(appservice.id = %self.service.registration.id, %error, "delivery waits for the store");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    /// The service has it: that is stored, together with the next transaction if one is ready.
+    async fn acknowledged(&mut self, service: &Arc<Appservice>, done: FrozenTransaction) {
+        let now_ms = self.engine.clock.now_ms();
+        self.handle.status.step(DeliveryMove::Acknowledged);
+        if self.failures > 0 {
+            tracing::info!(
+                appservice.id = %self.name(), transaction_id = done.txn_id,
+                failed_attempts = self.failures, "the application service is back"
+            );
+        }
+        self.failures = 0;
+        self.backoff = Backoff::new(&self.engine.config);
+        self.limit.acknowledged();
+        if done.replay_id.is_none() {
+            self.cursor = done.upto.max(self.cursor);
+        }
+        self.orders.replay = self.orders.replay.and_then(|replay| {
+            let at = if done.replay_id == Some(replay.replay_id) {
+                done.upto
+            } else {
+                replay.at
+            };
+            (at < replay.upto).then_some(bridgehead_store::ReplayRow { at, ..replay })
+        });
+        let may_go_on = self.handle.orders() == self.orders_seen
+            && !self.handle.is_ending(self.shutdown)
+            && self.orders.drain.is_none();
+        if done.replay_id.is_none() {
+            self.orders.last_upto = done.upto;
+        }
+        let next = if may_go_on {
+            self.next_transaction(service).await
+        } else {
+            None
+        };
+        self.handle.status.acknowledged(&done, now_ms);
+        self.advance(Some(&done), next).await;
+        if done.replay_id.is_some() && self.orders.replay.is_none() {
+            // The next one, if any, is read from the database.
+            self.take_orders().await;
+        }
+        self.engine.bus.emit(
+            now_ms,
+            EventKind::EventsDelivered {
+                service_id: service.registration.id.clone(),
+                transaction_id: done.txn_id.to_string(),
+                event_count: done.events,
+            },
+        );
     }
 
     /// Cuts the next batch from the log and gives it its id.
-    async fn next_transaction(&mut self) -> Option<FrozenTransaction> {
-        let app = self.app.clone();
-        let service = self.service.clone();
-        let (cursor, now_ms) = (self.cursor, self.app.now_ms());
-        let store = self.app.store.clone();
-        let config = &self.app.config.appservices;
-        let limits = Limits {
-            events: config.max_transaction_events as usize,
-            bytes: usize::try_from(config.max_transaction_bytes).unwrap_or(usize::MAX),
+    async fn next_transaction(&mut self, service: &Arc<Appservice>) -> Option<FrozenTransaction> {
+        let now_ms = self.engine.clock.now_ms();
+        let limits = self.limit.now();
+        let replay = self.orders.replay;
+        let batch = self.cut(service, limits, now_ms).await;
+        let lane = self.lane(&batch, limits, now_ms);
+        if replay.is_none() {
+            self.cursor = batch.upto();
+            self.more = batch.has_more();
+        } else {
+            self.more = true;
+        }
+        if !batch.has_something() && lane.is_empty() {
+            match replay {
+                Some(replay) => self.pass_replay(replay, batch.upto()).await,
+                None => self.handle.status.passed(batch.entries()),
+            }
+            return None;
+        }
+        self.last_txn_id = self.fresh_txn_id(now_ms);
+        let sequence = Sequence {
+            prev: replay.map_or(self.orders.last_upto, |replay| replay.at),
+            replay: replay.is_some(),
         };
-        let batch = self
-            .persist(move |snapshot| {
-                let interested = |row: &bridgehead_store::LogEntry| {
-                    store.interest_contains(row.interest, service.nid)
-                };
-                Reader {
-                    snapshot,
-                    service: &service,
-                    registry: &app.registry(),
-                    interested: &interested,
-                    limits,
-                    now_ms,
-                }
-                .collect(cursor)
-            })
-            .await;
+        Some(FrozenTransaction {
+            txn_id: self.last_txn_id,
+            replay_id: replay.map(|replay| replay.replay_id),
+            created_at: now_ms,
+            ..batch.freeze(&service.registration, &lane, sequence)
+        })
+    }
+
+    async fn cut(&self, service: &Arc<Appservice>, limits: Limits, now_ms: i64) -> Batch {
+        let service = service.clone();
+        let engine = self.engine.clone();
+        let replay = self.orders.replay;
+        let (from, upto) = match replay {
+            Some(replay) => (replay.at, replay.upto),
+            None => (self.cursor, StreamPosition(u64::MAX)),
+        };
+        let ephemeral = replay.is_none() && !self.limit.is_suspicious();
+        self.read(move |snapshot| {
+            let interested =
+                |row: &LogEntry| engine.store.interest_contains(row.interest, service.nid);
+            Reader {
+                snapshot,
+                service: &service,
+                registry: &engine.registry.load(),
+                interested: &interested,
+                limits,
+                ephemeral,
+                now_ms,
+            }
+            .collect(from, upto)
+        })
+        .await
+    }
+
+    /// Typing and presence that ride along: not in a replay, not while contents are suspected.
+    fn lane(&self, batch: &Batch, limits: Limits, now_ms: i64) -> Vec<String> {
+        if self.orders.replay.is_some() || self.limit.is_suspicious() {
+            return Vec::new();
+        }
         // Alone they may take what they need; each stands under two keys at most.
-        let lane_bytes = if batch.has_something() {
+        let bytes = if batch.has_something() {
             batch.free_bytes(limits) / 2
         } else {
             usize::MAX
         };
-        let lane = self
-            .service
-            .delivery
-            .lane
-            .take(MAX_LANE, lane_bytes, now_ms);
-        self.cursor = batch.upto();
-        self.more = batch.has_more();
-        if !batch.has_something() && lane.is_empty() {
-            return None;
-        }
-        self.last_txn_id = self.fresh_txn_id(now_ms);
-        Some(batch.freeze(&self.service.registration, &lane, self.last_txn_id))
+        self.handle.lane.take(MAX_LANE, bytes, now_ms)
+    }
+
+    /// A stretch of a replay had nothing for the service.
+    async fn pass_replay(&mut self, replay: bridgehead_store::ReplayRow, at: StreamPosition) {
+        self.write(move |tx| tx.advance_replay(replay.replay_id, at))
+            .await;
+        self.take_orders().await;
     }
 
     /// Ids are increasing decimal numbers that no restart and no restored backup repeats: the
@@ -274,299 +477,235 @@ impl Task<'_> {
     /// One unit of work: remembers the acknowledgement of `done`, moves the cursor, and freezes
     /// `next` before its first attempt. A crash before it repeats `done`, with the same id and
     /// bytes; a crash after it begins with `next`.
-    async fn advance(
-        &mut self,
-        done: Option<&FrozenTransaction>,
-        next: Option<&FrozenTransaction>,
-    ) {
-        let idle_steps = self.cursor.0 - self.stored_cursor.0;
-        if done.is_none() && next.is_none() && idle_steps < CURSOR_STEP {
-            return;
-        }
-        let learnt = self.wire.dialect();
-        let step = Step {
-            nid: self.service.nid,
-            done: done.map(|transaction| transaction.txn_id),
-            // What is in `next` is not acknowledged yet.
-            cursor: if next.is_none() {
-                self.cursor
-            } else {
-                self.stored_cursor
-            },
-            next: next.cloned(),
-            dialect: (learnt != self.dialect).then_some(learnt),
-            now_ms: self.app.now_ms(),
+    async fn advance(&mut self, done: Option<&FrozenTransaction>, next: Option<FrozenTransaction>) {
+        let cursor = match &next {
+            // What is in it is not acknowledged yet.
+            Some(next) if next.replay_id.is_none() => next.from,
+            Some(_) | None => self.cursor,
         };
-        loop {
-            let step = step.clone();
-            let stored: bridgehead_store::Result<()> =
-                self.app.store.write(move |tx| step.store(tx)).await;
-            match stored {
-                Ok(()) => break,
-                Err(error) => self.store_failed(&error).await,
-            }
-        }
-        self.dialect = learnt;
-        if next.is_none() {
-            self.stored_cursor = self.cursor;
-        } else if let Some(done) = done {
-            self.stored_cursor = done.upto.max(self.stored_cursor);
-        }
-        if let Some(done) = done {
-            tracing::debug!(
-                event = "appservice.events_delivered",
-                service_id = %self.service.registration.id,
-                transaction_id = done.txn_id,
-                event_count = done.events,
-                "delivered"
-            );
-        }
-    }
-
-    /// Attempts until the service acknowledges; false: the server ends before it has.
-    async fn deliver(&self, transaction: &FrozenTransaction) -> bool {
-        let body = Bytes::from(transaction.body.clone());
-        let id = transaction.txn_id.to_string();
-        let mut backoff = Backoff::new(self.app);
-        let _listening = self.service.delivery.listen_for_life();
-        loop {
-            self.service
-                .delivery
-                .attempting
-                .store(true, Ordering::Release);
-            let failure = match self.attempt(&id, body.clone()).await {
-                Ok(()) => {
-                    self.acknowledged(transaction, backoff.attempts);
-                    return true;
-                }
-                Err(failure) => failure,
+        let idle_steps = cursor.0.saturating_sub(self.stored_cursor.0);
+        if done.is_some() || next.is_some() || idle_steps >= CURSOR_STEP {
+            let learnt = self.handle.dialect();
+            let step = Step {
+                nid: self.handle.nid,
+                done: done.map(|transaction| transaction.txn_id),
+                cursor,
+                next: next.clone(),
+                dialect: (learnt != self.dialect).then_some(learnt),
             };
-            self.service.delivery.step(DeliveryMove::AttemptFailed);
-            if self.shutdown.is_requested() {
-                return false;
-            }
-            let wait = backoff.next();
-            self.log_failure(transaction, backoff.attempts, &failure, wait);
-            let refused = failure.is_connect();
-            if !refused {
-                backoff.probe_failed = false;
-            }
-            self.wait(&mut backoff, wait, refused).await;
-            self.service.delivery.step(DeliveryMove::TryAgain);
+            self.write(move |tx| step.store(tx)).await;
+            self.dialect = learnt;
+            self.stored_cursor = cursor.max(self.stored_cursor);
         }
+        self.handle.status.moved(cursor, next.as_ref());
+        self.handle.status.replaying(self.orders.replay);
+        self.current = next;
     }
 
-    async fn attempt(&self, id: &str, body: Bytes) -> Result<(), Failure> {
-        let path = format!("/transactions/{id}");
-        let call = Call {
-            method: Method::PUT,
-            path: &path,
-            legacy_path: Some(&path),
-            query: &[],
-            body: Some(body),
-        };
-        let answer = self
-            .wire
-            .call(&call, self.app.now_ms())
-            .await
-            .map_err(Failure::Call)?;
-        // Any 2xx is success, whatever the body: a service that answers with a page of HTML has
-        // taken the events all the same.
-        if answer.status.is_success() {
-            Ok(())
-        } else {
-            Err(Failure::Status(answer.status.as_u16(), answer.head()))
-        }
-    }
-
-    fn acknowledged(&self, transaction: &FrozenTransaction, failed_attempts: u32) {
-        self.service.delivery.step(DeliveryMove::Acknowledged);
-        if failed_attempts > 0 {
-            tracing::info!(
-                appservice.id = %self.service.registration.id,
-                transaction_id = transaction.txn_id,
-                failed_attempts,
-                "the application service is back"
-            );
+    /// An attempt failed: tells, and splits or gives up what the service keeps refusing.
+    async fn failed(&mut self, transaction: &FrozenTransaction, failure: &Failure) {
+        let now_ms = self.engine.clock.now_ms();
+        self.failures = self.failures.saturating_add(1);
+        self.handle.status.step(DeliveryMove::AttemptFailed);
+        self.handle.status.failed(transaction, failure, now_ms);
+        self.tell_failure(transaction, failure, now_ms);
+        match self.limit.refused(transaction, failure, self.failures) {
+            Suspicion::None => {}
+            Suspicion::Split => self.split(transaction).await,
+            Suspicion::Stuck => self.stuck(transaction, failure, now_ms).await,
         }
     }
 
     /// One line when a service goes away, not one for each attempt.
-    fn log_failure(
-        &self,
-        transaction: &FrozenTransaction,
-        attempts: u32,
-        failure: &Failure,
-        wait: Duration,
-    ) {
-        let id = &self.service.registration.id;
-        let retry_in_ms = wait.as_millis();
-        if attempts == 1 {
+    fn tell_failure(&self, transaction: &FrozenTransaction, failure: &Failure, now_ms: i64) {
+        if self.failures == 1 {
             tracing::warn!(
-                event = "appservice.delivery_failed", service_id = %id,
-                transaction_id = transaction.txn_id, retry_count = attempts, retry_in_ms,
-                error = %failure, "delivery failed; it is tried again until the service answers 2xx"
+                appservice.id = %self.name(), transaction_id = transaction.txn_id, error = %failure,
+                "delivery failed; it is tried again until the service acknowledges"
             );
-        } else {
-            tracing::debug!(
-                event = "appservice.delivery_failed", service_id = %id,
-                transaction_id = transaction.txn_id, retry_count = attempts, retry_in_ms,
-                error = %failure, "delivery failed again"
+        }
+        self.engine.bus.emit(
+            now_ms,
+            EventKind::DeliveryFailed {
+                service_id: self.name(),
+                transaction_id: transaction.txn_id.to_string(),
+                retry_count: self.failures,
+            },
+        );
+    }
+
+    /// The transaction is withdrawn; what was in it is cut again, smaller and under a new id.
+    async fn split(&mut self, transaction: &FrozenTransaction) {
+        let (nid, txn_id) = (self.handle.nid, transaction.txn_id);
+        let withdrawn = self
+            .write(move |tx| tx.withdraw_transaction(nid, txn_id))
+            .await;
+        if !withdrawn {
+            // Somebody has skipped it in the meantime.
+            return self.take_orders().await;
+        }
+        self.handle.status.step(DeliveryMove::Withdrawn);
+        tracing::info!(
+            appservice.id = %self.name(), transaction_id = txn_id, entries = transaction.entries,
+            next_entries = self.limit.now().events, "refused again; it is split"
+        );
+        if transaction.replay_id.is_none() {
+            self.cursor = transaction.from;
+        }
+        self.failures = 0;
+        self.current = None;
+        self.more = true;
+        self.handle.status.moved(self.stored_cursor, None);
+    }
+
+    /// The one entry that is left is what the service refuses.
+    async fn stuck(&mut self, transaction: &FrozenTransaction, failure: &Failure, now_ms: i64) {
+        let answer = failure.to_string();
+        let (nid, txn_id) = (self.handle.nid, transaction.txn_id);
+        let (first, text) = (transaction.stuck_at.is_none(), answer.clone());
+        self.write(move |tx| tx.set_stuck(nid, txn_id, now_ms, &text))
+            .await;
+        let current = FrozenTransaction {
+            stuck_at: Some(transaction.stuck_at.unwrap_or(now_ms)),
+            answer: Some(answer.clone()),
+            ..transaction.clone()
+        };
+        self.handle.status.stuck(&current);
+        if first {
+            tracing::error!(
+                appservice.id = %self.name(), transaction_id = txn_id, answer,
+                "stuck: the service refuses one event, and everything behind it waits; see `bridgehead appservice show`"
             );
+        }
+        self.current = Some(current);
+        if self
+            .orders
+            .skip_after
+            .is_some_and(|after| self.failures >= after)
+        {
+            self.skip_by_policy(txn_id, now_ms).await;
         }
     }
 
-    /// Waits for the backoff's end or a sign of life, whichever is first.
-    async fn wait(&self, backoff: &mut Backoff, wait: Duration, refused: bool) {
-        let handle = &self.service.delivery;
-        handle.attempting.store(false, Ordering::Release);
+    async fn skip_by_policy(&mut self, txn_id: u64, now_ms: i64) {
+        let nid = self.handle.nid;
+        let id = self.name();
+        self.write(move |tx| {
+            let skipped = tx.skip_transaction(nid, txn_id, "policy", now_ms, None)?;
+            if skipped.is_some() {
+                let detail = format!("transaction {txn_id}");
+                tx.insert_audit(&AuditRow {
+                    at_ms: now_ms,
+                    who: "policy".to_owned(),
+                    action: "skip".to_owned(),
+                    service_id: Some(id.clone()),
+                    detail: Some(detail),
+                    ..AuditRow::default()
+                })?;
+            }
+            Ok(())
+        })
+        .await;
+        self.take_orders().await;
+    }
+
+    /// Waits for the backoff's end, a sign of life or new orders, whichever is first.
+    async fn wait(&mut self, link: &dyn Transport, failure: &Failure) {
+        let wait = self.backoff.next(self.engine.random.as_ref());
+        let now_ms = self.engine.clock.now_ms();
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        self.handle.status.next_try(now_ms.saturating_add(wait_ms));
         let started = Instant::now();
+        let refused = matches!(failure, Failure::Unreachable(_));
+        if !refused {
+            self.backoff.misled = false;
+        }
+        let orders = self.orders_seen;
+        let ordered = async {
+            while self.handle.orders() == orders {
+                self.handle.ordered().await;
+            }
+        };
         tokio::select! {
-            () = sleep_until(started + wait) => backoff.sign_failed = false,
-            () = handle.alive.notified() => {
-                let gap = backoff.sign_of_life_gap();
+            biased;
+            () = ordered => {}
+            () = self.handle.alive() => {
+                let gap = self.backoff.sign_of_life_gap();
                 sleep_until((started + gap).min(started + wait)).await;
             }
-            () = self.listens_again(backoff.probe_failed), if refused => backoff.probe_failed = true,
+            () = link.reachable_again(self.backoff.misled), if refused => self.backoff.misled = true,
+            () = sleep_until(started + wait) => self.backoff.ran_out(),
         }
     }
 
-    /// Returns when somebody accepts connections at the service's address. Where that has misled us
-    /// (TLS refused, for example), somebody has to go away first.
-    async fn listens_again(&self, mut closed_first: bool) {
-        let Some((host, port)) = self.wire.authority() else {
-            return std::future::pending().await;
-        };
+    /// Reads from the store, for as long as it takes: without it there is nothing to do.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Snapshot<'_>) -> bridgehead_store::Result<T> + Clone + Send + 'static,
+    ) -> T {
         loop {
-            tokio::time::sleep(PROBE_INTERVAL).await;
-            let probe = TcpStream::connect((host.as_str(), port));
-            match timeout(PROBE_INTERVAL, probe).await {
-                Ok(Ok(_)) if !closed_first => return,
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => closed_first = false,
+            match self.engine.store.read_for_delivery(read.clone()).await {
+                Ok(value) => return value,
+                Err(error) => self.store_failed(&error).await,
             }
         }
     }
+
+    /// Writes to the store, for as long as it takes.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl Fn(&mut Tx<'_>) -> bridgehead_store::Result<T> + Clone + Send + 'static,
+    ) -> T {
+        loop {
+            let write = write.clone();
+            match self.engine.store.write(move |tx| write(tx)).await {
+                Ok(value) => return value,
+                Err(error) => self.store_failed(&error).await,
+            }
+        }
+    }
+
+    async fn store_failed(&self, error: &bridgehead_store::Error) {
+        tracing::error!(appservice.id = %self.name(), %error, "delivery waits for the store");
+        sleep(STORE_PAUSE).await;
+    }
+
+    /// The service's id, for people.
+    fn name(&self) -> String {
+        let registry = self.engine.registry.load();
+        registry.by_nid(self.handle.nid).map_or_else(
+            || format!("#{}", self.handle.nid.0),
+            |service| service.registration.id.clone(),
+        )
+    }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// What is stored between two transactions.
 #[derive(Clone)]
 struct Step {
-    nid: AppserviceNid,
+    nid: bridgehead_store::AppserviceNid,
     done: Option<u64>,
     cursor: StreamPosition,
     next: Option<FrozenTransaction>,
     dialect: Option<u8>,
-    now_ms: i64,
 }
 
 impl Step {
-    fn store(&self, tx: &mut bridgehead_store::Tx<'_>) -> bridgehead_store::Result<()> {
+    fn store(&self, tx: &mut Tx<'_>) -> bridgehead_store::Result<()> {
         if let Some(txn_id) = self.done {
             tx.complete_transaction(self.nid, txn_id)?;
         }
         tx.move_cursor(self.nid, self.cursor)?;
         if let Some(next) = &self.next {
-            tx.freeze_transaction(self.nid, next, self.now_ms)?;
+            tx.freeze_transaction(self.nid, next)?;
         }
         if let Some(dialect) = self.dialect {
             tx.set_dialect(self.nid, dialect)?;
         }
         Ok(())
-    }
-}
-
-enum Failure {
-    Call(CallError),
-    Status(u16, String),
-}
-
-impl Failure {
-    fn is_connect(&self) -> bool {
-        matches!(self, Self::Call(CallError::Connect(_)))
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Call(error) => error.fmt(f),
-            Self::Status(status, head) => {
-                let head: String = head.chars().take(200).collect();
-                write!(f, "the service answered {status}: {head}")
-            }
-        }
-    }
-}
-
-/// Exponential with jitter between the configured bounds.
-struct Backoff {
-    min: Duration,
-    max: Duration,
-    attempts: u32,
-    sign_failed: bool,
-    signs: u32,
-    /// An open port ended a wait, and the attempt found no connection all the same.
-    probe_failed: bool,
-}
-
-impl Backoff {
-    fn new(app: &App) -> Self {
-        let config = &app.config.appservices;
-        Self {
-            min: config.backoff_min,
-            max: config.backoff_max,
-            attempts: 0,
-            sign_failed: false,
-            signs: 0,
-            probe_failed: false,
-        }
-    }
-
-    fn next(&mut self) -> Duration {
-        let full = self
-            .min
-            .saturating_mul(1 << self.attempts.min(16))
-            .min(self.max);
-        self.attempts = self.attempts.saturating_add(1);
-        // Between half and all of it, so that services which failed together do not return
-        // together.
-        let half_ms = u64::try_from(full.as_millis() / 2)
-            .unwrap_or(u64::MAX)
-            .max(1);
-        Duration::from_millis(half_ms + random::below(half_ms + 1))
-    }
-
-    /// A service that talks to us and yet refuses its transactions must not make us hammer it.
-    fn sign_of_life_gap(&mut self) -> Duration {
-        self.signs = if self.sign_failed {
-            (self.signs + 1).min(8)
-        } else {
-            0
-        };
-        self.sign_failed = true;
-        SIGN_OF_LIFE_GAP.saturating_mul(1 << self.signs)
-    }
-}
-
-/// Which services a commit wakes.
-pub(crate) fn wake_interested(app: &App, entries: &[bridgehead_store::LogEntry]) {
-    let mut woken: smallvec::SmallVec<[bridgehead_store::InterestSetId; 8]> =
-        smallvec::SmallVec::new();
-    let registry = app.registry();
-    for entry in entries {
-        if woken.contains(&entry.interest) {
-            continue;
-        }
-        woken.push(entry.interest);
-        for nid in app.store.interest_set(entry.interest) {
-            wake(&registry, nid);
-        }
-    }
-}
-
-fn wake(registry: &crate::appservices::Registry, nid: AppserviceNid) {
-    if let Some(service) = registry.by_nid(nid) {
-        service.delivery.wake();
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn request_ping(
         .ok_or_else(|| {
             ApiError::forbidden("Only the application service itself can ask for its ping")
         })?;
-    let wire = service.delivery.queries.as_ref().ok_or_else(|| {
+    let wire = service.delivery.links().queries.clone().ok_or_else(|| {
         ApiError::new(
             StatusCode::BAD_REQUEST,
             "M_URL_NOT_SET",
