@@ -12,6 +12,7 @@ mod housekeeping;
 mod http;
 mod limits;
 mod media;
+mod operators;
 mod random;
 mod rooms;
 pub mod secret;
