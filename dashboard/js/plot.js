@@ -122,7 +122,7 @@ export class Plot {
       'figure',
       { class: 'plot' },
       h('figcaption', {}, h('h3', { id: titleId }, title), h('span', { class: 'hint' }, unit)),
-      series.length > 1 && h('ul', { class: 'legend' }, legend),
+      h('ul', { class: 'legend' }, legend),
       frame,
       h('p', { class: 'unseen', id: helpId }, 'Arrow keys read single samples. The same follows as a table.'),
       this.#readout,

@@ -28,10 +28,10 @@ export const STATE_MEANINGS = {
 };
 
 const TRANSPORT_WORDS = {
-  http: 'pushed over HTTP',
-  websocket: 'pushed over its websocket',
+  http: 'HTTP',
+  websocket: 'websocket',
   pull: 'fetches by itself',
-  none: 'not reachable: no url, no websocket, no fetching',
+  none: 'nothing can be sent',
 };
 
 /** How transactions reach the service, in words. */
@@ -86,12 +86,12 @@ const SHAPES = {
   retrying: () => svg('path', { d: 'M6 1 11.5 11H.5Z' }),
   failed: () => svg('path', { d: 'M1.5 3 3 1.5 6 4.5 9 1.5 10.5 3 7.5 6 10.5 9 9 10.5 6 7.5 3 10.5 1.5 9 4.5 6Z' }),
   paused: () => svg('path', { d: 'M2.5 1.5H5V10.5H2.5ZM7 1.5H9.5V10.5H7Z' }),
-  stuck: () => svg('path', { d: 'M4 1H8L11 4V8L8 11H4L1 8V4Z' }),
+  stuck: () => svg('path', { d: 'M1 0H11L12 1V11L11 12H1L0 11V1ZM5 2V7H7V2ZM5 8.5V10.5H7V8.5Z', 'fill-rule': 'evenodd' }),
   moving: () => svg('path', { d: 'M1 2 6 6 1 10ZM6 2 11 6 6 10Z' }),
   none: () => svg('path', { d: 'M6 .5 11.5 6 6 11.5.5 6Z' }),
-  error: () => svg('path', { d: 'M4 1H8L11 4V8L8 11H4L1 8V4Z' }),
-  warning: () => svg('path', { d: 'M6 1 11.5 11H.5Z' }),
-  note: () => svg('circle', { cx: 6, cy: 6, r: 4.5 }),
+  error: () => SHAPES.failed(),
+  warning: () => SHAPES.retrying(),
+  note: () => SHAPES.idle(),
   ok: () => svg('path', { d: 'M1 6.5 2.5 5 5 7.5 9.5 2 11 3.5 5 10.5Z' }),
   skipped: () => svg('path', { d: 'M1.5 5H10.5V7H1.5Z' }),
 };

@@ -31,6 +31,7 @@ const pause = {
       says: [
         'Nothing more is sent to it until somebody resumes it, or until the time chosen below.',
         service.in_flight && 'The transaction that is on its way stays the next one; its acknowledgement still counts.',
+        service.drain && 'The drain that is going on ends.',
         'New events go on queueing on disk, in order. Nothing is lost.',
       ],
       fields: [
@@ -58,12 +59,15 @@ function pauseLengths() {
 const resume = {
   name: 'resume',
   words: 'Resume…',
-  unavailable: (service) => !service.paused && 'It is not paused.',
+  unavailable: (service) => {
+    if (service.paused?.by === 'operator' || service.drain) return false;
+    return service.paused ? 'The service has gone off line by itself, and comes back by itself.' : 'It is not paused.';
+  },
   start: (service) =>
     ask({
       title: `Resume ${service.id}?`,
       says: [
-        service.paused.by === 'service' && 'The service has gone off line by itself; this overrules it.',
+        service.drain && 'The drain ends: the service is not paused at its end.',
         `Delivery goes on at once, in the server’s order: ${waitingWords(service)}.`,
       ],
       fields: [REASON],
@@ -75,8 +79,11 @@ const resume = {
 const retry = {
   name: 'retry',
   words: 'Retry now…',
-  unavailable: (service) =>
-    !['retrying', 'failed'].includes(service.state) && 'Nothing has failed that could be tried again.',
+  unavailable: (service) => {
+    if (service.state === 'failed') return false;
+    if (service.paused) return 'It is paused, so nothing is tried: resume it.';
+    return service.state !== 'retrying' && 'Nothing has failed that could be tried again.';
+  },
   start: (service) =>
     ask({
       title: service.state === 'failed' ? `Bring ${service.id} back?` : `Try ${service.id} again now?`,
@@ -139,7 +146,8 @@ const fail = {
   danger: true,
   unavailable: (service) => {
     if (service.state === 'failed') return 'It is given up already.';
-    return service.state !== 'retrying' && 'Only a service whose attempts fail can be given up.';
+    const fails = service.state === 'retrying' || service.in_flight?.failed_attempts > 0;
+    return !fails && 'Only a service whose attempts fail can be given up.';
   },
   start: (service) =>
     ask({
@@ -158,12 +166,13 @@ const fail = {
 const replay = {
   name: 'replay',
   words: 'Replay…',
-  unavailable: (service) => service.replay && 'A replay is going on.',
+  unavailable: (service) => service.cursor === 0 && 'It has not had anything yet.',
   start: (service) =>
     ask({
       title: `Replay to ${service.id}?`,
       says: [
-        'What the service has had is sent to it again, in the server’s order and under new transaction ids.',
+        'What the service has had is sent to it again, before anything newer, in the server’s order and under new transaction ids.',
+        service.replay && 'It waits for the replay that is going on.',
         'A service that does not remember event ids will act on them twice.',
         `It has acknowledged everything up to position ${number(service.cursor)}.`,
       ],
@@ -208,6 +217,7 @@ const drain = {
   name: 'drain',
   words: 'Drain…',
   unavailable: (service) => {
+    if (service.state === 'failed') return 'It is given up: bring it back with “Retry now” first.';
     if (service.drain) return 'A drain is going on.';
     return service.paused && 'It is paused: nothing can be drained.';
   },

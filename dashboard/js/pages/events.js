@@ -132,6 +132,9 @@ class Stream {
       this.#timer = setTimeout(() => this.#open(), this.#waitMs);
       this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);
     });
+    source.addEventListener('lagged', (message) => {
+      this.#say(`Live; ${count(JSON.parse(message.data).missed, 'event')} came too fast and were left out`);
+    });
     for (const name of Object.keys(WORDS)) {
       source.addEventListener(name, (message) => this.#take({ event: name, ...JSON.parse(message.data) }));
     }

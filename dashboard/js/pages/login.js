@@ -51,6 +51,8 @@ export function login({ signedIn, why }) {
     h(
       'form',
       { class: 'card', onsubmit: submit },
+      // Password managers keep a password under a name.
+      h('input', { type: 'text', name: 'username', value: 'operator', autocomplete: 'username', hidden: true }),
       h('label', { for: 'token' }, 'Operator token'),
       input,
       problem,

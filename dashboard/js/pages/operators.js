@@ -10,6 +10,8 @@ import { table } from '../table.js';
 import { tell } from '../toast.js';
 
 const COLUMNS = [{ label: 'Name' }, { label: 'Role' }, { label: 'Made' }, { label: 'Last used' }, { label: 'Change', className: 'c-button' }];
+/** The one that the server has made itself; it stays. */
+const FIRST = 'local';
 const ROLE_WORDS = { read: 'looks', act: 'looks and acts' };
 
 /** The page. */
@@ -29,7 +31,7 @@ export function operatorsPage({ mayAct, session }) {
     ROLE_WORDS[operator.role] ?? operator.role,
     ago(operator.created_at_ms),
     operator.last_used_at_ms === undefined ? 'never' : ago(operator.last_used_at_ms),
-    mayAct && h('button', { type: 'button', class: 'button danger-quiet', 'aria-label': `Remove operator ${operator.name}`, onclick: () => removeOne(operator) }, 'Remove…'),
+    mayAct && operator.name !== FIRST && h('button', { type: 'button', class: 'button danger-quiet', 'aria-label': `Remove operator ${operator.name}`, onclick: () => removeOne(operator) }, 'Remove…'),
   ];
   const removeOne = async (operator) => {
     const told = await ask({

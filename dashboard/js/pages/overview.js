@@ -142,7 +142,7 @@ class ServiceTable {
   #none = h('p', { class: 'calm', hidden: true }, 'No service matches.');
   #words = '';
   #onlyAttention = false;
-  #seen = new IntersectionObserver((changes) => this.#noticed(changes));
+  #seen = new IntersectionObserver((changes) => this.#noticed(changes), { rootMargin: '400px' });
 
   constructor() {
     this.node = h(

@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+pub(super) mod dashboard;
 mod events;
 mod openapi;
 mod operators;
