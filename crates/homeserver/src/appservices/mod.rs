@@ -3,12 +3,14 @@
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
+//! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
 //! - `thirdparty`: asking services about the networks they bridge.
 
+pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
 pub(crate) mod interest;

@@ -33,10 +33,6 @@ const FULL_SCANS: &[(&str, &str)] = &[
         "room_id FROM rooms ORDER BY room_id",
         "all rooms are asked for, for checks and dumps",
     ),
-    (
-        "user_id, device_id FROM device_keys ORDER BY",
-        "all encrypting devices are asked for",
-    ),
     ("FROM sqlite_schema", "once, at start"),
 ];
 
