@@ -24,7 +24,10 @@ mod wire;
 
 pub(crate) use self::{
     bus::Bus,
-    delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
+    delivery::{
+        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
+        wake_interested,
+    },
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},

@@ -30,13 +30,13 @@ impl Act {
         detail: Option<String>,
     ) -> bridgehead_store::Result<()> {
         tx.insert_audit(&AuditRow {
-            audit_id: 0,
             at_ms: self.at_ms,
             who: self.who,
             action: self.action.to_owned(),
             service_id: self.service_id,
             reason: self.reason,
             detail,
+            ..AuditRow::default()
         })
     }
 }

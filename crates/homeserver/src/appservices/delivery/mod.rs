@@ -23,4 +23,5 @@ pub(crate) mod transport;
 pub(crate) use handle::{DeliveryHandle, Engine, Links, wake_interested};
 pub(crate) use http::HttpPush;
 pub(crate) use lane::EphemeralLane;
+pub(crate) use status::{describe, describe_ordered};
 pub(crate) use task::run;

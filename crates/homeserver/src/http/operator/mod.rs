@@ -4,6 +4,7 @@
 //! less), parses, calls a domain module and formats. The types are those of `bridgehead-admin-api`;
 //! `openapi` describes the whole, and a test compares it with the list of routes below.
 
+mod appservices;
 mod audit;
 mod auth;
 pub(super) mod dashboard;
@@ -13,6 +14,8 @@ mod operators;
 mod session;
 #[cfg(test)]
 mod tests;
+mod transaction;
+mod verbs;
 
 use std::sync::Arc;
 
@@ -21,7 +24,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{MethodRouter, delete, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use bridgehead_admin_api::BASE;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -37,9 +40,44 @@ type Route = (Method, &'static str, MethodRouter<Arc<App>>);
 
 /// Everything there is, as a list, so that tests can hold it against the documentation.
 fn routes() -> Vec<Route> {
-    let mut routes = Vec::new();
+    let mut routes = services();
+    routes.extend(verbs());
     routes.extend(people());
     routes
+}
+
+/// Application services, to look at.
+fn services() -> Vec<Route> {
+    use appservices::{list, show};
+    vec![
+        (Method::GET, "/appservices", get(list)),
+        (Method::GET, "/appservices/{id}", get(show)),
+        (
+            Method::GET,
+            "/appservices/{id}/transaction",
+            get(transaction::show),
+        ),
+        (
+            Method::GET,
+            "/appservices/{id}/skips",
+            get(transaction::skips),
+        ),
+    ]
+}
+
+/// What a person may order about a service's delivery.
+fn verbs() -> Vec<Route> {
+    use verbs::{drain, fail, pause, policy, replay, resume, retry, skip};
+    vec![
+        (Method::POST, "/appservices/{id}/pause", post(pause)),
+        (Method::POST, "/appservices/{id}/resume", post(resume)),
+        (Method::POST, "/appservices/{id}/retry", post(retry)),
+        (Method::POST, "/appservices/{id}/fail", post(fail)),
+        (Method::POST, "/appservices/{id}/drain", post(drain)),
+        (Method::POST, "/appservices/{id}/skip", post(skip)),
+        (Method::POST, "/appservices/{id}/replay", post(replay)),
+        (Method::PUT, "/appservices/{id}/policy", put(policy)),
+    ]
 }
 
 /// Operators, their sessions, what they did, what happens.
