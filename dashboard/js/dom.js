@@ -69,6 +69,12 @@ export class Part {
     this.#shown = now;
     replace(this.#node, this.#draw(value));
   }
+
+  /** Says why there is nothing to show. */
+  fail(words) {
+    this.#shown = undefined;
+    replace(this.#node, h('p', { class: 'problem' }, words));
+  }
 }
 
 let lastId = 0;

@@ -113,9 +113,19 @@ class ServicePage {
     if (service.stuck) this.#parts.stuck.show(service.stuck);
     this.#verbs?.show(service);
     this.#plots.live(service);
-    await this.#lookAtTransaction(service);
-    await this.#lookAtSkips(service);
-    await this.#lookAtRegistration(service);
+    await this.#within('transaction', () => this.#lookAtTransaction(service));
+    await this.#within('skips', () => this.#lookAtSkips(service));
+    await this.#within('registration', () => this.#lookAtRegistration(service));
+  }
+
+  /** A section that cannot be shown says so itself, and takes no other with it. */
+  async #within(name, look) {
+    try {
+      await look();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#parts[name].fail(problemWords(error));
+    }
   }
 
   /** It may be large: only when it is another one, or has failed again. */
@@ -144,11 +154,15 @@ class ServicePage {
 
   /** What changes seldom, or when somebody acts. */
   async #lookAtDetails() {
-    const audit = await api.get('audit', { limit: AUDIT_ENTRIES, service_id: this.#id });
-    this.#parts.audit.show(audit.entries);
-    const lint = await api.post('lint', {});
-    const mine = ({ service_id, other_id }) => service_id === this.#id || other_id === this.#id;
-    this.#parts.findings.show(lint.findings.filter(mine));
+    await this.#within('audit', async () => {
+      const audit = await api.get('audit', { limit: AUDIT_ENTRIES, service_id: this.#id });
+      this.#parts.audit.show(audit.entries);
+    });
+    await this.#within('findings', async () => {
+      const lint = await api.post('lint', {});
+      const mine = ({ service_id, other_id }) => service_id === this.#id || other_id === this.#id;
+      this.#parts.findings.show(lint.findings.filter(mine));
+    });
   }
 
   #done(told, verb) {
