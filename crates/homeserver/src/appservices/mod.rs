@@ -8,12 +8,14 @@
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
 pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
 pub(crate) mod interest;
+mod lint;
 pub mod namespaces;
 mod query;
 pub mod registration;
@@ -22,15 +24,19 @@ mod tell;
 mod thirdparty;
 mod wire;
 
+pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{
     bus::Bus,
     delivery::{
         DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
         wake_interested,
     },
+    lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
     thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},
 };
+/// What [`lint_files`] wants to know of the server.
+pub use ruma::{OwnedServerName, ServerName};
