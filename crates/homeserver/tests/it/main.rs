@@ -13,6 +13,7 @@ mod bridges;
 mod calls;
 mod context;
 mod create_room;
+mod dashboard;
 mod delivery;
 mod device_news;
 mod devices;

@@ -7,6 +7,7 @@
 mod appservices;
 mod audit;
 mod auth;
+pub(super) mod dashboard;
 mod events;
 mod openapi;
 mod operators;
