@@ -30,6 +30,7 @@ mod login;
 mod media;
 mod members;
 mod messages;
+mod operator;
 mod peer;
 mod ping;
 mod presence;

@@ -7,6 +7,7 @@
 mod appservices;
 mod audit;
 mod auth;
+mod body;
 mod events;
 mod openapi;
 mod operators;
