@@ -8,7 +8,9 @@ mod appservices;
 mod audit;
 mod auth;
 mod body;
+mod doctor;
 mod events;
+mod history;
 mod openapi;
 mod operators;
 mod session;
@@ -61,6 +63,12 @@ fn services() -> Vec<Route> {
             Method::GET,
             "/appservices/{id}/skips",
             get(transaction::skips),
+        ),
+        (Method::GET, "/appservices/{id}/history", get(history::show)),
+        (
+            Method::POST,
+            "/appservices/{id}/doctor",
+            post(doctor::examine_service),
         ),
     ]
 }
