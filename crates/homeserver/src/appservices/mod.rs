@@ -9,6 +9,7 @@
 //! - `ask`: asking a service something, over its url or its websocket;
 //! - `own`: what a service may do about its own delivery; `reports`: what it says of itself;
 //! - `tell`: typing and presence on their way to services;
+//! - `doctor`: what keeps a service from being reached;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
 //! - `lint`: what is doubtful about registrations;
@@ -18,6 +19,7 @@ pub(crate) mod acquaintance;
 mod ask;
 mod bus;
 mod delivery;
+mod doctor;
 pub(crate) mod interest;
 mod lint;
 pub mod namespaces;
@@ -35,9 +37,10 @@ pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{
     bus::Bus,
     delivery::{
-        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
-        wake_interested,
+        DeliveryHandle, Engine, Histories, HttpPush, Links, describe, describe_ordered,
+        run as run_delivery, run_history, wake_interested,
     },
+    doctor::examine,
     lint::Linter,
     outlet::{
         Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,

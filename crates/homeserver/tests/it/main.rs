@@ -35,6 +35,7 @@ mod members;
 mod messages;
 mod metrics;
 mod own_service;
+mod operator;
 mod peer;
 mod ping;
 mod poison;
