@@ -80,6 +80,8 @@ pub(crate) struct Committer {
     wal: PathBuf,
     /// Larger than this the write-ahead log is emptied next.
     wal_limit: i64,
+    /// The last batch was lost for want of room.
+    full: bool,
 }
 
 impl Committer {
@@ -87,6 +89,7 @@ impl Committer {
         Self {
             wal: PathBuf::from(format!("{}-wal", conn.path().unwrap_or_default())),
             wal_limit: MAX_WAL_BYTES,
+            full: false,
             conn,
             shared,
             position,
@@ -191,9 +194,7 @@ impl Committer {
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
-                Err(error) => Err(Error::Unavailable {
-                    reason: error.to_string(),
-                }),
+                Err(error) => Err(error.for_all()),
             });
         }
         stop
@@ -212,10 +213,11 @@ impl Committer {
         }
         if !keep {
             batch.roll_back(&mark);
-            // A full disk makes SQLite roll the whole transaction back by itself.
+            // A full disk makes SQLite roll the whole transaction back by itself; hardly anything
+            // else does.
             if self.conn.is_autocommit() {
-                return Err(Error::Unavailable {
-                    reason: "the engine rolled the batch back (is the disk full?)".to_owned(),
+                return Err(Error::Full {
+                    reason: "the engine rolled the batch back".to_owned(),
                 });
             }
             self.conn.prepare_cached("ROLLBACK TO unit")?.execute([])?;
@@ -230,6 +232,9 @@ impl Committer {
         if batch.log.is_empty() {
             return;
         }
+        if std::mem::take(&mut self.full) {
+            tracing::info!("there is room on the disk again");
+        }
         self.shared.position.send_replace(self.position);
         if let Some(listener) = &*self.shared.listener.lock()
             && catch_unwind(AssertUnwindSafe(|| listener(&batch.log))).is_err()
@@ -239,8 +244,14 @@ impl Committer {
         }
     }
 
-    fn abandon(&self, error: &Error, mut batch: Batch) {
-        tracing::error!(%error, "a batch could not be committed");
+    fn abandon(&mut self, error: &Error, mut batch: Batch) {
+        // One line when the disk becomes full, not one for each attempt to write.
+        if !matches!(error, Error::Full { .. }) {
+            tracing::error!(%error, "a batch could not be committed");
+        } else if !self.full {
+            self.full = true;
+            tracing::error!(%error, "nothing can be stored until there is room on the disk of the data folder");
+        }
         batch.forget_sets_from(0);
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -290,7 +301,7 @@ mod tests {
         });
         for unit in units.collect::<Vec<_>>() {
             let outcome = unit.await.unwrap();
-            assert!(matches!(outcome, Err(Error::Unavailable { .. })));
+            assert!(matches!(outcome, Err(Error::Full { .. })), "{outcome:?}");
         }
         limit_pages(&store, 1 << 20).await;
         assert_eq!(
