@@ -15,6 +15,7 @@ mod media;
 mod operators;
 mod random;
 mod rooms;
+mod sealing;
 pub mod secret;
 mod server;
 mod shutdown;

@@ -102,6 +102,17 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// The key of the secrets at rest is not one.
+    #[error(
+        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
+         or remove the file: a new key is made, and registrations that came over the operator API \
+         have to be added again",
+        path.display()
+    )]
+    BadSealingKey {
+        /// The key file.
+        path: PathBuf,
+    },
     /// Registrations were refused; all mistakes are listed.
     #[error("registrations refused:\n{}", .0.iter().map(|e| format!("  {e}")).collect::<Vec<_>>().join("\n"))]
     Registrations(Vec<RegistrationError>),
@@ -599,6 +610,7 @@ async fn load_services(
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
             StartError::Registrations(vec![RegistrationError {
+                fault: registration::Fault::Other,
                 file: registration.source.file.clone(),
                 line: None,
                 column: None,

@@ -8,12 +8,14 @@
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
 pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
 pub(crate) mod interest;
+mod lint;
 pub mod namespaces;
 mod query;
 pub mod registration;
@@ -28,6 +30,8 @@ pub(crate) use self::{
         DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
         wake_interested,
     },
+    delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
+    lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
