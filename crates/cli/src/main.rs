@@ -1,6 +1,7 @@
 //! The `bridgehead` executable: `serve`, `demo`, and tools around them.
 
 mod commands;
+mod log;
 
 use std::process::ExitCode;
 

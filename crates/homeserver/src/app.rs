@@ -13,6 +13,7 @@ use crate::{
     limits::RateLimits,
     media::Media,
     metrics::Metrics,
+    operators::Operators,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) typing: Typing,
     /// Who is online.
     pub(crate) presence: Presence,
+    /// Sessions and limits of operators.
+    pub(crate) operators: Operators,
     /// Rate limits of ordinary users.
     pub(crate) limits: RateLimits,
     /// Media files and thumbnails.

@@ -45,6 +45,11 @@ pub(crate) fn readers(path: &Path) -> io::Result<Readers> {
     fs::metadata(path).map(|metadata| Readers::of(&metadata))
 }
 
+/// Whether others than its owner may do anything with the file at `path`.
+pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(readers(path)? != Readers::Owner)
+}
+
 /// Writes a file that only its owner may read, durably.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let options = &mut private_file();

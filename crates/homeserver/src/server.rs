@@ -38,6 +38,7 @@ use crate::{
     limits::RateLimits,
     media::Media,
     metrics::{self, Metrics},
+    operators::{self, Operators, TokenFileError},
     private_file::{self, Readers, create_private_dir, private_file, write_private},
     random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
@@ -93,6 +94,27 @@ pub enum StartError {
         path.display()
     )]
     BadKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file with the first operator's token holds none.
+    #[error(
+        "{} does not hold an operator's token, which has at least 32 characters; \
+         remove the file and a new one is made",
+        path.display()
+    )]
+    BadOperatorToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key of the secrets at rest is not one.
+    #[error(
+        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
+         or remove the file: a new key is made, and registrations that came over the operator API \
+         have to be added again",
+        path.display()
+    )]
+    BadSealingKey {
         /// The key file.
         path: PathBuf,
     },
@@ -201,6 +223,7 @@ impl Server {
             &app.server_name,
             services.clone(),
         )?));
+        put_operator_token_in_force(&app).await?;
         listen_to_commits(&app);
         for service in services {
             let handle = service.delivery.clone();
@@ -245,6 +268,7 @@ impl Server {
     /// start needs no repair.
     pub async fn stop(self) {
         self.app.notifier.close();
+        self.app.operators.close();
         for handle in &self.handles {
             handle.graceful_shutdown(Some(GRACE));
         }
@@ -436,6 +460,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     });
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
+        operators: Operators::new(),
         server_name,
         store,
         key: Arc::new(key),
@@ -510,6 +535,21 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
 }
 
+/// The first start makes an operator, for whoever can read the data folder.
+async fn put_operator_token_in_force(app: &App) -> Result<(), StartError> {
+    let path = app.config.data_dir.join("operator.token");
+    let token = operators::read_or_make(&path).map_err(|error| match error {
+        TokenFileError::Io(reason) => StartError::DataDir {
+            path: path.clone(),
+            reason,
+        },
+        TokenFileError::Open => StartError::OpenKey { path: path.clone() },
+        TokenFileError::Bad => StartError::BadOperatorToken { path: path.clone() },
+    })?;
+    operators::put_in_force(&app.store, &token, app.now_ms()).await?;
+    Ok(())
+}
+
 /// Gives every registration its number, its delivery handle and its place.
 async fn load_services(
     app: &Arc<App>,
@@ -534,6 +574,7 @@ async fn load_services(
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
             StartError::Registrations(vec![RegistrationError {
+                fault: registration::Fault::Other,
                 file: registration.source.file.clone(),
                 line: None,
                 column: None,

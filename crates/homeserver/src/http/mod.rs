@@ -14,6 +14,7 @@ mod federation;
 mod media;
 mod metrics;
 mod observe;
+mod operator;
 mod pages;
 mod router;
 mod synapse;

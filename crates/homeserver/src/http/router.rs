@@ -20,7 +20,7 @@ use tower_http::{
 
 // Every chapter is routed here, so every chapter is in scope.
 use super::{
-    client::*, error::ApiError, federation, media, metrics, observe::observe, pages,
+    client::*, error::ApiError, federation, media, metrics, observe::observe, operator, pages,
     timeout::request_timeout,
 };
 use crate::app::App;
@@ -56,8 +56,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), request_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors())
+        // After the layers, so that none of them is around it: no other site's page may call it.
+        .merge(operator_api(app.clone()))
         .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
+}
+
+/// The operator API and the metrics, with their own limits.
+fn operator_api(app: Arc<App>) -> Router<Arc<App>> {
+    operator::router()
+        .route("/metrics", get(metrics::get_metrics))
+        .layer(from_fn_with_state(app, request_timeout))
+        .layer(CatchPanicLayer::custom(panicked))
 }
 
 /// What comes before routing: a path may end in a slash (bridges set state with an empty key
@@ -138,7 +148,6 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
-        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }
