@@ -41,6 +41,9 @@ pub(crate) use self::{
         run as run_delivery, run_history, wake_interested,
     },
     doctor::examine,
+        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
+        wake_interested,
+    },
     lint::Linter,
     outlet::{
         Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,

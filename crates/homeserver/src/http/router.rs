@@ -63,9 +63,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The operator API, with its own limits.
+/// The operator API and the metrics, with their own limits.
 fn operator_api(app: Arc<App>) -> Router<Arc<App>> {
     operator::router()
+        .route("/metrics", get(metrics::get_metrics))
         .layer(from_fn_with_state(app, request_timeout))
         .layer(CatchPanicLayer::custom(panicked))
 }
@@ -154,7 +155,6 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
-        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }
