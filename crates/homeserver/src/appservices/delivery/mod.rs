@@ -13,6 +13,8 @@ mod handle;
 mod http;
 mod lane;
 mod limit;
+#[cfg(test)]
+mod simulation;
 mod state;
 pub(crate) mod status;
 mod task;
