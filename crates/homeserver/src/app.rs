@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     limits::RateLimits,
     media::Media,
+    operators::Operators,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
@@ -55,6 +56,8 @@ pub(crate) struct App {
     pub(crate) typing: Typing,
     /// Who is online.
     pub(crate) presence: Presence,
+    /// Sessions and limits of operators.
+    pub(crate) operators: Operators,
     /// Rate limits of ordinary users.
     pub(crate) limits: RateLimits,
     /// Media files and thumbnails.

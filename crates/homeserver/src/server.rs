@@ -37,6 +37,7 @@ use crate::{
     },
     limits::RateLimits,
     media::Media,
+    operators::{self, Operators, TokenFileError},
     random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
@@ -75,10 +76,10 @@ pub enum StartError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The signing key may be read by others than its owner.
+    /// The signing key or the first operator's token may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
     OpenKey {
-        /// The key file.
+        /// The file.
         path: PathBuf,
     },
     /// The signing key is not one.
@@ -88,6 +89,27 @@ pub enum StartError {
         path.display()
     )]
     BadKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file with the first operator's token holds none.
+    #[error(
+        "{} does not hold an operator's token, which has at least 32 characters; \
+         remove the file and a new one is made",
+        path.display()
+    )]
+    BadOperatorToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key of the secrets at rest is not one.
+    #[error(
+        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
+         or remove the file: a new key is made, and registrations that came over the operator API \
+         have to be added again",
+        path.display()
+    )]
+    BadSealingKey {
         /// The key file.
         path: PathBuf,
     },
@@ -196,6 +218,7 @@ impl Server {
             &app.server_name,
             services.clone(),
         )?));
+        put_operator_token_in_force(&app).await?;
         listen_to_commits(&app);
         for service in services {
             let handle = service.delivery.clone();
@@ -239,6 +262,7 @@ impl Server {
     /// start needs no repair.
     pub async fn stop(self) {
         self.app.notifier.close();
+        self.app.operators.close();
         for handle in &self.handles {
             handle.graceful_shutdown(Some(GRACE));
         }
@@ -424,6 +448,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     });
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
+        operators: Operators::new(),
         server_name,
         store,
         key: Arc::new(key),
@@ -488,7 +513,8 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write as _;
     let options = &mut private_file();
     let mut file = options.create(true).truncate(true).open(path)?;
@@ -521,8 +547,9 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Whether others than its owner may do anything with the file.
 #[cfg(unix)]
-fn is_open_to_others(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
@@ -540,8 +567,23 @@ fn private_file() -> OpenOptions {
 }
 
 #[cfg(not(unix))]
-fn is_open_to_others(_: &Path) -> io::Result<bool> {
+pub(crate) fn is_open_to_others(_: &Path) -> io::Result<bool> {
     Ok(false)
+}
+
+/// The first start makes an operator, for whoever can read the data folder.
+async fn put_operator_token_in_force(app: &App) -> Result<(), StartError> {
+    let path = app.config.data_dir.join("operator.token");
+    let token = operators::read_or_make(&path).map_err(|error| match error {
+        TokenFileError::Io(reason) => StartError::DataDir {
+            path: path.clone(),
+            reason,
+        },
+        TokenFileError::Open => StartError::OpenKey { path: path.clone() },
+        TokenFileError::Bad => StartError::BadOperatorToken { path: path.clone() },
+    })?;
+    operators::put_in_force(&app.store, &token, app.now_ms()).await?;
+    Ok(())
 }
 
 /// Gives every registration its number, its delivery handle and its place.
@@ -568,6 +610,7 @@ async fn load_services(
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
             StartError::Registrations(vec![RegistrationError {
+                fault: registration::Fault::Other,
                 file: registration.source.file.clone(),
                 line: None,
                 column: None,

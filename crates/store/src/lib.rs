@@ -36,6 +36,7 @@ mod position;
 mod pushers;
 mod readers;
 mod receipts;
+mod registrations;
 mod rooms;
 mod state;
 mod sync;
@@ -67,6 +68,7 @@ pub use self::{
     position::{AppserviceNid, InterestSetId, StreamPosition},
     pushers::PusherRow,
     receipts::ReceiptRow,
+    registrations::{Leftovers, OldTokenRow, PurgeRow, RegistrationRow},
     rooms::{MembershipRow, RoomInterest, RoomRecord},
     to_device::ToDeviceRow,
     tx::{Snapshot, Tx},

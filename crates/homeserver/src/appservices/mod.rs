@@ -3,15 +3,19 @@
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
+//! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
+pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
 pub(crate) mod interest;
+mod lint;
 pub mod namespaces;
 mod query;
 pub mod registration;
@@ -22,7 +26,12 @@ mod wire;
 
 pub(crate) use self::{
     bus::Bus,
+    delivery::{
+        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
+        wake_interested,
+    },
     delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
+    lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},

@@ -95,6 +95,8 @@ constructors! {
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.
     cannot_overwrite_media => CONFLICT, "M_CANNOT_OVERWRITE_MEDIA";
+    /// What is asked for does not fit how things are; the text says what to do.
+    conflict => CONFLICT, "M_CONFLICT";
     /// The server's disk is full.
     storage_full => INSUFFICIENT_STORAGE, "M_UNKNOWN";
 }

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod extract;
 mod federation;
 mod media;
+mod operator;
 mod pages;
 mod router;
 mod synapse;

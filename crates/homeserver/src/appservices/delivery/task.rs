@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     backoff::Backoff,
-    batch::{Batch, Limits, Reader, Sequence},
+    batch::{self, Batch, Limits, Reader, Sequence},
     handle::{DeliveryHandle, Engine},
     limit::{AdaptiveLimit, Suspicion},
     state::DeliveryMove,
@@ -509,7 +509,11 @@ impl Task<'_> {
         self.handle.status.step(DeliveryMove::AttemptFailed);
         self.handle.status.failed(transaction, failure, now_ms);
         self.tell_failure(transaction, failure, now_ms);
-        match self.limit.refused(transaction, failure, self.failures) {
+        let divisible = transaction.items > 1 || batch::carries_ephemeral(&transaction.body);
+        match self
+            .limit
+            .refused(transaction, divisible, failure, self.failures)
+        {
             Suspicion::None => {}
             Suspicion::Split => self.split(transaction).await,
             Suspicion::Stuck => self.stuck(transaction, failure, now_ms).await,
