@@ -31,7 +31,6 @@ pub(crate) use self::{
         DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
         wake_interested,
     },
-    delivery::{DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, wake_interested},
     lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},
