@@ -56,18 +56,14 @@ fn print_to_reader(text: &str) -> anyhow::Result<bool> {
 
 /// Sends the log to standard error as the configuration says.
 fn start_log(config: &Config) -> anyhow::Result<()> {
-    start_log_as(config.log.format, &config.log.filter)
-}
-
-fn start_log_as(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     // The library logs every authorisation it checks; that is of use to its authors only.
-    let filter = format!("ruma_state_res=warn,{filter}");
+    let filter = format!("ruma_state_res=warn,{}", config.log.filter);
     let filter = EnvFilter::try_new(filter).context("log.filter")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(wants_colours())
         .with_writer(io::stderr);
-    match format {
+    match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
