@@ -5,6 +5,7 @@
 mod cli;
 mod heisenbridge;
 mod kill;
+mod log_secrets;
 mod nio;
 mod tls;
 mod tutorial;
