@@ -1,7 +1,11 @@
 //! One file a command.
 
+pub(crate) mod appservice;
+pub(crate) mod completions;
 pub(crate) mod config;
+mod connection;
 pub(crate) mod demo;
+pub(crate) mod operator;
 pub(crate) mod registration;
 pub(crate) mod serve;
 pub(crate) mod user;
@@ -31,13 +35,20 @@ pub(crate) struct Place {
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_to_reader(text).map(drop)
+}
+
+/// The same; tells whether there is still a reader.
+fn print_to_reader(text: &str) -> anyhow::Result<bool> {
     let mut output = io::stdout().lock();
     match output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
     {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written
+            .map(|()| true)
+            .context("cannot write to standard output"),
     }
 }
 

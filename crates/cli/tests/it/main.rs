@@ -3,10 +3,14 @@
 //! Every test here starts the real executable and judges it from outside.
 
 mod cli;
+mod disk_full;
+mod freeze;
 mod heisenbridge;
 mod kill;
 mod log_secrets;
+mod lane;
 mod nio;
+mod stall;
 mod tls;
 mod tutorial;
 
