@@ -9,6 +9,7 @@ mod disk_full;
 mod freeze;
 mod heisenbridge;
 mod kill;
+mod log_secrets;
 mod lane;
 mod nio;
 mod stall;
