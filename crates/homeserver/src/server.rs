@@ -23,11 +23,11 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, Bus, DeliveryHandle, Engine, HttpPush, Links, Protocols, Queries, Registry,
-        Teller, Wire, WireConfig,
+        Appservice, Bus, DeliveryHandle, Engine, Histories, HttpPush, Links, Protocols, Queries,
+        Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
-        run_delivery, run_teller, wake_interested,
+        run_delivery, run_history, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -229,6 +229,11 @@ impl Server {
             let handle = service.delivery.clone();
             tasks.spawn(run_delivery(app.engine.clone(), handle, end.clone()));
         }
+        tasks.spawn(run_history(
+            app.engine.clone(),
+            app.histories.clone(),
+            end.clone(),
+        ));
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         tasks.spawn(metrics::run(app.clone(), end.clone()));
@@ -468,6 +473,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         metrics,
         bus: engine.bus.clone(),
         engine,
+        histories: Arc::new(Histories::default()),
         queries: Queries::new(),
         teller: Teller::default(),
         protocols: Protocols::new(),

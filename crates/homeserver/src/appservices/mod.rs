@@ -6,6 +6,7 @@
 //! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
 //! - `tell`: typing and presence on their way to services;
+//! - `doctor`: what keeps a service from being reached;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
 //! - `lint`: what is doubtful about registrations;
@@ -14,6 +15,7 @@
 pub(crate) mod acquaintance;
 mod bus;
 mod delivery;
+mod doctor;
 pub(crate) mod interest;
 mod lint;
 pub mod namespaces;
@@ -28,9 +30,10 @@ pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{
     bus::Bus,
     delivery::{
-        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
-        wake_interested,
+        DeliveryHandle, Engine, Histories, HttpPush, Links, describe, describe_ordered,
+        run as run_delivery, run_history, wake_interested,
     },
+    doctor::examine,
     lint::Linter,
     query::{Existence, Queries},
     registry::{Appservice, Nids, Registry},

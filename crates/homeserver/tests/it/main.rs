@@ -34,6 +34,7 @@ mod media;
 mod members;
 mod messages;
 mod metrics;
+mod operator;
 mod peer;
 mod ping;
 mod poison;

@@ -57,6 +57,8 @@ pub(crate) struct DeliveryHandle {
     pub(crate) status: Status,
     links: ArcSwap<Links>,
     wake: Notify,
+    /// A transaction is wanted, be it empty.
+    probe: AtomicBool,
     alive: Notify,
     waiting: AtomicBool,
     /// From an attempt's start until its outcome is stored.
@@ -76,6 +78,7 @@ impl DeliveryHandle {
             status: Status::new(),
             links: ArcSwap::from_pointee(links),
             wake: Notify::new(),
+            probe: AtomicBool::new(false),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
             attempting: AtomicBool::new(false),
@@ -108,6 +111,17 @@ impl DeliveryHandle {
     /// Something of interest may be in the log or the lane.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Somebody wants to see a transaction acknowledged: if there is nothing to send, an empty one
+    /// goes its usual way.
+    pub(crate) fn request_probe(&self) {
+        self.probe.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn take_probe(&self) -> bool {
+        self.probe.swap(false, Ordering::AcqRel)
     }
 
     /// Somebody has changed what is ordered about this delivery: the task reads it again.

@@ -8,7 +8,10 @@ mod appservices;
 mod audit;
 mod auth;
 pub(super) mod dashboard;
+mod body;
+mod doctor;
 mod events;
+mod history;
 mod openapi;
 mod operators;
 mod session;
@@ -61,6 +64,12 @@ fn services() -> Vec<Route> {
             Method::GET,
             "/appservices/{id}/skips",
             get(transaction::skips),
+        ),
+        (Method::GET, "/appservices/{id}/history", get(history::show)),
+        (
+            Method::POST,
+            "/appservices/{id}/doctor",
+            post(doctor::examine_service),
         ),
     ]
 }
