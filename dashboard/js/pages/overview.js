@@ -6,7 +6,7 @@ import * as api from '../api.js';
 import { ago } from '../clock.js';
 import { problemWords } from '../dialog.js';
 import { Part, h, replace, setText } from '../dom.js';
-import { count, duration, head, number, percent } from '../format.js';
+import { count, duration, head, number, percent, sentence } from '../format.js';
 import { sparkline } from '../plot.js';
 import { Poll } from '../poll.js';
 import { lagOf, needsAttention, rateWords, stateOf, statePills, transportWords, worstFirst } from '../services.js';
@@ -296,7 +296,7 @@ function errorCell(error) {
   return h(
     'div',
     { class: error.mended ? 'mended' : 'error-head' },
-    h('span', { title: head(error.message, 400) }, head(error.message, ERROR_HEAD)),
+    h('span', { title: head(error.message, 400) }, head(sentence(error.message), ERROR_HEAD)),
     h('span', { class: 'under' }, ago(error.at_ms), error.mended && ', mended since'),
   );
 }

@@ -7,8 +7,8 @@
 mod appservices;
 mod audit;
 mod auth;
-pub(super) mod dashboard;
 mod body;
+pub(super) mod dashboard;
 mod doctor;
 mod events;
 mod history;
