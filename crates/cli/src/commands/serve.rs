@@ -9,7 +9,8 @@ use bridgehead_homeserver::{
 };
 use clap::Args;
 
-use super::{EndRequest, Place, start_log, start_log_as};
+use super::{EndRequest, Place};
+use crate::log;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -62,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let config = loaded.config;
-    start_log(&config)?;
+    log::start(&config.log)?;
     let notices = Notices(config.log.format);
     for warning in &loaded.warnings {
         notices.warn(&warning.to_string());
@@ -84,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Tells why the server does not start when all that is known of its configuration is how its log
 /// would look.
 fn without_config(format: LogFormat, text: &str) -> anyhow::Result<ExitCode> {
-    start_log_as(format, "error")?;
+    log::start_as(format, "error")?;
     Notices(format).fail(text);
     Ok(ExitCode::FAILURE)
 }

@@ -1,10 +1,14 @@
 //! Application services: who they are, what is of interest to them, and how it reaches them.
 //!
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
+//! - `registrar`: how declarations come into force, change, and go;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
+//! - `outlet`: where a service takes its transactions itself, by websocket or by fetching;
+//! - `ask`: asking a service something, over its url or its websocket;
+//! - `own`: what a service may do about its own delivery; `reports`: what it says of itself;
 //! - `tell`: typing and presence on their way to services;
 //! - `doctor`: what keeps a service from being reached;
 //! - `bus`: what operators are told as it happens;
@@ -13,15 +17,20 @@
 //! - `thirdparty`: asking services about the networks they bridge.
 
 pub(crate) mod acquaintance;
+mod ask;
 mod bus;
 mod delivery;
 mod doctor;
 pub(crate) mod interest;
 mod lint;
 pub mod namespaces;
+mod outlet;
+mod own;
 mod query;
+mod registrar;
 pub mod registration;
 mod registry;
+mod reports;
 mod tell;
 mod thirdparty;
 mod wire;
@@ -35,8 +44,13 @@ pub(crate) use self::{
     },
     doctor::examine,
     lint::Linter,
+    outlet::{
+        Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,
+    },
     query::{Existence, Queries},
+    registrar::{BeginError, By, How, Problem, Registrar, RegistrarError, Replacement},
     registry::{Appservice, Nids, Registry},
+    reports::{Reported, Reports},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},
     thirdparty::{Lookup, Protocols},
     wire::{Call, CallError, Wire, WireConfig},

@@ -1,6 +1,7 @@
 //! The operator API.
 
 mod access;
+mod doctor;
 mod events;
 mod people;
 mod sessions;

@@ -352,3 +352,31 @@ async fn a_policy_skips_a_stuck_event_by_itself() {
     let unset = order(&operator, "policy", json!({})).await;
     assert_eq!(unset.skip_stuck_after, None);
 }
+
+#[tokio::test]
+async fn a_services_history_is_current() {
+    let peer = Peer::start("irc").await;
+    let server = server_for(&peer, QUICK).await;
+    let operator = local(&server);
+    let (alice, _, room) = room_with_ghost(&server, &peer).await;
+    let sent = alice.send_text(&room, "1", "hello").await.unwrap();
+    peer.wait_event(&sent).await;
+    show_when(&operator, "irc", |s| s.depth == 0 && s.in_flight.is_none()).await;
+    for (span, step_ms) in [("", 30_000), ("?span=hour", 30_000), ("?span=day", 600_000)] {
+        let history = get(&operator, &format!("/appservices/irc/history{span}")).await;
+        assert_eq!(history["step_ms"], step_ms);
+        let samples = history["samples"].as_array().unwrap();
+        let sum = |key: &str| {
+            samples
+                .iter()
+                .map(|s| s[key].as_u64().unwrap())
+                .sum::<u64>()
+        };
+        assert!(sum("delivered") >= 1, "{history}");
+        assert_eq!(sum("failed"), 0);
+        let last = &samples[samples.len() - 1];
+        assert_eq!((&last["depth"], &last["lag_ms"]), (&json!(0), &json!(0)));
+    }
+    let path = "/appservices/irc/history?span=year";
+    assert_eq!(ask(&operator, Method::GET, path, Value::Null).await.0, 400);
+}
