@@ -17,16 +17,18 @@ use axum_server::{
 };
 use bridgehead_room::SigningKey;
 use bridgehead_store::{Location, Store, StoreOptions};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
     app::App,
     appservices::{
-        BeginError, Bus, Engine, Protocols, Queries, Registrar, RegistrarError, Registry, Teller,
+        BeginError, Bus, Engine, Histories, Protocols, Queries, Registrar, RegistrarError,
+        Registry, Teller,
         namespaces::CompileError,
         registration::{self, RegistrationError, RegistrationWarning},
-        run_teller, wake_interested,
+        run_history, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -51,6 +53,8 @@ const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an application service's websocket may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// A running homeserver. Dropping it does not end it cleanly; call [`Server::stop`].
 pub struct Server {
@@ -220,6 +224,11 @@ impl Server {
         put_operator_token_in_force(&app).await?;
         listen_to_commits(&app);
         app.registrar.begin(&app, end.clone()).await?;
+        tasks.spawn(run_history(
+            app.engine.clone(),
+            app.histories.clone(),
+            end.clone(),
+        ));
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         tasks.spawn(metrics::run(app.clone(), end.clone()));
@@ -280,6 +289,9 @@ impl Server {
             handle.graceful_shutdown(Some(GRACE));
         }
         self.trigger.request();
+        let registry = self.app.registry();
+        let closing = registry.services().iter();
+        join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
         self.app.registrar.stop().await;
@@ -490,6 +502,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         metrics,
         bus: engine.bus.clone(),
         engine,
+        histories: Arc::new(Histories::default()),
         registrar: Registrar::new(sealing, config.registrations.clone()),
         queries: Queries::new(),
         teller: Teller::default(),

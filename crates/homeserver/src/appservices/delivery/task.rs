@@ -121,7 +121,11 @@ impl Task<'_> {
                 continue;
             };
             let Some(link) = self.link() else {
-                self.handle.ordered().await;
+                tokio::select! {
+                    biased;
+                    () = self.handle.ordered() => {}
+                    () = self.handle.outlet.consumer_arrives() => {}
+                }
                 continue;
             };
             if self.current.is_none() {
@@ -171,6 +175,7 @@ impl Task<'_> {
         self.last_txn_id = self.last_txn_id.max(orders.last_txn_id);
         self.more = true;
         self.obey(&orders).await;
+        self.tell_pause(&orders);
         self.handle.status.ordered(&orders);
         self.orders = orders;
         if jumped && self.orders_seen > 0 {
@@ -198,6 +203,18 @@ impl Task<'_> {
             }
             (State::Idle | State::Delivering | State::Retrying, None)
             | (State::Failed, Some(_)) => {}
+        }
+    }
+
+    /// One line when the delivery is paused, and one when it goes on.
+    fn tell_pause(&self, orders: &Orders) {
+        let pause = orders.pauses.first();
+        match (self.orders.pauses.is_empty(), pause) {
+            (true, Some(pause)) => tracing::info!(
+                appservice.id = %self.name(), by = pause.by, reason = pause.reason, "paused"
+            ),
+            (false, None) => tracing::info!(appservice.id = %self.name(), "goes on after a pause"),
+            (true, None) | (false, Some(_)) => {}
         }
     }
 
@@ -290,9 +307,13 @@ impl Task<'_> {
         }
     }
 
-    /// How the service is reached now.
+    /// How the service is reached now: by what it has come for itself, else at its url.
     fn link(&self) -> Option<Arc<dyn Transport>> {
-        let link = self.handle.links().push.clone();
+        let link = if self.handle.outlet.has_consumer() {
+            Some(self.handle.outlet.clone() as Arc<dyn Transport>)
+        } else {
+            self.handle.links().push.clone()
+        };
         let kind = link
             .as_ref()
             .map_or(TransportKind::None, |link| link.kind());
@@ -302,10 +323,12 @@ impl Task<'_> {
 
     /// Nothing to send: waits until there may be something.
     async fn rest(&self) {
+        let there = self.handle.status.way_is_outlet();
         tokio::select! {
             biased;
             () = self.handle.ordered() => {}
             () = self.handle.woken() => {}
+            () = self.handle.outlet.consumer_changes(there) => {}
         }
     }
 
@@ -416,7 +439,8 @@ impl Task<'_> {
         } else {
             self.more = true;
         }
-        if !batch.has_something() && lane.is_empty() {
+        let probed = replay.is_none() && self.handle.take_probe();
+        if !batch.has_something() && lane.is_empty() && !probed {
             match replay {
                 Some(replay) => self.pass_replay(replay, batch.upto()).await,
                 None => self.handle.status.passed(batch.entries()),
