@@ -12,7 +12,7 @@ use bridgehead_store::OldTokenRow;
 use zeroize::Zeroizing;
 
 use super::{
-    By, Entry, Registrar, RegistrarError, Work,
+    By, Entry, Registrar, RegistrarError, Work, carry_out,
     change::{invalid, not_found},
     entry::{digest_of, has_derived_id, old_token_purpose},
     force::{Change, Extra, act},
@@ -41,6 +41,17 @@ impl Registrar {
     /// # Errors
     /// [`RegistrarError::NotWritable`] when the file cannot be changed.
     pub(crate) async fn rotate(
+        &self,
+        app: &Arc<App>,
+        id: &str,
+        overlap: Duration,
+        by: &By,
+    ) -> Result<Rotated, RegistrarError> {
+        let (app, id, by) = (app.clone(), id.to_owned(), by.clone());
+        carry_out(async move { app.registrar.rotate_now(&app, &id, overlap, &by).await }).await
+    }
+
+    async fn rotate_now(
         &self,
         app: &Arc<App>,
         id: &str,
