@@ -28,8 +28,8 @@ use self::{errors::write_lines, reader::Reader, sources::Sources};
 pub use self::{
     errors::{ConfigError, ConfigErrors, ConfigWarning, Origin, Position},
     keys::{
-        Accounts, Appservices, Config, Limits, Log, LogFormat, Presence, RateCategory, RateLimit,
-        Rooms, Tls,
+        Accounts, Appservices, Config, Limits, Log, LogFormat, Metrics, Presence, RateCategory,
+        RateLimit, Rooms, Tls,
     },
     reference::{render_example, render_reference},
     sources::Overrides,

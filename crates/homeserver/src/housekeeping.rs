@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{app::App, appservices::presence_changed, shutdown::Shutdown};
+use crate::{app::App, appservices::presence_changed, operators, shutdown::Shutdown};
 
 /// Between two rounds.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -20,10 +20,12 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
             () = tokio::time::sleep(INTERVAL) => {}
             () = shutdown.requested() => {
                 write_last_seen(&app).await;
+                operators::write_last_use(&app).await;
                 return;
             }
         }
         write_last_seen(&app).await;
+        operators::write_last_use(&app).await;
         let now = app.now_ms();
         show_silent_users_offline(&app, now).await;
         let pruned: bridgehead_store::Result<usize> = app

@@ -22,8 +22,9 @@ pub(crate) struct RateLimits {
     buckets: Mutex<LruCache<(RateCategory, String), Bucket>>,
 }
 
+/// A token bucket.
 #[derive(Clone, Copy)]
-struct Bucket {
+pub(crate) struct Bucket {
     tokens: f64,
     at_ms: i64,
 }
@@ -66,25 +67,35 @@ impl RateLimits {
             return Ok(());
         };
         let mut buckets = self.buckets.lock();
-        let full = Bucket {
-            tokens: f64::from(rate.burst),
-            at_ms: now_ms,
-        };
-        let bucket = buckets.get_or_insert_mut((category, key.to_owned()), || full);
+        let key = (category, key.to_owned());
+        let bucket = buckets.get_or_insert_mut(key, || Bucket::full(rate, now_ms));
         bucket.take(rate, now_ms).map_err(ApiError::limit_exceeded)
     }
 
     /// Uncounts an action that was in order, where only the others are to be limited.
     pub(crate) fn give_back(&self, category: RateCategory, key: &str) {
         if let Some(bucket) = self.buckets.lock().get_mut(&(category, key.to_owned())) {
-            bucket.tokens += 1.0;
+            bucket.give_back();
         }
     }
 }
 
 impl Bucket {
+    /// With its whole burst.
+    pub(crate) fn full(rate: RateLimit, now_ms: i64) -> Self {
+        Self {
+            tokens: f64::from(rate.burst),
+            at_ms: now_ms,
+        }
+    }
+
+    /// Puts a token back that was not to be counted.
+    pub(crate) fn give_back(&mut self) {
+        self.tokens += 1.0;
+    }
+
     /// Takes a token, or says how long until there is one, ms.
-    fn take(&mut self, rate: RateLimit, now_ms: i64) -> Result<(), u64> {
+    pub(crate) fn take(&mut self, rate: RateLimit, now_ms: i64) -> Result<(), u64> {
         let passed = (now_ms - self.at_ms).max(0) as f64 / 1000.0;
         self.tokens = (self.tokens + passed * rate.per_second).min(f64::from(rate.burst));
         self.at_ms = now_ms;

@@ -1,7 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -38,11 +38,17 @@ use crate::{
     },
     limits::RateLimits,
     media::Media,
+    metrics::{self, Metrics},
+    operators::{self, Operators, TokenFileError},
+    private_file::{self, Readers, create_private_dir, private_file, write_private},
     random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
+
+/// Files of the data folder that hold secrets.
+const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -78,10 +84,10 @@ pub enum StartError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The signing key may be read by others than its owner.
+    /// A file with a secret may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
     OpenKey {
-        /// The key file.
+        /// The file.
         path: PathBuf,
     },
     /// The signing key is not one.
@@ -91,6 +97,27 @@ pub enum StartError {
         path.display()
     )]
     BadKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file with the first operator's token holds none.
+    #[error(
+        "{} does not hold an operator's token, which has at least 32 characters; \
+         remove the file and a new one is made",
+        path.display()
+    )]
+    BadOperatorToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key of the secrets at rest is not one.
+    #[error(
+        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
+         or remove the file: a new key is made, and registrations that came over the operator API \
+         have to be added again",
+        path.display()
+    )]
+    BadSealingKey {
         /// The key file.
         path: PathBuf,
     },
@@ -199,6 +226,7 @@ impl Server {
             &app.server_name,
             services.clone(),
         )?));
+        put_operator_token_in_force(&app).await?;
         listen_to_commits(&app);
         for service in services {
             let handle = service.delivery.clone();
@@ -206,6 +234,7 @@ impl Server {
         }
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
+        tasks.spawn(metrics::run(app.clone(), end.clone()));
         let mut server = Self {
             addresses: Vec::new(),
             warnings: loaded.warnings,
@@ -242,6 +271,7 @@ impl Server {
     /// start needs no repair.
     pub async fn stop(self) {
         self.app.notifier.close();
+        self.app.operators.close();
         for handle in &self.handles {
             handle.graceful_shutdown(Some(GRACE));
         }
@@ -391,6 +421,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         path: data_dir.clone(),
         reason,
     };
+    refuse_open_keys(&data_dir)?;
     let server_name = config.server_name.clone();
     let file = data_dir.join("bridgehead.db");
     let key_file = data_dir.join("signing.key");
@@ -406,6 +437,11 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     }
     let name = server_name.to_string();
     let path = file.clone();
+    let figures = config.metrics.clone();
+    let metrics = tokio::task::spawn_blocking(move || Metrics::new(&figures))
+        .await
+        .map_err(|error| failed(io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
     let store_clock = clock.clone();
     let options = StoreOptions {
         clock: Arc::new(move || store_clock.now_ms()),
@@ -426,14 +462,16 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         random: Arc::new(SystemRandomness),
         registry: ArcSwap::from_pointee(registry),
         config: config.appservices.clone(),
-        bus: Arc::new(Bus::new()),
+        bus: Arc::new(Bus::new().counting(metrics.clone())),
     });
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
+        operators: Operators::new(),
         server_name,
         store,
         key: Arc::new(key),
         clock,
+        metrics,
         bus: engine.bus.clone(),
         engine,
         queries: Queries::new(),
@@ -450,6 +488,20 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         media,
         config,
     })
+}
+
+/// Refuses to work with secrets that others on the machine may know by now.
+fn refuse_open_keys(data_dir: &Path) -> Result<(), StartError> {
+    for name in OWN_SECRETS {
+        let path = data_dir.join(name);
+        match private_file::readers(&path) {
+            Ok(Readers::Owner) => {}
+            Ok(Readers::Group | Readers::Everybody) => return Err(StartError::OpenKey { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(reason) => return Err(StartError::DataDir { path, reason }),
+        }
+    }
+    Ok(())
 }
 
 /// Reads the signing key, or makes one that only its owner can read.
@@ -475,11 +527,6 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
         write_private(&unfinished, &text).map_err(failed)?;
         std::fs::rename(&unfinished, path).map_err(failed)?;
     }
-    if is_open_to_others(path).map_err(failed)? {
-        return Err(StartError::OpenKey {
-            path: path.to_owned(),
-        });
-    }
     let text = std::fs::read(path).map_err(failed)?;
     let text = std::str::from_utf8(&text).map_err(|_| bad())?;
     let mut words = text.split_whitespace();
@@ -494,60 +541,19 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write as _;
-    let options = &mut private_file();
-    let mut file = options.create(true).truncate(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// How a file is opened for writing that only its owner may read when this makes it.
-#[cfg(unix)]
-fn private_file() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-/// Only its owner may look into a folder that is made here; one that is there stays as it is.
-#[cfg(unix)]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
-#[cfg(unix)]
-fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-#[cfg(not(unix))]
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    options
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &Path) -> io::Result<bool> {
-    Ok(false)
+/// The first start makes an operator, for whoever can read the data folder.
+async fn put_operator_token_in_force(app: &App) -> Result<(), StartError> {
+    let path = app.config.data_dir.join("operator.token");
+    let token = operators::read_or_make(&path).map_err(|error| match error {
+        TokenFileError::Io(reason) => StartError::DataDir {
+            path: path.clone(),
+            reason,
+        },
+        TokenFileError::Open => StartError::OpenKey { path: path.clone() },
+        TokenFileError::Bad => StartError::BadOperatorToken { path: path.clone() },
+    })?;
+    operators::put_in_force(&app.store, &token, app.now_ms()).await?;
+    Ok(())
 }
 
 /// Gives every registration its number, its delivery handle and its place.
@@ -563,6 +569,7 @@ async fn load_services(
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
             StartError::Registrations(vec![RegistrationError {
+                fault: registration::Fault::Other,
                 file: registration.source.file.clone(),
                 line: None,
                 column: None,
@@ -621,4 +628,7 @@ fn listen_to_commits(app: &Arc<App>) {
             app.notifier.committed(entries);
         }
     }));
+    let metrics = app.metrics.clone();
+    app.store
+        .observe_commits(Box::new(move |commit| metrics.committed(commit)));
 }

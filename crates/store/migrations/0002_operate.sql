@@ -65,11 +65,14 @@ CREATE INDEX as_replays_by_service ON as_replays (nid, replay_id);
 
 -- Registrations ---------------------------------------------------------------------------------
 
--- `digest`: SHA-256 of what is in force, to see a change by. `sealed`: the encrypted text of one
--- that came over the operator API; NULL for one that is a file.
+-- `digest`: SHA-256 of what is in force, to see a change by; empty once the service is removed,
+-- whose revision is remembered. `sealed`: the encrypted text of one
+-- that came over the operator API; NULL for one that is a file. `sender`: its own user, for clearing
+-- up once the text is gone.
 CREATE TABLE registrations (
     id         TEXT PRIMARY KEY,
     revision   INTEGER NOT NULL,
+    sender     TEXT NOT NULL,
     digest     BLOB NOT NULL,
     sealed     BLOB,
     changed_at INTEGER NOT NULL
@@ -83,6 +86,24 @@ CREATE TABLE old_tokens (
     until_ms      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX old_tokens_by_service ON old_tokens (service_id);
+CREATE INDEX old_tokens_by_age ON old_tokens (until_ms);
+
+-- Clearing up after services that were removed. A row without `finished_at` goes on, also after a
+-- restart; the counts say how far it has come.
+CREATE TABLE purges (
+    service_id        TEXT PRIMARY KEY,
+    sender            TEXT NOT NULL,
+    started_at        INTEGER NOT NULL,
+    finished_at       INTEGER,
+    ghosts            INTEGER NOT NULL,
+    memberships       INTEGER NOT NULL,
+    aliases           INTEGER NOT NULL,
+    directory_entries INTEGER NOT NULL,
+    queued            INTEGER NOT NULL,
+    examples          TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX users_by_service ON users (appservice, user_id) WHERE appservice IS NOT NULL;
+CREATE INDEX aliases_by_creator ON aliases (creator);
 
 -- Operators -------------------------------------------------------------------------------------
 

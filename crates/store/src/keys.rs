@@ -77,17 +77,6 @@ impl Snapshot<'_> {
         Ok(rows)
     }
 
-    /// All devices that have identity keys: (user, device).
-    pub fn devices_with_keys(&self) -> Result<Vec<(String, String)>> {
-        Ok(self
-            .conn
-            .prepare_cached(
-                "SELECT user_id, device_id FROM device_keys ORDER BY user_id, device_id",
-            )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?)
-    }
-
     /// How many one-time keys of each algorithm the device has left.
     pub fn one_time_key_counts(
         &self,

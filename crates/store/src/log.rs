@@ -21,6 +21,12 @@ pub enum LogKind {
     DeviceList,
     /// The aliases of a room changed, so cached interest in it is stale (`aliases`).
     Aliases,
+    /// The user has come into an encrypted room with users of the services of the row.
+    Met,
+    /// The user shares an encrypted room less with users of the services of the row, or none now.
+    Parted,
+    /// One-time or fallback keys of the user's devices came or went.
+    KeyCounts,
 }
 
 impl LogKind {
@@ -32,6 +38,9 @@ impl LogKind {
             Self::ToDevice => 4,
             Self::DeviceList => 5,
             Self::Aliases => 6,
+            Self::Met => 7,
+            Self::Parted => 8,
+            Self::KeyCounts => 9,
         }
     }
 
@@ -43,6 +52,9 @@ impl LogKind {
             4 => Self::ToDevice,
             5 => Self::DeviceList,
             6 => Self::Aliases,
+            7 => Self::Met,
+            8 => Self::Parted,
+            9 => Self::KeyCounts,
             _ => return None,
         })
     }

@@ -102,6 +102,18 @@ impl Snapshot<'_> {
             .exists((user_id, other))?)
     }
 
+    /// The encrypted rooms the user is joined to, up to `limit` of them.
+    pub fn encrypted_rooms(&self, user_id: &str, limit: usize) -> Result<Vec<String>> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT m.room_id FROM memberships AS m
+             JOIN current_state AS s ON s.room_id = m.room_id
+                AND s.type = 'm.room.encryption' AND s.state_key = ''
+             WHERE m.user_id = $1 AND m.membership = 'join' LIMIT $2",
+        )?;
+        let rows = statement.query_map((user_id, limit as i64), |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Position of the room's encryption event; `None` for a room that is not encrypted.
     pub fn encrypted_at(&self, room_id: &str) -> Result<Option<StreamPosition>> {
         Ok(self

@@ -3,6 +3,7 @@
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
+//! - `acquaintance`: whom their users meet in encrypted rooms;
 //! - `delivery`: from the log to the service (station 8); `wire`: requests to it;
 //! - `outlet`: where a service takes its transactions itself, by websocket or by fetching;
 //! - `ask`: asking a service something, over its url or its websocket;
@@ -10,12 +11,15 @@
 //! - `tell`: typing and presence on their way to services;
 //! - `bus`: what operators are told as it happens;
 //! - `query`: asking a service about users and aliases nobody knows yet;
+//! - `lint`: what is doubtful about registrations;
 //! - `thirdparty`: asking services about the networks they bridge.
 
+pub(crate) mod acquaintance;
 mod ask;
 mod bus;
 mod delivery;
 pub(crate) mod interest;
+mod lint;
 pub mod namespaces;
 mod outlet;
 mod own;
@@ -30,9 +34,10 @@ mod wire;
 pub(crate) use self::{
     bus::Bus,
     delivery::{
-        DeliveryHandle, Engine, HttpPush, Links, run as run_delivery, status::describe,
+        DeliveryHandle, Engine, HttpPush, Links, describe, describe_ordered, run as run_delivery,
         wake_interested,
     },
+    lint::Linter,
     outlet::{
         Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,
     },

@@ -18,7 +18,7 @@ use super::{
     Appservice,
     wire::{Call, escape},
 };
-use crate::app::App;
+use crate::{app::App, metrics::QueryOutcome};
 
 /// Names whose *no* is remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
@@ -190,7 +190,11 @@ async fn ask_all(
     };
     let mut answers: FuturesUnordered<_> = services
         .iter()
-        .map(|service| async move { (service, ask_one(app, service, kind, name, deadline).await) })
+        .map(|service| async move {
+            let answer = ask_one(app, service, kind, name, deadline).await;
+            count(app, service, kind, answer);
+            (service, answer)
+        })
         .collect();
     let mut somebody_answered = false;
     while let Some((service, answer)) = answers.next().await {
@@ -249,6 +253,19 @@ async fn ask_one(
             None
         }
     }
+}
+
+fn count(app: &App, service: &Appservice, kind: Kind, answer: Option<bool>) {
+    let kind = match kind {
+        Kind::User => "user",
+        Kind::Alias => "alias",
+    };
+    let outcome = match answer {
+        Some(true) => QueryOutcome::Yes,
+        Some(false) => QueryOutcome::No,
+        None => QueryOutcome::Unavailable,
+    };
+    app.metrics.query(&service.registration.id, kind, outcome);
 }
 
 /// A token refused, too many requests and the like say nothing about the name.

@@ -12,6 +12,7 @@ mod parse;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod yaml;
 
 use std::{
@@ -21,8 +22,10 @@ use std::{
 
 pub use draft::{RegistrationDraft, render_new};
 pub use load::{Loaded, MAX_FILE_BYTES, MAX_FILES_PER_FOLDER, find_conflicts, load};
+pub(super) use load::{expand, read_bounded};
 pub use parse::parse;
 pub(super) use pattern::{PatternMatcher, anchored, compile};
+pub(super) use tokens::{HIDDEN, masked, with_tokens};
 
 use crate::secret::Secret;
 
@@ -33,8 +36,10 @@ pub struct Registration {
     pub id: String,
     /// Where the service listens; `None` means that nothing is ever sent to it.
     pub url: Option<AsUrl>,
-    /// What the service shows us.
+    /// What the service shows us; `***` in a text that was kept without it.
     pub as_token: Secret,
+    /// SHA-256 of it: all that comparing needs.
+    pub as_token_hash: [u8; 32],
     /// What we show the service.
     pub hs_token: Secret,
     /// Localpart of the service's own user, the sender.
@@ -160,9 +165,21 @@ pub struct Source {
     pub as_token_line: Option<u64>,
 }
 
+/// Kinds of mistakes that somebody tells apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    /// A pattern that can match no id, for lack of the sigil at its start.
+    MissingSigil,
+    /// Any other.
+    #[default]
+    Other,
+}
+
 /// Why a registration is refused. Displays as `file:line: reason. remedy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrationError {
+    /// What kind of mistake it is.
+    pub fault: Fault,
     /// The file at fault.
     pub file: PathBuf,
     /// The line at fault, counted from 1.

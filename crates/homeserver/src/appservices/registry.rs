@@ -11,7 +11,6 @@ use super::{
     namespaces::{AsIndex, Namespaces},
     registration::Registration,
 };
-use crate::http::auth;
 
 /// Numbers of services, few as a rule.
 pub(crate) type Nids = SmallVec<[AppserviceNid; 4]>;
@@ -73,7 +72,7 @@ impl Registry {
         let namespaces = Namespaces::compile(server_name, &registrations)?;
         let by_token = services
             .iter()
-            .map(|s| (auth::hash(s.registration.as_token.expose()), s.clone()))
+            .map(|s| (s.registration.as_token_hash, s.clone()))
             .collect();
         let by_nid = services.iter().map(|s| (s.nid, s.clone())).collect();
         Ok(Self {

@@ -12,8 +12,9 @@ use url::Url;
 
 use super::{
     kinds::{
-        Address, BaseUrl, Bool, Bytes, Count, ExistingFile, FileOrFolder, Folder, List, LogFilter,
-        LogStyle, Name, OnOff, Optional, Rate, RoomVersion, SecretText, SignUpToken, Time,
+        Address, BaseUrl, Bool, Bytes, Count, DottedName, ExistingFile, FileOrFolder, Folder,
+        HostPort, List, LogFilter, LogStyle, Name, OnOff, Optional, Rate, RoomVersion, SecretText,
+        SignUpToken, Time,
     },
     schema::section,
 };
@@ -36,7 +37,8 @@ section! {
             flag "--registration", alias "app_service_config_files";
     }
     with {
-        tls: Tls, accounts: Accounts, rooms: Rooms, limits: Limits, appservices: Appservices, presence: Presence, log: Log,
+        tls: Tls, accounts: Accounts, rooms: Rooms, limits: Limits, appservices: Appservices, presence: Presence,
+        metrics: Metrics, log: Log,
     }
 }
 
@@ -196,6 +198,25 @@ section! {
     "presence" Presence {
         /// Tell users who is online. It is kept in memory only.
         enabled: bool = Bool, "presence.enabled", "true";
+    }
+}
+
+section! {
+    /// Figures about the server at work. `docs/metrics.md` lists them.
+    "metrics" Metrics {
+        /// Serve them to Prometheus at `/metrics`.
+        enabled: bool = Bool, "metrics.enabled", "true";
+        /// Serve `/metrics` to everybody who can connect, without a token. For servers that only listen on loopback.
+        open: bool = Bool, "metrics.open", "false";
+        /// Token with which `/metrics` may be read, as `Authorization: Bearer …`. An operator's token is good there too.
+        token: Option<Secret> = Optional(SecretText), "metrics.token", "";
+        /// File that holds the token, instead of the key above. Refused when everybody on the machine may read it.
+        token_file: Option<PathBuf> = Optional(ExistingFile { secret: true, example: r#""/etc/bridgehead/metrics-token""# }),
+            "metrics.token_file", "";
+        /// A statsd server, `host:port`, to which the figures are sent over UDP as well.
+        statsd: Option<String> = Optional(HostPort), "metrics.statsd", "";
+        /// Start of the names sent to statsd. It is followed by a dot; empty for none.
+        statsd_prefix: String = DottedName, "metrics.statsd_prefix", r#""""#;
     }
 }
 

@@ -11,7 +11,8 @@ use bridgehead_store as store;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use crate::{random, rooms::AppendError};
+use super::observe::request_id;
+use crate::rooms::AppendError;
 
 /// A Matrix error answer: status, errcode, readable text, and extra keys.
 #[derive(Debug, Clone)]
@@ -95,6 +96,8 @@ constructors! {
     not_yet_uploaded => GATEWAY_TIMEOUT, "M_NOT_YET_UPLOADED";
     /// The media id already has its bytes.
     cannot_overwrite_media => CONFLICT, "M_CANNOT_OVERWRITE_MEDIA";
+    /// What is asked for does not fit how things are; the text says what to do.
+    conflict => CONFLICT, "M_CONFLICT";
     /// The server's disk is full.
     storage_full => INSUFFICIENT_STORAGE, "M_UNKNOWN";
 }
@@ -155,7 +158,7 @@ impl ApiError {
 
     /// A failure of the server itself: logged here with `detail`, told without it.
     pub(crate) fn internal(detail: &dyn std::fmt::Display) -> Self {
-        let request_id = random::hex(8);
+        let request_id = request_id();
         tracing::error!(request.id = %request_id, error = %detail, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -187,7 +190,7 @@ impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable { reason } => {
-                let request_id = random::hex(8);
+                let request_id = request_id();
                 tracing::error!(request.id = %request_id, %reason, "the store is unavailable");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -197,11 +200,17 @@ impl From<store::Error> for ApiError {
                     ),
                 )
             }
-            store::Error::Conflict { .. } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "M_UNKNOWN",
-                "Somebody else changed this at the same moment; try again",
-            ),
+            store::Error::Conflict { table } => {
+                let request_id = request_id();
+                tracing::warn!(request.id = %request_id, table, "two changes collided");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "M_UNKNOWN",
+                    format!(
+                        "Somebody else changed this at the same moment; try again (request id {request_id})"
+                    ),
+                )
+            }
             error @ (store::Error::Corrupt { .. }
             | store::Error::SchemaTooNew { .. }
             | store::Error::WrongServer { .. }) => Self::internal(&error),

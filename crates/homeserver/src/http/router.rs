@@ -19,7 +19,10 @@ use tower_http::{
 };
 
 // Every chapter is routed here, so every chapter is in scope.
-use super::{client::*, error::ApiError, federation, media, pages, timeout::request_timeout};
+use super::{
+    client::*, error::ApiError, federation, media, metrics, observe::observe, operator, pages,
+    timeout::request_timeout,
+};
 use crate::app::App;
 
 #[cfg(test)]
@@ -53,7 +56,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), request_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(cors())
+        // After the layers, so that none of them is around it: no other site's page may call it.
+        .merge(operator_api(app.clone()))
+        .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
+}
+
+/// The operator API, with its own limits.
+fn operator_api(app: Arc<App>) -> Router<Arc<App>> {
+    operator::router()
+        .layer(from_fn_with_state(app, request_timeout))
+        .layer(CatchPanicLayer::custom(panicked))
 }
 
 /// What comes before routing: a path may end in a slash (bridges set state with an empty key
@@ -134,6 +147,7 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
+        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }

@@ -11,6 +11,9 @@ use axum::{
 use super::{client::appservice::get_next_transaction, error::ApiError, media::MAX_WAIT};
 use crate::{app::App, config::Config};
 
+/// What all steps of looking for a service's trouble take together at most.
+const LONGEST_CHECKUP: Duration = Duration::from_secs(60);
+
 /// Ends a request that has taken too long. What it wanted to store may be stored all the same:
 /// a client repeats it with the same transaction id.
 pub(super) async fn request_timeout(
@@ -44,6 +47,8 @@ fn longer(path: &str, config: &Config) -> Option<Duration> {
         Some("sync" | "events") => Some(config.limits.sync_timeout_max),
         // An application service's poll.
         Some("next") => Some(get_next_transaction::MAX_WAIT),
+        // Step by step, each with its own limit.
+        Some("doctor") => Some(LONGEST_CHECKUP),
         // The answer tells how the application service took it, be it with a timeout.
         Some("ping") => Some(config.appservices.request_timeout),
         _ => Some(Duration::ZERO),

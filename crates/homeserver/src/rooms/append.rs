@@ -16,7 +16,11 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    appservices::{Registry, interest},
+    appservices::{
+        Registry,
+        acquaintance::{self, RoomChange},
+        interest,
+    },
     http::error::ApiError,
 };
 
@@ -128,6 +132,17 @@ pub(crate) fn insert(
     };
     let before = interest::of_room(tx, &context.registry, view)?;
     let services = interest::of_event(&context.registry, &before, &event);
+    let next = Arc::new(view.apply(&event));
+    let after = match membership {
+        Some(_) => interest::after_member(&context.registry, &before, view, &next, &event),
+        None => before.clone(),
+    };
+    let change = RoomChange {
+        event: &event,
+        view: (view, &next),
+        interest: (&before, &after),
+    };
+    acquaintance::note(tx, &context.registry, &change)?;
     tx.insert_event(&EventInsert {
         event: &event,
         membership: membership.map(Membership::as_str),
@@ -141,11 +156,6 @@ pub(crate) fn insert(
         sent_as,
         interest: &services,
     })?;
-    let next = Arc::new(view.apply(&event));
-    let after = match membership {
-        Some(_) => interest::after_member(&context.registry, &before, view, &next, &event),
-        None => before,
-    };
     tx.set_room_view(next.clone(), Some(after));
     Ok((event, next))
 }

@@ -7,9 +7,13 @@ mod cross_signing;
 mod query;
 mod upload;
 
+use std::collections::BTreeMap;
+
+use bridgehead_store::{LogKind, Snapshot, Tx};
 use serde_json::{Map, Value};
 
-use crate::http::error::ApiError;
+use super::to_device::services_of_devices;
+use crate::{appservices::Registry, http::error::ApiError};
 
 pub(crate) use self::{
     claim::claim,
@@ -20,6 +24,34 @@ pub(crate) use self::{
 
 /// A JSON object, as keys come and go.
 pub(crate) type Object = Map<String, Value>;
+
+/// The algorithm whose count clients want to see even if it is zero: a missing one means "not
+/// told" to them.
+const USUAL_ALGORITHM: &str = "signed_curve25519";
+
+/// How many one-time keys of each algorithm a device has left.
+pub(crate) fn one_time_key_counts(
+    snapshot: &Snapshot<'_>,
+    user_id: &str,
+    device_id: &str,
+) -> bridgehead_store::Result<BTreeMap<String, i64>> {
+    let mut counts = BTreeMap::from([(USUAL_ALGORITHM.to_owned(), 0)]);
+    counts.extend(snapshot.one_time_key_counts(user_id, device_id)?);
+    Ok(counts)
+}
+
+/// Tells the services that the user's devices belong to that keys came or went.
+fn counts_changed(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    user_id: &str,
+) -> bridgehead_store::Result<()> {
+    let told = services_of_devices(tx, registry, user_id)?;
+    if !told.is_empty() {
+        tx.append_log(LogKind::KeyCounts, None, Some(user_id), &told)?;
+    }
+    Ok(())
+}
 
 /// `ed25519:DEVICE` → (`ed25519`, `DEVICE`).
 fn split_key_id(id: &str) -> Result<(&str, &str), ApiError> {

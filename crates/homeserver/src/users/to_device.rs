@@ -54,7 +54,7 @@ pub(crate) async fn send(
                         "More than {MAX_MESSAGES} messages; send them in several requests"
                     )));
                 }
-                let told = interest(tx, &registry, recipient.as_str())?;
+                let told = services_of_devices(tx, &registry, recipient.as_str())?;
                 for (device_id, content) in inboxes {
                     tx.insert_to_device(
                         recipient.as_str(),
@@ -91,8 +91,12 @@ fn inboxes(
         .collect())
 }
 
-/// The services whose acknowledgement empties the recipient's inboxes.
-fn interest(tx: &Tx<'_>, registry: &Registry, recipient: &str) -> bridgehead_store::Result<Nids> {
+/// The services that a user's devices belong to: their acknowledgement empties its inboxes.
+pub(crate) fn services_of_devices(
+    tx: &Tx<'_>,
+    registry: &Registry,
+    recipient: &str,
+) -> bridgehead_store::Result<Nids> {
     let made_by = tx.user(recipient)?.and_then(|user| user.appservice);
     Ok(registry.nids_of_devices(recipient, made_by.as_deref()))
 }

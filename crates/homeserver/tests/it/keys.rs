@@ -1,22 +1,19 @@
-//! Keys of end-to-end encryption: stored, counted, handed on, and told to application services.
+//! Keys of end-to-end encryption: stored, counted and handed on. What services are told of them is
+//! in `device_news`.
 
-use std::time::Duration;
-
-use bridgehead_testkit::{AppserviceOptions, Client, Record, RecordingAppservice, TestServer};
+use bridgehead_testkit::{AppserviceOptions, Client, RecordingAppservice, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::calls::{call, code, query, server_with, with_password};
+use crate::calls::{call, code, query, with_password};
 
-const SOON: Duration = Duration::from_secs(20);
-
-async fn device_of(client: &Client) -> String {
+pub(crate) async fn device_of(client: &Client) -> String {
     let path = "/_matrix/client/v3/account/whoami";
     let whoami = client.get(path).await.unwrap().1;
     whoami["device_id"].as_str().unwrap().to_owned()
 }
 
-fn device_keys(user: &str, device: &str) -> Value {
+pub(crate) fn device_keys(user: &str, device: &str) -> Value {
     json!({
         "user_id": user,
         "device_id": device,
@@ -26,7 +23,7 @@ fn device_keys(user: &str, device: &str) -> Value {
     })
 }
 
-async fn upload(client: &Client, body: Value) -> (u16, Value) {
+pub(crate) async fn upload(client: &Client, body: Value) -> (u16, Value) {
     call(client, Method::POST, "/_matrix/client/v3/keys/upload", body).await
 }
 
@@ -36,7 +33,7 @@ async fn keys_of(client: &Client, user: &str) -> Value {
     call(client, Method::POST, path, body).await.1
 }
 
-async fn claim(client: &Client, user: &str, device: &str) -> Value {
+pub(crate) async fn claim(client: &Client, user: &str, device: &str) -> Value {
     let body = json!({ "one_time_keys": { user: { device: "signed_curve25519" } } });
     let path = "/_matrix/client/v3/keys/claim";
     call(client, Method::POST, path, body).await.1["one_time_keys"].clone()
@@ -258,75 +255,6 @@ async fn key_backup_is_not_offered() {
     let path = "/_matrix/client/v3/room_keys/version";
     let missing = call(&alice, Method::GET, path, Value::Null).await;
     assert_eq!(code(&missing), (404, "M_UNRECOGNIZED"));
-}
-
-#[tokio::test]
-async fn an_encrypting_service_is_told_of_device_lists_and_key_counts() {
-    let service = RecordingAppservice::start(AppserviceOptions::with_users("irc", "irc_"))
-        .await
-        .unwrap();
-    let flags = json!({ "org.matrix.msc3202": true });
-    let server = server_with(&service, flags, &[]).await;
-    let alice = server.user("alice").await.unwrap();
-    let bot = server.client().with_token(&service.as_token());
-    let ghost = bot.register_ghost("irc_bob").await.unwrap();
-    call(
-        &ghost,
-        Method::PUT,
-        "/_matrix/client/v3/devices/BRIDGE",
-        json!({}),
-    )
-    .await;
-    let ghost_id = "@irc_bob:localhost";
-    let body = json!({
-        "device_keys": device_keys(ghost_id, "BRIDGE"),
-        "one_time_keys": { "signed_curve25519:A": { "key": "a" } },
-    });
-    let path = "/_matrix/client/v3/keys/upload";
-    let device = [("device_id", "BRIDGE")];
-    let uploaded = query(&ghost, Method::POST, path, &device, body).await;
-    assert_eq!(uploaded.0, 200, "{}", uploaded.1);
-    let room = alice
-        .create_room(&json!({ "preset": "public_chat" }))
-        .await
-        .unwrap();
-    ghost.join(&room).await.unwrap();
-
-    // A person who shares a room with the ghost changes keys.
-    let phone = device_of(&alice).await;
-    let keys = device_keys("@alice:localhost", &phone);
-    upload(&alice, json!({ "device_keys": keys })).await;
-
-    let tells_of_alice = |record: &Record| {
-        let body: Value = serde_json::from_slice(&record.body).unwrap();
-        let changed = &body["org.matrix.msc3202.device_lists"]["changed"];
-        let told = changed
-            .as_array()
-            .is_some_and(|users| users.contains(&json!("@alice:localhost")));
-        told.then_some(body)
-    };
-    service
-        .wait_for("alice's change", SOON, |records| {
-            records
-                .iter()
-                .any(|record| tells_of_alice(record).is_some())
-        })
-        .await
-        .unwrap();
-    let body = service.records().iter().find_map(tells_of_alice).unwrap();
-    assert_eq!(
-        body["org.matrix.msc3202.device_one_time_keys_count"],
-        json!({ ghost_id: { "BRIDGE": { "signed_curve25519": 1 } } })
-    );
-    // No fallback key is left: the empty list says so.
-    assert_eq!(
-        body["org.matrix.msc3202.device_unused_fallback_key_types"],
-        json!({ ghost_id: { "BRIDGE": [] } })
-    );
-    assert_eq!(
-        body["device_lists"],
-        body["org.matrix.msc3202.device_lists"]
-    );
 }
 
 #[tokio::test]

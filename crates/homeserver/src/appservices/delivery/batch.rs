@@ -5,14 +5,13 @@
 //! `max_transaction_bytes` bytes, in log order. To-device messages stand before the room events
 //! they may unlock.
 
-use std::collections::BTreeSet;
-
 use bridgehead_store::{
     FrozenTransaction, LogEntry, LogKind, Result, Snapshot, StreamPosition, TimelineEvent,
     ToDeviceRow,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::device_news::{self, Cause, DeviceNews, Entry};
 use crate::{
     appservices::{Appservice, Registry, registration::Registration},
     rooms::format::{Format, Object},
@@ -46,18 +45,11 @@ pub(crate) struct Batch {
     events: Vec<String>,
     to_device: Vec<ToDeviceRow>,
     receipts: Vec<String>,
-    device_lists: BTreeSet<String>,
+    devices: DeviceNews,
     bytes: usize,
     full: bool,
     /// The log goes on after `upto`.
     more: bool,
-    key_counts: Option<KeyCounts>,
-}
-
-#[derive(Default)]
-struct KeyCounts {
-    one_time: Map<String, Value>,
-    fallback: Map<String, Value>,
 }
 
 /// Where a transaction stands in the row of all: the body says so, so that a service can tell
@@ -119,9 +111,6 @@ impl Reader<'_> {
                 break;
             }
         }
-        if self.registration().features.msc3202 && batch.has_something() {
-            batch.key_counts = Some(self.key_counts()?);
-        }
         Ok(batch)
     }
 
@@ -142,12 +131,19 @@ impl Reader<'_> {
                     batch.add_to_device(message, self.limits);
                 }
             }
-            LogKind::DeviceList if self.registration().features.msc3202 => {
-                batch.add_device_list(row.user_id.as_deref(), self.limits);
+            LogKind::DeviceList | LogKind::Met | LogKind::Parted | LogKind::KeyCounts
+                if self.registration().features.msc3202 =>
+            {
+                if let Some(entry) = self.device_news(batch, row)? {
+                    batch.add_devices(entry, self.limits);
+                }
             }
             LogKind::Receipt if self.wants_ephemeral() => self.add_receipt(batch, row)?,
             LogKind::ToDevice
             | LogKind::DeviceList
+            | LogKind::Met
+            | LogKind::Parted
+            | LogKind::KeyCounts
             | LogKind::Receipt
             | LogKind::AccountData
             | LogKind::Aliases => {}
@@ -236,34 +232,22 @@ impl Reader<'_> {
         (event.len() + 1) * keys
     }
 
-    /// One-time-key counts and unused fallback keys of the service's encrypting users.
-    fn key_counts(&self) -> Result<KeyCounts> {
-        let mut counts = KeyCounts::default();
-        for (user_id, device_id) in self.snapshot.devices_with_keys()? {
-            let owned = self.service.sender == user_id
-                || self
-                    .registry
-                    .nids_of_user(&user_id)
-                    .contains(&self.service.nid);
-            if !owned {
-                continue;
-            }
-            let one_time: Map<String, Value> = self
-                .snapshot
-                .one_time_key_counts(&user_id, &device_id)?
-                .into_iter()
-                .map(|(algorithm, count)| (algorithm, json!(count)))
-                .collect();
-            let fallback = self.snapshot.unused_fallback_types(&user_id, &device_id)?;
-            insert_nested(
-                &mut counts.one_time,
-                &user_id,
-                &device_id,
-                Value::Object(one_time),
-            );
-            insert_nested(&mut counts.fallback, &user_id, &device_id, json!(fallback));
-        }
-        Ok(counts)
+    fn device_news(&self, batch: &mut Batch, row: &LogEntry) -> Result<Option<Entry>> {
+        let Some(user_id) = &row.user_id else {
+            return Ok(None);
+        };
+        let reader = device_news::Reader {
+            snapshot: self.snapshot,
+            service: self.service,
+            registry: self.registry,
+        };
+        let cause = match row.kind {
+            LogKind::KeyCounts => return batch.devices.counts(self.snapshot, user_id),
+            LogKind::Met => Cause::Met,
+            LogKind::Parted => Cause::Parted,
+            _ => Cause::Changed,
+        };
+        batch.devices.of_user(&reader, cause, user_id)
     }
 }
 
@@ -273,7 +257,7 @@ impl Batch {
         !(self.events.is_empty()
             && self.to_device.is_empty()
             && self.receipts.is_empty()
-            && self.device_lists.is_empty())
+            && self.devices.is_empty())
     }
 
     /// The cursor after this batch.
@@ -317,16 +301,16 @@ impl Batch {
         self.to_device.push(message);
     }
 
-    fn add_device_list(&mut self, user_id: Option<&str>, limits: Limits) {
-        let Some(user_id) = user_id.filter(|user_id| !self.device_lists.contains(*user_id)) else {
-            return;
-        };
-        if self.items >= limits.events {
+    fn add_devices(&mut self, entry: Entry, limits: Limits) {
+        let bytes = entry.bytes();
+        let too_much = self.has_something() && bytes > self.free_bytes(limits);
+        if too_much || self.items >= limits.events {
             self.full = true;
             return;
         }
         self.items += 1;
-        self.device_lists.insert(user_id.to_owned());
+        self.bytes += bytes;
+        self.devices.add(entry);
     }
 
     /// Rows of the log that are for the service, whether or not the body holds something of them.
@@ -366,22 +350,7 @@ impl Batch {
                 body.array("de.sorunome.msc2409.ephemeral", ephemeral());
             }
         }
-        if !self.device_lists.is_empty() {
-            let lists = json!({ "changed": self.device_lists, "left": [] }).to_string();
-            body.raw("device_lists", &lists);
-            body.raw("org.matrix.msc3202.device_lists", &lists);
-        }
-        if let Some(counts) = &self.key_counts {
-            let one_time = Value::Object(counts.one_time.clone()).to_string();
-            let fallback = Value::Object(counts.fallback.clone()).to_string();
-            body.raw("device_one_time_keys_count", &one_time);
-            body.raw("org.matrix.msc3202.device_one_time_keys_count", &one_time);
-            body.raw("device_unused_fallback_key_types", &fallback);
-            body.raw(
-                "org.matrix.msc3202.device_unused_fallback_key_types",
-                &fallback,
-            );
-        }
+        self.devices.write(&mut body);
         body.raw("io.bridgehead.seq", &self.sequence(sequence).to_string());
         FrozenTransaction {
             from: self.from,
@@ -409,6 +378,19 @@ impl Batch {
     }
 }
 
+/// Whether a frozen body holds typing, presence or receipts.
+pub(crate) fn carries_ephemeral(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow)]
+        ephemeral: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow, rename = "de.sorunome.msc2409.ephemeral")]
+        unstable: Option<&'a serde_json::value::RawValue>,
+    }
+    serde_json::from_slice::<Keys<'_>>(body)
+        .is_ok_and(|keys| keys.ephemeral.is_some() || keys.unstable.is_some())
+}
+
 fn to_device_json(message: &ToDeviceRow) -> String {
     let mut out = Object::with_capacity(message.content.len() + 192);
     out.raw("content", &message.content);
@@ -417,11 +399,4 @@ fn to_device_json(message: &ToDeviceRow) -> String {
     out.string("to_user_id", &message.user_id);
     out.string("type", &message.kind);
     out.finish()
-}
-
-fn insert_nested(map: &mut Map<String, Value>, user_id: &str, device_id: &str, value: Value) {
-    let entry = map.entry(user_id).or_insert_with(|| json!({}));
-    if let Value::Object(devices) = entry {
-        devices.insert(device_id.to_owned(), value);
-    }
 }

@@ -58,10 +58,12 @@ impl AdaptiveLimit {
         self.ceiling.is_some()
     }
 
-    /// Judges a failure, the `failures`th of this transaction in a row.
+    /// Judges a failure, the `failures`th of this transaction in a row. `divisible`: less of it
+    /// could be sent.
     pub(super) fn refused(
         &mut self,
         transaction: &FrozenTransaction,
+        divisible: bool,
         failure: &Failure,
         failures: u32,
     ) -> Suspicion {
@@ -70,28 +72,28 @@ impl AdaptiveLimit {
         };
         // Once there is suspicion, halving goes on without being told again and again.
         let patience = if self.is_suspicious() { 1 } else { patience };
-        if transaction.items <= 1 && self.is_suspicious() {
+        if failures < patience {
+            return Suspicion::None;
+        }
+        if !divisible {
             return if failures >= STUCK_AFTER {
                 Suspicion::Stuck
             } else {
                 Suspicion::None
             };
         }
-        if failures < patience {
-            return Suspicion::None;
-        }
         self.acknowledged = 0;
-        if transaction.items == 0 {
-            // Typing and presence alone: dropping them is enough.
+        let items = usize::try_from(transaction.items).unwrap_or(usize::MAX);
+        if items == 0 {
+            // Typing, presence and receipts alone: dropping them is enough.
             self.ceiling.get_or_insert(self.full);
             return Suspicion::Split;
         }
-        let entries = usize::try_from(transaction.items).unwrap_or(usize::MAX);
         self.ceiling = Some(Limits {
-            events: entries,
+            events: items,
             bytes: transaction.body.len(),
         });
-        self.now.events = (entries / 2).max(1);
+        self.now.events = (items / 2).max(1);
         if matches!(failure, Failure::Refused { status: 413, .. }) {
             self.now.bytes = (transaction.body.len() / 2).max(1);
         }
@@ -151,14 +153,14 @@ mod tests {
     #[test]
     fn too_large_is_halved_at_once_and_parse_errors_on_the_second_time() {
         let mut limit = AdaptiveLimit::new(FULL);
-        let outcome = limit.refused(&transaction(100), &refused(413), 1);
+        let outcome = limit.refused(&transaction(100), true, &refused(413), 1);
         assert_eq!(outcome, Suspicion::Split);
         assert_eq!((limit.now().events, limit.now().bytes), (50, 50_000));
 
         let mut limit = AdaptiveLimit::new(FULL);
-        let outcome = limit.refused(&transaction(100), &refused(400), 1);
+        let outcome = limit.refused(&transaction(100), true, &refused(400), 1);
         assert_eq!(outcome, Suspicion::None);
-        let outcome = limit.refused(&transaction(100), &refused(400), 2);
+        let outcome = limit.refused(&transaction(100), true, &refused(400), 2);
         assert_eq!(outcome, Suspicion::Split);
         assert_eq!((limit.now().events, limit.now().bytes), (50, FULL.bytes));
     }
@@ -174,7 +176,7 @@ mod tests {
             refused(502),
             refused(503),
         ] {
-            let outcome = limit.refused(&transaction(100), &failure, 1_000);
+            let outcome = limit.refused(&transaction(100), true, &failure, 1_000);
             assert_eq!(outcome, Suspicion::None, "{failure}");
         }
     }
@@ -186,7 +188,7 @@ mod tests {
         let mut failures = 2;
         let mut splits = 0;
         loop {
-            match limit.refused(&transaction(entries), &refused(400), failures) {
+            match limit.refused(&transaction(entries), entries > 1, &refused(400), failures) {
                 Suspicion::Split => splits += 1,
                 Suspicion::None => {}
                 Suspicion::Stuck => break,
@@ -200,8 +202,8 @@ mod tests {
     #[test]
     fn a_refused_size_is_tried_again_only_after_a_while() {
         let mut limit = AdaptiveLimit::new(FULL);
-        limit.refused(&transaction(100), &refused(413), 1);
-        limit.refused(&transaction(50), &refused(413), 1);
+        limit.refused(&transaction(100), true, &refused(413), 1);
+        limit.refused(&transaction(50), true, &refused(413), 1);
         assert_eq!(limit.now().events, 25);
         for _ in 0..TRUST_AFTER - 1 {
             limit.acknowledged();

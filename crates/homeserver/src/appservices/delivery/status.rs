@@ -7,7 +7,9 @@ use bridgehead_admin_api::{
     Dialect, InFlight, LastError, Pause, PausedBy, Progress, Rates, Service, State, Stuck,
     Transport as TransportKind,
 };
-use bridgehead_store::{FrozenTransaction, LogEntry, Orders, PauseRow, StreamPosition, Waiting};
+use bridgehead_store::{
+    DrainRow, FrozenTransaction, LogEntry, Orders, PauseRow, ReplayRow, StreamPosition, Waiting,
+};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
@@ -381,16 +383,8 @@ pub(crate) fn describe(service: &Appservice, now_ms: i64) -> Service {
             since_ms: frozen.created_at,
         }),
         batch_limit: figures.batch_limit,
-        replay: orders.replay.map(|replay| Progress {
-            from: replay.from.0,
-            at: replay.at.0,
-            upto: replay.upto.0,
-        }),
-        drain: orders.drain.as_ref().map(|drain| Progress {
-            from: drain.from.0,
-            at: orders.cursor.0.min(drain.upto.0),
-            upto: drain.upto.0,
-        }),
+        replay: orders.replay.map(replay_progress),
+        drain: orders.drain.as_ref().map(|d| drain_progress(d, orders)),
         dialect: Dialect {
             legacy_paths: dialect & crate::appservices::wire::LEGACY_PATHS != 0,
             query_token: dialect & crate::appservices::wire::QUERY_TOKEN != 0,
@@ -399,6 +393,49 @@ pub(crate) fn describe(service: &Appservice, now_ms: i64) -> Service {
         source: registration.source.file.display().to_string(),
         skipped: orders.skipped,
         skip_stuck_after: orders.skip_after,
+    }
+}
+
+/// The same right after an order, which the task may not have read yet: `orders` are those in the
+/// database.
+pub(crate) fn describe_ordered(service: &Appservice, orders: &Orders, now_ms: i64) -> Service {
+    let mut view = describe(service, now_ms);
+    view.paused = pause(&orders.pauses, now_ms);
+    view.cursor = orders.cursor.0;
+    view.replay = orders.replay.map(replay_progress);
+    view.drain = orders.drain.as_ref().map(|d| drain_progress(d, orders));
+    view.skipped = orders.skipped;
+    view.skip_stuck_after = orders.skip_after;
+    view.state = match (view.state, orders.failed_at) {
+        (State::Retrying, Some(_)) => State::Failed,
+        (State::Failed, None) => State::Idle,
+        // What it was retrying was skipped.
+        (State::Retrying, None) if orders.frozen.is_none() => State::Idle,
+        (state, _) => state,
+    };
+    if view.state != State::Retrying {
+        view.next_try_at_ms = None;
+    }
+    if orders.frozen.is_none() {
+        view.in_flight = None;
+        view.stuck = None;
+    }
+    view
+}
+
+fn replay_progress(replay: ReplayRow) -> Progress {
+    Progress {
+        from: replay.from.0,
+        at: replay.at.0,
+        upto: replay.upto.0,
+    }
+}
+
+fn drain_progress(drain: &DrainRow, orders: &Orders) -> Progress {
+    Progress {
+        from: drain.from.0,
+        at: orders.cursor.0.min(drain.upto.0),
+        upto: drain.upto.0,
     }
 }
 

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{AsUrl, Namespace, RegistrationError, parse};
+use super::{AsUrl, Fault, Namespace, RegistrationError, parse};
 
 /// 48 random bytes make 64 characters of base64url.
 const TOKEN_BYTES: usize = 48;
@@ -48,6 +48,7 @@ pub fn render_new<R: CryptoRng + ?Sized>(
     // Files of others may say anything there; in a new one it is a mistake, mostly a forgotten `http://`.
     if let Some(AsUrl::Unix(url) | AsUrl::Websocket(url)) = registration.url {
         return Err(vec![RegistrationError {
+            fault: Fault::Other,
             file: file.to_owned(),
             line: None,
             column: None,

@@ -9,7 +9,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{Registration, RegistrationError, RegistrationWarning, parse};
+use super::{Fault, Registration, RegistrationError, RegistrationWarning, parse};
 
 /// A larger file is refused: no registration comes near.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -59,7 +59,7 @@ pub fn find_conflicts(registrations: &[Registration]) -> Vec<RegistrationError> 
     let mut errors = Vec::new();
     for registration in registrations {
         let source = &registration.source;
-        let same_token = tokens.insert(registration.as_token.expose(), registration);
+        let same_token = tokens.insert(registration.as_token_hash, registration);
         if let Some(first) = ids.insert(registration.id.as_str(), registration) {
             // Equal tokens give equal derived ids; the id is then the consequence, not the fault.
             if same_token.is_none() || source.id_line != source.as_token_line {
@@ -92,6 +92,7 @@ fn conflict(
 ) -> RegistrationError {
     let file = registration.source.file.clone();
     RegistrationError {
+        fault: Fault::Other,
         file,
         line,
         column: None,
@@ -160,7 +161,8 @@ fn identity(file: &Path) -> PathBuf {
     fs::canonicalize(file).unwrap_or_else(|_| file.to_owned())
 }
 
-fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
+/// The registration files that a path of the configuration stands for.
+pub(in crate::appservices) fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -195,7 +197,10 @@ fn is_registration_name(file: &Path) -> bool {
             .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-fn read_bounded(file: &Path) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
+/// A file's content, if it is a file of a bearable size.
+pub(in crate::appservices) fn read_bounded(
+    file: &Path,
+) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
     // Opening a pipe or a device would wait or never end.
     let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
     if !metadata.is_file() {
@@ -233,6 +238,7 @@ fn unreadable(path: &Path, error: &io::Error) -> RegistrationError {
 
 fn file_error(path: &Path, reason: String, remedy: &str) -> RegistrationError {
     RegistrationError {
+        fault: Fault::Other,
         file: path.to_owned(),
         line: None,
         column: None,

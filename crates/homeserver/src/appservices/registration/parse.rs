@@ -7,8 +7,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    AsUrl, BridgeheadOptions, Features, Namespace, NamespaceKind, Registration, RegistrationError,
-    RegistrationWarning, Source, pattern,
+    AsUrl, BridgeheadOptions, Fault, Features, Namespace, NamespaceKind, Registration,
+    RegistrationError, RegistrationWarning, Source, pattern,
     yaml::{self, Entry, Node, Position, Value},
 };
 use crate::secret::Secret;
@@ -55,6 +55,7 @@ type At = Option<Position>;
 impl Reader {
     fn error(&mut self, at: At, reason: impl Into<String>, remedy: impl Into<String>) {
         self.errors.push(RegistrationError {
+            fault: Fault::Other,
             file: self.file.clone(),
             line: at.map(|at| at.line),
             column: at.map(|at| at.column),
@@ -153,6 +154,7 @@ impl Reader {
         Some(Registration {
             id: id?,
             url,
+            as_token_hash: Sha256::digest(as_token.expose().as_bytes()).into(),
             as_token,
             hs_token: hs_token?,
             sender_localpart: sender_localpart?,
@@ -380,6 +382,9 @@ impl Reader {
             "the pattern `{regex}` can never match: `{key}` patterns are matched from the start of the id, which is `{sigil}`"
         );
         self.error(at, what, remedy);
+        if let Some(error) = self.errors.last_mut() {
+            error.fault = Fault::MissingSigil;
+        }
         None
     }
 
@@ -459,6 +464,15 @@ impl Reader {
         self.wrong_type(key, "a string", node);
         None
     }
+}
+
+/// The nodes of `as_token` and `hs_token`, if both are there.
+pub(super) fn tokens_of(root: &Node) -> Option<(&Node, &Node)> {
+    let Value::Map(entries) = &root.value else {
+        return None;
+    };
+    let as_token = &present(entries, "as_token")?.node;
+    Some((as_token, &present(entries, "hs_token")?.node))
 }
 
 fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {

@@ -3,7 +3,7 @@
 //! A registration's reader needs both: errors name the line, and a token that looks like a number (`0123`, `12e9999`)
 //! must stay the text it is. All sizes are bounded, so neither nesting nor aliases can blow the tree up.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, NonFiniteFloatPolicy, Options, Spanned, UserMessageFormatter};
@@ -26,6 +26,8 @@ pub(super) struct Position {
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) at: Option<Position>,
+    /// Its bytes in the text, quotes included.
+    pub(super) span: Option<Range<usize>>,
 }
 
 /// A YAML value; scalars other than null keep their text.
@@ -115,6 +117,7 @@ fn position(location: Location) -> Option<Position> {
 }
 
 fn resolve(spanned: Spanned<Raw>, source: &str) -> Node {
+    let span = bytes_of(spanned.referenced);
     let value = match spanned.value {
         Raw::Null => Value::Null,
         Raw::Text(text) => Value::Scalar(text),
@@ -135,7 +138,14 @@ fn resolve(spanned: Spanned<Raw>, source: &str) -> Node {
     Node {
         value,
         at: position(spanned.referenced),
+        span,
     }
+}
+
+fn bytes_of(location: Location) -> Option<Range<usize>> {
+    let start = usize::try_from(location.span().byte_offset()?).ok()?;
+    let length = usize::try_from(location.span().byte_len()?).ok()?;
+    Some(start..start.checked_add(length)?)
 }
 
 fn entry(key: Spanned<Raw>, value: Spanned<Raw>, source: &str) -> Option<Entry> {
@@ -152,9 +162,7 @@ fn entry(key: Spanned<Raw>, value: Spanned<Raw>, source: &str) -> Option<Entry> 
 
 /// The text that a number or boolean was written as.
 fn written(location: Location, source: &str) -> Option<Zeroizing<String>> {
-    let start = usize::try_from(location.span().byte_offset()?).ok()?;
-    let length = usize::try_from(location.span().byte_len()?).ok()?;
-    let text = source.get(start..start.checked_add(length)?)?.trim();
+    let text = source.get(bytes_of(location)?)?.trim();
     (!text.is_empty()).then(|| Zeroizing::new(text.to_owned()))
 }
 

@@ -30,6 +30,7 @@ pub(crate) async fn claim(app: &Arc<App>, wanted: Wanted) -> Result<Value, ApiEr
             failures.insert(user_id.server_name().to_string(), no_federation());
         }
     }
+    let registry = app.registry();
     app.store
         .write(move |tx| {
             let mut keys = json!({});
@@ -43,6 +44,9 @@ pub(crate) async fn claim(app: &Arc<App>, wanted: Wanted) -> Result<Value, ApiEr
                     })?;
                     keys[user_id][device_id] =
                         json!({ format!("{algorithm}:{}", row.key_id): key });
+                }
+                if !keys[user_id].is_null() {
+                    super::counts_changed(tx, &registry, user_id)?;
                 }
             }
             Ok(json!({ "one_time_keys": keys, "failures": failures }))

@@ -11,8 +11,6 @@ use crate::{app::App, http::error::ApiError, users::devices};
 
 /// One-time keys that a device may have at the server.
 const MAX_ONE_TIME_KEYS: i64 = 10_000;
-/// The algorithm whose count clients want to see even if it is zero.
-const USUAL_ALGORITHM: &str = "signed_curve25519";
 
 /// What a device uploads.
 #[derive(Default)]
@@ -54,6 +52,9 @@ pub(crate) async fn upload(
                 }
             }
             insert_one_time_keys(tx, &user, &device, &upload.one_time_keys, now)?;
+            if !(upload.one_time_keys.is_empty() && upload.fallback_keys.is_empty()) {
+                super::counts_changed(tx, &registry, &user)?;
+            }
             for (id, key) in &upload.fallback_keys {
                 let (algorithm, key_id) = split_key_id(id)?;
                 tx.set_fallback_key(&user, &device, algorithm, key_id, &key.to_string())?;
@@ -95,9 +96,6 @@ fn insert_one_time_keys(
 }
 
 fn counts(snapshot: &Snapshot<'_>, user: &str, device: &str) -> Result<Value, ApiError> {
-    let mut counts = json!({ USUAL_ALGORITHM: 0 });
-    for (algorithm, count) in snapshot.one_time_key_counts(user, device)? {
-        counts[algorithm] = json!(count);
-    }
-    Ok(counts)
+    let counts = super::one_time_key_counts(snapshot, user, device)?;
+    Ok(json!(counts))
 }
