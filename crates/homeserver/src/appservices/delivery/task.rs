@@ -44,6 +44,7 @@ pub(crate) async fn run(engine: Arc<Engine>, handle: Arc<DeliveryHandle>, shutdo
         shutdown: &shutdown,
         orders: Orders::default(),
         orders_seen: 0,
+        begun: false,
         cursor: StreamPosition::ZERO,
         stored_cursor: StreamPosition::ZERO,
         current: None,
@@ -85,6 +86,8 @@ struct Task<'a> {
     orders: Orders,
     /// The handle's count of orders then.
     orders_seen: u64,
+    /// What waits has been counted.
+    begun: bool,
     /// Read up to here.
     cursor: StreamPosition,
     /// What the database has.
@@ -132,6 +135,10 @@ impl Task<'_> {
                 let next = self.next_transaction(&service).await;
                 self.advance(None, next).await;
             }
+            if self.handle.orders() != self.orders_seen {
+                // While it was cut and stored, somebody may have held the delivery.
+                continue;
+            }
             if self.current.is_some() {
                 self.attempt(&service, link.as_ref()).await;
             } else if !self.more && !self.is_drained() {
@@ -151,6 +158,7 @@ impl Task<'_> {
             .begin(if given_up { State::Failed } else { State::Idle });
         self.take_orders().await;
         self.count_waiting().await;
+        self.begun = true;
     }
 
     /// Reads what was ordered, and obeys.
@@ -177,7 +185,7 @@ impl Task<'_> {
         self.obey(&orders).await;
         self.handle.status.ordered(&orders);
         self.orders = orders;
-        if jumped && self.orders_seen > 0 {
+        if jumped && self.begun {
             self.count_waiting().await;
         }
     }
@@ -381,7 +389,9 @@ impl Task<'_> {
         });
         let may_go_on = self.handle.orders() == self.orders_seen
             && !self.handle.is_ending(self.shutdown)
-            && self.orders.drain.is_none();
+            && self.orders.drain.is_none()
+            // Going on with it may read the orders again, for which this must be stored first.
+            && self.orders.replay.is_none();
         if done.replay_id.is_none() {
             self.orders.last_upto = done.upto;
         }

@@ -336,7 +336,12 @@ impl World {
                     LogKind::DeviceList => {
                         Item::DeviceList(entry.user_id.clone().unwrap_or_default())
                     }
-                    LogKind::Receipt | LogKind::AccountData | LogKind::Aliases => Item::Other,
+                    LogKind::Met
+                    | LogKind::Parted
+                    | LogKind::KeyCounts
+                    | LogKind::Receipt
+                    | LogKind::AccountData
+                    | LogKind::Aliases => Item::Other,
                 };
                 known.rows.push(Row {
                     pos: entry.pos.0,
@@ -400,6 +405,13 @@ impl World {
             biased;
             () = switch.cut() => return Box::pin(self.crash()).await,
             () = sleep(Duration::from_millis(1)) => {}
+        }
+        if switch.is_worn_out() {
+            return Err(Violation {
+                rule: "the engine rests",
+                service: "",
+                what: "it goes on without any time going by".to_owned(),
+            });
         }
         let mut judge = self.judge.take().expect("made at the start");
         let verdict = judge.look(self).await;
