@@ -183,6 +183,7 @@ impl Task<'_> {
         self.last_txn_id = self.last_txn_id.max(orders.last_txn_id);
         self.more = true;
         self.obey(&orders).await;
+        self.tell_pause(&orders);
         self.handle.status.ordered(&orders);
         self.orders = orders;
         if jumped && self.begun {
@@ -210,6 +211,18 @@ impl Task<'_> {
             }
             (State::Idle | State::Delivering | State::Retrying, None)
             | (State::Failed, Some(_)) => {}
+        }
+    }
+
+    /// One line when the delivery is paused, and one when it goes on.
+    fn tell_pause(&self, orders: &Orders) {
+        let pause = orders.pauses.first();
+        match (self.orders.pauses.is_empty(), pause) {
+            (true, Some(pause)) => tracing::info!(
+                appservice.id = %self.name(), by = pause.by, reason = pause.reason, "paused"
+            ),
+            (false, None) => tracing::info!(appservice.id = %self.name(), "goes on after a pause"),
+            (true, None) | (false, Some(_)) => {}
         }
     }
 
@@ -241,14 +254,14 @@ impl Task<'_> {
 
     /// Whether nothing may be sent now: paused, or given up.
     async fn is_held(&mut self) -> bool {
-        if self.handle.status.state() == State::Failed {
-            return true;
-        }
         let now_ms = self.engine.clock.now_ms();
         if self.orders.pauses.iter().any(|pause| !holds(pause, now_ms)) {
             let nid = self.handle.nid;
             self.write(move |tx| tx.end_due_pauses(nid, now_ms)).await;
             self.take_orders().await;
+        }
+        if self.handle.status.state() == State::Failed {
+            return true;
         }
         if self.is_drained() {
             self.end_drain().await;
@@ -436,7 +449,8 @@ impl Task<'_> {
         } else {
             self.more = true;
         }
-        if !batch.has_something() && lane.is_empty() {
+        let probed = replay.is_none() && self.handle.take_probe();
+        if !batch.has_something() && lane.is_empty() && !probed {
             match replay {
                 Some(replay) => self.pass_replay(replay, batch.upto()).await,
                 None => self.handle.status.passed(batch.entries()),
