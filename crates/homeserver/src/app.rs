@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     limits::RateLimits,
     media::Media,
+    metrics::Metrics,
     operators::Operators,
     rooms::AppendContext,
     sync::{Notifier, Presence, Typing},
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What operators are told as it happens.
     pub(crate) bus: Arc<Bus>,
+    /// Figures for Prometheus and statsd.
+    pub(crate) metrics: Arc<Metrics>,
     /// What the delivery tasks work with; it holds the registrations in force.
     pub(crate) engine: Arc<Engine>,
     /// User and alias queries to application services.

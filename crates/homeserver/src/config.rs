@@ -28,8 +28,8 @@ use self::{errors::write_lines, reader::Reader, sources::Sources};
 pub use self::{
     errors::{ConfigError, ConfigErrors, ConfigWarning, Origin, Position},
     keys::{
-        Accounts, Appservices, Config, Limits, Log, LogFormat, Presence, RateCategory, RateLimit,
-        Rooms, Tls,
+        Accounts, Appservices, Config, Limits, Log, LogFormat, Metrics, Presence, RateCategory,
+        RateLimit, Rooms, Tls,
     },
     reference::{render_example, render_reference},
     sources::Overrides,
@@ -96,6 +96,15 @@ impl fmt::Display for Report {
             }
         }
     }
+}
+
+/// How the log is to look, also when the rest has mistakes: so that these can be told in the same way.
+pub fn log_format(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    overrides: Overrides,
+) -> LogFormat {
+    examine(file, env, overrides).0.log.format
 }
 
 /// Checks a configuration file alone, as if no variable and no flag were given.

@@ -12,8 +12,9 @@ use chacha20poly1305::{
 use zeroize::Zeroizing;
 
 use crate::{
+    private_file::{is_open_to_others, write_private},
     random,
-    server::{StartError, is_open_to_others, write_private},
+    server::StartError,
 };
 
 /// The first byte of a sealed value: how it was made.

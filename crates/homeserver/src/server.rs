@@ -1,7 +1,7 @@
 //! Starting and ending the server.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,6 +17,7 @@ use axum_server::{
 };
 use bridgehead_room::SigningKey;
 use bridgehead_store::{Location, Store, StoreOptions};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
@@ -37,15 +38,22 @@ use crate::{
     },
     limits::RateLimits,
     media::Media,
+    metrics::{self, Metrics},
     operators::{self, Operators, TokenFileError},
+    private_file::{self, Readers, create_private_dir, private_file, write_private},
     random::{self, SystemRandomness},
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
 
+/// Files of the data folder that hold secrets.
+const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
+
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an application service's websocket may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// A running homeserver. Dropping it does not end it cleanly; call [`Server::stop`].
 pub struct Server {
@@ -76,7 +84,7 @@ pub enum StartError {
         /// The data folder.
         path: PathBuf,
     },
-    /// The signing key or the first operator's token may be read by others than its owner.
+    /// A file with a secret may be read by others than its owner.
     #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
     OpenKey {
         /// The file.
@@ -226,6 +234,7 @@ impl Server {
         }
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
+        tasks.spawn(metrics::run(app.clone(), end.clone()));
         let mut server = Self {
             addresses: Vec::new(),
             warnings: loaded.warnings,
@@ -267,6 +276,9 @@ impl Server {
             handle.graceful_shutdown(Some(GRACE));
         }
         self.trigger.request();
+        let registry = self.app.registry();
+        let closing = registry.services().iter();
+        join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
         self.app.store.close().await;
@@ -409,6 +421,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         path: data_dir.clone(),
         reason,
     };
+    refuse_open_keys(&data_dir)?;
     let server_name = config.server_name.clone();
     let file = data_dir.join("bridgehead.db");
     let key_file = data_dir.join("signing.key");
@@ -424,6 +437,11 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     }
     let name = server_name.to_string();
     let path = file.clone();
+    let figures = config.metrics.clone();
+    let metrics = tokio::task::spawn_blocking(move || Metrics::new(&figures))
+        .await
+        .map_err(|error| failed(io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
     let store_clock = clock.clone();
     let options = StoreOptions {
         clock: Arc::new(move || store_clock.now_ms()),
@@ -444,7 +462,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         random: Arc::new(SystemRandomness),
         registry: ArcSwap::from_pointee(registry),
         config: config.appservices.clone(),
-        bus: Arc::new(Bus::new()),
+        bus: Arc::new(Bus::new().counting(metrics.clone())),
     });
     Ok(App {
         limits: RateLimits::new(config.limits.clone()),
@@ -453,6 +471,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         store,
         key: Arc::new(key),
         clock,
+        metrics,
         bus: engine.bus.clone(),
         engine,
         queries: Queries::new(),
@@ -469,6 +488,20 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         media,
         config,
     })
+}
+
+/// Refuses to work with secrets that others on the machine may know by now.
+fn refuse_open_keys(data_dir: &Path) -> Result<(), StartError> {
+    for name in OWN_SECRETS {
+        let path = data_dir.join(name);
+        match private_file::readers(&path) {
+            Ok(Readers::Owner) => {}
+            Ok(Readers::Group | Readers::Everybody) => return Err(StartError::OpenKey { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(reason) => return Err(StartError::DataDir { path, reason }),
+        }
+    }
+    Ok(())
 }
 
 /// Reads the signing key, or makes one that only its owner can read.
@@ -494,11 +527,6 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
         write_private(&unfinished, &text).map_err(failed)?;
         std::fs::rename(&unfinished, path).map_err(failed)?;
     }
-    if is_open_to_others(path).map_err(failed)? {
-        return Err(StartError::OpenKey {
-            path: path.to_owned(),
-        });
-    }
     let text = std::fs::read(path).map_err(failed)?;
     let text = std::str::from_utf8(&text).map_err(|_| bad())?;
     let mut words = text.split_whitespace();
@@ -511,64 +539,6 @@ fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey
         .collect();
     let seed: [u8; 32] = seed.try_into().map_err(|_| bad())?;
     SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
-}
-
-/// Writes a file that only its owner may read.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write as _;
-    let options = &mut private_file();
-    let mut file = options.create(true).truncate(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// How a file is opened for writing that only its owner may read when this makes it.
-#[cfg(unix)]
-fn private_file() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
-}
-
-/// Only its owner may look into a folder that is made here; one that is there stays as it is.
-#[cfg(unix)]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
-/// Whether others than its owner may do anything with the file.
-#[cfg(unix)]
-pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn create_private_dir(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-#[cfg(not(unix))]
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    options
-}
-
-#[cfg(not(unix))]
-pub(crate) fn is_open_to_others(_: &Path) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// The first start makes an operator, for whoever can read the data folder.
@@ -594,18 +564,7 @@ async fn load_services(
     let mut services = Vec::new();
     for (index, registration) in registrations.into_iter().enumerate() {
         let id = registration.id.clone();
-        let reachable = matches!(registration.url, Some(AsUrl::Http(_)));
-        let row = app
-            .store
-            .write(move |tx| {
-                let row = tx.ensure_appservice(&id)?;
-                if !reachable {
-                    // Nothing is ever sent there, so nothing waits for it either.
-                    tx.skip_to_end(row.nid)?;
-                }
-                Ok::<_, bridgehead_store::Error>(row)
-            })
-            .await?;
+        let row = app.store.write(move |tx| tx.ensure_appservice(&id)).await?;
         let index = AsIndex(u16::try_from(index).unwrap_or(u16::MAX));
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
@@ -619,12 +578,16 @@ async fn load_services(
             }])
         })?;
         let links = links(app, &registration, row.dialect)?;
+        let delivery = DeliveryHandle::new(row.nid, links);
+        delivery
+            .outlet
+            .set_deadline(app.config.appservices.request_timeout);
         let service = Appservice {
             registration: Arc::new(registration),
             nid: row.nid,
             index,
             sender,
-            delivery: Arc::new(DeliveryHandle::new(row.nid, links)),
+            delivery: Arc::new(delivery),
         };
         services.push(Arc::new(service));
     }
@@ -665,4 +628,7 @@ fn listen_to_commits(app: &Arc<App>) {
             app.notifier.committed(entries);
         }
     }));
+    let metrics = app.metrics.clone();
+    app.store
+        .observe_commits(Box::new(move |commit| metrics.committed(commit)));
 }

@@ -9,16 +9,15 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Error, Result, Shared, StreamPosition,
+    CommitFigures, Error, Result, Shared, StreamPosition,
     tx::{Batch, Tx},
 };
 
@@ -77,7 +76,6 @@ pub(crate) struct Committer {
     pub(crate) conn: Connection,
     shared: Arc<Shared>,
     position: StreamPosition,
-    wal: PathBuf,
     /// Larger than this the write-ahead log is emptied next.
     wal_limit: i64,
     /// The last batch was lost for want of room.
@@ -87,7 +85,6 @@ pub(crate) struct Committer {
 impl Committer {
     pub(crate) fn new(conn: Connection, shared: Arc<Shared>, position: StreamPosition) -> Self {
         Self {
-            wal: PathBuf::from(format!("{}-wal", conn.path().unwrap_or_default())),
             wal_limit: MAX_WAL_BYTES,
             full: false,
             conn,
@@ -113,7 +110,7 @@ impl Committer {
     /// Keeps the write-ahead log from growing for ever. Where a reader does not let go of it, the
     /// next try waits until it has doubled, so that one slow reader does not slow all writes.
     fn bound_wal(&mut self) {
-        let bytes = std::fs::metadata(&self.wal).map_or(0, |metadata| metadata.len());
+        let bytes = std::fs::metadata(&self.shared.wal).map_or(0, |metadata| metadata.len());
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         if bytes <= self.wal_limit {
             return;
@@ -159,6 +156,7 @@ impl Committer {
         first: Work,
         mut waiting: impl FnMut() -> Option<Unit>,
     ) -> Option<oneshot::Sender<()>> {
+        let started = Instant::now();
         let mut stop = None;
         let mut answers: Vec<Answer> = Vec::new();
         let at_ms = (self.shared.clock)();
@@ -190,6 +188,13 @@ impl Committer {
         match &outcome {
             Ok(()) => self.publish(batch),
             Err(error) => self.abandon(error, batch),
+        }
+        if let Some(observer) = &*self.shared.observer.lock() {
+            observer(&CommitFigures {
+                units: answers.len(),
+                duration: started.elapsed(),
+                is_committed: outcome.is_ok(),
+            });
         }
         for answer in answers {
             answer(match &outcome {

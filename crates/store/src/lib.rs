@@ -45,7 +45,10 @@ mod tx;
 mod users;
 mod views;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -98,6 +101,21 @@ pub(crate) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_s
 /// quick and must not call the store.
 pub type CommitListener = Box<dyn Fn(&[LogEntry]) + Send + Sync>;
 
+/// What a group commit cost.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitFigures {
+    /// Units of work in it, refused ones included.
+    pub units: usize,
+    /// From its first unit to the answer of the disk.
+    pub duration: std::time::Duration,
+    /// Whether it was committed; otherwise all of its units were told that it was not.
+    pub is_committed: bool,
+}
+
+/// Told what each commit cost, on the committer's thread. It must be quick and must not call the
+/// store.
+pub type CommitObserver = Box<dyn Fn(&CommitFigures) + Send + Sync>;
+
 /// A handle to the database. Clones share it; the database closes when the last one is dropped or
 /// [`Store::close`] was called.
 #[derive(Clone)]
@@ -125,6 +143,9 @@ pub(crate) struct Shared {
     sets: Mutex<Sets>,
     position: watch::Sender<StreamPosition>,
     listener: Mutex<Option<CommitListener>>,
+    observer: Mutex<Option<CommitObserver>>,
+    /// The write-ahead log's file.
+    wal: PathBuf,
 }
 
 impl Shared {
@@ -142,6 +163,8 @@ impl Shared {
             sets: Mutex::new(sets),
             position: watch::Sender::new(position),
             listener: Mutex::new(None),
+            observer: Mutex::new(None),
+            wal: wal_of(conn),
         };
         Ok((Arc::new(shared), position))
     }
@@ -227,6 +250,24 @@ impl Store {
     /// Sets who is told of commits; replaces an earlier one.
     pub fn on_commit(&self, listener: CommitListener) {
         *self.shared.listener.lock() = Some(listener);
+    }
+
+    /// Sets who is told what commits cost; replaces an earlier one.
+    pub fn observe_commits(&self, observer: CommitObserver) {
+        *self.shared.observer.lock() = Some(observer);
+    }
+
+    /// Units of work that wait for the committer.
+    pub fn queued_units(&self) -> usize {
+        match &self.engine {
+            Engine::Threads { units, .. } => units.max_capacity() - units.capacity(),
+            Engine::Inline(_) => 0,
+        }
+    }
+
+    /// Size of the write-ahead log on disk.
+    pub fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(&self.shared.wal).map_or(0, |metadata| metadata.len())
     }
 
     /// The newest committed position, to read or to wait on.
@@ -373,6 +414,11 @@ fn open_connection(location: Location<'_>) -> Result<Connection> {
     connection.pragma_update(None, "cache_size", -32_000)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
+}
+
+/// The engine keeps the write-ahead log beside the database.
+fn wal_of(connection: &Connection) -> PathBuf {
+    PathBuf::from(format!("{}-wal", connection.path().unwrap_or_default()))
 }
 
 fn closed() -> Error {

@@ -1,7 +1,11 @@
 //! One file a command.
 
+pub(crate) mod appservice;
+pub(crate) mod completions;
 pub(crate) mod config;
+mod connection;
 pub(crate) mod demo;
+pub(crate) mod operator;
 pub(crate) mod registration;
 pub(crate) mod serve;
 pub(crate) mod user;
@@ -33,26 +37,37 @@ pub(crate) struct Place {
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_to_reader(text).map(drop)
+}
+
+/// The same; tells whether there is still a reader.
+fn print_to_reader(text: &str) -> anyhow::Result<bool> {
     let mut output = io::stdout().lock();
     match output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
     {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written
+            .map(|()| true)
+            .context("cannot write to standard output"),
     }
 }
 
 /// Sends the log to standard error as the configuration says.
 fn start_log(config: &Config) -> anyhow::Result<()> {
+    start_log_as(config.log.format, &config.log.filter)
+}
+
+fn start_log_as(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     // The library logs every authorisation it checks; that is of use to its authors only.
-    let filter = format!("ruma_state_res=warn,{}", config.log.filter);
+    let filter = format!("ruma_state_res=warn,{filter}");
     let filter = EnvFilter::try_new(filter).context("log.filter")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(wants_colours())
         .with_writer(io::stderr);
-    match config.log.format {
+    match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }

@@ -3,8 +3,12 @@
 //! Each goes to the log, to the operator API's stream and into the counters. Nobody waits for a
 //! listener: one that is too slow misses events, and is told how many.
 
+use std::sync::Arc;
+
 use bridgehead_admin_api::{EventKind, OperatorEvent};
 use tokio::sync::broadcast;
+
+use crate::metrics::Metrics;
 
 /// Events that a slow listener may be behind.
 const BUFFER: usize = 1024;
@@ -12,12 +16,29 @@ const BUFFER: usize = 1024;
 /// The server's events for operators.
 pub(crate) struct Bus {
     sender: broadcast::Sender<OperatorEvent>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Bus {
     pub(crate) fn new() -> Self {
         Self {
+            metrics: None,
             sender: broadcast::Sender::new(BUFFER),
+        }
+    }
+
+    /// The same, and what happens is counted.
+    pub(crate) fn counting(self, metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
+        }
+    }
+
+    /// Counts something, where there are counters.
+    pub(crate) fn count(&self, count: impl FnOnce(&Metrics)) {
+        if let Some(metrics) = &self.metrics {
+            count(metrics);
         }
     }
 
@@ -29,6 +50,7 @@ impl Bus {
     /// Tells of something that has happened.
     pub(crate) fn emit(&self, at_ms: i64, kind: EventKind) {
         log(&kind);
+        self.count(|metrics| metrics.told(&kind));
         // Without listeners there is nothing to do.
         self.sender.send(OperatorEvent { at_ms, kind }).ok();
     }

@@ -18,7 +18,7 @@ use super::{
     Appservice,
     wire::{Call, escape},
 };
-use crate::app::App;
+use crate::{app::App, metrics::QueryOutcome};
 
 /// Names whose *no* is remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
@@ -101,7 +101,7 @@ impl Queries {
         name: &str,
         mut services: Vec<Arc<Appservice>>,
     ) -> Existence {
-        services.retain(|service| service.delivery.links().queries.is_some());
+        services.retain(|service| service.answers_questions());
         if services.is_empty() {
             return Existence::Unowned;
         }
@@ -190,7 +190,11 @@ async fn ask_all(
     };
     let mut answers: FuturesUnordered<_> = services
         .iter()
-        .map(|service| async move { (service, ask_one(app, service, kind, name, deadline).await) })
+        .map(|service| async move {
+            let answer = ask_one(app, service, kind, name, deadline).await;
+            count(app, service, kind, answer);
+            (service, answer)
+        })
         .collect();
     let mut somebody_answered = false;
     while let Some((service, answer)) = answers.next().await {
@@ -225,7 +229,6 @@ async fn ask_one(
     name: &str,
     deadline: Duration,
 ) -> Option<bool> {
-    let wire = service.delivery.links().queries.clone()?;
     let what = match kind {
         Kind::User => "users",
         Kind::Alias => "rooms",
@@ -238,23 +241,31 @@ async fn ask_one(
         query: &[],
         body: None,
     };
-    let answer = tokio::time::timeout(deadline, wire.call(&call, app.now_ms())).await;
-    match answer {
-        Ok(Ok(answer)) if answer.status.is_success() => Some(true),
-        Ok(Ok(answer)) if says_no(answer.status) => Some(false),
-        Ok(Ok(answer)) => {
+    match service.ask(&call, deadline, app.now_ms()).await? {
+        Ok(answer) if answer.status.is_success() => Some(true),
+        Ok(answer) if says_no(answer.status) => Some(false),
+        Ok(answer) => {
             log_unavailable(service, name, &format!("status {}", answer.status.as_u16()));
             None
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             log_unavailable(service, name, &error.to_string());
             None
         }
-        Err(_) => {
-            log_unavailable(service, name, "no answer in time");
-            None
-        }
     }
+}
+
+fn count(app: &App, service: &Appservice, kind: Kind, answer: Option<bool>) {
+    let kind = match kind {
+        Kind::User => "user",
+        Kind::Alias => "alias",
+    };
+    let outcome = match answer {
+        Some(true) => QueryOutcome::Yes,
+        Some(false) => QueryOutcome::No,
+        None => QueryOutcome::Unavailable,
+    };
+    app.metrics.query(&service.registration.id, kind, outcome);
 }
 
 /// A token refused, too many requests and the like say nothing about the name.

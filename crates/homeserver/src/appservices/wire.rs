@@ -299,7 +299,16 @@ impl Wire {
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.clone());
         }
-        exchange(request, self.request_timeout).await
+        let answer = exchange(request, self.request_timeout).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        // Operators are shown what a service says when it fails, and an error page may show the
+        // request it fails at.
+        Ok(Answer {
+            body: withhold(answer.body, &self.hs_token),
+            ..answer
+        })
     }
 
     fn url(&self, query: &[(String, String)], path: &str, token_in_query: bool) -> String {
@@ -340,6 +349,22 @@ async fn exchange(request: reqwest::RequestBuilder, within: Duration) -> Result<
         status,
         body: body.freeze(),
     })
+}
+
+/// The body without the token, as it is or as it stands in a query.
+fn withhold(body: Bytes, token: &Secret) -> Bytes {
+    let plain = token.expose();
+    let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+    let escaped = escape(plain);
+    let text = String::from_utf8_lossy(&body);
+    let forms = [plain, &encoded, &escaped];
+    if plain.is_empty() || !forms.iter().any(|form| text.contains(form)) {
+        return body;
+    }
+    let clean = forms
+        .iter()
+        .fold(text.into_owned(), |text, form| text.replace(form, "***"));
+    clean.into()
 }
 
 fn call_error(error: &reqwest::Error) -> CallError {
@@ -388,4 +413,26 @@ fn is_refusal(answer: &Answer) -> bool {
 /// Escapes an id to stand in a path.
 pub(crate) fn escape(id: &str) -> String {
     utf8_percent_encode(id, UNRESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::withhold;
+    use crate::secret::Secret;
+
+    #[test]
+    fn an_error_page_does_not_show_the_token() {
+        let token = Secret::new("to+ken/1".to_owned());
+        for (page, shown) in [
+            ("no such path", "no such path"),
+            ("GET /?access_token=to%2Bken%2F1", "GET /?access_token=***"),
+            ("Bearer to+ken/1 refused", "Bearer *** refused"),
+        ] {
+            assert_eq!(withhold(Bytes::from(page), &token), shown);
+        }
+        let odd = Bytes::from_static(b"\xff\xfe");
+        assert_eq!(withhold(odd.clone(), &token), odd);
+    }
 }

@@ -14,11 +14,28 @@ use crate::secret::Secret;
 /// Largest file with a secret.
 const MAX_SECRET_BYTES: u64 = 4096;
 
-/// Checks `config` as a whole and puts the secret from its file into its place.
+/// Checks `config` as a whole and puts secrets from their files into their places.
 pub(super) fn run(config: &mut Config, reader: &mut Reader) {
     check_tls(reader);
     check_backoff(config, reader);
-    settle_shared_secret(config, reader);
+    let accounts = &mut config.accounts;
+    if let Some(secret) = settle_secret(
+        "accounts.registration_shared_secret",
+        "accounts.registration_shared_secret_file",
+        accounts.registration_shared_secret_file.as_deref(),
+        reader,
+    ) {
+        accounts.registration_shared_secret = Some(secret);
+    }
+    let metrics = &mut config.metrics;
+    if let Some(token) = settle_secret(
+        "metrics.token",
+        "metrics.token_file",
+        metrics.token_file.as_deref(),
+        reader,
+    ) {
+        metrics.token = Some(token);
+    }
 }
 
 /// Certificate and key make sense together only.
@@ -71,46 +88,37 @@ fn check_backoff(config: &Config, reader: &mut Reader) {
     );
 }
 
-/// The shared secret may be written or be in a file; the higher layer wins, and one layer must not give both.
-fn settle_shared_secret(config: &mut Config, reader: &mut Reader) {
-    const TEXT: &str = "accounts.registration_shared_secret";
-    const FILE: &str = "accounts.registration_shared_secret_file";
-    let Some(file_origin) = reader.origin(FILE).cloned() else {
-        return;
-    };
-    let text_layer = reader.origin(TEXT).map_or(0, Origin::layer);
-    if text_layer > file_origin.layer() {
-        return;
+/// A secret may be written or be in a file; the higher layer wins, and one layer must not give both. Gives back the
+/// one in the file, where that one counts.
+fn settle_secret(
+    text_key: &'static str,
+    file_key: &'static str,
+    file: Option<&Path>,
+    reader: &mut Reader,
+) -> Option<Secret> {
+    let origin = reader.origin(file_key).cloned()?;
+    let text_layer = reader.origin(text_key).map_or(0, Origin::layer);
+    if text_layer > origin.layer() {
+        return None;
     }
-    if text_layer == file_origin.layer() {
-        let problem = format!("given beside {TEXT}");
-        reader.refuse(
-            FILE,
-            Refusal {
-                origin: file_origin,
-                problem,
-                remedy: "keep one of the two".to_owned(),
-            },
-        );
-        return;
-    }
-    let Some(path) = &config.accounts.registration_shared_secret_file else {
-        return;
-    };
-    match read_secret(path) {
-        Ok(secret) => config.accounts.registration_shared_secret = Some(secret),
-        Err(problem) => {
-            let remedy = "put the secret, and nothing else, into the file".to_owned();
-            reader.refuse(
-                FILE,
-                Refusal {
-                    origin: file_origin,
-                    problem,
-                    remedy,
-                },
-            );
+    let refusal = if text_layer == origin.layer() {
+        Refusal {
+            origin,
+            problem: format!("given beside {text_key}"),
+            remedy: "keep one of the two".to_owned(),
         }
-    }
+    } else {
+        match read_secret(file?) {
+            Ok(secret) => return Some(secret),
+            Err(problem) => Refusal {
+                origin,
+                problem,
+                remedy: "put the secret, and nothing else, into the file".to_owned(),
+            },
+        }
+    };
+    reader.refuse(file_key, refusal);
+    None
 }
 
 /// The secret in a file, without the newline that editors put at the end.
@@ -131,6 +139,7 @@ pub(super) fn warn_of_open_secrets(file: &Path, reader: &Reader) -> Option<Confi
     let written: Vec<&str> = [
         "accounts.registration_tokens",
         "accounts.registration_shared_secret",
+        "metrics.token",
     ]
     .into_iter()
     .filter(|path| matches!(reader.origin(path), Some(Origin::File { .. })))

@@ -12,7 +12,7 @@ use super::{
     kinds::Kind,
     value::{Given, Raw, Refusal, quote},
 };
-use crate::secret::Secret;
+use crate::{private_file::Readers, secret::Secret};
 
 /// The path of a value, counted from the right folder; `None` when the value is not a path.
 fn resolve(given: &Given) -> Option<PathBuf> {
@@ -131,17 +131,10 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Whether every account of the machine may read the file.
-#[cfg(unix)]
+/// Whether every account of the machine may read (or write) the file. A group is the operator's choice: certificates
+/// and mounted secrets come with one.
 pub(super) fn is_world_readable(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-/// Whether every account of the machine may read the file; not knowable here.
-#[cfg(not(unix))]
-pub(super) fn is_world_readable(_: &fs::Metadata) -> bool {
-    false
+    Readers::of(metadata) == Readers::Everybody
 }
 
 /// A whole text file of at most `max_bytes`.

@@ -12,8 +12,9 @@ use url::Url;
 
 use super::{
     kinds::{
-        Address, BaseUrl, Bool, Bytes, Count, ExistingFile, FileOrFolder, Folder, List, LogFilter,
-        LogStyle, Name, OnOff, Optional, Rate, RoomVersion, SecretText, SignUpToken, Time,
+        Address, BaseUrl, Bool, Bytes, Count, DottedName, ExistingFile, FileOrFolder, Folder,
+        HostPort, List, LogFilter, LogStyle, Name, OnOff, Optional, Rate, RoomVersion, SecretText,
+        SignUpToken, Time,
     },
     schema::section,
 };
@@ -36,7 +37,8 @@ section! {
             flag "--registration", alias "app_service_config_files";
     }
     with {
-        tls: Tls, accounts: Accounts, rooms: Rooms, limits: Limits, appservices: Appservices, presence: Presence, log: Log,
+        tls: Tls, accounts: Accounts, rooms: Rooms, limits: Limits, appservices: Appservices, presence: Presence,
+        metrics: Metrics, log: Log,
     }
 }
 
@@ -186,6 +188,8 @@ section! {
         negative_cache: Duration = Time { min_ms: 0, max_ms: 86_400_000 }, "appservices.negative_cache_ms", r#""5s""#;
         /// How often a service that only knows the paths from before `/_matrix/app/v1` is asked again by the new ones, in milliseconds.
         legacy_reprobe: Duration = Time { min_ms: 1000, max_ms: 604_800_000 }, "appservices.legacy_reprobe_ms", r#""1h""#;
+        /// How often a websocket that a service has opened is asked for a sign of life, in milliseconds. One of which nothing was heard for twice as long is closed.
+        websocket_ping: Duration = Time { min_ms: 10, max_ms: 3_600_000 }, "appservices.websocket_ping_ms", r#""30s""#;
     }
 }
 
@@ -194,6 +198,25 @@ section! {
     "presence" Presence {
         /// Tell users who is online. It is kept in memory only.
         enabled: bool = Bool, "presence.enabled", "true";
+    }
+}
+
+section! {
+    /// Figures about the server at work. `docs/metrics.md` lists them.
+    "metrics" Metrics {
+        /// Serve them to Prometheus at `/metrics`.
+        enabled: bool = Bool, "metrics.enabled", "true";
+        /// Serve `/metrics` to everybody who can connect, without a token. For servers that only listen on loopback.
+        open: bool = Bool, "metrics.open", "false";
+        /// Token with which `/metrics` may be read, as `Authorization: Bearer …`. An operator's token is good there too.
+        token: Option<Secret> = Optional(SecretText), "metrics.token", "";
+        /// File that holds the token, instead of the key above. Refused when everybody on the machine may read it.
+        token_file: Option<PathBuf> = Optional(ExistingFile { secret: true, example: r#""/etc/bridgehead/metrics-token""# }),
+            "metrics.token_file", "";
+        /// A statsd server, `host:port`, to which the figures are sent over UDP as well.
+        statsd: Option<String> = Optional(HostPort), "metrics.statsd", "";
+        /// Start of the names sent to statsd. It is followed by a dot; empty for none.
+        statsd_prefix: String = DottedName, "metrics.statsd_prefix", r#""""#;
     }
 }
 

@@ -387,6 +387,59 @@ impl Kind for Address {
     }
 }
 
+/// A host, by name or address, and a port to send to.
+pub(super) struct HostPort;
+
+impl Kind for HostPort {
+    type Value = String;
+
+    fn expected(&self) -> String {
+        "a host and a port".to_owned()
+    }
+
+    fn example(&self) -> String {
+        r#""127.0.0.1:8125""#.to_owned()
+    }
+
+    fn read(&self, given: &Given) -> Result<String, Vec<Refusal>> {
+        let address = given.raw.text().map(str::trim).filter(|text| {
+            let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@');
+            text.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty()
+                    && !host.contains(bad)
+                    && port.parse().is_ok_and(|port: u16| port > 0)
+            })
+        });
+        address
+            .map(str::to_owned)
+            .ok_or_else(|| self.mismatch(given))
+    }
+}
+
+/// A name of parts with dots between them, or nothing.
+pub(super) struct DottedName;
+
+impl Kind for DottedName {
+    type Value = String;
+
+    fn expected(&self) -> String {
+        "at most 64 letters, digits and ._-".to_owned()
+    }
+
+    fn example(&self) -> String {
+        r#""matrix.home""#.to_owned()
+    }
+
+    fn read(&self, given: &Given) -> Result<String, Vec<Refusal>> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let name = given
+            .raw
+            .text()
+            .filter(|text| text.len() <= 64 && text.bytes().all(allowed));
+        name.map(str::to_owned).ok_or_else(|| self.mismatch(given))
+    }
+}
+
 /// The start of URLs.
 pub(super) struct BaseUrl;
 

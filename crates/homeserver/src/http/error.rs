@@ -11,7 +11,8 @@ use bridgehead_store as store;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use crate::{random, rooms::AppendError};
+use super::observe::request_id;
+use crate::rooms::AppendError;
 
 /// A Matrix error answer: status, errcode, readable text, and extra keys.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ impl ApiError {
 
     /// A failure of the server itself: logged here with `detail`, told without it.
     pub(crate) fn internal(detail: &dyn std::fmt::Display) -> Self {
-        let request_id = random::hex(8);
+        let request_id = request_id();
         tracing::error!(request.id = %request_id, error = %detail, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -189,7 +190,7 @@ impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Unavailable { reason } => {
-                let request_id = random::hex(8);
+                let request_id = request_id();
                 tracing::error!(request.id = %request_id, %reason, "the store is unavailable");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -206,11 +207,17 @@ impl From<store::Error> for ApiError {
                     "The server's disk is full, nothing was stored; try again when its operator has made room",
                 )
             }
-            store::Error::Conflict { .. } => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "M_UNKNOWN",
-                "Somebody else changed this at the same moment; try again",
-            ),
+            store::Error::Conflict { table } => {
+                let request_id = request_id();
+                tracing::warn!(request.id = %request_id, table, "two changes collided");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "M_UNKNOWN",
+                    format!(
+                        "Somebody else changed this at the same moment; try again (request id {request_id})"
+                    ),
+                )
+            }
             error @ (store::Error::Corrupt { .. }
             | store::Error::SchemaTooNew { .. }
             | store::Error::WrongServer { .. }) => Self::internal(&error),

@@ -12,6 +12,8 @@ pub(crate) mod error;
 pub(crate) mod extract;
 mod federation;
 mod media;
+mod metrics;
+mod observe;
 mod operator;
 mod pages;
 mod router;

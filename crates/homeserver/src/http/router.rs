@@ -20,7 +20,8 @@ use tower_http::{
 
 // Every chapter is routed here, so every chapter is in scope.
 use super::{
-    client::*, error::ApiError, federation, media, operator, pages, timeout::request_timeout,
+    client::*, error::ApiError, federation, media, metrics, observe::observe, operator, pages,
+    timeout::request_timeout,
 };
 use crate::app::App;
 
@@ -57,6 +58,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(cors())
         // After the layers, so that none of them is around it: no other site's page may call it.
         .merge(operator_api(app.clone()))
+        .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
 }
 
@@ -145,6 +147,7 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
+        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }
@@ -430,8 +433,25 @@ fn third_parties() -> Router<Arc<App>> {
 }
 
 fn appservices() -> Router<Arc<App>> {
-    use appservice::request_ping::request_ping;
+    use appservice::{
+        answer_transaction::answer_transaction, get_next_transaction::get_next_transaction,
+        get_status::get_status, open_websocket::open_websocket, replay::replay,
+        request_ping::request_ping, set_state::set_state,
+    };
+    const OWN: &str = "/org.bridgehead.appservice/{appservice_id}";
     Router::new()
+        .route("/fi.mau.as_sync", get(open_websocket))
+        .route(
+            &format!("{OWN}/transactions/next"),
+            get(get_next_transaction),
+        )
+        .route(
+            &format!("{OWN}/transactions/{{txn_id}}"),
+            post(answer_transaction),
+        )
+        .route(&format!("{OWN}/state"), put(set_state))
+        .route(&format!("{OWN}/status"), get(get_status))
+        .route(&format!("{OWN}/replay"), post(replay))
         .route("/appservice/{appservice_id}/ping", post(request_ping))
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",

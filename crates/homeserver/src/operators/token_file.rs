@@ -8,9 +8,9 @@ use bridgehead_store::{OperatorRow, Store};
 use super::Act;
 use crate::{
     http::auth::hash,
+    private_file::{is_open_to_others, write_private},
     random,
     secret::Secret,
-    server::{is_open_to_others, write_private},
 };
 
 /// The operator whose token the file holds.

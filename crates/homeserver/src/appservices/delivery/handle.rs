@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{lane::EphemeralLane, status::Status, transport::Transport};
 use crate::{
-    appservices::{Bus, Registry, Wire},
+    appservices::{Bus, Outlet, Registry, Reports, Wire},
     clock::Clock,
     config,
     random::Randomness,
@@ -55,6 +55,10 @@ pub(crate) struct DeliveryHandle {
     pub(crate) lane: EphemeralLane,
     /// What goes on.
     pub(crate) status: Status,
+    /// Where the service takes its transactions itself.
+    pub(crate) outlet: Arc<Outlet>,
+    /// What the service has reported of itself.
+    pub(crate) reports: Reports,
     links: ArcSwap<Links>,
     wake: Notify,
     alive: Notify,
@@ -74,6 +78,8 @@ impl DeliveryHandle {
             nid,
             lane: EphemeralLane::default(),
             status: Status::new(),
+            outlet: Arc::new(Outlet::new()),
+            reports: Reports::default(),
             links: ArcSwap::from_pointee(links),
             wake: Notify::new(),
             alive: Notify::new(),

@@ -24,7 +24,7 @@ use super::{
     status::holds,
     transport::{Failure, Transport},
 };
-use crate::{appservices::Appservice, shutdown::Shutdown};
+use crate::{appservices::Appservice, metrics::TransactionOutcome, shutdown::Shutdown};
 
 /// How long an ending waits for the answer to a transaction under way, which would be repeated
 /// after the next start otherwise.
@@ -121,7 +121,11 @@ impl Task<'_> {
                 continue;
             };
             let Some(link) = self.link() else {
-                self.handle.ordered().await;
+                tokio::select! {
+                    biased;
+                    () = self.handle.ordered() => {}
+                    () = self.handle.outlet.consumer_arrives() => {}
+                }
                 continue;
             };
             if self.current.is_none() {
@@ -158,6 +162,7 @@ impl Task<'_> {
             == orders.frozen.as_ref().map(|txn| txn.txn_id);
         if !same {
             if self.current.is_some() && self.handle.status.state() == State::Retrying {
+                self.count_end(TransactionOutcome::Skipped);
                 self.handle.status.step(DeliveryMove::Withdrawn);
                 self.limit.trust();
             }
@@ -289,9 +294,13 @@ impl Task<'_> {
         }
     }
 
-    /// How the service is reached now.
+    /// How the service is reached now: by what it has come for itself, else at its url.
     fn link(&self) -> Option<Arc<dyn Transport>> {
-        let link = self.handle.links().push.clone();
+        let link = if self.handle.outlet.has_consumer() {
+            Some(self.handle.outlet.clone() as Arc<dyn Transport>)
+        } else {
+            self.handle.links().push.clone()
+        };
         let kind = link
             .as_ref()
             .map_or(TransportKind::None, |link| link.kind());
@@ -301,10 +310,12 @@ impl Task<'_> {
 
     /// Nothing to send: waits until there may be something.
     async fn rest(&self) {
+        let there = self.handle.status.way_is_outlet();
         tokio::select! {
             biased;
             () = self.handle.ordered() => {}
             () = self.handle.woken() => {}
+            () = self.handle.outlet.consumer_changes(there) => {}
         }
     }
 
@@ -320,7 +331,15 @@ impl Task<'_> {
             State::Retrying => DeliveryMove::TryAgain,
             State::Idle | State::Delivering | State::Failed => DeliveryMove::BatchReady,
         });
-        match link.push(&transaction).await {
+        let (id, is_retry) = (&service.registration.id, self.failures > 0);
+        self.engine.bus.count(|m| m.attempt(id, is_retry));
+        let started = Instant::now();
+        let outcome = link.push(&transaction).await;
+        let reason = outcome.as_ref().err().map(Failure::reason);
+        self.engine
+            .bus
+            .count(|m| m.attempt_ended(id, started.elapsed(), reason));
+        match outcome {
             Ok(()) => {
                 self.acknowledged(service, transaction).await;
                 handle.set_attempting(false);
@@ -373,6 +392,13 @@ impl Task<'_> {
         };
         self.handle.status.acknowledged(&done, now_ms);
         self.advance(Some(&done), next).await;
+        self.count_end(TransactionOutcome::Acknowledged);
+        if done.replay_id.is_none() && done.oldest_at > 0 {
+            let latency_ms = u64::try_from(now_ms - done.oldest_at).unwrap_or(0);
+            self.engine
+                .bus
+                .count(|m| m.delivered_after(&service.registration.id, latency_ms));
+        }
         if done.replay_id.is_some() && self.orders.replay.is_none() {
             // The next one, if any, is read from the database.
             self.take_orders().await;
@@ -524,7 +550,7 @@ impl Task<'_> {
     fn tell_failure(&self, transaction: &FrozenTransaction, failure: &Failure, now_ms: i64) {
         if self.failures == 1 {
             tracing::warn!(
-                appservice.id = %self.name(), transaction_id = transaction.txn_id, error = %failure,
+                appservice.id = %self.name(), transaction_id = transaction.txn_id, error = %failure.headline(),
                 "delivery failed; it is tried again until the service acknowledges"
             );
         }
@@ -548,6 +574,7 @@ impl Task<'_> {
             // Somebody has skipped it in the meantime.
             return self.take_orders().await;
         }
+        self.count_end(TransactionOutcome::Split);
         self.handle.status.step(DeliveryMove::Withdrawn);
         tracing::info!(
             appservice.id = %self.name(), transaction_id = txn_id, entries = transaction.entries,
@@ -577,7 +604,7 @@ impl Task<'_> {
         self.handle.status.stuck(&current);
         if first {
             tracing::error!(
-                appservice.id = %self.name(), transaction_id = txn_id, answer,
+                appservice.id = %self.name(), transaction_id = txn_id, error = %failure.headline(),
                 "stuck: the service refuses one event, and everything behind it waits; see `bridgehead appservice show`"
             );
         }
@@ -672,6 +699,13 @@ impl Task<'_> {
     async fn store_failed(&self, error: &bridgehead_store::Error) {
         tracing::error!(appservice.id = %self.name(), %error, "delivery waits for the store");
         sleep(STORE_PAUSE).await;
+    }
+
+    /// A transaction came to its end.
+    fn count_end(&self, outcome: TransactionOutcome) {
+        self.engine
+            .bus
+            .count(|metrics| metrics.transaction(&self.name(), outcome));
     }
 
     /// The service's id, for people.

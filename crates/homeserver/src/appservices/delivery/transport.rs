@@ -47,6 +47,30 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The kind of failure, as metrics call it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "connect",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broke",
+            Self::Refused {
+                status: 300..=399, ..
+            } => "3xx",
+            Self::Refused {
+                status: 400..=499, ..
+            } => "4xx",
+            Self::Refused { .. } => "5xx",
+        }
+    }
+
+    /// What may be logged: without the service's own words, which may repeat anything.
+    pub(crate) fn headline(&self) -> String {
+        match self {
+            Self::Refused { status, .. } => format!("the service answered {status}"),
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => self.to_string(),
+        }
+    }
+
     /// After how many such failures in a row the transaction itself is suspected, and split.
     /// `None`: it says nothing about the contents.
     pub(crate) fn suspicion(&self) -> Option<u32> {
