@@ -98,6 +98,15 @@ impl fmt::Display for Report {
     }
 }
 
+/// How the log is to look, also when the rest has mistakes: so that these can be told in the same way.
+pub fn log_format(
+    file: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    overrides: Overrides,
+) -> LogFormat {
+    examine(file, env, overrides).0.log.format
+}
+
 /// Checks a configuration file alone, as if no variable and no flag were given.
 pub fn check(file: &Path) -> Report {
     examine(Some(file), std::iter::empty(), Overrides::default()).1

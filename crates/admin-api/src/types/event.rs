@@ -56,6 +56,14 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All names.
+    pub const NAMES: [&str; 4] = [
+        "appservice.events_delivered",
+        "appservice.user_provisioned",
+        "appservice.alias_provisioned",
+        "appservice.delivery_failed",
+    ];
+
     /// The event's name.
     pub fn name(&self) -> &'static str {
         match self {

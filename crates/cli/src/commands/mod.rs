@@ -1,7 +1,11 @@
 //! One file a command.
 
+pub(crate) mod appservice;
+pub(crate) mod completions;
 pub(crate) mod config;
+mod connection;
 pub(crate) mod demo;
+pub(crate) mod operator;
 pub(crate) mod registration;
 pub(crate) mod serve;
 pub(crate) mod user;
@@ -12,10 +16,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bridgehead_homeserver::config::{Config, LogFormat};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Which server: for every command that works with one.
 #[derive(Args, Default)]
@@ -33,34 +35,25 @@ pub(crate) struct Place {
 
 /// Writes to standard output. A reader that has seen enough, such as `head`, is no failure.
 fn print(text: &str) -> anyhow::Result<()> {
+    print_to_reader(text).map(drop)
+}
+
+/// The same; tells whether there is still a reader.
+fn print_to_reader(text: &str) -> anyhow::Result<bool> {
     let mut output = io::stdout().lock();
     match output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
     {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written
+            .map(|()| true)
+            .context("cannot write to standard output"),
     }
-}
-
-/// Sends the log to standard error as the configuration says.
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    // The library logs every authorisation it checks; that is of use to its authors only.
-    let filter = format!("ruma_state_res=warn,{}", config.log.filter);
-    let filter = EnvFilter::try_new(filter).context("log.filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(wants_colours())
-        .with_writer(io::stderr);
-    match config.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
 }
 
 /// Colours are for people, not for files. See <https://no-color.org>.
-fn wants_colours() -> bool {
+pub(crate) fn wants_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

@@ -4,12 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use bridgehead_homeserver::{
     Server,
-    config::{Config, LogFormat, Overrides},
+    config::{Config, LogFormat, Overrides, log_format},
     secret::Secret,
 };
 use clap::Args;
 
-use super::{EndRequest, Place, start_log};
+use super::{EndRequest, Place};
+use crate::log;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -53,20 +54,40 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         registration_shared_secret: arguments.registration_shared_secret.map(Secret::new),
     };
     let file = arguments.place.config.as_deref();
-    let loaded = Config::load(file, std::env::vars(), overrides)
-        .map_err(|errors| anyhow::anyhow!("the configuration has mistakes:\n{errors}"))?;
+    let loaded = match Config::load(file, std::env::vars(), overrides.clone()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let format = log_format(file, std::env::vars(), overrides);
+            let text = format!("the configuration has mistakes:\n{errors}");
+            return without_config(format, &text);
+        }
+    };
     let config = loaded.config;
-    start_log(&config)?;
+    log::start(&config.log)?;
     let notices = Notices(config.log.format);
     for warning in &loaded.warnings {
         notices.warn(&warning.to_string());
     }
-    let server = Server::start(config.clone()).await?;
+    let server = match Server::start(config.clone()).await {
+        Ok(server) => server,
+        Err(error) => {
+            notices.fail(&format!("{:#}", anyhow::Error::new(error)));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     tell_where_everything_is(&config, &server, &notices);
     end.asked().await;
     notices.tell("ending; requests in flight are answered first");
     server.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells why the server does not start when all that is known of its configuration is how its log
+/// would look.
+fn without_config(format: LogFormat, text: &str) -> anyhow::Result<ExitCode> {
+    log::start_as(format, "error")?;
+    Notices(format).fail(text);
+    Ok(ExitCode::FAILURE)
 }
 
 fn tell_where_everything_is(config: &Config, server: &Server, notices: &Notices) {
@@ -108,6 +129,14 @@ impl Notices {
         match self.0 {
             LogFormat::Text => eprintln!("bridgehead: warning: {text}"),
             LogFormat::Json => tracing::warn!("{text}"),
+        }
+    }
+
+    /// Why the server does not start. Whatever the log's filter says, this is not left out.
+    fn fail(&self, text: &str) {
+        match self.0 {
+            LogFormat::Text => eprintln!("bridgehead: {text}"),
+            LogFormat::Json => tracing::error!("{text}"),
         }
     }
 }

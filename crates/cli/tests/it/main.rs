@@ -3,9 +3,13 @@
 //! Every test here starts the real executable and judges it from outside.
 
 mod cli;
+mod disk_full;
+mod freeze;
 mod heisenbridge;
 mod kill;
+mod lane;
 mod nio;
+mod stall;
 mod tls;
 mod tutorial;
 

@@ -20,7 +20,11 @@ use crate::secret::Secret;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Variables with our prefix that the command line reads and that are no keys.
-const OTHER_VARIABLES: [&str; 1] = ["BRIDGEHEAD_CONFIG"];
+const OTHER_VARIABLES: [&str; 3] = [
+    "BRIDGEHEAD_CONFIG",
+    "BRIDGEHEAD_OPERATOR_TOKEN",
+    "BRIDGEHEAD_SERVER",
+];
 
 /// Values given by command-line flags. What is empty was not given; a list replaces the one of the lower layers.
 #[derive(Debug, Clone, Default)]

@@ -45,10 +45,10 @@ fn longer(path: &str, config: &Config) -> Option<Duration> {
     }
     match path.rsplit('/').next() {
         Some("sync" | "events") => Some(config.limits.sync_timeout_max),
-        // An application service's poll.
-        Some("next") => Some(get_next_transaction::MAX_WAIT),
         // Step by step, each with its own limit.
         Some("doctor") => Some(LONGEST_CHECKUP),
+        // An application service's poll.
+        Some("next") => Some(get_next_transaction::MAX_WAIT),
         // The answer tells how the application service took it, be it with a timeout.
         Some("ping") => Some(config.appservices.request_timeout),
         _ => Some(Duration::ZERO),

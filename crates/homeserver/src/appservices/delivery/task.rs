@@ -426,7 +426,8 @@ impl Task<'_> {
         } else {
             self.more = true;
         }
-        if !batch.has_something() && lane.is_empty() {
+        let probed = replay.is_none() && self.handle.take_probe();
+        if !batch.has_something() && lane.is_empty() && !probed {
             match replay {
                 Some(replay) => self.pass_replay(replay, batch.upto()).await,
                 None => self.handle.status.passed(batch.entries()),

@@ -8,10 +8,13 @@
 mod address;
 mod automaton;
 mod claims;
+mod offline;
 mod overlap;
 mod reach;
 #[cfg(test)]
 mod tests;
+
+pub use self::offline::{LintedFile, lint_files};
 
 use std::sync::Arc;
 
