@@ -60,8 +60,6 @@ struct Stored {
 struct ToStore {
     row: RegistrationRow,
     file: Option<String>,
-    /// Nothing is sent there and it was not in force: nothing waits for it.
-    skip: bool,
 }
 
 /// Chooses what is to be in force: what is there already goes before what is new, and what clashes
@@ -343,11 +341,6 @@ async fn store(
     entries: &[Entry],
     change: Change,
 ) -> Result<Stored, RegistrarError> {
-    let running = app.registry();
-    let is_running = |id: &str| {
-        let mut services = running.services().iter();
-        services.any(|service| service.registration.id == id)
-    };
     let to_store: Vec<ToStore> = entries
         .iter()
         .map(|entry| ToStore {
@@ -366,8 +359,6 @@ async fn store(
                 .sealed
                 .is_none()
                 .then(|| entry.registration.source.file.display().to_string()),
-            skip: !matches!(entry.registration.url, Some(AsUrl::Http(_)))
-                && !is_running(entry.id()),
         })
         .collect();
     let now_ms = app.now_ms();
@@ -400,9 +391,6 @@ fn write(
     for entry in entries {
         let id = entry.row.id.clone();
         let row = tx.ensure_appservice(&id)?;
-        if entry.skip {
-            tx.skip_to_end(row.nid)?;
-        }
         let before = tx.registration(&id)?.filter(|row| !row.digest.is_empty());
         let revision = tx.put_registration(&entry.row, now_ms)?;
         let action = match before {
