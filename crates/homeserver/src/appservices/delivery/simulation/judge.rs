@@ -48,6 +48,8 @@ pub(super) struct Judge {
 #[derive(Default)]
 struct Ledger {
     transactions: BTreeMap<u64, Transaction>,
+    /// The newest transaction that was sent.
+    newest: u64,
     /// Positions of events and messages that the service has taken in their turn.
     taken: BTreeSet<u64>,
     /// Positions of all that the server was told the service has.
@@ -377,15 +379,19 @@ impl Case<'_> {
     fn started(&mut self, push: &Push) -> Verdict {
         let body = &push.body;
         if let Some(known) = self.ledger.transactions.get(&push.txn_id) {
-            let same = (known.prev, known.last) == (body.prev, body.last);
-            let what = format!("transaction {} was another before", push.txn_id);
-            return same.then_some(()).ok_or(("same id, same bytes", what));
+            if (known.prev, known.last) != (body.prev, body.last) {
+                let what = format!("transaction {} was another before", push.txn_id);
+                return Err(("same id, same bytes", what));
+            }
         }
-        let newest = self.ledger.transactions.last_key_value();
-        if newest.is_some_and(|(newest, _)| *newest > push.txn_id) {
+        if self.ledger.newest == push.txn_id {
+            return Ok(());
+        }
+        if self.ledger.newest > push.txn_id {
             let what = format!("transaction {} after a larger id", push.txn_id);
             return Err(("ids grow", what));
         }
+        self.ledger.newest = push.txn_id;
         self.complete(body)?;
         if !body.replay {
             self.chained(push)?;
@@ -397,7 +403,9 @@ impl Case<'_> {
             acknowledged_in: None,
             skipped: false,
         };
-        self.ledger.transactions.insert(push.txn_id, transaction);
+        // One that was skipped in the meantime is known already.
+        let known = self.ledger.transactions.entry(push.txn_id);
+        known.or_insert(transaction);
         Ok(())
     }
 
