@@ -2,13 +2,14 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod alerts;
 mod cli;
 mod disk_full;
 mod freeze;
 mod heisenbridge;
 mod kill;
-mod log_secrets;
 mod lane;
+mod log_secrets;
 mod nio;
 mod stall;
 mod tls;
