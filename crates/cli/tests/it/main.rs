@@ -3,7 +3,9 @@
 //! Every test here starts the real executable and judges it from outside.
 
 mod alerts;
+mod appservice;
 mod cli;
+mod desk;
 mod disk_full;
 mod freeze;
 mod heisenbridge;
