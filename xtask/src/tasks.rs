@@ -90,6 +90,8 @@ fn with_prerequisites<'a>(command: &'a mut Command, needs: &Prerequisites) -> &'
     command
         .env(prerequisites::PYTHON_VAR, &needs.python)
         .env(prerequisites::NGIRCD_VAR, &needs.ngircd)
+        .env(prerequisites::CHROMIUM_VAR, &needs.chromium)
+        .env(prerequisites::CHROMEDRIVER_VAR, &needs.chromedriver)
 }
 
 fn cargo(root: &Path) -> Command {

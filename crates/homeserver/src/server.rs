@@ -17,17 +17,18 @@ use axum_server::{
 };
 use bridgehead_room::SigningKey;
 use bridgehead_store::{Location, Store, StoreOptions};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
     app::App,
     appservices::{
-        Appservice, Bus, DeliveryHandle, Engine, HttpPush, Links, Protocols, Queries, Registry,
-        Teller, Wire, WireConfig,
+        Appservice, Bus, DeliveryHandle, Engine, Histories, HttpPush, Links, Protocols, Queries,
+        Registry, Teller, Wire, WireConfig,
         namespaces::{AsIndex, CompileError},
         registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
-        run_delivery, run_teller, wake_interested,
+        run_delivery, run_history, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -51,6 +52,8 @@ const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an application service's websocket may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// A running homeserver. Dropping it does not end it cleanly; call [`Server::stop`].
 pub struct Server {
@@ -229,6 +232,11 @@ impl Server {
             let handle = service.delivery.clone();
             tasks.spawn(run_delivery(app.engine.clone(), handle, end.clone()));
         }
+        tasks.spawn(run_history(
+            app.engine.clone(),
+            app.histories.clone(),
+            end.clone(),
+        ));
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         tasks.spawn(metrics::run(app.clone(), end.clone()));
@@ -273,6 +281,9 @@ impl Server {
             handle.graceful_shutdown(Some(GRACE));
         }
         self.trigger.request();
+        let registry = self.app.registry();
+        let closing = registry.services().iter();
+        join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
         self.app.store.close().await;
@@ -468,6 +479,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         metrics,
         bus: engine.bus.clone(),
         engine,
+        histories: Arc::new(Histories::default()),
         queries: Queries::new(),
         teller: Teller::default(),
         protocols: Protocols::new(),
@@ -558,18 +570,7 @@ async fn load_services(
     let mut services = Vec::new();
     for (index, registration) in registrations.into_iter().enumerate() {
         let id = registration.id.clone();
-        let reachable = matches!(registration.url, Some(AsUrl::Http(_)));
-        let row = app
-            .store
-            .write(move |tx| {
-                let row = tx.ensure_appservice(&id)?;
-                if !reachable {
-                    // Nothing is ever sent there, so nothing waits for it either.
-                    tx.skip_to_end(row.nid)?;
-                }
-                Ok::<_, bridgehead_store::Error>(row)
-            })
-            .await?;
+        let row = app.store.write(move |tx| tx.ensure_appservice(&id)).await?;
         let index = AsIndex(u16::try_from(index).unwrap_or(u16::MAX));
         let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
         let sender = sender.as_str().try_into().map_err(|_| {
@@ -583,12 +584,16 @@ async fn load_services(
             }])
         })?;
         let links = links(app, &registration, row.dialect)?;
+        let delivery = DeliveryHandle::new(row.nid, links);
+        delivery
+            .outlet
+            .set_deadline(app.config.appservices.request_timeout);
         let service = Appservice {
             registration: Arc::new(registration),
             nid: row.nid,
             index,
             sender,
-            delivery: Arc::new(DeliveryHandle::new(row.nid, links)),
+            delivery: Arc::new(delivery),
         };
         services.push(Arc::new(service));
     }

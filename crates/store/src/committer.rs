@@ -78,12 +78,15 @@ pub(crate) struct Committer {
     position: StreamPosition,
     /// Larger than this the write-ahead log is emptied next.
     wal_limit: i64,
+    /// The last batch was lost for want of room.
+    full: bool,
 }
 
 impl Committer {
     pub(crate) fn new(conn: Connection, shared: Arc<Shared>, position: StreamPosition) -> Self {
         Self {
             wal_limit: MAX_WAL_BYTES,
+            full: false,
             conn,
             shared,
             position,
@@ -196,9 +199,7 @@ impl Committer {
         for answer in answers {
             answer(match &outcome {
                 Ok(()) => Ok(()),
-                Err(error) => Err(Error::Unavailable {
-                    reason: error.to_string(),
-                }),
+                Err(error) => Err(error.for_all()),
             });
         }
         stop
@@ -217,10 +218,11 @@ impl Committer {
         }
         if !keep {
             batch.roll_back(&mark);
-            // A full disk makes SQLite roll the whole transaction back by itself.
+            // A full disk makes SQLite roll the whole transaction back by itself; hardly anything
+            // else does.
             if self.conn.is_autocommit() {
-                return Err(Error::Unavailable {
-                    reason: "the engine rolled the batch back (is the disk full?)".to_owned(),
+                return Err(Error::Full {
+                    reason: "the engine rolled the batch back".to_owned(),
                 });
             }
             self.conn.prepare_cached("ROLLBACK TO unit")?.execute([])?;
@@ -235,6 +237,9 @@ impl Committer {
         if batch.log.is_empty() {
             return;
         }
+        if std::mem::take(&mut self.full) {
+            tracing::info!("there is room on the disk again");
+        }
         self.shared.position.send_replace(self.position);
         if let Some(listener) = &*self.shared.listener.lock()
             && catch_unwind(AssertUnwindSafe(|| listener(&batch.log))).is_err()
@@ -244,8 +249,14 @@ impl Committer {
         }
     }
 
-    fn abandon(&self, error: &Error, mut batch: Batch) {
-        tracing::error!(%error, "a batch could not be committed");
+    fn abandon(&mut self, error: &Error, mut batch: Batch) {
+        // One line when the disk becomes full, not one for each attempt to write.
+        if !matches!(error, Error::Full { .. }) {
+            tracing::error!(%error, "a batch could not be committed");
+        } else if !self.full {
+            self.full = true;
+            tracing::error!(%error, "nothing can be stored until there is room on the disk of the data folder");
+        }
         batch.forget_sets_from(0);
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -295,7 +306,7 @@ mod tests {
         });
         for unit in units.collect::<Vec<_>>() {
             let outcome = unit.await.unwrap();
-            assert!(matches!(outcome, Err(Error::Unavailable { .. })));
+            assert!(matches!(outcome, Err(Error::Full { .. })), "{outcome:?}");
         }
         limit_pages(&store, 1 << 20).await;
         assert_eq!(

@@ -3,10 +3,17 @@
 /// A failed store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database cannot be used now (disk full, locked, shut down). Nothing was changed; the
+    /// The database cannot be used now (locked, shut down, broken disk). Nothing was changed; the
     /// caller may try again later.
     #[error("the store is unavailable: {reason}")]
     Unavailable {
+        /// What the engine said; for the log, never for a client.
+        reason: String,
+    },
+    /// There is no room left to write. Nothing was changed; the caller may try again when somebody
+    /// has made room. Reading goes on.
+    #[error("the disk is full: {reason}")]
+    Full {
         /// What the engine said; for the log, never for a client.
         reason: String,
     },
@@ -52,13 +59,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable {
-            reason: error.to_string(),
+        let reason = error.to_string();
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { reason },
+            _ => Self::Unavailable { reason },
         }
     }
 }
 
 impl Error {
+    /// What each of several callers is told of one failure that none of them caused.
+    pub(crate) fn for_all(&self) -> Self {
+        let reason = self.to_string();
+        match self {
+            Self::Full { .. } => Self::Full { reason },
+            _ => Self::Unavailable { reason },
+        }
+    }
+
     /// A value of `table` that cannot be understood.
     pub fn corrupt(table: &'static str, id: impl Into<String>) -> Self {
         Self::Corrupt {

@@ -24,5 +24,5 @@ pub use client::Client;
 pub use in_process::TestServer;
 pub use judge::{Fault, Record, Verdict, judge};
 pub use process::{Process, free_port};
-pub use server::{REGISTRATION_SHARED_SECRET, SERVER_NAME, ServerProcess};
+pub use server::{REGISTRATION_SHARED_SECRET, SERVER_NAME, ServerOptions, ServerProcess};
 pub use watcher::{Seen, SeenEvent, Watcher};

@@ -187,7 +187,35 @@ impl Process {
         self.signal("-INT").await
     }
 
+    /// Stops the process where it is (SIGSTOP): the system goes on accepting connections for it, and nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent.
+    pub async fn freeze(&mut self) -> anyhow::Result<()> {
+        self.send("-STOP").await
+    }
+
+    /// Lets a frozen process go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent.
+    pub async fn thaw(&mut self) -> anyhow::Result<()> {
+        self.send("-CONT").await
+    }
+
+    /// The system's number for it, until it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     async fn signal(&mut self, signal: &str) -> anyhow::Result<ExitStatus> {
+        self.send(signal).await?;
+        self.wait().await
+    }
+
+    async fn send(&mut self, signal: &str) -> anyhow::Result<()> {
         self.log.push(format!("--- {}: kill {signal}", self.name));
         let pid = self.child.id().context("the process has ended already")?;
         let sent = Command::new("kill")
@@ -198,7 +226,7 @@ impl Process {
         if !sent.success() {
             bail!("kill {signal} failed: {sent}");
         }
-        self.wait().await
+        Ok(())
     }
 
     async fn wait(&mut self) -> anyhow::Result<ExitStatus> {

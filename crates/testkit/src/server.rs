@@ -18,12 +18,42 @@ pub const REGISTRATION_SHARED_SECRET: &str = "a-shared-secret-of-the-tests";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// `bridgehead serve` on a port of its own, with its data in a temporary folder.
-pub struct ServerProcess {
+/// What a test wants otherwise than usual.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// The folder for the data, which outlives the server; none: one of its own.
+    pub data_dir: Option<PathBuf>,
+    /// Settings, as environment variables.
+    pub settings: Vec<(String, String)>,
+}
+
+impl ServerOptions {
+    /// Settings, as environment variables.
+    pub fn with_settings(settings: &[(&str, &str)]) -> Self {
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Self {
+            settings: settings.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Where and how it is started, the same each time.
+struct Launch {
     binary: PathBuf,
     registrations: Vec<PathBuf>,
     port: u16,
-    data_dir: TempDir,
+    data_dir: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+/// `bridgehead serve` on a port of its own, with its data in a temporary folder.
+pub struct ServerProcess {
+    launch: Launch,
+    /// Removed with it.
+    _data_dir: Option<TempDir>,
     log: Log,
     process: Process,
 }
@@ -38,18 +68,39 @@ impl ServerProcess {
         binary: impl Into<PathBuf>,
         registrations: &[PathBuf],
     ) -> anyhow::Result<Self> {
-        let binary = binary.into();
-        let data_dir = TempDir::with_prefix("bridgehead-data-")?;
-        let port = free_port()?;
+        Self::start_with(binary, registrations, ServerOptions::default()).await
+    }
+
+    /// The same with other options.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerProcess::start`].
+    pub async fn start_with(
+        binary: impl Into<PathBuf>,
+        registrations: &[PathBuf],
+        options: ServerOptions,
+    ) -> anyhow::Result<Self> {
+        let own = match options.data_dir {
+            Some(_) => None,
+            None => Some(TempDir::with_prefix("bridgehead-data-")?),
+        };
+        let folder = own.as_ref().map(|folder| folder.path().to_owned());
+        let launch = Launch {
+            binary: binary.into(),
+            registrations: registrations.to_vec(),
+            port: free_port()?,
+            data_dir: options
+                .data_dir
+                .or(folder)
+                .context("a folder for the data")?,
+            settings: options.settings,
+        };
         let log = Log::new();
-        let command = serve(&binary, data_dir.path(), port, registrations);
-        let process = Process::spawn_with_log("bridgehead", command, log.clone())?;
-        let registrations = registrations.to_vec();
+        let process = Process::spawn_with_log("bridgehead", launch.command(), log.clone())?;
         let mut server = Self {
-            binary,
-            registrations,
-            port,
-            data_dir,
+            launch,
+            _data_dir: own,
             log,
             process,
         };
@@ -59,17 +110,22 @@ impl ServerProcess {
 
     /// The port it listens on; the same after a restart.
     pub fn port(&self) -> u16 {
-        self.port
+        self.launch.port
     }
 
     /// Where it answers HTTP, without a slash at the end.
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.launch.port)
     }
 
     /// The folder with its database and media.
     pub fn data_dir(&self) -> &Path {
-        self.data_dir.path()
+        &self.launch.data_dir
+    }
+
+    /// The running process: to freeze it, to read its output or its memory.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// A client without an access token.
@@ -104,12 +160,7 @@ impl ServerProcess {
         if self.process.ended()?.is_none() {
             bail!("the server is still running");
         }
-        let command = serve(
-            &self.binary,
-            self.data_dir.path(),
-            self.port,
-            &self.registrations,
-        );
+        let command = self.launch.command();
         self.process = Process::spawn_with_log("bridgehead", command, self.log.clone())?;
         self.wait_until_ready().await
     }
@@ -136,20 +187,23 @@ impl ServerProcess {
     }
 }
 
-fn serve(binary: &Path, data_dir: &Path, port: u16, registrations: &[PathBuf]) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(data_dir)
-        .args(["--server-name", SERVER_NAME])
-        .args(["--listen", &format!("127.0.0.1:{port}")]);
-    for registration in registrations {
-        command.arg("--registration").arg(registration);
+impl Launch {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(&self.data_dir)
+            .args(["--server-name", SERVER_NAME])
+            .args(["--listen", &format!("127.0.0.1:{}", self.port)]);
+        for registration in &self.registrations {
+            command.arg("--registration").arg(registration);
+        }
+        command
+            .arg("--open-registration")
+            .args(["--rate-limits", "off"])
+            .args(["--registration-shared-secret", REGISTRATION_SHARED_SECRET])
+            .envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command
     }
-    command
-        .arg("--open-registration")
-        .args(["--rate-limits", "off"])
-        .args(["--registration-shared-secret", REGISTRATION_SHARED_SECRET]);
-    command
 }

@@ -9,7 +9,8 @@ use bridgehead_homeserver::{
 };
 use clap::Args;
 
-use super::{EndRequest, Place, start_log};
+use super::{EndRequest, Place};
+use crate::log;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -62,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let config = loaded.config;
-    start_log(&config)?;
+    log::start(&config.log)?;
     let notices = Notices(config.log.format);
     for warning in &loaded.warnings {
         notices.warn(&warning.to_string());

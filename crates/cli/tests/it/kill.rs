@@ -1,47 +1,59 @@
-//! `kill -9` while messages are sent, with the receiving service as the only judge.
+//! `kill -9` while messages are sent, with the receiving services as the only judges.
 //!
 //! Four senders, a person and a ghost in each of two rooms, send numbered messages and repeat each with the same
-//! `client_txn_id` until it is accepted. The server is killed ten times: now somewhere between the requests, now
-//! while a transaction waits for its answer, so that it must be repeated after the restart.
+//! `client_txn_id` until it is accepted; one of them sends a to-device message with the same number first. The
+//! server is killed ten times: now somewhere between the requests, now while a transaction waits for its answer, so
+//! that it must be repeated after the restart. A second service is told the same and refuses every third request.
 
 use crate::BRIDGEHEAD;
-use anyhow::{Context as _, bail, ensure};
+use crate::lane::{self, Lane, SOON, Sending, wait_for_more};
+use anyhow::{Context as _, ensure};
 use axum::http::{Method, StatusCode};
 use bridgehead_testkit::{
-    Answer, AppserviceOptions, Client, Record, RecordingAppservice, ServerProcess, Verdict,
+    Answer, AppserviceOptions, Client, Record, RecordingAppservice, ServerProcess,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 const KILLS: usize = 10;
 /// How many messages are accepted before the server is killed again.
 const ACCEPTED_BETWEEN_KILLS: usize = 40;
-/// How long one message may take to be accepted, restarts included.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(60);
-const RETRY_AFTER: Duration = Duration::from_millis(10);
 /// How long the service keeps a transaction waiting: longer than it takes to kill the server.
 const HELD_FOR: Duration = Duration::from_secs(5);
-const SOON: Duration = Duration::from_secs(60);
+/// The device to which messages are sent.
+const DEVICE: &str = "BRIDGE";
+const TO_DEVICE: &str = "de.sorunome.msc2409.to_device";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_arrives_once_and_in_order_through_ten_kills() {
     let mut setup = Setup::start().await.unwrap();
     let lanes = setup.start_lanes().await.unwrap();
     setup.kill_repeatedly(&lanes).await.unwrap();
-    let accepted = finish(lanes).await.unwrap();
-    setup.wait_for_all(&accepted).await.unwrap();
-    check(&setup.appservice, &accepted).unwrap();
+    let accepted = lane::finish(lanes).await.unwrap();
+    for service in [&setup.steady, &setup.flapping] {
+        lane::wait_for_all(service, &accepted).await.unwrap();
+    }
+    let verdict = lane::check(&setup.steady, &accepted).unwrap();
+    let held = KILLS / 2;
+    assert!(
+        verdict.repeats >= held,
+        "{held} transactions lost their answer, and only {} requests were repeats",
+        verdict.repeats
+    );
+    check_to_device(&setup.steady.records(), accepted[0].len()).unwrap();
+    let verdict = lane::check(&setup.flapping, &accepted).unwrap();
+    assert!(verdict.repeats > 0, "nothing was refused");
 }
 
 struct Setup {
     server: ServerProcess,
-    appservice: RecordingAppservice,
+    steady: RecordingAppservice,
+    flapping: RecordingAppservice,
     /// Set: keep the next transaction waiting. The service unsets it.
     hold_next: Arc<AtomicBool>,
     _folder: TempDir,
@@ -50,30 +62,47 @@ struct Setup {
 impl Setup {
     async fn start() -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("bridgehead-kill-")?;
-        let options = AppserviceOptions::with_users("judge", "judge_");
-        let appservice = RecordingAppservice::start(options).await?;
+        let options = AppserviceOptions::with_users("steady", "judge_");
+        let steady = RecordingAppservice::start(options).await?;
         let hold_next = Arc::new(AtomicBool::new(false));
         let hold = hold_next.clone();
-        appservice.answer_with(move |_| {
+        steady.answer_with(move |_| {
             if hold.swap(false, Ordering::SeqCst) {
                 Answer::After(HELD_FOR, StatusCode::OK)
             } else {
                 Answer::Status(StatusCode::OK)
             }
         });
-        let registration = appservice.write_registration(folder.path())?;
-        let server = ServerProcess::start(BRIDGEHEAD, &[registration]).await?;
+        let options = AppserviceOptions::with_users("flapping", "flap_");
+        let flapping = RecordingAppservice::start(options).await?;
+        let mut asked = 0;
+        flapping.answer_with(move |_| {
+            asked += 1;
+            Answer::Status(if asked % 3 == 0 {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::OK
+            })
+        });
+        let files = [
+            encrypting(&steady, folder.path())?,
+            flapping.write_registration(folder.path())?,
+        ];
+        let server = ServerProcess::start(BRIDGEHEAD, &files).await?;
         Ok(Self {
             server,
-            appservice,
+            steady,
+            flapping,
             hold_next,
             _folder: folder,
         })
     }
 
-    /// Two rooms, in each a person and a ghost that start to send.
+    /// Two rooms, in each a person and a ghost that start to send, and a ghost of the other service that listens.
     async fn start_lanes(&self) -> anyhow::Result<Vec<Lane>> {
-        let service = self.server.client().with_token(&self.appservice.as_token());
+        let service = self.server.client().with_token(&self.steady.as_token());
+        let other = self.server.client().with_token(&self.flapping.as_token());
+        let listener = other.register_ghost("flap_listener").await?;
         let mut lanes = Vec::new();
         for number in 1..=2 {
             let person_name = format!("person{number}");
@@ -85,19 +114,23 @@ impl Setup {
             let ghost = service
                 .register_ghost(&format!("judge_ghost{number}"))
                 .await?;
-            let invite = json!({ "invite": [ghost.user_id()] });
+            let invite = json!({ "invite": [ghost.user_id(), listener.user_id()] });
             let room_id = person.create_room(&invite).await?;
             ghost.join(&room_id).await?;
-            lanes.push(Lane::start(person, &room_id));
-            lanes.push(Lane::start(ghost, &room_id));
+            listener.join(&room_id).await?;
+            let mut sending = Sending::default();
+            if number == 1 {
+                sending.device = Some(make_device(&ghost).await?);
+            }
+            lanes.push(Lane::start(person, &room_id, sending));
+            lanes.push(Lane::start(ghost, &room_id, Sending::default()));
         }
         Ok(lanes)
     }
 
     async fn kill_repeatedly(&mut self, lanes: &[Lane]) -> anyhow::Result<()> {
         for kill in 0..KILLS {
-            let goal = accepted_by(lanes) + ACCEPTED_BETWEEN_KILLS;
-            wait_for_accepted(lanes, goal).await?;
+            wait_for_more(lanes, ACCEPTED_BETWEEN_KILLS).await?;
             if kill % 2 == 1 {
                 self.wait_for_a_held_transaction().await?;
             }
@@ -107,189 +140,59 @@ impl Setup {
                 .await
                 .with_context(|| format!("after kill {kill}"))?;
         }
-        wait_for_accepted(lanes, accepted_by(lanes) + ACCEPTED_BETWEEN_KILLS).await
+        wait_for_more(lanes, ACCEPTED_BETWEEN_KILLS).await
     }
 
     async fn wait_for_a_held_transaction(&self) -> anyhow::Result<()> {
         self.hold_next.store(true, Ordering::SeqCst);
         let held = |_: &[Record]| !self.hold_next.load(Ordering::SeqCst);
-        self.appservice
+        self.steady
             .wait_for("a transaction to hold", SOON, held)
             .await
     }
-
-    async fn wait_for_all(&self, accepted: &[Vec<String>]) -> anyhow::Result<()> {
-        let mut missing = accepted
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .collect::<BTreeSet<_>>();
-        let mut looked_at = 0;
-        let all_arrived = |records: &[Record]| {
-            for event in records[looked_at..].iter().flat_map(Record::events) {
-                missing.remove(event["event_id"].as_str().unwrap_or_default());
-            }
-            looked_at = records.len();
-            missing.is_empty()
-        };
-        self.appservice
-            .wait_for("all accepted events", SOON, all_arrived)
-            .await
-            .with_context(|| format!("{} accepted events are missing", missing.len()))
-    }
 }
 
-/// One sender, which has at most one message under way.
-struct Lane {
-    /// Ids of the accepted events, in the order of acceptance.
-    accepted: watch::Receiver<Vec<String>>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<anyhow::Result<()>>,
+/// The registration of a service that is sent its ghosts' to-device messages.
+fn encrypting(service: &RecordingAppservice, folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut registration: Value = serde_json::from_str(&service.registration())?;
+    registration["org.matrix.msc3202"] = json!(true);
+    let path = folder.join("encrypting.yaml");
+    std::fs::write(&path, registration.to_string())?;
+    Ok(path)
 }
 
-impl Lane {
-    fn start(client: Client, room_id: &str) -> Self {
-        let (accepted_sender, accepted) = watch::channel(Vec::new());
-        let (stop, stopped) = watch::channel(false);
-        let room_id = room_id.to_owned();
-        let task = tokio::spawn(async move {
-            while !*stopped.borrow() {
-                let number = accepted_sender.borrow().len();
-                let event_id = send_until_accepted(&client, &room_id, number).await?;
-                accepted_sender.send_modify(|accepted| accepted.push(event_id));
-            }
-            Ok(())
-        });
-        Self {
-            accepted,
-            stop,
-            task,
+async fn make_device(ghost: &Client) -> anyhow::Result<(String, String)> {
+    let path = format!("/_matrix/client/v3/devices/{DEVICE}");
+    ghost
+        .expect_ok(Method::PUT, &path, &[], Some(&json!({})))
+        .await?;
+    Ok((ghost.user_id().to_owned(), DEVICE.to_owned()))
+}
+
+/// To-device messages arrived each once, in order, and no later than the event they were sent before.
+fn check_to_device(records: &[Record], sent: usize) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    let (mut messages, mut events) = (Vec::new(), Vec::new());
+    for record in records.iter().filter(|r| seen.insert(r.txn_id.clone())) {
+        for message in record.ephemeral(TO_DEVICE) {
+            messages.push(message["content"]["number"].as_u64());
+        }
+        let from_it = |event: &&Value| event["sender"] == "@person1:localhost";
+        let texts = record.events().iter().filter(from_it);
+        let numbers = texts.filter_map(|event| lane::number_of(&event["content"]["body"]));
+        for number in numbers {
+            events.push(number);
+            ensure!(
+                messages.contains(&Some(number as u64)),
+                "event {number} arrived before its to-device message"
+            );
         }
     }
-}
-
-async fn send_until_accepted(
-    client: &Client,
-    room_id: &str,
-    number: usize,
-) -> anyhow::Result<String> {
-    let path = Client::send_path(room_id, "m.room.message", &format!("txn-{number}"));
-    let content = json!({ "msgtype": "m.text", "body": body(client.user_id(), number) });
-    let started_at = Instant::now();
-    while started_at.elapsed() < ACCEPTED_WITHIN {
-        match client
-            .request(Method::PUT, &path, &[], Some(&content))
-            .await
-        {
-            Ok((StatusCode::OK, answer)) => {
-                let event_id = answer["event_id"].as_str();
-                return Ok(event_id
-                    .with_context(|| format!("no event_id in {answer}"))?
-                    .to_owned());
-            }
-            Ok((status, answer)) => bail!(
-                "message {number} of {} was answered {status}: {answer}",
-                client.user_id()
-            ),
-            // The server is down, or went down before it answered: whether it took the message is not known.
-            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
-        }
-    }
-    bail!(
-        "message {number} of {} was not accepted within {ACCEPTED_WITHIN:?}",
-        client.user_id()
-    )
-}
-
-fn body(user_id: &str, number: usize) -> String {
-    format!("{user_id} says {number}")
-}
-
-fn accepted_by(lanes: &[Lane]) -> usize {
-    lanes.iter().map(|lane| lane.accepted.borrow().len()).sum()
-}
-
-async fn wait_for_accepted(lanes: &[Lane], goal: usize) -> anyhow::Result<()> {
-    let started_at = Instant::now();
-    while accepted_by(lanes) < goal {
-        ensure!(
-            started_at.elapsed() < SOON,
-            "not {goal} messages were accepted within {SOON:?}"
-        );
-        ensure!(
-            !lanes.iter().any(|lane| lane.task.is_finished()),
-            "a sender gave up"
-        );
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let expected: Vec<_> = (0..sent as u64).map(Some).collect();
+    ensure!(
+        messages == expected,
+        "{sent} to-device messages were sent, and {messages:?} received"
+    );
+    ensure!(events.len() == sent, "{} of {sent} events", events.len());
     Ok(())
-}
-
-/// Lets each lane finish the message it is sending; gives back what was accepted from each.
-async fn finish(lanes: Vec<Lane>) -> anyhow::Result<Vec<Vec<String>>> {
-    let mut all = Vec::new();
-    for lane in &lanes {
-        lane.stop.send(true).ok();
-    }
-    for lane in lanes {
-        lane.task.await??;
-        all.push(lane.accepted.borrow().clone());
-    }
-    Ok(all)
-}
-
-fn check(appservice: &RecordingAppservice, accepted: &[Vec<String>]) -> anyhow::Result<()> {
-    let mut verdict = None;
-    for lane in accepted {
-        verdict = Some(appservice.judge(lane)?);
-    }
-    let verdict = verdict.context("there are lanes")?;
-    check_messages(&verdict, accepted)?;
-    let held = KILLS / 2;
-    ensure!(
-        verdict.repeats >= held,
-        "{held} transactions lost their answer, and only {} requests were repeats",
-        verdict.repeats
-    );
-    ensure!(
-        appservice.refused_tokens() == 0,
-        "requests with a wrong token"
-    );
-    Ok(())
-}
-
-/// Each message was received as often as it was accepted: once, however often it was sent.
-fn check_messages(verdict: &Verdict, accepted: &[Vec<String>]) -> anyhow::Result<()> {
-    let messages = verdict
-        .events
-        .iter()
-        .filter(|event| event["type"] == "m.room.message");
-    let mut received = messages
-        .map(|event| (&event["sender"], &event["content"]["body"]))
-        .collect::<Vec<_>>();
-    received.sort_by_key(|(sender, body)| (sender.to_string(), body.to_string()));
-    let count = received.len();
-    received.dedup();
-    ensure!(
-        received.len() == count,
-        "{} messages were made into more than one event",
-        count - received.len()
-    );
-    let accepted_count = accepted.iter().map(Vec::len).sum::<usize>();
-    ensure!(
-        count == accepted_count,
-        "{accepted_count} messages were accepted and {count} received"
-    );
-    for (sender, text) in received {
-        let sender = sender.as_str().unwrap_or_default();
-        ensure!(is_numbered(sender, text), "{sender} did not send {text}");
-    }
-    Ok(())
-}
-
-fn is_numbered(sender: &str, text: &Value) -> bool {
-    let number = text
-        .as_str()
-        .and_then(|text| text.rsplit(' ').next()?.parse::<usize>().ok());
-    number.is_some_and(|number| *text == body(sender, number))
 }

@@ -5,9 +5,14 @@
 mod appservice;
 mod cli;
 mod desk;
+mod disk_full;
+mod freeze;
 mod heisenbridge;
 mod kill;
+mod lane;
 mod nio;
+mod registrations;
+mod stall;
 mod tls;
 mod tutorial;
 

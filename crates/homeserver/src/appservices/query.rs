@@ -101,7 +101,7 @@ impl Queries {
         name: &str,
         mut services: Vec<Arc<Appservice>>,
     ) -> Existence {
-        services.retain(|service| service.delivery.links().queries.is_some());
+        services.retain(|service| service.answers_questions());
         if services.is_empty() {
             return Existence::Unowned;
         }
@@ -229,7 +229,6 @@ async fn ask_one(
     name: &str,
     deadline: Duration,
 ) -> Option<bool> {
-    let wire = service.delivery.links().queries.clone()?;
     let what = match kind {
         Kind::User => "users",
         Kind::Alias => "rooms",
@@ -242,20 +241,15 @@ async fn ask_one(
         query: &[],
         body: None,
     };
-    let answer = tokio::time::timeout(deadline, wire.call(&call, app.now_ms())).await;
-    match answer {
-        Ok(Ok(answer)) if answer.status.is_success() => Some(true),
-        Ok(Ok(answer)) if says_no(answer.status) => Some(false),
-        Ok(Ok(answer)) => {
+    match service.ask(&call, deadline, app.now_ms()).await? {
+        Ok(answer) if answer.status.is_success() => Some(true),
+        Ok(answer) if says_no(answer.status) => Some(false),
+        Ok(answer) => {
             log_unavailable(service, name, &format!("status {}", answer.status.as_u16()));
             None
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             log_unavailable(service, name, &error.to_string());
-            None
-        }
-        Err(_) => {
-            log_unavailable(service, name, "no answer in time");
             None
         }
     }

@@ -140,7 +140,7 @@ pub enum AsUrl {
     Http(String),
     /// `unix:` and a socket path: nothing is sent there either.
     Unix(String),
-    /// Anything else, such as `websocket`: nothing is sent there.
+    /// Anything else, such as `websocket`: the service comes for its transactions itself.
     Websocket(String),
 }
 

@@ -35,11 +35,10 @@ impl Appservice {
         self.delivery.sign_of_life();
     }
 
-    /// Whether the service asked for typing, receipts and presence, and has an address for them.
+    /// Whether the service asked for typing, receipts and presence.
     pub(crate) fn takes_ephemeral(&self) -> bool {
         let features = &self.registration.features;
-        self.delivery.links().push.is_some()
-            && (features.receive_ephemeral || features.push_ephemeral_unstable)
+        features.receive_ephemeral || features.push_ephemeral_unstable
     }
 
     /// Whether `ip_range_whitelist` lets this address use the token.

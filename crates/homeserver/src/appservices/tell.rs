@@ -89,7 +89,7 @@ pub(crate) async fn presence_changed(
 fn put(app: &App, services: &[AppserviceNid], tell: impl Fn(&super::delivery::EphemeralLane)) {
     let registry = app.registry();
     for service in services.iter().filter_map(|nid| registry.by_nid(*nid)) {
-        if service.takes_ephemeral() {
+        if service.takes_ephemeral() && !service.is_offline(app.now_ms()) {
             tell(&service.delivery.lane);
             service.delivery.wake();
         }

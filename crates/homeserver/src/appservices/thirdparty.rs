@@ -182,7 +182,7 @@ fn speaking(app: &App, protocol: &str) -> Vec<Arc<Appservice>> {
     app.registry()
         .services()
         .iter()
-        .filter(|service| service.delivery.links().queries.is_some())
+        .filter(|service| service.answers_questions())
         .filter(|service| {
             service
                 .registration
@@ -201,7 +201,6 @@ async fn ask(
     path: &str,
     query: &[(String, String)],
 ) -> Option<Value> {
-    let wire = service.delivery.links().queries.clone()?;
     let path = format!("/thirdparty{path}");
     let legacy_path = format!("/_matrix/app/unstable{path}");
     let call = Call {
@@ -212,19 +211,15 @@ async fn ask(
         body: None,
     };
     let deadline = app.config.appservices.user_query_timeout;
-    let answer = tokio::time::timeout(deadline, wire.call(&call, app.now_ms())).await;
-    let why = match answer {
-        Ok(Ok(answer)) if answer.status.is_success() => {
-            match serde_json::from_slice(&answer.body) {
-                Ok(value) => return Some(value),
-                Err(error) => format!("its answer is no JSON: {error}"),
-            }
-        }
+    let why = match service.ask(&call, deadline, app.now_ms()).await? {
+        Ok(answer) if answer.status.is_success() => match serde_json::from_slice(&answer.body) {
+            Ok(value) => return Some(value),
+            Err(error) => format!("its answer is no JSON: {error}"),
+        },
         // The service's way to say that it knows nothing of it.
-        Ok(Ok(answer)) if answer.status == http::StatusCode::NOT_FOUND => return None,
-        Ok(Ok(answer)) => format!("status {}", answer.status.as_u16()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} ms", deadline.as_millis()),
+        Ok(answer) if answer.status == http::StatusCode::NOT_FOUND => return None,
+        Ok(answer) => format!("status {}", answer.status.as_u16()),
+        Err(error) => error.to_string(),
     };
     tracing::warn!(
         code = "APPSERVICE_SERVICE_UNAVAILABLE", appservice.id = %service.registration.id,

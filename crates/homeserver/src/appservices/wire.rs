@@ -367,7 +367,8 @@ fn withhold(body: Bytes, token: &Secret) -> Bytes {
     clean.into()
 }
 
-fn call_error(error: &reqwest::Error) -> CallError {
+/// What went wrong with a request, without its url.
+pub(super) fn call_error(error: &reqwest::Error) -> CallError {
     // The url may carry the token; the sources say what happened without it.
     let mut text = String::new();
     let mut source = std::error::Error::source(error);

@@ -188,6 +188,8 @@ section! {
         negative_cache: Duration = Time { min_ms: 0, max_ms: 86_400_000 }, "appservices.negative_cache_ms", r#""5s""#;
         /// How often a service that only knows the paths from before `/_matrix/app/v1` is asked again by the new ones, in milliseconds.
         legacy_reprobe: Duration = Time { min_ms: 1000, max_ms: 604_800_000 }, "appservices.legacy_reprobe_ms", r#""1h""#;
+        /// How often a websocket that a service has opened is asked for a sign of life, in milliseconds. One of which nothing was heard for twice as long is closed.
+        websocket_ping: Duration = Time { min_ms: 10, max_ms: 3_600_000 }, "appservices.websocket_ping_ms", r#""30s""#;
     }
 }
 

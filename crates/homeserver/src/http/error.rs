@@ -211,6 +211,13 @@ impl From<store::Error> for ApiError {
                     ),
                 )
             }
+            // The store logs it once.
+            store::Error::Full { reason } => {
+                tracing::debug!(%reason, "a request found the disk full");
+                Self::storage_full(
+                    "The server's disk is full, nothing was stored; try again when its operator has made room",
+                )
+            }
             error @ (store::Error::Corrupt { .. }
             | store::Error::SchemaTooNew { .. }
             | store::Error::WrongServer { .. }) => Self::internal(&error),

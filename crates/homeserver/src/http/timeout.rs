@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{error::ApiError, media::MAX_WAIT};
+use super::{client::appservice::get_next_transaction, error::ApiError, media::MAX_WAIT};
 use crate::{app::App, config::Config};
 
 /// What all steps of looking for a service's trouble take together at most.
@@ -47,6 +47,8 @@ fn longer(path: &str, config: &Config) -> Option<Duration> {
         Some("sync" | "events") => Some(config.limits.sync_timeout_max),
         // Step by step, each with its own limit.
         Some("doctor") => Some(LONGEST_CHECKUP),
+        // An application service's poll.
+        Some("next") => Some(get_next_transaction::MAX_WAIT),
         // The answer tells how the application service took it, be it with a timeout.
         Some("ping") => Some(config.appservices.request_timeout),
         _ => Some(Duration::ZERO),

@@ -35,6 +35,8 @@ use crate::app::App;
 
 /// Event streams that may be open together.
 const MAX_STREAMS: usize = 64;
+/// Services that may be examined together.
+const MAX_EXAMINATIONS: usize = 4;
 
 /// Who acts, and whether they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub(crate) struct Operators {
     access: watch::Sender<Access>,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// Places for examinations of services.
+    pub(crate) examinations: Semaphore,
 }
 
 /// What open event streams watch.
@@ -90,6 +94,7 @@ impl Operators {
             seen: Mutex::default(),
             access: watch::Sender::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            examinations: Semaphore::new(MAX_EXAMINATIONS),
         }
     }
 

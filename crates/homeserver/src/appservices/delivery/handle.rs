@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{lane::EphemeralLane, status::Status, transport::Transport};
 use crate::{
-    appservices::{Bus, Registry, Wire},
+    appservices::{Bus, Outlet, Registry, Reports, Wire},
     clock::Clock,
     config,
     random::Randomness,
@@ -55,8 +55,14 @@ pub(crate) struct DeliveryHandle {
     pub(crate) lane: EphemeralLane,
     /// What goes on.
     pub(crate) status: Status,
+    /// Where the service takes its transactions itself.
+    pub(crate) outlet: Arc<Outlet>,
+    /// What the service has reported of itself.
+    pub(crate) reports: Reports,
     links: ArcSwap<Links>,
     wake: Notify,
+    /// A transaction is wanted, be it empty.
+    probe: AtomicBool,
     alive: Notify,
     waiting: AtomicBool,
     /// From an attempt's start until its outcome is stored.
@@ -74,8 +80,11 @@ impl DeliveryHandle {
             nid,
             lane: EphemeralLane::default(),
             status: Status::new(),
+            outlet: Arc::new(Outlet::new()),
+            reports: Reports::default(),
             links: ArcSwap::from_pointee(links),
             wake: Notify::new(),
+            probe: AtomicBool::new(false),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
             attempting: AtomicBool::new(false),
@@ -108,6 +117,17 @@ impl DeliveryHandle {
     /// Something of interest may be in the log or the lane.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Somebody wants to see a transaction acknowledged: if there is nothing to send, an empty one
+    /// goes its usual way.
+    pub(crate) fn request_probe(&self) {
+        self.probe.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn take_probe(&self) -> bool {
+        self.probe.swap(false, Ordering::AcqRel)
     }
 
     /// Somebody has changed what is ordered about this delivery: the task reads it again.

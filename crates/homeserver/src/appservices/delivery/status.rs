@@ -174,6 +174,33 @@ impl Status {
         inner.figures.batch_limit = batch_limit as u64;
     }
 
+    /// Whether the service takes its transactions itself, as far as the task has seen.
+    pub(super) fn way_is_outlet(&self) -> bool {
+        let transport = self.inner.lock().figures.transport;
+        matches!(transport, TransportKind::Websocket | TransportKind::Pull)
+    }
+
+    /// Somebody has just ordered a pause, which the task is about to read.
+    pub(crate) fn paused(&self, pause: PauseRow) {
+        let mut inner = self.inner.lock();
+        let pauses = &mut inner.figures.orders.pauses;
+        pauses.retain(|other| other.by != pause.by);
+        pauses.push(pause);
+    }
+
+    /// Somebody has just ended a pause of theirs.
+    pub(crate) fn resumed(&self, by: &str) {
+        let mut inner = self.inner.lock();
+        inner.figures.orders.pauses.retain(|pause| pause.by != by);
+    }
+
+    /// Whether somebody holds the delivery: `operator`, or the `service` itself.
+    pub(crate) fn is_paused_by(&self, by: &str, now_ms: i64) -> bool {
+        let inner = self.inner.lock();
+        let mut pauses = inner.figures.orders.pauses.iter();
+        pauses.any(|pause| pause.by == by && holds(pause, now_ms))
+    }
+
     /// A replay goes on.
     pub(super) fn replaying(&self, replay: Option<bridgehead_store::ReplayRow>) {
         self.inner.lock().figures.orders.replay = replay;
@@ -324,6 +351,10 @@ pub(crate) fn describe(service: &Appservice, now_ms: i64) -> Service {
         (inner.figures.clone(), inner.rates(now_ms))
     };
     let orders = &figures.orders;
+    // It has no url and has never come for anything: it sends only, and nothing is late.
+    let sends_only = service.registration.url.is_none()
+        && figures.transport == TransportKind::None
+        && orders.last_txn_id == 0;
     let dialect = service.delivery.dialect();
     let registration = &service.registration;
     Service {
@@ -338,6 +369,7 @@ pub(crate) fn describe(service: &Appservice, now_ms: i64) -> Service {
         depth: figures.depth,
         oldest_waiting_ms: figures
             .oldest_at
+            .filter(|_| !sends_only)
             .map(|at| u64::try_from(now_ms - at).unwrap_or(0)),
         rates,
         last_success_at_ms: figures.last_success_at,

@@ -121,7 +121,11 @@ impl Task<'_> {
                 continue;
             };
             let Some(link) = self.link() else {
-                self.handle.ordered().await;
+                tokio::select! {
+                    biased;
+                    () = self.handle.ordered() => {}
+                    () = self.handle.outlet.consumer_arrives() => {}
+                }
                 continue;
             };
             if self.current.is_none() {
@@ -290,9 +294,13 @@ impl Task<'_> {
         }
     }
 
-    /// How the service is reached now.
+    /// How the service is reached now: by what it has come for itself, else at its url.
     fn link(&self) -> Option<Arc<dyn Transport>> {
-        let link = self.handle.links().push.clone();
+        let link = if self.handle.outlet.has_consumer() {
+            Some(self.handle.outlet.clone() as Arc<dyn Transport>)
+        } else {
+            self.handle.links().push.clone()
+        };
         let kind = link
             .as_ref()
             .map_or(TransportKind::None, |link| link.kind());
@@ -302,10 +310,12 @@ impl Task<'_> {
 
     /// Nothing to send: waits until there may be something.
     async fn rest(&self) {
+        let there = self.handle.status.way_is_outlet();
         tokio::select! {
             biased;
             () = self.handle.ordered() => {}
             () = self.handle.woken() => {}
+            () = self.handle.outlet.consumer_changes(there) => {}
         }
     }
 
@@ -416,7 +426,8 @@ impl Task<'_> {
         } else {
             self.more = true;
         }
-        if !batch.has_something() && lane.is_empty() {
+        let probed = replay.is_none() && self.handle.take_probe();
+        if !batch.has_something() && lane.is_empty() && !probed {
             match replay {
                 Some(replay) => self.pass_replay(replay, batch.upto()).await,
                 None => self.handle.status.passed(batch.entries()),

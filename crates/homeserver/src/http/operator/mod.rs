@@ -7,7 +7,11 @@
 mod appservices;
 mod audit;
 mod auth;
+mod body;
+pub(super) mod dashboard;
+mod doctor;
 mod events;
+mod history;
 mod openapi;
 mod operators;
 mod session;
@@ -60,6 +64,12 @@ fn services() -> Vec<Route> {
             Method::GET,
             "/appservices/{id}/skips",
             get(transaction::skips),
+        ),
+        (Method::GET, "/appservices/{id}/history", get(history::show)),
+        (
+            Method::POST,
+            "/appservices/{id}/doctor",
+            post(doctor::examine_service),
         ),
     ]
 }

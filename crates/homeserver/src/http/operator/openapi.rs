@@ -23,6 +23,8 @@ use super::auth::{AnyOperator, COOKIE};
         super::appservices::show,
         super::transaction::show,
         super::transaction::skips,
+        super::history::show,
+        super::doctor::examine_service,
         super::verbs::pause,
         super::verbs::resume,
         super::verbs::retry,

@@ -35,13 +35,8 @@ pub(crate) async fn request_ping(
         .ok_or_else(|| {
             ApiError::forbidden("Only the application service itself can ask for its ping")
         })?;
-    let wire = service.delivery.links().queries.clone().ok_or_else(|| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "M_URL_NOT_SET",
-            "The registration has no url to ping",
-        )
-    })?;
+    // It speaks, so it is on line again.
+    service.come_online(&app, "ping").await;
     let payload = match body.transaction_id {
         Some(id) => json!({ "transaction_id": id }),
         None => json!({}),
@@ -54,7 +49,16 @@ pub(crate) async fn request_ping(
         body: Some(payload.to_string().into()),
     };
     let started = Instant::now();
-    match wire.call(&call, app.now_ms()).await {
+    let within = app.config.appservices.request_timeout;
+    let answer = service.ping(&call, within, app.now_ms()).await;
+    let answer = answer.ok_or_else(|| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "M_URL_NOT_SET",
+            "The registration has no url to ping, and no websocket is open",
+        )
+    })?;
+    match answer {
         Ok(answer) if answer.status.is_success() => {
             service.sign_of_life();
             // Rounded up: there are frameworks that take a 0 for a failure.

@@ -1,0 +1,43 @@
+//! `POST /_matrix/client/unstable/org.bridgehead.appservice/{appserviceId}/replay`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::own::{own, taken};
+use crate::{
+    app::App,
+    http::{
+        auth::AppserviceToken,
+        error::ApiResult,
+        extract::{JsonBody, Params},
+    },
+};
+
+#[derive(Deserialize)]
+pub(crate) struct Body {
+    /// A position, as it stands in a transaction's sequence numbers.
+    after: u64,
+}
+
+/// Has everything after a position sent once more; answers from where to where that is.
+pub(crate) async fn replay(
+    State(app): State<Arc<App>>,
+    token: AppserviceToken,
+    Params(id): Params<String>,
+    JsonBody(body): JsonBody<Body>,
+) -> ApiResult<Json<Value>> {
+    let service = own(token, &id)?;
+    match service.replay_own(&app, body.after).await {
+        Ok(Some(replay)) => Ok(Json(
+            json!({ "after": replay.from.0, "upto": replay.upto.0 }),
+        )),
+        Ok(None) => Ok(Json(json!({}))),
+        Err(bridgehead_store::Error::Conflict { .. }) => {
+            Err(taken("Too many replays wait already; let some end first"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
