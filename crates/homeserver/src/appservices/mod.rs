@@ -1,6 +1,7 @@
 //! Application services: who they are, what is of interest to them, and how it reaches them.
 //!
 //! - [`registration`], [`namespaces`]: what a service declares, read from files;
+//! - `registrar`: how declarations come into force, change, and go;
 //! - `registry`: the declarations in force;
 //! - `interest`: which services an event is for (station 6 of its way);
 //! - `acquaintance`: whom their users meet in encrypted rooms;
@@ -26,6 +27,7 @@ pub mod namespaces;
 mod outlet;
 mod own;
 mod query;
+mod registrar;
 pub mod registration;
 mod registry;
 mod reports;
@@ -46,6 +48,7 @@ pub(crate) use self::{
         Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,
     },
     query::{Existence, Queries},
+    registrar::{BeginError, By, How, Problem, Registrar, RegistrarError, Replacement},
     registry::{Appservice, Nids, Registry},
     reports::{Reported, Reports},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},

@@ -120,10 +120,9 @@ async fn only_who_has_the_token_reads_metrics() {
     assert!(operator.get("/metrics").await.unwrap().0.is_success());
     // A token in a url ends in logs.
     let query = [("access_token", TOKEN.1)];
-    let in_query = server
-        .client()
-        .request(Method::GET, "/metrics", &query, None);
-    assert_eq!(in_query.await.unwrap().0, StatusCode::UNAUTHORIZED);
+    let client = server.client();
+    let in_query = client.request(Method::GET, "/metrics", &query, None).await;
+    assert_eq!(in_query.unwrap().0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

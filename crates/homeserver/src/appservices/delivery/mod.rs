@@ -17,6 +17,8 @@ mod history;
 mod http;
 mod lane;
 mod limit;
+#[cfg(test)]
+mod simulation;
 mod state;
 pub(crate) mod status;
 mod task;
