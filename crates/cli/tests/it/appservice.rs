@@ -15,8 +15,7 @@ use bridgehead_testkit::{
 };
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A server with the service `irc`, a person, and a room that both are in.
 struct Setup {
@@ -564,7 +563,7 @@ async fn a_server_with_tls_is_found_by_the_certificate_of_its_configuration() {
 }
 
 async fn finds_its_server(desk: &Desk, scheme: &str) {
-    let _server = started(desk, scheme).await;
+    let mut server = started(desk, scheme).await;
     let listed = desk
         .run(&["appservice", "list", "--config", "bridgehead.toml"])
         .await;
@@ -576,6 +575,8 @@ async fn finds_its_server(desk: &Desk, scheme: &str) {
     command.env("BRIDGEHEAD_CONFIG", "bridgehead.toml");
     let listed = Run(command.output().await.unwrap());
     assert_eq!(json_of(&listed)["operators"][0]["name"], "local");
+    // Its folder is free for another when it is gone, not when it is told to go.
+    server.terminate().await.unwrap();
 }
 
 async fn started(desk: &Desk, scheme: &str) -> Process {
