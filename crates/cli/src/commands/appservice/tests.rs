@@ -143,7 +143,24 @@ slack     idle                   0               1,500  3 min ago
         shown.lines().all(|line| line.chars().count() <= 80),
         "{shown}"
     );
-    assert!(shown.contains("telegram"), "{shown}");
+    let below = "irc: refuses m.room.message from @eve:example.org: 500: \\u{1b}[2Jboom\n\
+                 telegram: paused by an operator, 30 s ago, ends in 1 h: moving house\n";
+    assert!(shown.contains(below), "{shown}");
+}
+
+#[test]
+fn events_of_a_transaction_fit_a_narrow_terminal() {
+    let narrow = Look {
+        colours: false,
+        width: Some(80),
+    };
+    let wanted = "
+  m.room.message
+    from @eve:example.org in !room:example.org, 700 B
+    $poison
+  and 1 more
+";
+    assert_eq!(transaction::events(&[event(), event()], narrow, 1), wanted);
 }
 
 /// The words, wherever the columns stand.
