@@ -72,7 +72,7 @@ export function shortDuration(ms) {
 /** `3 min ago`, `in 12 s`, `just now`. */
 export function relative(atMs, nowMs) {
   const away = atMs - nowMs;
-  if (Math.abs(away) < SECOND) return 'just now';
+  if (Math.abs(away) < SECOND) return away < 0 ? 'just now' : 'now';
   const coarse = Math.abs(away) < MINUTE ? Math.floor(Math.abs(away) / SECOND) * SECOND : Math.abs(away);
   return away < 0 ? `${duration(coarse)} ago` : `in ${duration(coarse)}`;
 }
@@ -91,6 +91,11 @@ export function dateTime(atMs) {
   const at = new Date(atMs);
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   return `${day} ${timeOfDay(atMs)}`;
+}
+
+/** A text that begins with a capital. */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** A text's beginning. */

@@ -61,11 +61,12 @@ const round = (value) => Math.round(value * 10) / 10;
 const SPARK_WIDTH = 120;
 const SPARK_HEIGHT = 28;
 
-/** A line without axes; `words` say what it shows. */
-export function sparkline(values, words) {
-  const highest = Math.max(1000, ...values);
-  const step = SPARK_WIDTH / Math.max(1, values.length - 1);
-  const points = values.map((value, at) => [at * step, SPARK_HEIGHT - 2 - ((SPARK_HEIGHT - 4) * value) / highest]);
+/** A line without axes through `[time, value]` pairs between two times; `words` say what it shows. */
+export function sparkline(pairs, fromMs, toMs, words) {
+  const highest = Math.max(1000, ...pairs.map(([, value]) => value));
+  const x = (at) => (SPARK_WIDTH * Math.max(0, at - fromMs)) / (toMs - fromMs);
+  const y = (value) => SPARK_HEIGHT - 2 - ((SPARK_HEIGHT - 4) * value) / highest;
+  const points = pairs.map(([at, value]) => [x(at), y(value)]);
   return svg(
     'svg',
     { class: 'spark', viewBox: `0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`, role: 'img', 'aria-label': words, preserveAspectRatio: 'none' },

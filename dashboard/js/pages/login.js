@@ -46,6 +46,7 @@ export function login({ signedIn, why }) {
   const node = h(
     'div',
     { class: 'login' },
+    h('p', { class: 'brand' }, h('img', { class: 'mark', src: 'favicon.svg', alt: '', width: 24, height: 24 }), 'Bridgehead'),
     h('h1', { tabindex: -1 }, 'Sign in'),
     why && h('p', { class: 'notice' }, why),
     h(

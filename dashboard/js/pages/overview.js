@@ -3,10 +3,10 @@
  */
 
 import * as api from '../api.js';
-import { ago } from '../clock.js';
+import { ago, now } from '../clock.js';
 import { problemWords } from '../dialog.js';
 import { Part, h, replace, setText } from '../dom.js';
-import { count, duration, head, number, percent } from '../format.js';
+import { count, duration, head, number, percent, sentence } from '../format.js';
 import { sparkline } from '../plot.js';
 import { Poll } from '../poll.js';
 import { lagOf, needsAttention, rateWords, stateOf, statePills, transportWords, worstFirst } from '../services.js';
@@ -15,6 +15,7 @@ import { tableHead } from '../table.js';
 const EVERY_MS = 2000;
 /** Samples come every 30 s. */
 const SPARKS_EVERY_MS = 30_000;
+const HOUR_MS = 3_600_000;
 const ERROR_HEAD = 120;
 
 const COLUMNS = [
@@ -266,7 +267,8 @@ class Row {
       const words = lags.length === 0
         ? 'no history yet'
         : `Lag over the last hour: now ${duration(lags[lags.length - 1])}, at most ${duration(Math.max(...lags))}`;
-      replace(this.#spark, lags.length > 0 ? sparkline(lags, words) : h('span', { class: 'hint' }, '–'));
+      const pairs = history.samples.map((sample) => [sample.at_ms, sample.lag_ms]);
+      replace(this.#spark, lags.length > 0 ? sparkline(pairs, now() - HOUR_MS, now(), words) : h('span', { class: 'hint' }, '–'));
     } catch {
       // The overview itself says when the server is away; a small plot may be missing.
       this.drawn = false;
@@ -296,7 +298,7 @@ function errorCell(error) {
   return h(
     'div',
     { class: error.mended ? 'mended' : 'error-head' },
-    h('span', { title: head(error.message, 400) }, head(error.message, ERROR_HEAD)),
+    h('span', { title: head(error.message, 400) }, head(sentence(error.message), ERROR_HEAD)),
     h('span', { class: 'under' }, ago(error.at_ms), error.mended && ', mended since'),
   );
 }

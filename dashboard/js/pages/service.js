@@ -10,7 +10,7 @@ import { problemWords } from '../dialog.js';
 import { doctorPart } from '../doctor.js';
 import { Part, freshId, h, setAttribute, setText } from '../dom.js';
 import { findingList } from '../findings.js';
-import { bytes, count, duration, number, percent } from '../format.js';
+import { bytes, count, duration, head, number, percent, sentence } from '../format.js';
 import { Plots } from '../plots.js';
 import { Poll } from '../poll.js';
 import { STATE_MEANINGS, pauseWords, progressWords, rateWords, stateOf, statePills, transportWords } from '../services.js';
@@ -21,6 +21,7 @@ import { VERBS } from '../verbs.js';
 const EVERY_MS = 2000;
 const DETAILS_EVERY_MS = 30_000;
 const AUDIT_ENTRIES = 20;
+const ERROR_HEAD = 200;
 
 /** The page of the service with this id. */
 export function servicePage(context, id) {
@@ -200,7 +201,7 @@ function calloutsOf(service) {
   if (service.state === 'failed') callouts.push(['bad', 'Given up. ', STATE_MEANINGS.failed]);
   if (service.paused) callouts.push(['calm', `${pauseWords(service.paused)}. `, pauseTimes(service.paused)]);
   if (service.state === 'retrying' && service.last_error) {
-    callouts.push(['bad', `${service.last_error.message} `, service.next_try_at_ms ? ['Next try ', ago(service.next_try_at_ms), ', or with the first sign of life.'] : '']);
+    callouts.push(['bad', `${head(sentence(service.last_error.message), ERROR_HEAD)} `, service.next_try_at_ms ? ['Next try ', ago(service.next_try_at_ms), ', or with the first sign of life.'] : '']);
   }
   for (const [words, progress] of [['Draining', service.drain], ['Replaying', service.replay]]) {
     if (progress) callouts.push(['calm', `${words}: `, [progressWords(progress), ' ', progressBar(words, progress)]]);
@@ -237,7 +238,7 @@ function factsOf(service) {
       ['Stuck events', policyWords(service)],
     ]),
     error && h('h3', {}, 'Last error'),
-    error && h('p', {}, ago(error.at_ms), `, transaction `, h('span', { class: 'mono' }, error.transaction_id), `: ${error.message}`, error.status !== undefined && ` (status ${error.status})`),
+    error && h('p', {}, ago(error.at_ms), `, transaction `, h('span', { class: 'mono' }, error.transaction_id), `: ${error.message}`),
     error?.body !== undefined && h('pre', { class: 'answer', tabindex: 0 }, error.body),
   ];
 }

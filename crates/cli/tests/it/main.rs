@@ -10,6 +10,7 @@ mod freeze;
 mod heisenbridge;
 mod kill;
 mod lane;
+mod log_secrets;
 mod nio;
 mod registrations;
 mod stall;

@@ -280,7 +280,7 @@ async fn the_overview_shows_the_worst_first_on_every_screen() {
         for (size, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
             browser.size(size).await;
             for scheme in ["light", "dark"] {
-                browser.prefer("prefers-color-scheme", scheme).await;
+                browser.prefer(scheme).await;
                 let background = browser.js("return getComputedStyle(document.body).backgroundColor").await;
                 assert_eq!(background == "rgb(14, 18, 23)", scheme == "dark");
                 browser.screenshot(&format!("overview-{device}-{scheme}")).await;
@@ -369,7 +369,7 @@ async fn a_stuck_event_is_laid_open_skipped_and_replayed() {
         for (size, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
             browser.size(size).await;
             for scheme in ["light", "dark"] {
-                browser.prefer("prefers-color-scheme", scheme).await;
+                browser.prefer(scheme).await;
                 browser
                     .screenshot(&format!("stuck-{device}-{scheme}"))
                     .await;
@@ -394,6 +394,8 @@ async fn a_stuck_event_is_laid_open_skipped_and_replayed() {
         picky.reply(|_| yes());
         let bodies = |peer: &Peer| peer.records().len();
         let before = bodies(&picky);
+        // A message may lie over what is at the lower edge.
+        browser.click(".toast-close").await;
         browser.click("#skips .skip-head button").await;
         confirm(&browser, "mended").await;
         picky.wait(|asked| asked.len() > before).await;
@@ -411,7 +413,6 @@ async fn everything_can_be_done_by_keyboard() {
     let server = server_for(&peer, LIVELY).await;
     let token = token(server.folder());
     with_browser(&server, move |browser| async move {
-        browser.prefer("prefers-reduced-motion", "reduce").await;
         browser.go("").await;
         browser.wait("document.activeElement.id === 'token'").await;
         browser.press(&token).await;
@@ -445,7 +446,7 @@ async fn everything_can_be_done_by_keyboard() {
         browser.wait_gone("dialog").await;
 
         browser.tab_to(".plot-frame").await;
-        browser.wait("document.querySelector('.plot .line').getAttribute('d')").await;
+        browser.wait("document.querySelector('.plot-svg .line').getAttribute('d')").await;
         browser.press(LEFT).await;
         browser.wait_text(".plot .readout", "lag").await;
         browser.js("document.activeElement.blur()").await;

@@ -119,7 +119,7 @@ fn a_list_shows_what_matters_and_what_is_wrong() {
         services: vec![stuck(), paused, healthy("slack")],
     };
     let wanted = "\
-ID        STATE            WAITING  OLDEST    PER MIN  LAST SUCCESS  NOTE
+ID        STATE            WAITING  OLDEST    PER MIN  LAST OK  NOTE
 irc       retrying, stuck       12  2 h 5 min        0  3 min ago     refuses m.room.message from @eve:example.org: 500: \\u{1b}[2Jboom
 telegram  idle, paused           3  30 s         1,500  never         paused by an operator, 30 s ago, ends in 1 h: moving house
 slack     idle                   0               1,500  3 min ago

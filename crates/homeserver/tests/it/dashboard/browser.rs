@@ -90,6 +90,7 @@ impl Browser {
             _profile: profile,
         };
         browser.size(DESKTOP).await;
+        browser.prefer("light").await;
         browser
     }
 
@@ -214,9 +215,13 @@ impl Browser {
             .await;
     }
 
-    /// Sets what the person prefers.
-    pub(crate) async fn prefer(&self, feature: &str, value: &str) {
-        let features = json!({ "features": [{ "name": feature, "value": value }] });
+    /// Sets whether the person prefers `light` or `dark`; nothing moves, so that colours are there
+    /// at once.
+    pub(crate) async fn prefer(&self, scheme: &str) {
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
