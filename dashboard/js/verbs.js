@@ -273,14 +273,14 @@ const policy = {
 const rotate = {
   name: 'rotate',
   words: 'Rotate tokens…',
-  unavailable: (service) =>
-    isFromFile(service) && `Its registration is a file on the server (${service.source}): change the tokens there.`,
+  unavailable: () => false,
   start: async (service) => {
     const rotated = await ask({
       title: `Give ${service.id} new tokens?`,
       says: [
         'A new as_token and a new hs_token are made and shown once.',
         'The old ones stay good for the time chosen, so that the service can be given the new ones meanwhile.',
+        isFromFile(service) && `Its registration is the file ${service.source} on the server: the two tokens in it are replaced.`,
       ],
       fields: [
         {

@@ -592,3 +592,55 @@ async fn a_server_that_goes_away_is_said_to_have_gone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_service_that_is_away_is_examined_given_up_and_brought_back() {
+    let mut peer = Peer::start("irc").await;
+    let server = server_for(&peer, LIVELY).await;
+    let alice = server.user("alice").await.unwrap();
+    let room = public_room(&alice).await;
+    joined_ghost(&server, &peer, &room).await;
+    peer.wait_count(1).await;
+    peer.close().await;
+    let waiting = alice.send_text(&room, "1", "waiting").await.unwrap();
+    wait_service(&server, "irc", |now| now["state"] == "retrying").await;
+    let token = token(server.folder());
+    with_browser(&server, move |browser| async move {
+        browser.sign_in(&token).await;
+        browser.turn_to("#/services/irc", "irc").await;
+        browser.wait_text("#state", "Retrying").await;
+        browser.wait_text("#callouts", "onnect").await;
+        browser.click("#doctor .button").await;
+        browser.wait_text("#doctor .steps", "Cure").await;
+        browser.screenshot("doctor").await;
+        assert_contrast(&browser, "doctor").await;
+
+        browser.click("[data-verb=fail]:not([aria-disabled])").await;
+        confirm(&browser, "gone for the night").await;
+        browser.wait_text("#state", "Failed").await;
+        browser
+            .wait_text("#callouts", "only a person brings it back")
+            .await;
+        peer.open().await;
+        browser
+            .click("[data-verb=retry]:not([aria-disabled])")
+            .await;
+        browser.wait_text("dialog[open]", "Bring irc back?").await;
+        confirm(&browser, "morning").await;
+        peer.wait_event(&waiting).await;
+        browser.wait_text("#state", "Idle").await;
+
+        browser.click("[data-verb=policy]").await;
+        browser.fill("dialog[open] input[type=number]", "5").await;
+        confirm(&browser, "nights are short").await;
+        browser
+            .wait_text("#facts", "are skipped after 5 attempts")
+            .await;
+        browser.click("[data-verb=drain]").await;
+        confirm(&browser, "moving").await;
+        browser.wait_text("#state", "Paused").await;
+        browser.wait_text("#audit", "nights are short").await;
+        browser.assert_console_is_clean(&[NOT_SIGNED_IN]).await;
+    })
+    .await;
+}
