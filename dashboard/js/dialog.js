@@ -86,7 +86,10 @@ function showWhatMatters(fields, inputs) {
   fields.forEach(({ onlyWhen }, at) => {
     if (!onlyWhen) return;
     const [name, value] = onlyWhen;
-    inputs[at].node.hidden = inputs.find((input) => input.name === name).read() !== value;
+    const isNot = inputs.find((input) => input.name === name).read() !== value;
+    inputs[at].node.hidden = isNot;
+    // What is in a field that nobody sees must not keep the form from being sent.
+    inputs[at].input.disabled = isNot;
   });
 }
 
