@@ -21,13 +21,8 @@ use crate::commands::wants_colours;
 
 /// Sends the log to standard error as the configuration says, panics included.
 pub(crate) fn start(config: &Log) -> anyhow::Result<()> {
-    start_as(config.format, &config.filter)
-}
-
-/// The same before there is a whole configuration.
-pub(crate) fn start_as(format: LogFormat, levels: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter(levels)).context("log.filter")?;
-    subscriber(format, filter, wants_colours(), io::stderr).init();
+    let filter = EnvFilter::try_new(filter(&config.filter)).context("log.filter")?;
+    subscriber(config.format, filter, wants_colours(), io::stderr).init();
     panic::set_hook(Box::new(log_panic));
     Ok(())
 }

@@ -58,8 +58,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(errors) => {
             let format = log_format(file, std::env::vars(), overrides);
-            let text = format!("the configuration has mistakes:\n{errors}");
-            return without_config(format, &text);
+            Notices(format).fail(&format!("the configuration has mistakes:\n{errors}"));
+            return Ok(ExitCode::FAILURE);
         }
     };
     let config = loaded.config;
@@ -80,14 +80,6 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     notices.tell("ending; requests in flight are answered first");
     server.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tells why the server does not start when all that is known of its configuration is how its log
-/// would look.
-fn without_config(format: LogFormat, text: &str) -> anyhow::Result<ExitCode> {
-    log::start_as(format, "error")?;
-    Notices(format).fail(text);
-    Ok(ExitCode::FAILURE)
 }
 
 fn tell_where_everything_is(config: &Config, server: &Server, notices: &Notices) {
@@ -136,7 +128,14 @@ impl Notices {
     fn fail(&self, text: &str) {
         match self.0 {
             LogFormat::Text => eprintln!("bridgehead: {text}"),
-            LogFormat::Json => tracing::error!("{text}"),
+            LogFormat::Json => {
+                let log = tracing_subscriber::fmt()
+                    .json()
+                    .with_ansi(false)
+                    .with_writer(std::io::stderr)
+                    .finish();
+                tracing::subscriber::with_default(log, || tracing::error!("{text}"));
+            }
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod appservice;
 mod cli;
+mod desk;
 mod disk_full;
 mod freeze;
 mod heisenbridge;
 mod kill;
 mod lane;
+mod log_secrets;
 mod nio;
 mod stall;
 mod tls;

@@ -175,6 +175,7 @@ impl Task<'_> {
         self.last_txn_id = self.last_txn_id.max(orders.last_txn_id);
         self.more = true;
         self.obey(&orders).await;
+        self.tell_pause(&orders);
         self.handle.status.ordered(&orders);
         self.orders = orders;
         if jumped && self.orders_seen > 0 {
@@ -202,6 +203,18 @@ impl Task<'_> {
             }
             (State::Idle | State::Delivering | State::Retrying, None)
             | (State::Failed, Some(_)) => {}
+        }
+    }
+
+    /// One line when the delivery is paused, and one when it goes on.
+    fn tell_pause(&self, orders: &Orders) {
+        let pause = orders.pauses.first();
+        match (self.orders.pauses.is_empty(), pause) {
+            (true, Some(pause)) => tracing::info!(
+                appservice.id = %self.name(), by = pause.by, reason = pause.reason, "paused"
+            ),
+            (false, None) => tracing::info!(appservice.id = %self.name(), "goes on after a pause"),
+            (true, None) | (false, Some(_)) => {}
         }
     }
 

@@ -17,7 +17,7 @@ use futures_util::{
 use serde_json::value::RawValue;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use super::{
@@ -131,7 +131,7 @@ impl Session {
         self.write(frame::HELLO.to_owned()).await;
         commands::connected(&self.app, &self.service).await;
         let every = self.app.config.appservices.websocket_ping;
-        let mut pings = interval(every);
+        let mut pings = interval_at(Instant::now() + every, every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {

@@ -336,7 +336,12 @@ impl World {
                     LogKind::DeviceList => {
                         Item::DeviceList(entry.user_id.clone().unwrap_or_default())
                     }
-                    LogKind::Receipt | LogKind::AccountData | LogKind::Aliases => Item::Other,
+                    LogKind::Receipt
+                    | LogKind::AccountData
+                    | LogKind::Aliases
+                    | LogKind::Met
+                    | LogKind::Parted
+                    | LogKind::KeyCounts => Item::Other,
                 };
                 known.rows.push(Row {
                     pos: entry.pos.0,
