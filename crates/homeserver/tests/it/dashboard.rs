@@ -8,7 +8,7 @@ use bridgehead_testkit::{Client, TestServer};
 use reqwest::{Method, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 
-use self::browser::{Browser, DESKTOP, ENTER, ESCAPE, LEFT, PHONE, with_browser};
+use self::browser::{Browser, DESKTOP, ENTER, ESCAPE, LEFT, PHONE, TAB, with_browser};
 use crate::{
     peer::{Peer, Reply, SOON, joined_ghost, server_for, server_with, yes},
     support::public_room,
@@ -430,7 +430,7 @@ async fn everything_can_be_done_by_keyboard() {
         browser.press(ENTER).await;
         browser.wait("document.activeElement.closest('dialog[open]')").await;
         for _ in 0..8 {
-            browser.press(browser::TAB).await;
+            browser.press(TAB).await;
             let inside = browser.js("return document.activeElement === document.body || Boolean(document.activeElement.closest('dialog'))").await;
             assert_eq!(inside, true, "the focus left the dialog");
         }
@@ -641,6 +641,95 @@ async fn a_service_that_is_away_is_examined_given_up_and_brought_back() {
         browser.wait_text("#state", "Paused").await;
         browser.wait_text("#audit", "nights are short").await;
         browser.assert_console_is_clean(&[NOT_SIGNED_IN]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_is_added_changed_given_new_tokens_and_removed() {
+    let peer = Peer::start("irc").await;
+    let server = TestServer::start().await.unwrap();
+    let token = token(server.folder());
+    let mut registration = peer.registration();
+    registration["namespaces"]["users"][1] = json!({ "exclusive": false, "regex": ".*" });
+    with_browser(&server, move |browser| async move {
+        browser.sign_in(&token).await;
+        browser.click("a[href='#/add']").await;
+        browser.fill("#yaml", "id: irc").await;
+        browser.click("form button[type=submit]").await;
+        browser
+            .wait("!document.querySelector('form .problem').hidden")
+            .await;
+        browser.fill("#yaml", &registration.to_string()).await;
+        browser.click("form button[type=submit]").await;
+        browser.wait_text("#preview .finding", "Cure").await;
+        browser.screenshot("add").await;
+        assert_contrast(&browser, "add").await;
+        browser.fill("#reason", "a new network").await;
+        browser.click(".dialog-buttons button[type=button]").await;
+        browser.wait_text("#toasts", "irc is added").await;
+        browser.wait_text("#registration", "the operator API").await;
+        browser.wait_text("#registration pre", "***").await;
+        let text = browser.text("#registration pre").await;
+        assert!(!text.contains("token-of-irc"), "{text}");
+        browser.wait_text("#audit", "a new network").await;
+        browser.wait_text("#findings .finding", "Cure").await;
+
+        browser.turn_to("#/lint", "Linter").await;
+        browser.wait_text(".finding", "irc").await;
+        browser.screenshot("lint").await;
+        assert_contrast(&browser, "lint").await;
+
+        browser
+            .turn_to("#/services/irc/registration", "Change irc")
+            .await;
+        browser.wait_text("#yaml", "irc-bot").await;
+        registration["namespaces"]["users"]
+            .as_array_mut()
+            .unwrap()
+            .pop();
+        registration["as_token"] = json!("***");
+        registration["hs_token"] = json!("***");
+        browser.fill("#yaml", &registration.to_string()).await;
+        browser.click("form button[type=submit]").await;
+        browser.wait_text("#preview", "What the linter says").await;
+        browser.click(".dialog-buttons button[type=button]").await;
+        browser.wait_text("#toasts", "irc is changed").await;
+
+        browser.click("[data-verb=rotate]").await;
+        browser.wait_text("dialog[open]", "shown once").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open]", "They are shown only now")
+            .await;
+        assert_eq!(
+            browser
+                .js("return document.querySelectorAll('dialog input[readonly]').length")
+                .await,
+            2
+        );
+        browser.click("dialog[open] .primary").await;
+        browser.wait_text("#toasts", "irc has new tokens").await;
+
+        browser.click("[data-verb=remove]").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open]", "What the server counted")
+            .await;
+        browser.fill("dialog[open] input[name=typed]", "ric").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open] .problem", "not the service")
+            .await;
+        browser.screenshot("dialog-remove").await;
+        browser.fill("dialog[open] input[name=typed]", "irc").await;
+        confirm(&browser, "the network has closed").await;
+        browser.wait_text("#empty", "No service yet").await;
+        let refused =
+            "v1/appservices - Failed to load resource: the server responded with a status of 400";
+        browser
+            .assert_console_is_clean(&[NOT_SIGNED_IN, refused])
+            .await;
     })
     .await;
 }
