@@ -94,7 +94,7 @@ fn with_prerequisites<'a>(command: &'a mut Command, needs: &Prerequisites) -> &'
         .env(prerequisites::CHROMEDRIVER_VAR, &needs.chromedriver)
 }
 
-fn cargo(root: &Path) -> Command {
+pub(crate) fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.current_dir(root);

@@ -259,6 +259,12 @@ impl Server {
             .collect()
     }
 
+    /// What the handlers share.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
     /// Reads the registration files again, now. What is refused is told in the log, and what was in
     /// force stays.
     ///

@@ -63,6 +63,23 @@ struct EndRequest {
     terminate: Signal,
 }
 
+/// SIGHUP, which asks to read files again; without this it would end the process.
+struct ReloadRequest {
+    hangup: Signal,
+}
+
+impl ReloadRequest {
+    fn new() -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        Ok(Self { hangup })
+    }
+
+    /// Returns each time one has come.
+    async fn asked(&mut self) {
+        self.hangup.recv().await;
+    }
+}
+
 impl EndRequest {
     fn new() -> anyhow::Result<Self> {
         let cannot = "cannot wait for signals";

@@ -9,7 +9,7 @@ use bridgehead_homeserver::{
 };
 use clap::Args;
 
-use super::{EndRequest, Place};
+use super::{EndRequest, Place, ReloadRequest};
 use crate::log;
 
 #[derive(Args)]
@@ -44,6 +44,7 @@ fn parse_on_off(text: &str) -> Result<bool, String> {
 /// Runs the server.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut end = EndRequest::new()?;
+    let mut reload = ReloadRequest::new()?;
     let overrides = Overrides {
         data_dir: arguments.place.data_dir,
         server_name: arguments.place.server_name,
@@ -76,7 +77,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     tell_where_everything_is(&config, &server, &notices);
-    end.asked().await;
+    loop {
+        tokio::select! {
+            () = end.asked() => break,
+            () = reload.asked() => {
+                if let Err(error) = server.reload_registrations().await {
+                    notices.warn(&format!("registrations could not be read again: {error}"));
+                }
+            }
+        }
+    }
     notices.tell("ending; requests in flight are answered first");
     server.stop().await;
     Ok(ExitCode::SUCCESS)

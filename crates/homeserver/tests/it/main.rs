@@ -47,6 +47,7 @@ mod queries;
 mod receipts;
 mod redactions;
 mod registration;
+mod registrations_runtime;
 mod relations;
 mod session;
 mod support;
