@@ -2,13 +2,15 @@
 //! cut off between any two steps.
 //!
 //! - `plan`: what happens, from a seed; `world`: it happens; `services`: how they answer;
-//! - `judge`: what must be true after every step; `shrink`: the shortest history that fails.
+//! - `judge`: what must be true after every step; `shrink`: the shortest history that fails;
+//! - `regressions`: histories that did fail once.
 //!
 //! Time, chances and the network come from outside the engine, so a seed repeats its run exactly.
 //! `BRIDGEHEAD_SIM_SEEDS` says how many seeds are run, `BRIDGEHEAD_SIM_SEED` runs one.
 
 mod judge;
 mod plan;
+mod regressions;
 mod services;
 mod shrink;
 mod world;

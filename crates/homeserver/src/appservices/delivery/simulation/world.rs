@@ -55,12 +55,36 @@ const TRACE_TAIL: usize = 60;
 /// The longest wait between attempts.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
+/// How often the time may be asked while it stands still; more is a loop without end.
+const MAX_LOOKS: u64 = 100_000;
+
 /// The runtime's time, which stands still while anybody has something to do.
-pub(super) struct SimClock(Instant);
+pub(super) struct SimClock {
+    start: Instant,
+    /// The last answer, and how often it was given.
+    looks: Mutex<(i64, u64)>,
+}
+
+impl SimClock {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            looks: Mutex::new((0, 0)),
+        }
+    }
+}
 
 impl Clock for SimClock {
     fn now_ms(&self) -> i64 {
-        EPOCH_MS + i64::try_from(self.0.elapsed().as_millis()).expect("a short run")
+        let ms = i64::try_from(self.start.elapsed().as_millis()).expect("a short run");
+        let mut looks = self.looks.lock();
+        *looks = if looks.0 == ms {
+            (ms, looks.1 + 1)
+        } else {
+            (ms, 1)
+        };
+        assert!(looks.1 < MAX_LOOKS, "a loop that time does not end");
+        EPOCH_MS + ms
     }
 }
 
@@ -202,7 +226,7 @@ pub(super) struct World {
 
 impl World {
     fn new(plan: &Plan) -> Self {
-        let clock = Arc::new(SimClock(Instant::now()));
+        let clock = Arc::new(SimClock::new());
         let trace = Arc::new(Trace {
             clock: clock.clone(),
             lines: Mutex::new(Vec::new()),
@@ -336,12 +360,12 @@ impl World {
                     LogKind::DeviceList => {
                         Item::DeviceList(entry.user_id.clone().unwrap_or_default())
                     }
-                    LogKind::Receipt
-                    | LogKind::AccountData
-                    | LogKind::Aliases
-                    | LogKind::Met
+                    LogKind::Met
                     | LogKind::Parted
-                    | LogKind::KeyCounts => Item::Other,
+                    | LogKind::KeyCounts
+                    | LogKind::Receipt
+                    | LogKind::AccountData
+                    | LogKind::Aliases => Item::Other,
                 };
                 known.rows.push(Row {
                     pos: entry.pos.0,
@@ -406,10 +430,29 @@ impl World {
             () = switch.cut() => return Box::pin(self.crash()).await,
             () = sleep(Duration::from_millis(1)) => {}
         }
+        self.check_tasks()?;
         let mut judge = self.judge.take().expect("made at the start");
         let verdict = judge.look(self).await;
         self.judge = Some(judge);
         verdict
+    }
+
+    /// The tasks run, and none runs in circles.
+    fn check_tasks(&mut self) -> Result<(), Violation> {
+        let broken = |rule, what: String| Violation {
+            rule,
+            service: "",
+            what,
+        };
+        if self.switch.is_worn_out() {
+            let what = "it goes on without any time going by".to_owned();
+            return Err(broken("the engine rests", what));
+        }
+        let life = self.life.as_mut().expect("the server runs between steps");
+        match life.tasks.try_join_next() {
+            Some(ended) => Err(broken("the engine lives", format!("{ended:?}"))),
+            None => Ok(()),
+        }
     }
 
     async fn step(&mut self, step: Step) -> Result<(), Violation> {
