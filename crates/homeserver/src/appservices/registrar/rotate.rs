@@ -72,7 +72,7 @@ impl Registrar {
         match &known.source {
             Source::Api => {
                 self.rotate_sealed(app, &mut work, id, &fresh, until_ms, by)
-                    .await?
+                    .await?;
             }
             Source::File { .. } => {
                 self.rotate_in_file(app, &mut work, id, &fresh, until_ms, by)

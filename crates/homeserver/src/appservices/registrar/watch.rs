@@ -39,6 +39,10 @@ pub(crate) enum BeginError {
 impl Registrar {
     /// Puts in force what is in the files and in the database, and starts what belongs to it:
     /// deliveries, the watch, and clearing up that an earlier life had begun.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough in the snapshot's lifetime"
+    )]
     pub(crate) async fn begin(&self, app: &Arc<App>, end: Shutdown) -> Result<(), BeginError> {
         // A second begin of one server would be a bug; the first one's shutdown stays.
         self.end.set(end.clone()).ok();
@@ -72,6 +76,10 @@ impl Registrar {
     }
 
     /// Registrations of the operator API; those that cannot be opened are remembered.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough in the snapshot's lifetime"
+    )]
     async fn open_sealed(&self, app: &Arc<App>, work: &mut Work) -> Result<(), RegistrarError> {
         let rows: Vec<RegistrationRow> = app
             .store
