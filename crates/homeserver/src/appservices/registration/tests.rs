@@ -743,6 +743,18 @@ proptest! {
     }
 
     #[test]
+    fn new_tokens_change_nothing_else(text in r#"([a-z&*'"|>:\-\[\]{}, é#\n]|as_token: |hs_token: |id: |  users:\n){0,40}"#) {
+        for text in [format!("{BASE}{text}"), format!("{text}{BASE}"), text] {
+            let Some(changed) = with_tokens(&text, "A'A", "HH") else { continue };
+            let Ok((before, _)) = parse_text(&text) else { continue };
+            let (after, _) = parse_text(&changed).unwrap();
+            prop_assert_eq!(after.as_token.expose(), "A'A");
+            prop_assert_eq!(after.hs_token.expose(), "HH");
+            prop_assert_eq!((before.users, before.protocols, before.url), (after.users, after.protocols, after.url));
+        }
+    }
+
+    #[test]
     fn arbitrary_patterns_never_panic(pattern in r"([a-z@^$.*+?|()\[\]{}\\,0-9]|\(\?[!=<>:i]|\\[1-9wbdK]){0,20}") {
         let draft = RegistrationDraft { users: vec![namespace(&pattern, true)], ..draft() };
         if let Ok(text) = render_new(&draft, &mut StdRng::seed_from_u64(1)) {
