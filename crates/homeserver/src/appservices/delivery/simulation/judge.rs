@@ -548,6 +548,9 @@ impl Case<'_> {
 
     fn acknowledged(&mut self, push: &Push, at_ms: i64) {
         let body = &push.body;
+        if let Some(transaction) = self.ledger.transactions.get_mut(&push.txn_id) {
+            transaction.acknowledged_in = Some(push.life);
+        }
         let mut positions: Vec<u64> = body.events.iter().map(|id| self.position(id)).collect();
         if body.replay {
             let replayed = positions.into_iter().map(|pos| (pos, at_ms));
@@ -564,9 +567,6 @@ impl Case<'_> {
                 .map(|row| row.pos),
         );
         self.ledger.acknowledged.extend(positions);
-        if let Some(transaction) = self.ledger.transactions.get_mut(&push.txn_id) {
-            transaction.acknowledged_in = Some(push.life);
-        }
     }
 
     /// The cursor has passed nothing that is neither acknowledged nor recorded as skipped, and it
