@@ -13,6 +13,7 @@ mod kill;
 mod lane;
 mod log_secrets;
 mod nio;
+mod registrations;
 mod stall;
 mod tls;
 mod tutorial;
