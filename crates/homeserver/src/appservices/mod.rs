@@ -48,7 +48,7 @@ pub(crate) use self::{
         Ending, Handed, MAX_INCOMING_FRAME, Outlet, frame_with_keys_of, refusal_of, serve_websocket,
     },
     query::{Existence, Queries},
-    registrar::{BeginError, By, How, Problem, Registrar, RegistrarError, Replacement},
+    registrar::{BeginError, By, How, Registrar, RegistrarError, Replacement},
     registry::{Appservice, Nids, Registry},
     reports::{Reported, Reports},
     tell::{Teller, presence_changed, run as run_teller, typing_changed},

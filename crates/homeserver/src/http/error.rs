@@ -234,13 +234,13 @@ impl From<RegistrarError> for ApiError {
                 Self::invalid_param(message).with("findings", json!(findings))
             }
             RegistrarError::Conflict { revision, .. } => {
-                let answer = Self::new(StatusCode::CONFLICT, "M_UNKNOWN", message);
+                let answer = Self::conflict(message);
                 match revision {
                     Some(revision) => answer.with("revision", json!(revision)),
                     None => answer,
                 }
             }
-            RegistrarError::NotWritable(_) => Self::new(StatusCode::CONFLICT, "M_UNKNOWN", message),
+            RegistrarError::NotWritable(_) => Self::conflict(message),
             RegistrarError::Namespaces(_) => Self::invalid_param(message),
             RegistrarError::Store(error) => error.into(),
         }

@@ -29,6 +29,8 @@ use crate::{
 
 /// How long a delivery task may take to end once its service is gone; it needs a second.
 const RETIRE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a websocket of a service that is gone may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// Work that belongs to a change, done in its unit of work.
 pub(super) type Extra = Box<dyn FnOnce(&mut Tx<'_>) -> bridgehead_store::Result<()> + Send>;
@@ -262,6 +264,7 @@ impl Registrar {
     /// Ends the delivery of a service that is gone.
     async fn retire(&self, service: &Appservice) {
         service.delivery.retire();
+        service.delivery.outlet.close(OUTLET_GRACE).await;
         let task = self.deliveries.lock().remove(&service.nid);
         let Some(task) = task else { return };
         if tokio::time::timeout(RETIRE_WITHIN, task).await.is_err() {

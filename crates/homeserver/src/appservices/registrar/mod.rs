@@ -184,7 +184,12 @@ impl Registrar {
         yaml: Option<&str>,
     ) -> Result<LintReport, RegistrarError> {
         let findings = match yaml {
-            None => lint_with(app, None).await?,
+            None => {
+                let mut findings = self.refused();
+                findings.extend(lint_with(app, None).await?);
+                findings.sort_by_key(|finding| finding.severity);
+                findings
+            }
             Some(yaml) => match parse(&entry::api_file(), yaml.as_bytes()) {
                 Err(errors) => lint::of_errors(&errors),
                 Ok((registration, warnings)) => {
@@ -193,6 +198,20 @@ impl Registrar {
             },
         };
         Ok(LintReport { findings })
+    }
+
+    /// What is wrong with files that are not in force as they are.
+    fn refused(&self) -> Vec<Finding> {
+        let problems = self.problems();
+        let findings = problems.iter().flat_map(|problem| {
+            lint::of_errors(&problem.errors)
+                .into_iter()
+                .map(|finding| Finding {
+                    message: format!("{}: {}", problem.file.display(), finding.message),
+                    ..finding
+                })
+        });
+        findings.collect()
     }
 
     /// Ends the delivery tasks and everything else that was started here; the shutdown was asked

@@ -4,6 +4,7 @@ mod access;
 mod doctor;
 mod events;
 mod people;
+mod registrations;
 mod sessions;
 mod verbs;
 
