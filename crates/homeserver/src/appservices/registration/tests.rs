@@ -666,10 +666,15 @@ fn a_new_registration_needs_an_address_that_can_be_called() {
         };
         let errors = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap_err();
         let expected = format!(
-            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000."
+            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000, or `websocket` for a service that opens one."
         );
         assert_eq!(errors[0].to_string(), expected);
     }
+    let draft = RegistrationDraft {
+        url: Some("websocket".to_owned()),
+        ..draft()
+    };
+    render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap();
 }
 
 #[test]
