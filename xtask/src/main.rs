@@ -1,9 +1,11 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `bench` starts benchmarks; `prerequisites` provides what the tests need from outside the workspace; `tasks` strings cargo calls together.
+//! `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
+//! from outside the workspace; `tasks` strings cargo calls together.
 
 mod bench;
 mod prerequisites;
+mod sim;
 mod tasks;
 
 use anyhow::Context as _;
@@ -25,6 +27,15 @@ enum Task {
     Fix,
     /// All that the pipeline does: formatting, lints, tests
     Check(CheckArgs),
+    /// Simulates deliveries through crashes and faults, from seeds; tells the shortest history that fails
+    Sim {
+        /// How many seeds, from zero on
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// Runs this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measures; figures for people, not a test
     Bench(bench::BenchArgs),
 }
@@ -52,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
         Task::Bench(args) => bench::bench(&root, &args),
+        Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
         Task::Check(args) => tasks::check(&root, !args.no_install),
     }
 }

@@ -1,4 +1,5 @@
-//! What the tests need from outside the workspace: an IRC server, and a Python with the peers' packages.
+//! What the tests need from outside the workspace: an IRC server, a browser with its driver, and a Python with the
+//! peers' packages.
 //!
 //! Nothing is installed that is already there, everything that is installed is announced first, and if something
 //! cannot be installed the error names the command that a person has to run.
@@ -12,6 +13,10 @@ use std::process::{Command, Stdio};
 pub(crate) const PYTHON_VAR: &str = "BRIDGEHEAD_TEST_PYTHON";
 /// Tells the tests where the IRC server is. Set by a person, it is used as it is.
 pub(crate) const NGIRCD_VAR: &str = "BRIDGEHEAD_TEST_NGIRCD";
+/// Tells the tests where the browser is. Set by a person, it is used as it is.
+pub(crate) const CHROMIUM_VAR: &str = "BRIDGEHEAD_TEST_CHROMIUM";
+/// Tells the tests where the browser's driver is. Set by a person, it is used as it is.
+pub(crate) const CHROMEDRIVER_VAR: &str = "BRIDGEHEAD_TEST_CHROMEDRIVER";
 
 /// The oldest Python that all pinned packages support.
 const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
@@ -20,6 +25,8 @@ const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_i
 pub(crate) struct Prerequisites {
     pub(crate) python: PathBuf,
     pub(crate) ngircd: PathBuf,
+    pub(crate) chromium: PathBuf,
+    pub(crate) chromedriver: PathBuf,
 }
 
 /// Finds everything, installing what is missing if that is wanted.
@@ -27,14 +34,29 @@ pub(crate) fn provide(root: &Path, may_install: bool) -> anyhow::Result<Prerequi
     provide_packages(may_install)?;
     let ngircd =
         find_ngircd().context("the package ngircd is installed, yet no ngircd was found")?;
+    let chromium =
+        find_chromium().context("the package chromium is installed, yet no chromium was found")?;
+    let chromedriver = find_chromedriver()
+        .context("the package chromium-driver is installed, yet no chromedriver was found")?;
     let python = provide_python(root, may_install)?;
-    Ok(Prerequisites { python, ngircd })
+    Ok(Prerequisites {
+        python,
+        ngircd,
+        chromium,
+        chromedriver,
+    })
 }
 
 fn provide_packages(may_install: bool) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     if find_ngircd().is_none() {
         missing.push("ngircd");
+    }
+    if find_chromium().is_none() {
+        missing.push("chromium");
+    }
+    if find_chromedriver().is_none() {
+        missing.push("chromium-driver");
     }
     if std::env::var_os(PYTHON_VAR).is_none() && find_base_python().is_none() {
         missing.push("python3-venv");
@@ -55,7 +77,7 @@ fn provide_packages(may_install: bool) -> anyhow::Result<()> {
     install_packages(&missing).with_context(|| {
         format!(
             "cannot install {}. Run as root: {by_hand}\n(or, where there is no apt-get, install them in your \
-             system's way and set {NGIRCD_VAR} and {PYTHON_VAR})",
+             system's way and set {NGIRCD_VAR}, {CHROMIUM_VAR}, {CHROMEDRIVER_VAR} and {PYTHON_VAR})",
             missing.join(", ")
         )
     })
@@ -111,14 +133,28 @@ fn apt_get(prefix: &[&str], args: &[&str]) -> Command {
 }
 
 fn find_ngircd() -> Option<PathBuf> {
-    if let Some(chosen) = std::env::var_os(NGIRCD_VAR) {
+    find(NGIRCD_VAR, &["ngircd"])
+}
+
+fn find_chromium() -> Option<PathBuf> {
+    find(CHROMIUM_VAR, &["chromium", "chromium-browser"])
+}
+
+fn find_chromedriver() -> Option<PathBuf> {
+    find(CHROMEDRIVER_VAR, &["chromedriver"])
+}
+
+/// The program that a person has chosen, or the first with one of these names.
+fn find(chosen_by: &str, names: &[&str]) -> Option<PathBuf> {
+    if let Some(chosen) = std::env::var_os(chosen_by) {
         return Some(PathBuf::from(chosen));
     }
-    // Debian puts it into /usr/sbin, which is not on everybody's path.
+    // Debian puts servers into /usr/sbin, which is not on everybody's path.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
-        .map(|folder| folder.join("ngircd"))
+    let folders = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")]);
+    folders
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|candidate| candidate.is_file())
 }
 

@@ -72,6 +72,8 @@ fn with_prerequisites<'a>(command: &'a mut Command, needs: &Prerequisites) -> &'
     command
         .env(prerequisites::PYTHON_VAR, &needs.python)
         .env(prerequisites::NGIRCD_VAR, &needs.ngircd)
+        .env(prerequisites::CHROMIUM_VAR, &needs.chromium)
+        .env(prerequisites::CHROMEDRIVER_VAR, &needs.chromedriver)
 }
 
 /// The cargo that runs this, in the workspace.

@@ -11,7 +11,9 @@ Exit codes:
   1  refused or failed; of doctor: not healthy; of lint: errors were found
   2  the command line or the configuration is wrong
   3  no server could be reached
-  4  not allowed: no token, a wrong one, or one that may only read";
+  4  not allowed: no token, a wrong one, or one that may only read
+
+Text has colours on a terminal, unless NO_COLOR is set.";
 
 /// The command cannot be meant like that.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use bridgehead_store::Store;
 use ruma::{OwnedServerName, UserId};
 
 use crate::{
-    appservices::{Bus, Engine, Protocols, Queries, Registry, Teller},
+    appservices::{Bus, Engine, Histories, Protocols, Queries, Registrar, Registry, Teller},
     clock::Clock,
     config::Config,
     limits::RateLimits,
@@ -37,6 +37,10 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// What the delivery tasks work with; it holds the registrations in force.
     pub(crate) engine: Arc<Engine>,
+    /// How services' deliveries went.
+    pub(crate) histories: Arc<Histories>,
+    /// Changes what is registered.
+    pub(crate) registrar: Registrar,
     /// User and alias queries to application services.
     pub(crate) queries: Queries,
     /// Tells application services who types and who is online.

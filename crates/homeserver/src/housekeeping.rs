@@ -33,6 +33,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
             .write(move |tx| {
                 Ok(tx.prune_client_txns(now - CLIENT_TXN_TTL_MS, STEP)?
                     + tx.prune_openid_tokens(now, STEP)?
+                    + tx.prune_old_tokens(now)?
                     + tx.prune_pending_media(now, STEP)?)
             })
             .await;

@@ -24,11 +24,11 @@ use tokio::task::JoinSet;
 use crate::{
     app::App,
     appservices::{
-        Appservice, Bus, DeliveryHandle, Engine, HttpPush, Links, Protocols, Queries, Registry,
-        Teller, Wire, WireConfig,
-        namespaces::{AsIndex, CompileError},
-        registration::{self, AsUrl, Registration, RegistrationError, RegistrationWarning},
-        run_delivery, run_teller, wake_interested,
+        BeginError, Bus, Engine, Histories, Protocols, Queries, Registrar, RegistrarError,
+        Registry, Teller,
+        namespaces::CompileError,
+        registration::{self, RegistrationError, RegistrationWarning},
+        run_history, run_teller, wake_interested,
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -42,6 +42,7 @@ use crate::{
     operators::{self, Operators, TokenFileError},
     private_file::{self, Readers, create_private_dir, private_file, write_private},
     random::{self, SystemRandomness},
+    sealing::SealingKey,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
@@ -220,18 +221,14 @@ impl Server {
         let app = Arc::new(build_app(config, clock).await?);
         let (trigger, end) = shutdown();
         let mut tasks = JoinSet::new();
-        let services = load_services(&app, loaded.registrations).await?;
-        app.engine.registry.store(Arc::new(Registry::new(
-            1,
-            &app.server_name,
-            services.clone(),
-        )?));
         put_operator_token_in_force(&app).await?;
         listen_to_commits(&app);
-        for service in services {
-            let handle = service.delivery.clone();
-            tasks.spawn(run_delivery(app.engine.clone(), handle, end.clone()));
-        }
+        app.registrar.begin(&app, end.clone()).await?;
+        tasks.spawn(run_history(
+            app.engine.clone(),
+            app.histories.clone(),
+            end.clone(),
+        ));
         tasks.spawn(run_teller(app.clone(), end.clone()));
         tasks.spawn(crate::housekeeping::run(app.clone(), end.clone()));
         tasks.spawn(metrics::run(app.clone(), end.clone()));
@@ -262,6 +259,22 @@ impl Server {
             .collect()
     }
 
+    /// What the handlers share.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Reads the registration files again, now. What is refused is told in the log, and what was in
+    /// force stays.
+    ///
+    /// # Errors
+    /// A readable sentence, when nothing could be changed.
+    pub async fn reload_registrations(&self) -> Result<(), String> {
+        let reloaded = self.app.registrar.reload(&self.app).await;
+        reloaded.map_err(|error| error.to_string())
+    }
+
     /// What the registrations' author should know.
     pub fn warnings(&self) -> &[RegistrationWarning] {
         &self.warnings
@@ -281,6 +294,7 @@ impl Server {
         join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
+        self.app.registrar.stop().await;
         self.app.store.close().await;
     }
 
@@ -358,6 +372,19 @@ impl Server {
     }
 }
 
+impl From<BeginError> for StartError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Refused(errors) => Self::Registrations(errors),
+            BeginError::Other(RegistrarError::Namespaces(error)) => Self::Namespaces(error),
+            BeginError::Other(RegistrarError::Store(error)) => Self::Store(error),
+            BeginError::Other(other) => Self::Store(bridgehead_store::Error::Unavailable {
+                reason: other.to_string(),
+            }),
+        }
+    }
+}
+
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
@@ -430,6 +457,7 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         tracing::warn!(file = %key_file.display(), "the signing key is missing; a new one is made");
     }
     let key = signing_key(&key_file, &server_name)?;
+    let sealing = SealingKey::load_or_make(&data_dir.join("secrets.key"))?;
     if is_new {
         // SQLite would let everybody read it; it takes an empty file for a new database.
         let options = &mut private_file();
@@ -474,6 +502,8 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         metrics,
         bus: engine.bus.clone(),
         engine,
+        histories: Arc::new(Histories::default()),
+        registrar: Registrar::new(sealing, config.registrations.clone()),
         queries: Queries::new(),
         teller: Teller::default(),
         protocols: Protocols::new(),
@@ -554,68 +584,6 @@ async fn put_operator_token_in_force(app: &App) -> Result<(), StartError> {
     })?;
     operators::put_in_force(&app.store, &token, app.now_ms()).await?;
     Ok(())
-}
-
-/// Gives every registration its number, its delivery handle and its place.
-async fn load_services(
-    app: &Arc<App>,
-    registrations: Vec<Registration>,
-) -> Result<Vec<Arc<Appservice>>, StartError> {
-    let mut services = Vec::new();
-    for (index, registration) in registrations.into_iter().enumerate() {
-        let id = registration.id.clone();
-        let row = app.store.write(move |tx| tx.ensure_appservice(&id)).await?;
-        let index = AsIndex(u16::try_from(index).unwrap_or(u16::MAX));
-        let sender = format!("@{}:{}", registration.sender_localpart, app.server_name);
-        let sender = sender.as_str().try_into().map_err(|_| {
-            StartError::Registrations(vec![RegistrationError {
-                fault: registration::Fault::Other,
-                file: registration.source.file.clone(),
-                line: None,
-                column: None,
-                reason: format!("`{sender}` is not a legal user id"),
-                remedy: "shorten sender_localpart".to_owned(),
-            }])
-        })?;
-        let links = links(app, &registration, row.dialect)?;
-        let delivery = DeliveryHandle::new(row.nid, links);
-        delivery
-            .outlet
-            .set_deadline(app.config.appservices.request_timeout);
-        let service = Appservice {
-            registration: Arc::new(registration),
-            nid: row.nid,
-            index,
-            sender,
-            delivery: Arc::new(delivery),
-        };
-        services.push(Arc::new(service));
-    }
-    Ok(services)
-}
-
-/// The ways to a service that has an address.
-fn links(app: &App, registration: &Registration, dialect: u8) -> Result<Links, StartError> {
-    let Some(AsUrl::Http(base)) = &registration.url else {
-        return Ok(Links::default());
-    };
-    let config = &app.config.appservices;
-    let (push, queries) = Wire::pair(WireConfig {
-        base: base.clone(),
-        hs_token: registration.hs_token.clone(),
-        always_query_token: registration.bridgehead.legacy_query_token == Some(true),
-        connect_timeout: config.connect_timeout,
-        request_timeout: config.request_timeout,
-        reprobe_after: config.legacy_reprobe,
-        dialect,
-    })?;
-    Ok(Links {
-        push: Some(Arc::new(HttpPush {
-            wire: push,
-            clock: app.clock.clone(),
-        })),
-        queries: Some(Arc::new(queries)),
-    })
 }
 
 /// A commit wakes the services and the long polls it is for. The app holds the store, so the

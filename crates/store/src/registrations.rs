@@ -348,15 +348,14 @@ impl Tx<'_> {
             .execute([now_ms])?)
     }
 
-    /// Begins to clear up after a service: directory entries and queue go at once. Gives back how
-    /// many directory entries there were.
-    pub fn begin_purge(&mut self, purge: &PurgeRow, nid: AppserviceNid) -> Result<u64> {
+    /// Begins to clear up after a service: directory entries and queue go at once.
+    pub fn begin_purge(&mut self, purge: &PurgeRow) -> Result<()> {
         let (from, to) = networks_of(&purge.service_id);
         let entries = self
             .conn
             .prepare_cached("DELETE FROM room_directory WHERE network >= $1 AND network < $2")?
             .execute((&from, &to))? as u64;
-        self.drop_queue(nid)?;
+        self.drop_queue(&purge.service_id)?;
         self.conn
             .prepare_cached(
                 "INSERT INTO purges (service_id, sender, started_at, finished_at, ghosts, \
@@ -375,11 +374,19 @@ impl Tx<'_> {
                 purge.queued as i64,
                 &purge.examples,
             ))?;
-        Ok(entries)
+        Ok(())
     }
 
     /// Everything that waits for the service goes, and what an operator had ordered for it.
-    pub fn drop_queue(&mut self, nid: AppserviceNid) -> Result<()> {
+    pub fn drop_queue(&mut self, service_id: &str) -> Result<()> {
+        let nid: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT nid FROM appservices WHERE id = $1")?
+            .query_row([service_id], |row| row.get(0))
+            .optional()?;
+        let Some(nid) = nid.map(AppserviceNid) else {
+            return Ok(());
+        };
         self.skip_to_end(nid)?;
         for sql in [
             "DELETE FROM as_skips WHERE nid = $1",

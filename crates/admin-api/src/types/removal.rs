@@ -5,6 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Query of a removal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Purge {
     /// Also deactivate its ghosts (which leave their rooms), delete its aliases and directory
     /// entries, and drop its queue. Without it, only the registration goes.

@@ -16,10 +16,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bridgehead_homeserver::config::{Config, LogFormat};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Which server: for every command that works with one.
 #[derive(Args, Default)]
@@ -54,28 +52,8 @@ fn print_to_reader(text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// Sends the log to standard error as the configuration says.
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    start_log_as(config.log.format, &config.log.filter)
-}
-
-fn start_log_as(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    // The library logs every authorisation it checks; that is of use to its authors only.
-    let filter = format!("ruma_state_res=warn,{filter}");
-    let filter = EnvFilter::try_new(filter).context("log.filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(wants_colours())
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
-}
-
 /// Colours are for people, not for files. See <https://no-color.org>.
-fn wants_colours() -> bool {
+pub(crate) fn wants_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
@@ -83,6 +61,23 @@ fn wants_colours() -> bool {
 struct EndRequest {
     interrupt: Signal,
     terminate: Signal,
+}
+
+/// SIGHUP, which asks to read files again; without this it would end the process.
+struct ReloadRequest {
+    hangup: Signal,
+}
+
+impl ReloadRequest {
+    fn new() -> anyhow::Result<Self> {
+        let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        Ok(Self { hangup })
+    }
+
+    /// Returns each time one has come.
+    async fn asked(&mut self) {
+        self.hangup.recv().await;
+    }
 }
 
 impl EndRequest {

@@ -9,7 +9,8 @@ use bridgehead_homeserver::{
 };
 use clap::Args;
 
-use super::{EndRequest, Place, start_log, start_log_as};
+use super::{EndRequest, Place, ReloadRequest};
+use crate::log;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -43,6 +44,7 @@ fn parse_on_off(text: &str) -> Result<bool, String> {
 /// Runs the server.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut end = EndRequest::new()?;
+    let mut reload = ReloadRequest::new()?;
     let overrides = Overrides {
         data_dir: arguments.place.data_dir,
         server_name: arguments.place.server_name,
@@ -57,12 +59,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(errors) => {
             let format = log_format(file, std::env::vars(), overrides);
-            let text = format!("the configuration has mistakes:\n{errors}");
-            return without_config(format, &text);
+            Notices(format).fail(&format!("the configuration has mistakes:\n{errors}"));
+            return Ok(ExitCode::FAILURE);
         }
     };
     let config = loaded.config;
-    start_log(&config)?;
+    log::start(&config.log)?;
     let notices = Notices(config.log.format);
     for warning in &loaded.warnings {
         notices.warn(&warning.to_string());
@@ -75,18 +77,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     tell_where_everything_is(&config, &server, &notices);
-    end.asked().await;
+    loop {
+        tokio::select! {
+            () = end.asked() => break,
+            () = reload.asked() => {
+                if let Err(error) = server.reload_registrations().await {
+                    notices.warn(&format!("registrations could not be read again: {error}"));
+                }
+            }
+        }
+    }
     notices.tell("ending; requests in flight are answered first");
     server.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tells why the server does not start when all that is known of its configuration is how its log
-/// would look.
-fn without_config(format: LogFormat, text: &str) -> anyhow::Result<ExitCode> {
-    start_log_as(format, "error")?;
-    Notices(format).fail(text);
-    Ok(ExitCode::FAILURE)
 }
 
 fn tell_where_everything_is(config: &Config, server: &Server, notices: &Notices) {
@@ -135,7 +138,14 @@ impl Notices {
     fn fail(&self, text: &str) {
         match self.0 {
             LogFormat::Text => eprintln!("bridgehead: {text}"),
-            LogFormat::Json => tracing::error!("{text}"),
+            LogFormat::Json => {
+                let log = tracing_subscriber::fmt()
+                    .json()
+                    .with_ansi(false)
+                    .with_writer(std::io::stderr)
+                    .finish();
+                tracing::subscriber::with_default(log, || tracing::error!("{text}"));
+            }
         }
     }
 }

@@ -6,124 +6,16 @@
 )]
 
 use crate::BRIDGEHEAD;
+use crate::desk::{Desk, Run, SOON, wait_for};
 use anyhow::Context as _;
-use bridgehead_testkit::{Client, Process, ServerProcess};
+use bridgehead_testkit::{Client, ServerProcess};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::Command;
-
-const SOON: Duration = Duration::from_secs(60);
-
-/// A folder to work in, which is also the folder for temporary files.
-struct Desk(TempDir);
-
-impl Desk {
-    fn new() -> Self {
-        let desk = TempDir::with_prefix("bridgehead-cli-").unwrap();
-        fs::create_dir(desk.path().join("tmp")).unwrap();
-        Self(desk)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BRIDGEHEAD);
-        command
-            .args(arguments)
-            .current_dir(self.path())
-            .env("TMPDIR", self.path().join("tmp"));
-        // What the tests themselves are told by variables is none of the server's business.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BRIDGEHEAD_") {
-                command.env_remove(name);
-            }
-        }
-        command
-    }
-
-    /// Runs it to its end with this on its standard input.
-    async fn run_with(&self, arguments: &[&str], input: &str) -> Run {
-        let mut command = self.command(arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // One that does not read its input may have ended already.
-        stdin.write_all(input.as_bytes()).await.ok();
-        drop(stdin);
-        let ended = tokio::time::timeout(SOON, child.wait_with_output()).await;
-        Run(ended.expect("it ends").unwrap())
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Run {
-        self.run_with(arguments, "").await
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> Process {
-        Process::spawn("bridgehead", self.command(arguments)).unwrap()
-    }
-
-    /// `serve` on a free port, and a client of it.
-    async fn serve(&self, arguments: &[&str]) -> (Process, Client) {
-        let server = self.spawn(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let address = wait_for(&server, "serving localhost at http://")
-            .await
-            .unwrap();
-        (server, Client::new(&format!("http://{address}")))
-    }
-
-    fn mode(&self, name: &str) -> u32 {
-        let metadata = fs::metadata(self.path().join(name)).unwrap();
-        metadata.permissions().mode() & 0o777
-    }
-}
-
-/// A run that is over.
-struct Run(Output);
-
-impl Run {
-    fn code(&self) -> Option<i32> {
-        self.0.status.code()
-    }
-
-    fn stdout(&self) -> String {
-        String::from_utf8(self.0.stdout.clone()).unwrap()
-    }
-
-    fn stderr(&self) -> String {
-        String::from_utf8(self.0.stderr.clone()).unwrap()
-    }
-}
-
-/// Waits for a line that contains this; gives back what follows it there.
-async fn wait_for(process: &Process, part: &str) -> anyhow::Result<String> {
-    let mut rest = None;
-    let condition = |lines: &[String]| {
-        rest = lines
-            .iter()
-            .find_map(|line| Some(line.split_once(part)?.1.to_owned()));
-        rest.is_some()
-    };
-    process.wait_for_output(part, SOON, condition).await?;
-    rest.context("it was just found")
-}
 
 #[tokio::test]
 async fn the_demo_shows_its_steps_and_ends_when_told_once() {

@@ -20,7 +20,15 @@ const DAVES_GHOST: &str = "@irc_test_dave:localhost";
 
 #[tokio::test]
 async fn heisenbridge_bridges_a_channel_private_messages_and_nick_changes() {
-    let peers = Peers::start().await.unwrap();
+    let peers = Peers::start(Way::Http).await.unwrap();
+    bridges_a_channel_private_messages_and_nick_changes(&peers)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn heisenbridge_does_all_that_over_its_websocket() {
+    let peers = Peers::start(Way::Websocket).await.unwrap();
     bridges_a_channel_private_messages_and_nick_changes(&peers)
         .await
         .unwrap();
@@ -217,6 +225,14 @@ impl Owner {
     }
 }
 
+/// How events reach the bridge.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Http,
+    /// Its registration has no address, and it is told the server's as `ws://`.
+    Websocket,
+}
+
 /// Our server, the bridge and the IRC server.
 struct Peers {
     irc_port: u16,
@@ -227,16 +243,30 @@ struct Peers {
 }
 
 impl Peers {
-    async fn start() -> anyhow::Result<Self> {
+    async fn start(way: Way) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("bridgehead-heisenbridge-")?;
         let irc_port = free_port()?;
         let ngircd = start_ngircd(folder.path(), irc_port).await?;
         let registration = generate_registration(folder.path()).await?;
+        if way == Way::Websocket {
+            forget_the_address(&registration)?;
+        }
         let server = ServerProcess::start(BRIDGEHEAD, std::slice::from_ref(&registration)).await?;
         let mut command = heisenbridge(&registration)?;
-        command.arg("-v").arg(server.base_url());
+        command.arg("-v");
+        match way {
+            Way::Http => command.arg(server.base_url()),
+            Way::Websocket => {
+                let port = free_port()?.to_string();
+                let url = server.base_url().replacen("http:", "ws:", 1);
+                command.args(["-l", "127.0.0.1", "-p", &port, &url])
+            }
+        };
         let bridge = Process::spawn("heisenbridge", command)?;
         wait_for_line(&bridge, "bridge is now running!").await?;
+        if way == Way::Websocket {
+            wait_for_line(&bridge, "Websocket connected.").await?;
+        }
         Ok(Self {
             irc_port,
             _ngircd: ngircd,
@@ -291,6 +321,15 @@ async fn generate_registration(folder: &Path) -> anyhow::Result<PathBuf> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(registration)
+}
+
+/// Puts `websocket` where the address stands.
+fn forget_the_address(registration: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(registration)?;
+    let (before, after) = text.split_once("url: ").context("no url")?;
+    let (_, after) = after.split_once('\n').context("no line after the url")?;
+    std::fs::write(registration, format!("{before}url: websocket\n{after}"))?;
+    Ok(())
 }
 
 fn heisenbridge(registration: &Path) -> anyhow::Result<Command> {

@@ -2,13 +2,18 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod alerts;
+mod appservice;
 mod cli;
+mod desk;
 mod disk_full;
 mod freeze;
 mod heisenbridge;
 mod kill;
 mod lane;
+mod log_secrets;
 mod nio;
+mod registrations;
 mod stall;
 mod tls;
 mod tutorial;

@@ -11,6 +11,7 @@ use super::{
     namespaces::{AsIndex, Namespaces},
     registration::Registration,
 };
+use crate::clock::Clock;
 
 /// Numbers of services, few as a rule.
 pub(crate) type Nids = SmallVec<[AppserviceNid; 4]>;
@@ -48,6 +49,19 @@ impl Appservice {
     }
 }
 
+/// Tokens on their way out.
+struct OldTokens {
+    clock: Arc<dyn Clock>,
+    by_hash: HashMap<[u8; 32], (Arc<Appservice>, i64)>,
+}
+
+impl OldTokens {
+    fn get(&self, token_hash: &[u8; 32]) -> Option<Arc<Appservice>> {
+        let (service, until_ms) = self.by_hash.get(token_hash)?;
+        (self.clock.now_ms() < *until_ms).then(|| service.clone())
+    }
+}
+
 /// All services in force; replaced as a whole when registrations change.
 pub(crate) struct Registry {
     /// Grows with each replacement; cached interest of an older generation is stale.
@@ -55,6 +69,7 @@ pub(crate) struct Registry {
     services: Vec<Arc<Appservice>>,
     by_token: HashMap<[u8; 32], Arc<Appservice>>,
     by_nid: HashMap<AppserviceNid, Arc<Appservice>>,
+    old_tokens: Option<OldTokens>,
     namespaces: Namespaces,
 }
 
@@ -70,18 +85,47 @@ impl Registry {
             .map(|service| service.registration.clone())
             .collect();
         let namespaces = Namespaces::compile(server_name, &registrations)?;
+        Ok(Self::assemble(generation, services, namespaces))
+    }
+
+    /// The same with their namespaces compiled before, in the same order.
+    pub(crate) fn assemble(
+        generation: u64,
+        services: Vec<Arc<Appservice>>,
+        namespaces: Namespaces,
+    ) -> Self {
         let by_token = services
             .iter()
             .map(|s| (s.registration.as_token_hash, s.clone()))
             .collect();
         let by_nid = services.iter().map(|s| (s.nid, s.clone())).collect();
-        Ok(Self {
+        Self {
             generation,
             services,
             by_token,
             by_nid,
+            old_tokens: None,
             namespaces,
-        })
+        }
+    }
+
+    /// Tokens that are good for a while beside the new ones: SHA-256, the service's id, and until
+    /// when by this clock.
+    pub(crate) fn with_old_tokens(
+        mut self,
+        clock: Arc<dyn Clock>,
+        tokens: Vec<([u8; 32], String, i64)>,
+    ) -> Self {
+        let by_hash = tokens
+            .into_iter()
+            .filter_map(|(hash, id, until_ms)| {
+                let mut services = self.services.iter();
+                let service = services.find(|service| service.registration.id == id)?;
+                Some((hash, (service.clone(), until_ms)))
+            })
+            .collect();
+        self.old_tokens = Some(OldTokens { clock, by_hash });
+        self
     }
 
     /// All services.
@@ -89,9 +133,11 @@ impl Registry {
         &self.services
     }
 
-    /// The service with this `as_token`, by its SHA-256.
+    /// The service with this `as_token`, by its SHA-256; also one that was rotated out and is good
+    /// for a while.
     pub(crate) fn by_token(&self, token_hash: &[u8; 32]) -> Option<Arc<Appservice>> {
-        self.by_token.get(token_hash).cloned()
+        let current = self.by_token.get(token_hash).cloned();
+        current.or_else(|| self.old_tokens.as_ref()?.get(token_hash))
     }
 
     /// The service with this number, if it is in force.
@@ -102,12 +148,16 @@ impl Registry {
     /// Whether the service may act as the user: its own user, or one of its namespaces (exclusive
     /// or not).
     pub(crate) fn owns_user(&self, service: &Appservice, user_id: &UserId) -> bool {
-        service.sender == user_id || self.namespaces.owns_user(service.index, user_id.as_str())
+        service.sender == user_id
+            || self
+                .place_of(service)
+                .is_some_and(|place| self.namespaces.owns_user(place, user_id.as_str()))
     }
 
     /// Whether the alias is in the service's alias namespaces.
     pub(crate) fn owns_alias(&self, service: &Appservice, alias: &RoomAliasId) -> bool {
-        self.namespaces.owns_alias(service.index, alias.as_str())
+        self.place_of(service)
+            .is_some_and(|place| self.namespaces.owns_alias(place, alias.as_str()))
     }
 
     /// The service, other than `asker`, that holds the user id exclusively.
@@ -117,7 +167,10 @@ impl Registry {
         asker: Option<&Appservice>,
     ) -> Option<Arc<Appservice>> {
         self.namespaces
-            .exclusive_to_other_user(user_id.as_str(), asker.map(|service| service.index))
+            .exclusive_to_other_user(
+                user_id.as_str(),
+                asker.and_then(|asker| self.place_of(asker)),
+            )
             .map(|index| self.at(index))
     }
 
@@ -128,7 +181,7 @@ impl Registry {
         asker: Option<&Appservice>,
     ) -> Option<Arc<Appservice>> {
         self.namespaces
-            .exclusive_to_other_alias(alias.as_str(), asker.map(|service| service.index))
+            .exclusive_to_other_alias(alias.as_str(), asker.and_then(|asker| self.place_of(asker)))
             .map(|index| self.at(index))
     }
 
@@ -206,6 +259,12 @@ impl Registry {
 
     fn nids(&self, indices: &[AsIndex]) -> Nids {
         indices.iter().map(|index| self.at(*index).nid).collect()
+    }
+
+    /// Where the service stands here. Callers may hold it from a registry before this one, in which
+    /// it stood elsewhere; one that is gone stands nowhere.
+    fn place_of(&self, service: &Appservice) -> Option<AsIndex> {
+        self.by_nid.get(&service.nid).map(|here| here.index)
     }
 
     fn at(&self, index: AsIndex) -> Arc<Appservice> {

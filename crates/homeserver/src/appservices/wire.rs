@@ -40,9 +40,19 @@ pub(crate) struct Wire {
     client: reqwest::Client,
     base: String,
     hs_token: Secret,
+    old_tokens: Vec<OldHsToken>,
     always_query_token: bool,
     request_timeout: Duration,
     dialect: Arc<Dialect>,
+}
+
+/// A token that the service may still know the server by.
+#[derive(Clone)]
+pub(crate) struct OldHsToken {
+    /// The token.
+    pub(crate) token: Secret,
+    /// Until when it is shown (ms).
+    pub(crate) until_ms: i64,
 }
 
 /// What was found out about a service's habits; one for all its wires.
@@ -136,6 +146,8 @@ pub(crate) struct WireConfig {
     pub(crate) base: String,
     /// The token to show.
     pub(crate) hs_token: Secret,
+    /// Tokens to show for a while where that one is refused.
+    pub(crate) old_tokens: Vec<OldHsToken>,
     /// The registration asks for the token in the query as well.
     pub(crate) always_query_token: bool,
     /// For the connection.
@@ -174,6 +186,7 @@ impl Wire {
             client,
             base: config.base.clone(),
             hs_token: config.hs_token.clone(),
+            old_tokens: config.old_tokens.clone(),
             always_query_token: config.always_query_token,
             request_timeout: config.request_timeout,
             dialect,
@@ -202,24 +215,47 @@ impl Wire {
     /// # Errors
     /// When no complete answer came. An answer of any status is an `Ok`.
     pub(crate) async fn call(&self, call: &Call<'_>, now_ms: i64) -> Result<Answer, CallError> {
+        let answer = self.call_with(&self.hs_token, call, now_ms).await?;
+        if !is_refusal(&answer) {
+            return Ok(answer);
+        }
+        // Newest first: a service that missed the last rotation knows the one before it.
+        for old in self.old_tokens.iter().rev() {
+            if now_ms >= old.until_ms {
+                continue;
+            }
+            let again = self.call_with(&old.token, call, now_ms).await?;
+            if !is_refusal(&again) {
+                return Ok(again);
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn call_with(
+        &self,
+        token: &Secret,
+        call: &Call<'_>,
+        now_ms: i64,
+    ) -> Result<Answer, CallError> {
         let stale = self.dialect.is_stale(now_ms);
         let Some(legacy_path) = call.legacy_path else {
-            return self.versioned(call, stale).await;
+            return self.versioned(token, call, stale).await;
         };
         if self.dialect.has(LEGACY_PATHS) && !stale {
-            let legacy = self.with_token(call, legacy_path, false).await?;
+            let legacy = self.with_token(token, call, legacy_path, false).await?;
             if !looks_unrouted(call, &legacy) {
                 return Ok(legacy);
             }
             // Either the service says no in its old way, or it has been renewed.
-            let answer = self.versioned(call, false).await?;
+            let answer = self.versioned(token, call, false).await?;
             return Ok(if self.dialect.has(LEGACY_PATHS) {
                 legacy
             } else {
                 answer
             });
         }
-        let answer = self.versioned(call, stale).await?;
+        let answer = self.versioned(token, call, stale).await?;
         // A service whose versioned paths work means its 404 to a question; but one that does not
         // take a transaction there any more may have been replaced by an older one.
         let doubtful =
@@ -229,7 +265,7 @@ impl Wire {
         if answer.status.is_success() || !try_legacy {
             return Ok(answer);
         }
-        let legacy = self.with_token(call, legacy_path, false).await?;
+        let legacy = self.with_token(token, call, legacy_path, false).await?;
         if legacy.status.is_success() {
             self.dialect.learn(LEGACY_PATHS);
             self.dialect.versioned_works.store(false, Ordering::Relaxed);
@@ -243,9 +279,14 @@ impl Wire {
     }
 
     /// Sends to the current path, and learns from a success that the service knows it.
-    async fn versioned(&self, call: &Call<'_>, stale: bool) -> Result<Answer, CallError> {
+    async fn versioned(
+        &self,
+        token: &Secret,
+        call: &Call<'_>,
+        stale: bool,
+    ) -> Result<Answer, CallError> {
         let path = format!("/_matrix/app/v1{}", call.path);
-        let answer = self.with_token(call, &path, stale).await?;
+        let answer = self.with_token(token, call, &path, stale).await?;
         if call.legacy_path.is_some() && answer.status.is_success() {
             self.dialect.unlearn(LEGACY_PATHS);
             self.dialect.versioned_works.store(true, Ordering::Relaxed);
@@ -257,13 +298,14 @@ impl Wire {
     /// refused. `stale`: see whether the header is enough by now.
     async fn with_token(
         &self,
+        token: &Secret,
         call: &Call<'_>,
         path: &str,
         stale: bool,
     ) -> Result<Answer, CallError> {
         let habit = self.dialect.has(QUERY_TOKEN) && !stale;
         let in_query = self.always_query_token || habit;
-        let answer = self.send(call, path, in_query).await?;
+        let answer = self.send(token, call, path, in_query).await?;
         if in_query {
             return Ok(answer);
         }
@@ -273,7 +315,7 @@ impl Wire {
             }
             return Ok(answer);
         }
-        let again = self.send(call, path, true).await?;
+        let again = self.send(token, call, path, true).await?;
         if is_refusal(&again) {
             return Ok(answer);
         }
@@ -285,15 +327,16 @@ impl Wire {
 
     async fn send(
         &self,
+        token: &Secret,
         call: &Call<'_>,
         path: &str,
         token_in_query: bool,
     ) -> Result<Answer, CallError> {
-        let url = self.url(call.query, path, token_in_query);
+        let url = self.url(call.query, path, token_in_query.then_some(token));
         let mut request = self
             .client
             .request(call.method.clone(), url)
-            .bearer_auth(self.hs_token.expose());
+            .bearer_auth(token.expose());
         if let Some(body) = &call.body {
             request = request
                 .header(http::header::CONTENT_TYPE, "application/json")
@@ -311,11 +354,11 @@ impl Wire {
         })
     }
 
-    fn url(&self, query: &[(String, String)], path: &str, token_in_query: bool) -> String {
+    fn url(&self, query: &[(String, String)], path: &str, token: Option<&Secret>) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         pairs.extend_pairs(query);
-        if token_in_query {
-            pairs.append_pair("access_token", self.hs_token.expose());
+        if let Some(token) = token {
+            pairs.append_pair("access_token", token.expose());
         }
         let query = pairs.finish();
         if query.is_empty() {
@@ -367,7 +410,8 @@ fn withhold(body: Bytes, token: &Secret) -> Bytes {
     clean.into()
 }
 
-fn call_error(error: &reqwest::Error) -> CallError {
+/// What went wrong with a request, without its url.
+pub(super) fn call_error(error: &reqwest::Error) -> CallError {
     // The url may carry the token; the sources say what happened without it.
     let mut text = String::new();
     let mut source = std::error::Error::source(error);

@@ -190,6 +190,9 @@ section! {
         legacy_reprobe: Duration = Time { min_ms: 1000, max_ms: 604_800_000 }, "appservices.legacy_reprobe_ms", r#""1h""#;
         /// How often a websocket that a service has opened is asked for a sign of life, in milliseconds. One of which nothing was heard for twice as long is closed.
         websocket_ping: Duration = Time { min_ms: 10, max_ms: 3_600_000 }, "appservices.websocket_ping_ms", r#""30s""#;
+        /// How often registration files and folders are looked at for changes, in milliseconds. A change counts when two
+        /// looks agree. 0 never looks; SIGHUP does.
+        registration_poll: Duration = Time { min_ms: 0, max_ms: 3_600_000 }, "appservices.registration_poll_ms", r#""1s""#;
     }
 }
 

@@ -164,16 +164,20 @@ pub(crate) fn hash(token: &str) -> [u8; 32] {
 
 /// The access token: header, or query as clients before v1.11 send it. The header wins.
 pub(crate) fn token_of(parts: &Parts) -> Option<String> {
-    let header = parts
+    header_token(parts)
+        .or_else(|| query_value(parts, "access_token"))
+        .filter(|token| !token.is_empty())
+}
+
+/// The token of the header.
+pub(crate) fn header_token(parts: &Parts) -> Option<String> {
+    parts
         .headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim().to_owned());
-    header
-        .or_else(|| query_value(parts, "access_token"))
-        .filter(|token| !token.is_empty())
+        .map(|(_, token)| token.trim().to_owned())
 }
 
 fn query_value(parts: &Parts, name: &str) -> Option<String> {

@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::observe::request_id;
-use crate::rooms::AppendError;
+use crate::{appservices::RegistrarError, rooms::AppendError};
 
 /// A Matrix error answer: status, errcode, readable text, and extra keys.
 #[derive(Debug, Clone)]
@@ -200,13 +200,6 @@ impl From<store::Error> for ApiError {
                     ),
                 )
             }
-            // The store logs it once.
-            store::Error::Full { reason } => {
-                tracing::debug!(%reason, "a request found the disk full");
-                Self::storage_full(
-                    "The server's disk is full, nothing was stored; try again when its operator has made room",
-                )
-            }
             store::Error::Conflict { table } => {
                 let request_id = request_id();
                 tracing::warn!(request.id = %request_id, table, "two changes collided");
@@ -218,9 +211,38 @@ impl From<store::Error> for ApiError {
                     ),
                 )
             }
+            // The store logs it once.
+            store::Error::Full { reason } => {
+                tracing::debug!(%reason, "a request found the disk full");
+                Self::storage_full(
+                    "The server's disk is full, nothing was stored; try again when its operator has made room",
+                )
+            }
             error @ (store::Error::Corrupt { .. }
             | store::Error::SchemaTooNew { .. }
             | store::Error::WrongServer { .. }) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RegistrarError> for ApiError {
+    fn from(error: RegistrarError) -> Self {
+        let message = error.to_string();
+        match error {
+            RegistrarError::NotFound(_) => Self::not_found(message),
+            RegistrarError::Invalid(findings) => {
+                Self::invalid_param(message).with("findings", json!(findings))
+            }
+            RegistrarError::Conflict { revision, .. } => {
+                let answer = Self::conflict(message);
+                match revision {
+                    Some(revision) => answer.with("revision", json!(revision)),
+                    None => answer,
+                }
+            }
+            RegistrarError::NotWritable(_) => Self::conflict(message),
+            RegistrarError::Namespaces(_) => Self::invalid_param(message),
+            RegistrarError::Store(error) => error.into(),
         }
     }
 }

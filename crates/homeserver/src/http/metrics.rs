@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Prometheus reads.
+//! `GET /metrics`: what Prometheus reads, with a token of its own or an operator's.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use axum::{
 use http::{header, request::Parts};
 
 use super::{
-    auth::token_of,
+    auth::header_token,
     error::{ApiError, ApiResult},
 };
-use crate::{app::App, metrics};
+use crate::{app::App, metrics, operators::Credential, secret::Secret};
 
 /// The text format's type, with the version that Prometheus asks for.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,12 +28,19 @@ impl FromRequestParts<Arc<App>> for Reader {
         if config.open {
             return Ok(Self);
         }
-        let token = token_of(parts).ok_or_else(|| {
+        let token = header_token(parts).map(Secret::new).ok_or_else(|| {
             ApiError::missing_token(
                 "Metrics need a token: metrics.token of the configuration, or an operator's",
             )
         })?;
-        if config.token.as_ref().is_some_and(|own| own.matches(&token)) {
+        if config.token.as_ref() == Some(&token) {
+            return Ok(Self);
+        }
+        if Credential::token(token.expose())
+            .operator(app)
+            .await?
+            .is_some()
+        {
             return Ok(Self);
         }
         Err(ApiError::unknown_token(

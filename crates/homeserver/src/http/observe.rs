@@ -51,8 +51,8 @@ pub(super) async fn observe(
 }
 
 fn access(method: &http::Method, path: &str, status: u16, took: Duration) {
-    let took_ms = took.as_secs_f64() * 1000.0;
-    tracing::debug!(%method, path, status, took_ms, "answered");
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(%method, path, status, took_us, "answered");
 }
 
 /// Enough of a path to know it by.

@@ -58,22 +58,30 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(cors())
         // After the layers, so that none of them is around it: no other site's page may call it.
         .merge(operator_api(app.clone()))
+        .merge(operator::dashboard::router())
         .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
 }
 
-/// The operator API, with its own limits.
+/// The operator API and the metrics, with their own limits.
 fn operator_api(app: Arc<App>) -> Router<Arc<App>> {
     operator::router()
+        .route("/metrics", get(metrics::get_metrics))
         .layer(from_fn_with_state(app, request_timeout))
         .layer(CatchPanicLayer::custom(panicked))
 }
+
+/// Marks a request whose path had a slash at its end, for the few that must know.
+#[derive(Clone, Copy)]
+pub(super) struct TrailingSlash;
 
 /// What comes before routing: a path may end in a slash (bridges set state with an empty key
 /// that way).
 pub(crate) async fn without_trailing_slash(mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path.len() > 1 && path.ends_with('/') {
+        request.extensions_mut().insert(TrailingSlash);
+        let path = request.uri().path();
         let trimmed = path.trim_end_matches('/');
         let path_and_query = match request.uri().query() {
             Some(query) => format!("{trimmed}?{query}"),
@@ -147,7 +155,6 @@ fn discovery() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::root))
         .route("/health", get(pages::health))
-        .route("/metrics", get(metrics::get_metrics))
         .route("/.well-known/matrix/client", get(discover_homeserver))
         .route("/_matrix/client/versions", get(get_supported_versions))
 }

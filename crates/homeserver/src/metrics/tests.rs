@@ -101,3 +101,100 @@ fn labels_stand_in_the_catalogue_order() {
         [("appservice", "irc"), ("kind", "user"), ("outcome", "yes")]
     );
 }
+
+/// The metrics and labels that an expression names, each known; gives back how many metrics.
+fn check_expression(expression: &str) -> usize {
+    let words = regex::Regex::new(r"\b(?:bridgehead|process)_[a-z0-9_]+").unwrap();
+    let mut count = 0;
+    for word in words.find_iter(expression) {
+        let name = word.as_str();
+        let metric = CATALOGUE.iter().find(|metric| match metric.kind {
+            Kind::Counter | Kind::Gauge => metric.name == name,
+            Kind::Histogram(_) => ["_bucket", "_sum", "_count"]
+                .iter()
+                .any(|suffix| name.strip_suffix(suffix) == Some(metric.name)),
+        });
+        let metric = metric.unwrap_or_else(|| panic!("no metric {name}: {expression}"));
+        check_matchers(metric, &expression[word.end()..], expression);
+        count += 1;
+    }
+    for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
+        let [opened, closed] = [open, close].map(|c| expression.matches(c).count());
+        assert_eq!(opened, closed, "{expression}");
+    }
+    count
+}
+
+/// The labels in braces behind a metric's name are its own, or Prometheus's.
+fn check_matchers(metric: &Metric, behind: &str, expression: &str) {
+    let Some(matchers) = behind.strip_prefix('{') else {
+        return;
+    };
+    let labels = regex::Regex::new(r#"([a-z_]+)(?:=~|!~|!=|=)"[^"]*""#).unwrap();
+    let end = matchers.find('}').unwrap_or(matchers.len());
+    for label in labels.captures_iter(&matchers[..end]) {
+        let label = &label[1];
+        assert!(
+            metric.labels.contains(&label) || ["instance", "job"].contains(&label),
+            "{} has no label {label}: {expression}",
+            metric.name
+        );
+    }
+}
+
+#[test]
+fn the_dashboard_shows_metrics_that_exist() {
+    let text = fs::read_to_string(file("contrib/grafana-dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        if panel["type"] == "row" {
+            continue;
+        }
+        let place = &panel["gridPos"];
+        let right = place["x"].as_u64().unwrap() + place["w"].as_u64().unwrap();
+        assert!(right <= 24, "{panel}");
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{panel}");
+        for target in targets {
+            assert!(check_expression(target["expr"].as_str().unwrap()) > 0);
+        }
+    }
+    for variable in dashboard["templating"]["list"].as_array().unwrap() {
+        if variable["type"] == "query" {
+            assert!(check_expression(variable["definition"].as_str().unwrap()) > 0);
+        }
+    }
+}
+
+#[test]
+fn the_alerts_watch_metrics_that_exist_and_say_what_to_do() {
+    let text = fs::read_to_string(file("contrib/prometheus-alerts.yml")).unwrap();
+    let rules: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    let mut names = BTreeSet::new();
+    for rule in rules {
+        assert!(names.insert(rule["alert"].as_str().unwrap()), "{rule}");
+        let expression = rule["expr"].as_str().unwrap();
+        let known = check_expression(expression);
+        assert!(known > 0 || expression.starts_with("up{"), "{rule}");
+        for annotation in ["summary", "description", "command"] {
+            assert!(rule["annotations"][annotation].is_string(), "{rule}");
+        }
+        assert!(rule["labels"]["severity"].is_string(), "{rule}");
+    }
+    for wanted in [
+        "BridgeheadDown",
+        "BridgeheadServiceLags",
+        "BridgeheadServiceStuck",
+        "BridgeheadServiceErrors",
+        "BridgeheadServiceFailed",
+        "BridgeheadServicePausedLong",
+        "BridgeheadDiskFull",
+        "BridgeheadWalGrows",
+    ] {
+        assert!(names.contains(wanted), "{wanted}");
+    }
+}

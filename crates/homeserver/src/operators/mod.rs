@@ -4,7 +4,7 @@
 //! - `sessions`: sessions of browsers, in memory; `gate`: how fast one may try to log in;
 //! - `token_file`: the token that the first start writes for whoever has the machine;
 //! - `people`: making and removing operators;
-//! - `steer`: what they order about a service's delivery;
+//! - `view`: services as they see them; `steer`: what they order about a service's delivery;
 //! - `acts`: every change is written down with who, when and why, in one unit with the change.
 
 mod acts;
@@ -14,6 +14,7 @@ mod people;
 mod sessions;
 mod steer;
 mod token_file;
+mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,18 +24,21 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use self::{
-    acts::Act,
+    acts::{Act, checked_reason},
     credential::Credential,
     people::{add, list, remove},
     sessions::{LIFETIME_MS as SESSION_LIFETIME_MS, csrf_token},
-    steer::{Steering, find},
+    steer::Steering,
     token_file::{TokenFileError, put_in_force, read_or_make},
+    view::{find, view},
 };
-use self::{acts::checked_reason, gate::Gate, sessions::Sessions};
+use self::{gate::Gate, sessions::Sessions};
 use crate::app::App;
 
 /// Event streams that may be open together.
 const MAX_STREAMS: usize = 64;
+/// Services that may be examined together.
+const MAX_EXAMINATIONS: usize = 4;
 
 /// Who acts, and whether they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub(crate) struct Operators {
     access: watch::Sender<Access>,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// Places for examinations of services.
+    pub(crate) examinations: Semaphore,
 }
 
 /// What open event streams watch.
@@ -90,6 +96,7 @@ impl Operators {
             seen: Mutex::default(),
             access: watch::Sender::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            examinations: Semaphore::new(MAX_EXAMINATIONS),
         }
     }
 

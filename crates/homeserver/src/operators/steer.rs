@@ -11,12 +11,11 @@ use bridgehead_admin_api::{
 };
 use bridgehead_store::{AppserviceNid, Error as StoreError, Orders, PauseRow, StreamPosition, Tx};
 
-use super::{Act, Operator, checked_reason};
-use crate::{
-    app::App,
-    appservices::{Appservice, describe_ordered},
-    http::error::ApiError,
+use super::{
+    Act, Operator, checked_reason,
+    view::{find, view_ordered},
 };
+use crate::{app::App, appservices::Appservice, http::error::ApiError};
 
 /// Who pauses and drains in the database's words.
 const OPERATOR: &str = "operator";
@@ -260,23 +259,8 @@ impl<'a> Steering<'a> {
             })
             .await?;
         self.service.delivery.control_changed();
-        Ok(describe_ordered(&self.service, &orders, self.app.now_ms()))
+        Ok(view_ordered(self.app, &self.service, &orders))
     }
-}
-
-/// The service with this id.
-///
-/// # Errors
-/// 404 when none is registered.
-pub(crate) fn find(app: &App, id: &str) -> Result<Arc<Appservice>, ApiError> {
-    let registry = app.registry();
-    let found = registry
-        .services()
-        .iter()
-        .find(|service| service.registration.id == id);
-    found
-        .cloned()
-        .ok_or_else(|| ApiError::not_found(format!("No application service `{id}` is registered")))
 }
 
 /// What is to be replayed.

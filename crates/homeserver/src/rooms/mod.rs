@@ -17,6 +17,8 @@ pub(crate) mod stripped;
 pub(crate) mod summary;
 pub(crate) mod upgrade;
 
+#[cfg(test)]
+pub(crate) use self::append::insert as insert_event;
 pub(crate) use self::{
     access::{Visible, may_read_state, may_see, membership_of},
     admin::{join_by_admin, make_room_admin},

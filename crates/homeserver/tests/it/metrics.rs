@@ -114,6 +114,26 @@ async fn only_who_has_the_token_reads_metrics() {
         assert_eq!(body["errcode"], errcode);
     }
     assert!(scrape(&server).await.contains("bridgehead_build_info"));
+    let file = server.folder().join("data/operator.token");
+    let operator = std::fs::read_to_string(file).unwrap();
+    let operator = server.client().with_token(operator.trim());
+    assert!(operator.get("/metrics").await.unwrap().0.is_success());
+    // A token in a url ends in logs.
+    let query = [("access_token", TOKEN.1)];
+    let client = server.client();
+    let in_query = client.request(Method::GET, "/metrics", &query, None).await;
+    assert_eq!(in_query.unwrap().0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn no_other_sites_page_reads_metrics() {
+    let server = TestServer::start_with(&[], &[OPEN]).await.unwrap();
+    let get = |path| http().get(format!("{}{path}", server.base_url())).send();
+    const ALLOWED: &str = "access-control-allow-origin";
+    let metrics = get("/metrics").await.unwrap();
+    assert!(!metrics.headers().contains_key(ALLOWED));
+    let versions = get("/_matrix/client/versions").await.unwrap();
+    assert!(versions.headers().contains_key(ALLOWED));
 }
 
 #[tokio::test]

@@ -7,13 +7,13 @@ use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use tempfile::TempDir;
 
 /// Certificate and key in files that only their owner may read.
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     certified: CertifiedKey<KeyPair>,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let folder = TempDir::new().unwrap();
         let files = Self { folder, certified };
@@ -33,7 +33,7 @@ impl Files {
         std::fs::set_permissions(self.path(name), mode).unwrap();
     }
 
-    async fn start(&self) -> anyhow::Result<TestServer> {
+    pub(crate) async fn start(&self) -> anyhow::Result<TestServer> {
         let certificate = self.path("cert.pem");
         let key = self.path("key.pem");
         let settings = [

@@ -1,4 +1,4 @@
-//! Transactions over the websocket `fi.mau.as_sync`, spoken as mautrix-go 0.21 speaks it.
+//! Transactions over the websocket `fi.mau.as_sync`, spoken as mautrix-go of 2025 speaks it.
 
 mod commands;
 mod garbage;
@@ -298,7 +298,7 @@ async fn a_server_that_stops_takes_the_last_answer_and_says_goodbye() {
     let mut socket = Socket::open(&server, &peer).await;
     let first = socket.transaction().await;
     let stopping = tokio::spawn(server.stop());
-    tokio::time::timeout(Duration::from_millis(100), socket.0.next())
+    tokio::time::timeout(Duration::from_millis(100), socket.message())
         .await
         .expect_err("the answer is waited for");
     socket.acknowledge(&first).await;

@@ -61,6 +61,8 @@ pub(crate) struct DeliveryHandle {
     pub(crate) reports: Reports,
     links: ArcSwap<Links>,
     wake: Notify,
+    /// A transaction is wanted, be it empty.
+    probe: AtomicBool,
     alive: Notify,
     waiting: AtomicBool,
     /// From an attempt's start until its outcome is stored.
@@ -82,6 +84,7 @@ impl DeliveryHandle {
             reports: Reports::default(),
             links: ArcSwap::from_pointee(links),
             wake: Notify::new(),
+            probe: AtomicBool::new(false),
             alive: Notify::new(),
             waiting: AtomicBool::new(false),
             attempting: AtomicBool::new(false),
@@ -116,6 +119,17 @@ impl DeliveryHandle {
         self.wake.notify_one();
     }
 
+    /// Somebody wants to see a transaction acknowledged: if there is nothing to send, an empty one
+    /// goes its usual way.
+    pub(crate) fn request_probe(&self) {
+        self.probe.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn take_probe(&self) -> bool {
+        self.probe.swap(false, Ordering::AcqRel)
+    }
+
     /// Somebody has changed what is ordered about this delivery: the task reads it again.
     pub(crate) fn control_changed(&self) {
         self.orders.fetch_add(1, Ordering::AcqRel);
@@ -129,9 +143,10 @@ impl DeliveryHandle {
         }
     }
 
-    /// The service is not registered any more: its task ends.
+    /// The service is not registered any more: its task ends, and nobody takes anything off it.
     pub(crate) fn retire(&self) {
         self.retire.request();
+        self.outlet.shut();
     }
 
     /// Returns when the task is to be dropped: the server ends, or the service is gone.

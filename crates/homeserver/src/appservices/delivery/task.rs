@@ -44,6 +44,7 @@ pub(crate) async fn run(engine: Arc<Engine>, handle: Arc<DeliveryHandle>, shutdo
         shutdown: &shutdown,
         orders: Orders::default(),
         orders_seen: 0,
+        begun: false,
         cursor: StreamPosition::ZERO,
         stored_cursor: StreamPosition::ZERO,
         current: None,
@@ -85,6 +86,8 @@ struct Task<'a> {
     orders: Orders,
     /// The handle's count of orders then.
     orders_seen: u64,
+    /// What waits has been counted.
+    begun: bool,
     /// Read up to here.
     cursor: StreamPosition,
     /// What the database has.
@@ -132,6 +135,10 @@ impl Task<'_> {
                 let next = self.next_transaction(&service).await;
                 self.advance(None, next).await;
             }
+            if self.handle.orders() != self.orders_seen {
+                // While it was cut and stored, somebody may have held the delivery.
+                continue;
+            }
             if self.current.is_some() {
                 self.attempt(&service, link.as_ref()).await;
             } else if !self.more && !self.is_drained() {
@@ -151,6 +158,7 @@ impl Task<'_> {
             .begin(if given_up { State::Failed } else { State::Idle });
         self.take_orders().await;
         self.count_waiting().await;
+        self.begun = true;
     }
 
     /// Reads what was ordered, and obeys.
@@ -175,9 +183,10 @@ impl Task<'_> {
         self.last_txn_id = self.last_txn_id.max(orders.last_txn_id);
         self.more = true;
         self.obey(&orders).await;
+        self.tell_pause(&orders);
         self.handle.status.ordered(&orders);
         self.orders = orders;
-        if jumped && self.orders_seen > 0 {
+        if jumped && self.begun {
             self.count_waiting().await;
         }
     }
@@ -202,6 +211,18 @@ impl Task<'_> {
             }
             (State::Idle | State::Delivering | State::Retrying, None)
             | (State::Failed, Some(_)) => {}
+        }
+    }
+
+    /// One line when the delivery is paused, and one when it goes on.
+    fn tell_pause(&self, orders: &Orders) {
+        let pause = orders.pauses.first();
+        match (self.orders.pauses.is_empty(), pause) {
+            (true, Some(pause)) => tracing::info!(
+                appservice.id = %self.name(), by = pause.by, reason = pause.reason, "paused"
+            ),
+            (false, None) => tracing::info!(appservice.id = %self.name(), "goes on after a pause"),
+            (true, None) | (false, Some(_)) => {}
         }
     }
 
@@ -233,14 +254,14 @@ impl Task<'_> {
 
     /// Whether nothing may be sent now: paused, or given up.
     async fn is_held(&mut self) -> bool {
-        if self.handle.status.state() == State::Failed {
-            return true;
-        }
         let now_ms = self.engine.clock.now_ms();
         if self.orders.pauses.iter().any(|pause| !holds(pause, now_ms)) {
             let nid = self.handle.nid;
             self.write(move |tx| tx.end_due_pauses(nid, now_ms)).await;
             self.take_orders().await;
+        }
+        if self.handle.status.state() == State::Failed {
+            return true;
         }
         if self.is_drained() {
             self.end_drain().await;
@@ -381,7 +402,9 @@ impl Task<'_> {
         });
         let may_go_on = self.handle.orders() == self.orders_seen
             && !self.handle.is_ending(self.shutdown)
-            && self.orders.drain.is_none();
+            && self.orders.drain.is_none()
+            // Going on with it may read the orders again, for which this must be stored first.
+            && self.orders.replay.is_none();
         if done.replay_id.is_none() {
             self.orders.last_upto = done.upto;
         }
@@ -426,7 +449,8 @@ impl Task<'_> {
         } else {
             self.more = true;
         }
-        if !batch.has_something() && lane.is_empty() {
+        let probed = replay.is_none() && self.handle.take_probe();
+        if !batch.has_something() && lane.is_empty() && !probed {
             match replay {
                 Some(replay) => self.pass_replay(replay, batch.upto()).await,
                 None => self.handle.status.passed(batch.entries()),

@@ -8,9 +8,8 @@ use bridgehead_admin_api::{ApiErrorBody, Service, ServiceList};
 use super::auth::OperatorRequester;
 use crate::{
     app::App,
-    appservices::describe,
     http::{error::ApiResult, extract::Params},
-    operators::find,
+    operators::{find, view},
 };
 
 /// All services.
@@ -22,14 +21,13 @@ pub(super) async fn list(
     _requester: OperatorRequester,
     State(app): State<Arc<App>>,
 ) -> Json<ServiceList> {
-    let now_ms = app.now_ms();
     let registry = app.registry();
     let services = registry.services().iter();
     Json(ServiceList {
         server_name: app.server_name.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         position: app.store.position().borrow().0,
-        services: services.map(|service| describe(service, now_ms)).collect(),
+        services: services.map(|service| view(&app, service)).collect(),
     })
 }
 
@@ -49,5 +47,5 @@ pub(super) async fn show(
     Params(id): Params<String>,
 ) -> ApiResult<Json<Service>> {
     let service = find(&app, &id)?;
-    Ok(Json(describe(&service, app.now_ms())))
+    Ok(Json(view(&app, &service)))
 }

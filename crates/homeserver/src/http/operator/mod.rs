@@ -7,9 +7,15 @@
 mod appservices;
 mod audit;
 mod auth;
+mod body;
+pub(super) mod dashboard;
+mod doctor;
 mod events;
+mod history;
+mod lint;
 mod openapi;
 mod operators;
+mod registrations;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -41,6 +47,7 @@ type Route = (Method, &'static str, MethodRouter<Arc<App>>);
 fn routes() -> Vec<Route> {
     let mut routes = services();
     routes.extend(verbs());
+    routes.extend(registrations());
     routes.extend(people());
     routes
 }
@@ -61,6 +68,12 @@ fn services() -> Vec<Route> {
             "/appservices/{id}/skips",
             get(transaction::skips),
         ),
+        (Method::GET, "/appservices/{id}/history", get(history::show)),
+        (
+            Method::POST,
+            "/appservices/{id}/doctor",
+            post(doctor::examine_service),
+        ),
     ]
 }
 
@@ -76,6 +89,19 @@ fn verbs() -> Vec<Route> {
         (Method::POST, "/appservices/{id}/skip", post(skip)),
         (Method::POST, "/appservices/{id}/replay", post(replay)),
         (Method::PUT, "/appservices/{id}/policy", put(policy)),
+    ]
+}
+
+/// Registrations at run time.
+fn registrations() -> Vec<Route> {
+    use registrations::{add, remove, replace, rotate, text};
+    vec![
+        (Method::POST, "/appservices", post(add)),
+        (Method::DELETE, "/appservices/{id}", delete(remove)),
+        (Method::GET, "/appservices/{id}/registration", get(text)),
+        (Method::PUT, "/appservices/{id}/registration", put(replace)),
+        (Method::POST, "/appservices/{id}/rotate", post(rotate)),
+        (Method::POST, "/lint", post(lint::lint)),
     ]
 }
 

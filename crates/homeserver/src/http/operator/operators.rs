@@ -6,13 +6,10 @@ use axum::{Json, extract::State};
 use bridgehead_admin_api::{ApiErrorBody, NewOperator, NewOperatorToken, OperatorList};
 use http::StatusCode;
 
-use super::auth::OperatorRequester;
+use super::{auth::OperatorRequester, body::ObjectBody};
 use crate::{
     app::App,
-    http::{
-        error::ApiResult,
-        extract::{JsonBody, Params},
-    },
+    http::{error::ApiResult, extract::Params},
     operators,
 };
 
@@ -45,7 +42,7 @@ pub(super) async fn list(
 pub(super) async fn add(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
-    JsonBody(body): JsonBody<NewOperator>,
+    ObjectBody(body): ObjectBody<NewOperator>,
 ) -> ApiResult<(StatusCode, Json<NewOperatorToken>)> {
     let made = operators::add(&app, &requester.operator, body.name, body.role).await?;
     Ok((StatusCode::CREATED, Json(made)))

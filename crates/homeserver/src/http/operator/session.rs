@@ -10,13 +10,15 @@ use axum::{
 use bridgehead_admin_api::{ApiErrorBody, Session, SessionRequest};
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use super::auth::{AnyOperator, COOKIE};
+use super::{
+    auth::{AnyOperator, COOKIE},
+    body::ObjectBody,
+};
 use crate::{
     app::App,
     http::{
         address::ClientAddress,
         error::{ApiError, ApiResult},
-        extract::JsonBody,
     },
     operators::{Operator, Operators, SESSION_LIFETIME_MS, csrf_token},
     secret::Secret,
@@ -70,7 +72,7 @@ pub(super) async fn begin(
     address: ClientAddress,
     headers: HeaderMap,
     _json: DeclaredJson,
-    JsonBody(body): JsonBody<SessionRequest>,
+    ObjectBody(body): ObjectBody<SessionRequest>,
 ) -> ApiResult<impl IntoResponse> {
     let token = Secret::new(body.token);
     let logged_in = Operators::log_in(&app, &token, address).await?;

@@ -139,7 +139,7 @@ mod tests {
         let body = br#"{"events":[{"event_id":"$a","type":"m.t","room_id":"!r","sender":"@s:x","content":{"secret":1}},{"odd":true}],"ephemeral":[{}]}"#;
         let events = super::events(body);
         assert_eq!(events.len(), 1);
-        assert_eq!((events[0].event_id.as_str(), events[0].bytes), ("$a", 87));
+        assert_eq!((events[0].event_id.as_str(), events[0].bytes), ("$a", 84));
         assert!(super::events(b"[]").is_empty());
     }
 }

@@ -9,13 +9,10 @@ use bridgehead_admin_api::{
     ApiErrorBody, PauseRequest, PolicyRequest, ReasonRequest, ReplayRequest, Service, SkipRequest,
 };
 
-use super::auth::OperatorRequester;
+use super::{auth::OperatorRequester, body::ObjectBody};
 use crate::{
     app::App,
-    http::{
-        error::ApiResult,
-        extract::{JsonBody, Params},
-    },
+    http::{error::ApiResult, extract::Params},
     operators::Steering,
 };
 
@@ -38,7 +35,7 @@ pub(super) async fn pause(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<PauseRequest>,
+    ObjectBody(body): ObjectBody<PauseRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.pause(body).await.map(Json)
@@ -64,7 +61,7 @@ pub(super) async fn resume(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<ReasonRequest>,
+    ObjectBody(body): ObjectBody<ReasonRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.resume(body).await.map(Json)
@@ -89,7 +86,7 @@ pub(super) async fn retry(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<ReasonRequest>,
+    ObjectBody(body): ObjectBody<ReasonRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.retry(body).await.map(Json)
@@ -114,7 +111,7 @@ pub(super) async fn fail(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<ReasonRequest>,
+    ObjectBody(body): ObjectBody<ReasonRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.fail(body).await.map(Json)
@@ -140,7 +137,7 @@ pub(super) async fn drain(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<ReasonRequest>,
+    ObjectBody(body): ObjectBody<ReasonRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.drain(body).await.map(Json)
@@ -165,7 +162,7 @@ pub(super) async fn skip(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<SkipRequest>,
+    ObjectBody(body): ObjectBody<SkipRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.skip(body).await.map(Json)
@@ -191,7 +188,7 @@ pub(super) async fn replay(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<ReplayRequest>,
+    ObjectBody(body): ObjectBody<ReplayRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.replay(body).await.map(Json)
@@ -213,7 +210,7 @@ pub(super) async fn policy(
     requester: OperatorRequester,
     State(app): State<Arc<App>>,
     Params(id): Params<String>,
-    JsonBody(body): JsonBody<PolicyRequest>,
+    ObjectBody(body): ObjectBody<PolicyRequest>,
 ) -> ApiResult<Json<Service>> {
     let steering = Steering::of(&app, &requester.operator, &id)?;
     steering.set_policy(body).await.map(Json)

@@ -52,8 +52,8 @@ pub(crate) async fn report_content(
         .read(move |snapshot| visible_event(snapshot, &visible, &reader, &event_id))
         .await?;
     tracing::warn!(
-        event = "report", room.id = %room_id, event.id = %event.event_id, sender = %event.sender,
-        reporter = %requester.user_id, score = body.score, reason = body.reason(),
+        event = "report", room.id = %room_id, event.id = %event.event_id, sender.id = %event.sender,
+        reporter.id = %requester.user_id, score = body.score, reason = body.reason(),
         "a user reports an event"
     );
     Ok(Json(json!({})))
@@ -70,7 +70,7 @@ pub(crate) async fn report_room(
         return Err(ApiError::not_found("No such room"));
     }
     tracing::warn!(
-        event = "report", room.id = %room_id, reporter = %requester.user_id,
+        event = "report", room.id = %room_id, reporter.id = %requester.user_id,
         reason = body.reason(), "a user reports a room"
     );
     Ok(Json(json!({})))
