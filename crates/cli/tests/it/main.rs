@@ -2,6 +2,7 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod alerts;
 mod appservice;
 mod cli;
 mod desk;
