@@ -17,6 +17,8 @@ export class ApiError extends Error {
     this.status = status;
     this.errcode = body?.errcode ?? 'M_UNKNOWN';
     this.retryAfterMs = retryAfterMs;
+    /** What the linter has to say about a registration that was refused. */
+    this.findings = body?.findings;
   }
 }
 

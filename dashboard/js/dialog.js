@@ -74,7 +74,22 @@ export function ask({ title, says, fields = [], confirm, danger = false, act }) 
         busy(doIt, false, confirm);
       }
     });
+    const adapt = () => showWhatMatters(fields, inputs);
+    form.addEventListener('change', adapt);
+    adapt();
     open(dialog, () => resolve(result?.given));
+  });
+}
+
+/** Hides fields that depend on another one's value, `onlyWhen: [name, value]`. */
+function showWhatMatters(fields, inputs) {
+  fields.forEach(({ onlyWhen }, at) => {
+    if (!onlyWhen) return;
+    const [name, value] = onlyWhen;
+    const isNot = inputs.find((input) => input.name === name).read() !== value;
+    inputs[at].node.hidden = isNot;
+    // What is in a field that nobody sees must not keep the form from being sent.
+    inputs[at].input.disabled = isNot;
   });
 }
 
@@ -153,7 +168,7 @@ function valuesOf(inputs) {
 }
 
 /** An input with its label and hint. */
-export function field({ name, label, hint, type = 'text', value, options, ...rest }) {
+export function field({ name, label, hint, type = 'text', value, options, onlyWhen, ...rest }) {
   if (type === 'radio') return radios({ name, label, value, options });
   const id = freshId('field');
   const hintId = hint && `${id}-hint`;

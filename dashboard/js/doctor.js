@@ -5,7 +5,7 @@
 import * as api from './api.js';
 import { problemWords } from './dialog.js';
 import { h, replace } from './dom.js';
-import { duration } from './format.js';
+import { duration, sentence } from './format.js';
 import { pill } from './services.js';
 
 const OUTCOMES = {
@@ -26,7 +26,7 @@ const STEP_WORDS = {
 
 /** The button and what it finds. */
 export function doctorPart(id) {
-  const answer = h('div', { 'aria-live': 'polite' });
+  const answer = h('div', { class: 'report', 'aria-live': 'polite' });
   const button = h('button', { type: 'button', class: 'button' }, 'Run the doctor');
   button.addEventListener('click', async () => {
     button.disabled = true;
@@ -58,8 +58,8 @@ function step({ name, outcome, took_ms, detail, cure }) {
   return h(
     'li',
     { class: 'step' },
-    h('div', { class: 'finding-head' }, pill(kind, words), h('strong', {}, STEP_WORDS[name] ?? name), outcome !== 'skipped' && h('span', { class: 'hint' }, duration(took_ms))),
-    h('p', {}, detail),
-    cure !== undefined && h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), cure),
+    h('div', { class: 'finding-head' }, pill(kind, words), h('strong', {}, STEP_WORDS[name] ?? name), outcome !== 'skipped' && h('span', { class: 'hint' }, took_ms === 0 ? 'in less than 1 ms' : `in ${duration(took_ms)}`)),
+    h('p', {}, sentence(detail)),
+    cure !== undefined && h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), sentence(cure)),
   );
 }

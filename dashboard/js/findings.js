@@ -3,7 +3,7 @@
  */
 
 import { h } from './dom.js';
-import { number } from './format.js';
+import { number, sentence } from './format.js';
 import { pill } from './services.js';
 
 const KIND_WORDS = {
@@ -39,10 +39,10 @@ function item(finding, link) {
       h('strong', {}, KIND_WORDS[finding.kind] ?? finding.kind),
       services.map((id) => (link ? serviceLink(id) : h('span', { class: 'mono' }, id))),
     ),
-    h('p', {}, finding.message),
+    h('p', {}, sentence(finding.message)),
     finding.pattern !== undefined && h('p', {}, 'Pattern ', h('code', {}, finding.pattern)),
     witnesses(finding),
-    h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), finding.cure),
+    h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), sentence(finding.cure)),
   );
 }
 

@@ -60,7 +60,8 @@ export class Poll {
       if (this.#stopped) return;
       if (error instanceof Unreachable) lost(this.#waitMs);
       else if (error instanceof ApiError) this.#refused(error);
-      else throw error;
+      // A mistake of this page; what it shows next may be right again.
+      else console.error(error);
     }
   }
 

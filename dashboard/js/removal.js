@@ -3,9 +3,13 @@
  */
 
 import * as api from './api.js';
-import { InputError, REASON, ask } from './dialog.js';
+import { InputError, REASON, ask, problemWords } from './dialog.js';
 import { h } from './dom.js';
 import { count, number } from './format.js';
+import { complain, tell } from './toast.js';
+
+const EVERY_MS = 3000;
+const MOST_QUESTIONS = 1200;
 
 /** Asks twice. Gives what to tell, or `undefined` if nothing was removed. */
 export async function askToRemove(service) {
@@ -50,9 +54,28 @@ function carryOut(service, where, { purge, report }) {
     act: async ({ typed, reason }) => {
       if (typed !== service.id) throw new InputError(`This is not the service’s id: type ${service.id}.`);
       const done = await api.remove(where, { purge, dry_run: false, reason });
-      return done.finished ? `${service.id} is removed.` : `${service.id} is removed; the purge goes on for a while.`;
+      if (done.finished) return `${service.id} is removed.`;
+      follow(service.id, where);
+      return `${service.id} is removed. Clearing up goes on for a while; you may leave.`;
     },
   });
+}
+
+/** Asks again until the server has cleared up, as long as this page is open. */
+async function follow(id, where) {
+  try {
+    for (let asked = 0; asked < MOST_QUESTIONS; asked += 1) {
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+      // The same request tells how far it has come.
+      const report = await api.remove(where, { purge: true, dry_run: false });
+      if (report.finished) {
+        tell(`What ${id} left behind is cleared up.`);
+        return;
+      }
+    }
+  } catch (error) {
+    complain(`How far clearing up after ${id} has come is unknown: ${problemWords(error)}`);
+  }
 }
 
 function reportList(report) {

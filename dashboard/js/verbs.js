@@ -184,8 +184,8 @@ const replay = {
           value: 'since',
           options: [['since', 'at a time'], ['after', 'after a position']],
         },
-        { name: 'since', label: 'Time', type: 'datetime-local', step: 1, value: localTime(now() - HOUR_MS) },
-        { name: 'after', label: 'Position', type: 'number', min: 0, max: service.cursor, value: service.cursor },
+        { name: 'since', onlyWhen: ['what', 'since'], label: 'Time', type: 'datetime-local', step: 1, value: localTime(now() - HOUR_MS) },
+        { name: 'after', onlyWhen: ['what', 'after'], label: 'Position', type: 'number', min: 0, max: service.cursor, value: service.cursor },
         REASON,
       ],
       confirm: 'Replay',
@@ -273,14 +273,14 @@ const policy = {
 const rotate = {
   name: 'rotate',
   words: 'Rotate tokens…',
-  unavailable: (service) =>
-    isFromFile(service) && `Its registration is a file on the server (${service.source}): change the tokens there.`,
+  unavailable: () => false,
   start: async (service) => {
     const rotated = await ask({
       title: `Give ${service.id} new tokens?`,
       says: [
         'A new as_token and a new hs_token are made and shown once.',
         'The old ones stay good for the time chosen, so that the service can be given the new ones meanwhile.',
+        isFromFile(service) && `Its registration is the file ${service.source} on the server: the two tokens in it are replaced.`,
       ],
       fields: [
         {

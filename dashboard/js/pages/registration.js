@@ -93,12 +93,13 @@ function form({ mayAct, title, says, yaml, confirm, send, done }) {
       if (!dryRun) return done(answer);
       checked = what;
       act.hidden = false;
+      check.classList.remove('primary');
       replace(preview, h('h2', {}, 'What the linter says'), findingList(answer.findings, `Nothing to object to. ${answer.id} can be taken up.`));
       act.focus();
     } catch (error) {
       problem.textContent = problemWords(error);
       problem.hidden = false;
-      if (dryRun) replace(preview);
+      replace(preview, error.findings && findingList(error.findings, ''));
     } finally {
       for (const button of buttons) button.disabled = false;
     }
@@ -109,6 +110,7 @@ function form({ mayAct, title, says, yaml, confirm, send, done }) {
   text.addEventListener('input', () => {
     if (text.value === checked) return;
     act.hidden = true;
+    check.classList.add('primary');
     replace(preview);
   });
   return h(

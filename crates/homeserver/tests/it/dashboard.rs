@@ -8,7 +8,7 @@ use bridgehead_testkit::{Client, TestServer};
 use reqwest::{Method, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 
-use self::browser::{Browser, DESKTOP, ENTER, ESCAPE, LEFT, PHONE, with_browser};
+use self::browser::{Browser, DESKTOP, ENTER, ESCAPE, LEFT, PHONE, TAB, with_browser};
 use crate::{
     peer::{Peer, Reply, SOON, joined_ghost, server_for, server_with, yes},
     support::public_room,
@@ -200,7 +200,7 @@ async fn the_files_are_guarded_and_asked_for_again_each_time() {
 #[tokio::test]
 async fn signing_in_and_out() {
     let server = TestServer::start().await.unwrap();
-    let right = token(server.folder());
+    let (right, base) = (token(server.folder()), server.base_url());
     with_browser(&server, move |browser| async move {
         browser.go("").await;
         browser.wait_text(".login", "operator.token").await;
@@ -240,11 +240,20 @@ async fn signing_in_and_out() {
         browser.wait_text(".notice", "You have signed out").await;
         browser.reload().await;
         browser.wait("document.getElementById('token')").await;
-        let refused =
-            "v1/session - Failed to load resource: the server responded with a status of 403";
-        browser
-            .assert_console_is_clean(&[NOT_SIGNED_IN, refused])
-            .await;
+        // Somebody at the same address tries tokens, and everybody there has to wait.
+        for _ in 0..12 {
+            let guess = json!({ "token": "a guess" });
+            let url = format!("{base}/_bridgehead/v1/session");
+            reqwest::Client::new().post(&url).json(&guess).send().await.unwrap();
+        }
+        browser.fill("#token", "not-the-token").await;
+        browser.press(ENTER).await;
+        browser.wait_text(".problem", "Too many attempts").await;
+        browser.wait("document.querySelector('.login button').disabled").await;
+        browser.screenshot("login-too-many").await;
+        browser.wait("!document.querySelector('.login button').disabled").await;
+        let refused = |status: &str| format!("v1/session - Failed to load resource: the server responded with a status of {status}");
+        browser.assert_console_is_clean(&[NOT_SIGNED_IN, &refused("403"), &refused("429")]).await;
     })
     .await;
 }
@@ -430,7 +439,7 @@ async fn everything_can_be_done_by_keyboard() {
         browser.press(ENTER).await;
         browser.wait("document.activeElement.closest('dialog[open]')").await;
         for _ in 0..8 {
-            browser.press(browser::TAB).await;
+            browser.press(TAB).await;
             let inside = browser.js("return document.activeElement === document.body || Boolean(document.activeElement.closest('dialog'))").await;
             assert_eq!(inside, true, "the focus left the dialog");
         }
@@ -588,6 +597,147 @@ async fn a_server_that_goes_away_is_said_to_have_gone() {
             .await;
         browser
             .assert_console_is_clean(&[NOT_SIGNED_IN, "ERR_INTERNET_DISCONNECTED"])
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_is_examined_given_up_and_brought_back() {
+    let mut peer = Peer::start("irc").await;
+    let server = server_for(&peer, LIVELY).await;
+    let alice = server.user("alice").await.unwrap();
+    let room = public_room(&alice).await;
+    joined_ghost(&server, &peer, &room).await;
+    peer.wait_count(1).await;
+    peer.close().await;
+    let waiting = alice.send_text(&room, "1", "waiting").await.unwrap();
+    wait_service(&server, "irc", |now| now["state"] == "retrying").await;
+    let token = token(server.folder());
+    with_browser(&server, move |browser| async move {
+        browser.sign_in(&token).await;
+        browser.turn_to("#/services/irc", "irc").await;
+        browser.wait_text("#state", "Retrying").await;
+        browser.wait_text("#callouts", "onnect").await;
+        browser.click("#doctor .button").await;
+        browser.wait_text("#doctor .steps", "Cure").await;
+        browser.screenshot("doctor").await;
+        assert_contrast(&browser, "doctor").await;
+
+        browser.click("[data-verb=fail]:not([aria-disabled])").await;
+        confirm(&browser, "gone for the night").await;
+        browser.wait_text("#state", "Failed").await;
+        browser
+            .wait_text("#callouts", "only a person brings it back")
+            .await;
+        peer.open().await;
+        browser
+            .click("[data-verb=retry]:not([aria-disabled])")
+            .await;
+        browser.wait_text("dialog[open]", "Bring irc back?").await;
+        confirm(&browser, "morning").await;
+        peer.wait_event(&waiting).await;
+        browser.wait_text("#state", "Idle").await;
+
+        browser.click("[data-verb=policy]").await;
+        browser.fill("dialog[open] input[type=number]", "5").await;
+        confirm(&browser, "nights are short").await;
+        browser
+            .wait_text("#facts", "are skipped after 5 attempts")
+            .await;
+        browser.click("[data-verb=drain]").await;
+        confirm(&browser, "moving").await;
+        browser.wait_text("#state", "Paused").await;
+        browser.wait_text("#audit", "nights are short").await;
+        browser.assert_console_is_clean(&[NOT_SIGNED_IN]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_is_added_changed_given_new_tokens_and_removed() {
+    let peer = Peer::start("irc").await;
+    let server = TestServer::start().await.unwrap();
+    let token = token(server.folder());
+    let mut registration = peer.registration();
+    registration["namespaces"]["users"][1] = json!({ "exclusive": false, "regex": ".*" });
+    with_browser(&server, move |browser| async move {
+        browser.sign_in(&token).await;
+        browser.click("a[href='#/add']").await;
+        browser.fill("#yaml", "id: irc").await;
+        browser.click("form button[type=submit]").await;
+        browser
+            .wait("!document.querySelector('form .problem').hidden")
+            .await;
+        browser.fill("#yaml", &registration.to_string()).await;
+        browser.click("form button[type=submit]").await;
+        browser.wait_text("#preview .finding", "Cure").await;
+        browser.screenshot("add").await;
+        assert_contrast(&browser, "add").await;
+        browser.fill("#reason", "a new network").await;
+        browser.click(".dialog-buttons button[type=button]").await;
+        browser.wait_text("#toasts", "irc is added").await;
+        browser.wait_text("#registration", "the operator API").await;
+        browser.wait_text("#registration pre", "***").await;
+        let text = browser.text("#registration pre").await;
+        assert!(!text.contains("token-of-irc"), "{text}");
+        browser.wait_text("#audit", "a new network").await;
+        browser.wait_text("#findings .finding", "Cure").await;
+
+        browser.turn_to("#/lint", "Linter").await;
+        browser.wait_text(".finding", "irc").await;
+        browser.screenshot("lint").await;
+        assert_contrast(&browser, "lint").await;
+
+        browser
+            .turn_to("#/services/irc/registration", "Change irc")
+            .await;
+        browser.wait_text("#yaml", "irc-bot").await;
+        registration["namespaces"]["users"]
+            .as_array_mut()
+            .unwrap()
+            .pop();
+        registration["as_token"] = json!("***");
+        registration["hs_token"] = json!("***");
+        browser.fill("#yaml", &registration.to_string()).await;
+        browser.click("form button[type=submit]").await;
+        browser.wait_text("#preview", "What the linter says").await;
+        browser.click(".dialog-buttons button[type=button]").await;
+        browser.wait_text("#toasts", "irc is changed").await;
+
+        browser.click("[data-verb=rotate]").await;
+        browser.wait_text("dialog[open]", "shown once").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open]", "They are shown only now")
+            .await;
+        assert_eq!(
+            browser
+                .js("return document.querySelectorAll('dialog input[readonly]').length")
+                .await,
+            2
+        );
+        browser.click("dialog[open] .primary").await;
+        browser.wait_text("#toasts", "irc has new tokens").await;
+
+        browser.click("[data-verb=remove]").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open]", "What the server counted")
+            .await;
+        browser.fill("dialog[open] input[name=typed]", "ric").await;
+        browser.click("dialog[open] button[type=submit]").await;
+        browser
+            .wait_text("dialog[open] .problem", "not the service")
+            .await;
+        browser.screenshot("dialog-remove").await;
+        browser.fill("dialog[open] input[name=typed]", "irc").await;
+        confirm(&browser, "the network has closed").await;
+        browser.wait_text("#empty", "No service yet").await;
+        let refused =
+            "v1/appservices - Failed to load resource: the server responded with a status of 400";
+        browser
+            .assert_console_is_clean(&[NOT_SIGNED_IN, refused])
             .await;
     })
     .await;
