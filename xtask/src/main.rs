@@ -1,8 +1,9 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `prerequisites` provides what the tests need from outside the workspace; `tasks` strings cargo calls together;
-//! `sim` runs the simulation of delivery.
+//! `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
+//! from outside the workspace; `tasks` strings cargo calls together.
 
+mod bench;
 mod prerequisites;
 mod sim;
 mod tasks;
@@ -36,8 +37,7 @@ enum Task {
         seed: Option<u64>,
     },
     /// Measures; figures for people, not a test
-    #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::BenchArgs),
 }
 
 #[derive(Args)]
@@ -56,23 +56,13 @@ struct CheckArgs {
     no_install: bool,
 }
 
-#[derive(Subcommand)]
-enum Bench {
-    /// Ghosts of one service send into bridged rooms: events per second, and time until delivered
-    Send {
-        /// How long each concurrency is measured
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-    },
-}
-
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let root = workspace_root()?;
     match cli.task {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
-        Task::Bench(Bench::Send { seconds }) => tasks::bench_send(&root, seconds),
+        Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
         Task::Check(args) => tasks::check(&root, !args.no_install),
     }

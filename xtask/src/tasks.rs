@@ -59,24 +59,6 @@ pub(crate) fn test(root: &Path, may_install: bool, filters: &[String]) -> anyhow
     run(with_prerequisites(&mut test, &needs))
 }
 
-/// Figures of the sending path, from the release build over loopback with full durability.
-pub(crate) fn bench_send(root: &Path, seconds: f64) -> anyhow::Result<()> {
-    run(cargo(root).args(["build", "--release", "--package", "bridgehead"]))?;
-    let binary = root.join("target/release/bridgehead");
-    run(cargo(root)
-        .args([
-            "run",
-            "--release",
-            "--package",
-            "bridgehead-testkit",
-            "--example",
-            "bench_send",
-            "--",
-        ])
-        .arg(binary)
-        .arg(seconds.to_string()))
-}
-
 fn has_nextest(root: &Path) -> bool {
     cargo(root)
         .args(["nextest", "--version"])
@@ -94,6 +76,7 @@ fn with_prerequisites<'a>(command: &'a mut Command, needs: &Prerequisites) -> &'
         .env(prerequisites::CHROMEDRIVER_VAR, &needs.chromedriver)
 }
 
+/// The cargo that runs this, in the workspace.
 pub(crate) fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);

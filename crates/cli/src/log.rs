@@ -130,7 +130,9 @@ mod tests {
         for log in &log {
             assert!(!log.contains("hunter2"), "{log}");
             assert!(log.contains("the plain text of a bug"), "{log}");
-            assert_eq!(log.matches("log.rs:").count(), 2, "{log}");
+            // Their backtraces, where those are asked for, name this file again and again.
+            let places = log.lines().filter(|line| line.contains("log.rs:"));
+            assert_eq!(places.count(), 2, "{log}");
         }
         for line in log[1].lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -14,6 +14,7 @@ mod client;
 mod in_process;
 mod judge;
 mod process;
+mod rows;
 mod server;
 mod watcher;
 
@@ -23,6 +24,7 @@ pub use appservice::{
 pub use client::Client;
 pub use in_process::TestServer;
 pub use judge::{Fault, Record, Verdict, judge};
-pub use process::{Process, free_port};
+pub use process::{Memory, Process, free_port};
+pub use rows::table_rows;
 pub use server::{REGISTRATION_SHARED_SECRET, SERVER_NAME, ServerOptions, ServerProcess};
 pub use watcher::{Seen, SeenEvent, Watcher};

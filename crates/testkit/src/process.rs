@@ -67,6 +67,15 @@ impl Log {
     }
 }
 
+/// The memory of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// In use now, bytes.
+    pub resident_bytes: u64,
+    /// The most it ever was, bytes.
+    pub highest_bytes: u64,
+}
+
 /// A running program. When this is dropped it is killed, and its output becomes part of the test's.
 pub struct Process {
     name: String,
@@ -208,6 +217,28 @@ impl Process {
     /// The system's number for it, until it has ended.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// What the system says of its memory.
+    ///
+    /// # Errors
+    ///
+    /// When the process has ended, or the system has no `/proc`.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        let pid = self.child.id().context("the process has ended already")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let field = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+            Ok(kib
+                .with_context(|| format!("no {name} in the status"))?
+                .parse::<u64>()?
+                << 10)
+        };
+        Ok(Memory {
+            resident_bytes: field("VmRSS:")?,
+            highest_bytes: field("VmHWM:")?,
+        })
     }
 
     async fn signal(&mut self, signal: &str) -> anyhow::Result<ExitStatus> {

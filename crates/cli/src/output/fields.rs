@@ -1,11 +1,11 @@
 //! Pairs of a name and a text, one below the other.
 
-use std::fmt::Write as _;
-
 use super::{Look, Tone, clean};
 
 /// Where the texts begin.
 const COLUMN: usize = 18;
+/// However narrow the terminal, text has so much room.
+const NARROWEST: usize = 20;
 
 /// Pairs that are being put together, under one heading.
 pub(crate) struct Fields {
@@ -36,26 +36,28 @@ impl Fields {
     pub(crate) fn toned(&mut self, name: &str, tone: Tone, text: impl AsRef<str>) -> &mut Self {
         let name = format!("{name:<width$}", width = COLUMN - 2);
         let name = self.look.paint(Tone::Dim, &name);
-        let room = self
-            .look
-            .width
-            .map(|width| usize::from(width) - COLUMN.min(usize::from(width)));
-        let lines = wrap(&clean(text.as_ref()), room.unwrap_or(usize::MAX).max(20));
-        for (index, line) in lines.iter().enumerate() {
-            let line = self.look.paint(tone, line);
-            if index == 0 {
-                writeln!(self.text, "  {name}{line}")
-            } else {
-                writeln!(self.text, "{:COLUMN$}{line}", "")
-            }
-            .expect("writing to a string cannot fail");
-        }
+        let text = flow(self.look, COLUMN, tone, text.as_ref());
+        self.text.push_str("  ");
+        self.text.push_str(&name);
+        self.text.push_str(&text);
+        self.text.push('\n');
         self
     }
 
     pub(crate) fn render(self) -> String {
         self.text
     }
+}
+
+/// Text that begins in this column and stays right of it, in lines that fit.
+pub(crate) fn flow(look: Look, column: usize, tone: Tone, text: &str) -> String {
+    let room = match look.width {
+        Some(width) => usize::from(width).saturating_sub(column).max(NARROWEST),
+        None => usize::MAX,
+    };
+    let lines = wrap(&clean(text), room);
+    let lines: Vec<_> = lines.iter().map(|line| look.paint(tone, line)).collect();
+    lines.join(&format!("\n{:column$}", ""))
 }
 
 /// Breaks at spaces, and inside a word only when it alone is too long.

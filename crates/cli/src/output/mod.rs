@@ -19,7 +19,7 @@ use std::io::{self, IsTerminal as _};
 use serde::Serialize;
 
 pub(crate) use self::{
-    fields::Fields,
+    fields::{Fields, flow},
     number::{bytes, count, of, sparkline},
     table::{Cell, Table},
 };
@@ -80,6 +80,11 @@ impl Look {
             Tone::Bad => "31",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Whether this many columns fit.
+    pub(crate) fn has_room_for(self, columns: u16) -> bool {
+        self.width.is_none_or(|width| width >= columns)
     }
 
     /// A line between parts.

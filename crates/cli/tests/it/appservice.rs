@@ -15,8 +15,7 @@ use bridgehead_testkit::{
 };
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A server with the service `irc`, a person, and a room that both are in.
 struct Setup {
@@ -106,24 +105,24 @@ fn has(record: &Record, text: &str) -> bool {
 }
 
 /// The one JSON document of a run that went well.
-fn json_of(run: &Run) -> Value {
+pub(crate) fn json_of(run: &Run) -> Value {
     assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
     serde_json::from_str(&run.stdout()).unwrap_or_else(|error| panic!("{error}: {}", run.stdout()))
 }
 
 /// What a run that went well printed.
-fn text_of(run: &Run) -> String {
+pub(crate) fn text_of(run: &Run) -> String {
     assert_eq!(run.code(), Some(0), "{}{}", run.stdout(), run.stderr());
     run.stdout()
 }
 
-fn assert_has(text: &str, parts: &[&str]) {
+pub(crate) fn assert_has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} in:\n{text}");
     }
 }
 
-fn assert_refused(run: &Run, code: i32, parts: &[&str]) {
+pub(crate) fn assert_refused(run: &Run, code: i32, parts: &[&str]) {
     assert_eq!(run.code(), Some(code), "{}{}", run.stdout(), run.stderr());
     assert_eq!(run.stdout(), "");
     assert_has(&run.stderr(), parts);
@@ -564,7 +563,7 @@ async fn a_server_with_tls_is_found_by_the_certificate_of_its_configuration() {
 }
 
 async fn finds_its_server(desk: &Desk, scheme: &str) {
-    let _server = started(desk, scheme).await;
+    let mut server = started(desk, scheme).await;
     let listed = desk
         .run(&["appservice", "list", "--config", "bridgehead.toml"])
         .await;
@@ -576,6 +575,8 @@ async fn finds_its_server(desk: &Desk, scheme: &str) {
     command.env("BRIDGEHEAD_CONFIG", "bridgehead.toml");
     let listed = Run(command.output().await.unwrap());
     assert_eq!(json_of(&listed)["operators"][0]["name"], "local");
+    // Its folder is free for another when it is gone, not when it is told to go.
+    server.terminate().await.unwrap();
 }
 
 async fn started(desk: &Desk, scheme: &str) -> Process {
@@ -727,4 +728,29 @@ async fn a_start_that_fails_is_told_in_json_where_the_log_is() {
         "{}",
         text.stderr()
     );
+}
+
+#[tokio::test]
+async fn a_doctor_finds_a_service_healthy_and_a_dead_one_not() {
+    let setup = Setup::start().await;
+    let healthy = text_of(&setup.run(&["doctor", "irc"]).await);
+    assert_has(
+        &healthy,
+        &["✓  tcp", "✓  ping", "✓  round_trip", "\nirc is healthy\n"],
+    );
+
+    setup
+        .irc
+        .answer_with(|_| Answer::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    let sick = setup.run(&["doctor", "irc"]).await;
+    assert_eq!(sick.code(), Some(1), "{}", sick.stderr());
+    assert_has(
+        &sick.stdout(),
+        &["✓  ping", "✗  round_trip", "500", "\nirc is not healthy\n"],
+    );
+    let sick = setup.run(&["doctor", "irc", "--json"]).await;
+    assert_eq!(sick.code(), Some(1));
+    let report: Value = serde_json::from_str(&sick.stdout()).unwrap();
+    assert_eq!(report["healthy"], false);
+    assert_refused(&setup.run(&["doctor", "nobody"]).await, 1, &["M_NOT_FOUND"]);
 }

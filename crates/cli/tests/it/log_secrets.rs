@@ -17,6 +17,7 @@ use base64::{
 use bridgehead_testkit::{
     AppserviceOptions, Client, Process, Query, RecordingAppservice, free_port,
 };
+use futures_util::{SinkExt as _, StreamExt as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -25,6 +26,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
     process::Command,
+};
+
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Message, client::IntoClientRequest as _},
 };
 
 use crate::BRIDGEHEAD;
@@ -48,6 +54,9 @@ const ECHO_HS_TOKEN: &str = "hs+token/of=echo";
 const ECHO_AS_TOKEN: &str = "as+token/of=echo";
 const GONE_HS_TOKEN: &str = "hs+token/of=gone";
 const GONE_AS_TOKEN: &str = "as+token/of=gone";
+const SOCK_HS_TOKEN: &str = "hs+token/of=sock";
+const SOCK_AS_TOKEN: &str = "as+token/of=sock";
+const FRAME: &str = "what the service wrote into a frame";
 
 /// The secrets that were used, and what each is for.
 #[derive(Default)]
@@ -167,6 +176,10 @@ impl Scene {
                 "gone",
                 registration("gone", &gone, GONE_AS_TOKEN, GONE_HS_TOKEN),
             ),
+            (
+                "sock",
+                registration("sock", "websocket", SOCK_AS_TOKEN, SOCK_HS_TOKEN),
+            ),
         ];
         fs::create_dir(folder.path().join("services"))?;
         for (id, registration) in services {
@@ -181,6 +194,9 @@ impl Scene {
             ("as_token of echo", ECHO_AS_TOKEN),
             ("hs_token of gone", GONE_HS_TOKEN),
             ("as_token of gone", GONE_AS_TOKEN),
+            ("hs_token of sock", SOCK_HS_TOKEN),
+            ("as_token of sock", SOCK_AS_TOKEN),
+            ("frame", FRAME),
         ] {
             ring.add(what, secret);
         }
@@ -383,6 +399,7 @@ impl Scene {
             ("irc", self.irc.as_token()),
             ("echo", ECHO_AS_TOKEN.to_owned()),
             ("gone", GONE_AS_TOKEN.to_owned()),
+            ("sock", SOCK_AS_TOKEN.to_owned()),
         ] {
             let bot = self.nobody.with_token(&token);
             bot.register_ghost(&format!("{id}_ghost"))
@@ -422,6 +439,41 @@ impl Scene {
         self.process
             .wait_for_output("both failures", SOON, failed)
             .await
+    }
+
+    /// A websocket: the message comes over it, and what goes back is not what the server expects.
+    async fn websocket(&mut self) -> anyhow::Result<()> {
+        let path = "/_matrix/client/unstable/fi.mau.as_sync";
+        for (token, is_good) in [(UNKNOWN_TOKEN, false), (SOCK_AS_TOKEN, true)] {
+            let url = format!("{}{path}", self.base()).replacen("http", "ws", 1);
+            let mut request = url.into_client_request()?;
+            let bearer = format!("Bearer {token}").parse()?;
+            request.headers_mut().insert("authorization", bearer);
+            let connected = connect_async(request).await;
+            ensure!(connected.is_ok() == is_good, "{token} was taken otherwise");
+            let Ok((mut socket, _)) = connected else {
+                continue;
+            };
+            let told = tokio::time::timeout(SOON, async {
+                while let Some(frame) = socket.next().await.transpose()? {
+                    if frame.to_text().is_ok_and(|text| text.contains(MESSAGE)) {
+                        return anyhow::Ok(true);
+                    }
+                }
+                Ok(false)
+            });
+            ensure!(told.await??, "the message did not come");
+            for text in [
+                json!({ "id": 1, "command": "response", "data": { "odd": FRAME } }).to_string(),
+                json!({ "id": 7, "command": FRAME, "data": FRAME }).to_string(),
+                format!("{{ \"command\": \"{FRAME}\","),
+            ] {
+                // The server may hang up at any of these.
+                socket.send(Message::text(text)).await.ok();
+            }
+            socket.close(None).await.ok();
+        }
+        Ok(())
     }
 
     /// The operator API: right and wrong tokens, a browser's session, a new operator.
@@ -474,7 +526,10 @@ impl Scene {
         let pause = json!({ "reason": "a test" });
         let path = format!("{base}/appservices/gone/pause");
         self.post(&operator, &path, &pause).await?;
-        Ok(())
+        let paused = |lines: &[String]| lines.iter().any(|line| line.contains("paused"));
+        self.process
+            .wait_for_output("the pause", SOON, paused)
+            .await
     }
 }
 
@@ -515,6 +570,7 @@ async fn run(format: &str) -> anyhow::Result<(Vec<String>, Ring)> {
     let alice = scene.accounts().await?;
     scene.tokens(&alice).await?;
     scene.services(&alice).await?;
+    scene.websocket().await?;
     scene.operators().await?;
     scene.process.terminate().await?;
     let lines = scene.process.output();
@@ -626,7 +682,6 @@ fn bad_registrations() -> Vec<String> {
         good.replace("as+token/of=bad", "[as+token/of=bad]"),
         good.replace("as+token/of=bad", "'as+token/of=bad"),
         good.replace("as+token/of=bad", "{ as+token/of=bad"),
-        good.replace("hs+token/of=bad", "as+token/of=bad"),
         good.replace("as_token: ", "as_token as+token/of=bad: "),
         good.replace("namespaces: {}", "namespaces: { users: as+token/of=bad }"),
         format!("{good}as_token: as+token/of=bad\n"),
@@ -645,23 +700,16 @@ async fn a_registration_with_mistakes_is_refused_without_its_tokens() {
         let file: PathBuf = folder.path().join("services/bad.yaml");
         fs::write(&file, &text).unwrap();
         write_config(folder.path(), "text").unwrap();
-        let mut process = spawn(folder.path(), &["serve", "--config", "bridgehead.toml"]).unwrap();
+        let process = spawn(folder.path(), &["serve", "--config", "bridgehead.toml"]).unwrap();
         let refused = |lines: &[String]| lines.iter().any(|line| line.contains("bad.yaml"));
         process
             .wait_for_output("the refusal", SOON, refused)
             .await
             .unwrap();
         // Waits in vain until the process has ended, and then has all that it printed.
-        process
-            .wait_for_output("more", SOON, |_| false)
-            .await
-            .unwrap_err();
-        assert!(
-            process
-                .ended()
-                .unwrap()
-                .is_some_and(|status| !status.success())
-        );
+        let over = process.wait_for_output("more", SOON, |_| false).await;
+        let over = over.unwrap_err().to_string();
+        assert!(over.contains("ended and had not printed"), "{over}");
         let lines = process.output();
         let found = ring.found_in(&lines);
         assert!(found.is_empty(), "{text}\n{found:#?}");

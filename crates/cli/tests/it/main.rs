@@ -2,6 +2,7 @@
 //!
 //! Every test here starts the real executable and judges it from outside.
 
+mod alerts;
 mod appservice;
 mod cli;
 mod desk;
@@ -12,6 +13,7 @@ mod kill;
 mod lane;
 mod log_secrets;
 mod nio;
+mod registrations;
 mod stall;
 mod tls;
 mod tutorial;

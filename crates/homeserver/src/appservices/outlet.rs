@@ -168,6 +168,16 @@ impl Outlet {
     pub(crate) async fn close(&self, within: Duration) {
         let idle = self.until(|inner| inner.offer.is_none().then_some(()));
         tokio::time::timeout(within, idle).await.ok();
+        self.shut();
+        let empty = self.until(|inner| {
+            let gone = inner.taker.as_ref().is_none_or(|taker| taker.leased);
+            gone.then_some(())
+        });
+        tokio::time::timeout(within, empty).await.ok();
+    }
+
+    /// Sends everybody away, for good.
+    pub(crate) fn shut(&self) {
         {
             let mut inner = self.inner.lock();
             inner.closed = true;
@@ -176,11 +186,6 @@ impl Outlet {
             }
         }
         self.changed.send_replace(());
-        let empty = self.until(|inner| {
-            let gone = inner.taker.as_ref().is_none_or(|taker| taker.leased);
-            gone.then_some(())
-        });
-        tokio::time::timeout(within, empty).await.ok();
     }
 
     /// Waits until there is something in what is shared.

@@ -1,4 +1,4 @@
-//! Transactions over the websocket `fi.mau.as_sync`, spoken as mautrix-go 0.21 speaks it.
+//! Transactions over the websocket `fi.mau.as_sync`, spoken as mautrix-go of 2025 speaks it.
 
 mod commands;
 mod garbage;

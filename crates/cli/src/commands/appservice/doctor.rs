@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use bridgehead_admin_api::{DoctorReport, StepOutcome};
 
 use super::Caller;
-use crate::output::{Look, Tone, clean, time};
+use crate::output::{Look, Tone, clean, flow, time};
+
+/// Where what was found begins.
+const COLUMN: usize = 25;
 
 pub(super) async fn run(caller: &Caller, id: &str) -> anyhow::Result<ExitCode> {
     let report = caller.client.examine(id).await?;
@@ -34,19 +37,17 @@ pub(super) fn render(report: &DoctorReport, look: Look) -> String {
             "{}  {:<11} {took:>8}  {}\n",
             look.paint(tone, mark),
             clean(&step.name),
-            clean(&step.detail)
+            flow(look, COLUMN, Tone::Plain, &step.detail)
         ));
         if let Some(cure) = &step.cure {
-            text.push_str(&format!(
-                "{:25}{}\n",
-                "",
-                look.paint(Tone::Strong, &clean(cure))
-            ));
+            let cure = flow(look, COLUMN, Tone::Strong, cure);
+            text.push_str(&format!("{:COLUMN$}{cure}\n", ""));
         }
     }
     let id = clean(&report.id);
-    text + &match report.healthy {
-        true => look.paint(Tone::Good, &format!("\n{id} is healthy\n")),
-        false => look.paint(Tone::Bad, &format!("\n{id} is not healthy\n")),
-    }
+    let end = match report.healthy {
+        true => look.paint(Tone::Good, &format!("{id} is healthy")),
+        false => look.paint(Tone::Bad, &format!("{id} is not healthy")),
+    };
+    format!("{text}\n{end}\n")
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{Caller, Common, registration};
 use crate::{
     commands::print,
-    output::{self, Look, Tone, clean, of},
+    output::{self, Look, Tone, clean, flow, of},
 };
 
 #[derive(Args)]
@@ -204,13 +204,14 @@ pub(super) fn findings(findings: &[Finding], look: Look) -> String {
         };
         let service = finding.service_id.as_ref();
         let service = service.map_or(String::new(), |id| format!("{}: ", clean(id)));
+        let message = format!("{service}{}", finding.message);
         text.push_str(&format!(
-            "{}: {service}{}\n",
+            "{}: {}\n",
             look.paint(tone, name),
-            clean(&finding.message)
+            flow(look, name.len() + 2, Tone::Plain, &message)
         ));
         for line in details(finding) {
-            text.push_str(&format!("    {}\n", clean(&line)));
+            text.push_str(&format!("    {}\n", flow(look, 4, Tone::Plain, &line)));
         }
     }
     text

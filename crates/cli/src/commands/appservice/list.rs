@@ -9,11 +9,14 @@ use super::{Caller, describe};
 use crate::{
     commands::{EndRequest, print},
     exit::Usage,
-    output::{Cell, Look, Table, Tone, clean, count, of, time},
+    output::{Cell, Look, Table, Tone, clean, count, flow, of, time},
 };
 
 /// How often a list that is watched is made anew.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
+
+/// From this width on there is room for notes.
+const WIDE: u16 = 130;
 
 #[derive(Args)]
 pub(super) struct List {
@@ -60,18 +63,26 @@ pub(super) fn render(list: &ServiceList, look: Look, now_ms: i64) -> String {
             clean(&list.server_name)
         );
     }
-    let headings = [
-        "ID",
-        "STATE",
-        ">WAITING",
-        "OLDEST",
-        ">PER MIN",
-        "LAST SUCCESS",
-        "NOTE",
-    ];
+    // Notes are sentences: beside the figures they need a wide terminal, or none.
+    let notes_beside = look.has_room_for(WIDE);
+    let mut headings = vec!["ID", "STATE", ">WAITING", "OLDEST", ">PER MIN", "LAST OK"];
+    headings.extend(notes_beside.then_some("NOTE"));
     let mut table = Table::new(look, &headings);
+    let mut notes = String::new();
     for service in &list.services {
-        table.row(row(service, now_ms));
+        let note = describe::note(service, now_ms);
+        let mut row = row(service, now_ms);
+        if notes_beside {
+            row.push(Cell::toned(Tone::Dim, &note));
+        } else if !note.is_empty() {
+            let id = clean(&service.id);
+            let note = flow(look, 2, Tone::Plain, &format!("{id}: {note}"));
+            notes.push_str(&format!("{note}\n"));
+        }
+        table.row(row);
+    }
+    if !notes.is_empty() {
+        notes.insert(0, '\n');
     }
     let wanting = list
         .services
@@ -84,7 +95,8 @@ pub(super) fn render(list: &ServiceList, look: Look, now_ms: i64) -> String {
     };
     let total = of(list.services.len() as u64, "service");
     let summary = format!("{total} on {}{wanting}", clean(&list.server_name));
-    format!("{}\n{}\n", table.render(), look.paint(Tone::Dim, &summary))
+    let summary = look.paint(Tone::Dim, &summary);
+    format!("{}{notes}\n{summary}\n", table.render())
 }
 
 fn row(service: &Service, now_ms: i64) -> Vec<Cell> {
@@ -98,6 +110,5 @@ fn row(service: &Service, now_ms: i64) -> Vec<Cell> {
         Cell::new(oldest.unwrap_or_default()),
         Cell::new(count(service.rates.delivered_last_minute)),
         Cell::new(success.unwrap_or_else(|| "never".to_owned())),
-        Cell::toned(Tone::Dim, describe::note(service, now_ms)),
     ]
 }

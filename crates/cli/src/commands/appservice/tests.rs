@@ -119,7 +119,7 @@ fn a_list_shows_what_matters_and_what_is_wrong() {
         services: vec![stuck(), paused, healthy("slack")],
     };
     let wanted = "\
-ID        STATE            WAITING  OLDEST    PER MIN  LAST SUCCESS  NOTE
+ID        STATE            WAITING  OLDEST    PER MIN  LAST OK  NOTE
 irc       retrying, stuck       12  2 h 5 min        0  3 min ago     refuses m.room.message from @eve:example.org: 500: \\u{1b}[2Jboom
 telegram  idle, paused           3  30 s         1,500  never         paused by an operator, 30 s ago, ends in 1 h: moving house
 slack     idle                   0               1,500  3 min ago
@@ -143,7 +143,24 @@ slack     idle                   0               1,500  3 min ago
         shown.lines().all(|line| line.chars().count() <= 80),
         "{shown}"
     );
-    assert!(shown.contains("telegram"), "{shown}");
+    let below = "irc: refuses m.room.message from @eve:example.org: 500: \\u{1b}[2Jboom\n\
+                 telegram: paused by an operator, 30 s ago, ends in 1 h: moving house\n";
+    assert!(shown.contains(below), "{shown}");
+}
+
+#[test]
+fn events_of_a_transaction_fit_a_narrow_terminal() {
+    let narrow = Look {
+        colours: false,
+        width: Some(80),
+    };
+    let wanted = "
+  m.room.message
+    from @eve:example.org in !room:example.org, 700 B
+    $poison
+  and 1 more
+";
+    assert_eq!(transaction::events(&[event(), event()], narrow, 1), wanted);
 }
 
 /// The words, wherever the columns stand.

@@ -8,8 +8,11 @@ use clap::Args;
 use super::{Caller, One};
 use crate::{
     commands::print,
-    output::{self, Cell, Fields, Look, Table, Tone, bytes, count, of, time},
+    output::{self, Cell, Fields, Look, Table, Tone, bytes, clean, count, flow, of, time},
 };
+
+/// An event's ids side by side, and what is around them.
+const TABLE_WIDTH: u16 = 150;
 
 #[derive(Args)]
 pub(super) struct Transaction {
@@ -52,8 +55,22 @@ pub(super) fn events(events: &[TransactionEvent], look: Look, at_most: usize) ->
     if events.is_empty() {
         return String::new();
     }
+    let shown = &events[..events.len().min(at_most)];
+    let mut text = match look.has_room_for(TABLE_WIDTH) {
+        true => table(shown, look),
+        false => lines(shown, look),
+    };
+    let more = events.len().saturating_sub(at_most);
+    if more > 0 {
+        let line = format!("  and {} more\n", count(more as u64));
+        text.push_str(&look.paint(Tone::Dim, &line));
+    }
+    text
+}
+
+fn table(events: &[TransactionEvent], look: Look) -> String {
     let mut table = Table::new(look, &["EVENT", "TYPE", "SENDER", "ROOM", ">SIZE"]).indented();
-    for event in events.iter().take(at_most) {
+    for event in events {
         table.row(vec![
             Cell::new(&event.event_id),
             Cell::new(&event.event_type),
@@ -62,11 +79,22 @@ pub(super) fn events(events: &[TransactionEvent], look: Look, at_most: usize) ->
             Cell::new(bytes(event.bytes)),
         ]);
     }
-    let mut text = format!("\n{}", table.render());
-    let more = events.len().saturating_sub(at_most);
-    if more > 0 {
-        let line = format!("  and {} more\n", count(more as u64));
-        text.push_str(&look.paint(Tone::Dim, &line));
-    }
-    text
+    format!("\n{}", table.render())
+}
+
+/// The same where four long ids have no room side by side.
+fn lines(events: &[TransactionEvent], look: Look) -> String {
+    let lines = events.iter().map(|event| {
+        let kind = look.paint(Tone::Strong, &clean(&event.event_type));
+        let about = format!(
+            "from {} in {}, {}",
+            event.sender,
+            event.room_id,
+            bytes(event.bytes)
+        );
+        let about = flow(look, 4, Tone::Plain, &about);
+        let event_id = look.paint(Tone::Dim, &clean(&event.event_id));
+        format!("\n  {kind}\n    {about}\n    {event_id}\n")
+    });
+    lines.collect()
 }

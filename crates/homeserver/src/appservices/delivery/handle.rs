@@ -143,9 +143,10 @@ impl DeliveryHandle {
         }
     }
 
-    /// The service is not registered any more: its task ends.
+    /// The service is not registered any more: its task ends, and nobody takes anything off it.
     pub(crate) fn retire(&self) {
         self.retire.request();
+        self.outlet.shut();
     }
 
     /// Returns when the task is to be dropped: the server ends, or the service is gone.

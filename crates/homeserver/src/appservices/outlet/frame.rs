@@ -1,7 +1,6 @@
 //! Frames of the websocket `fi.mau.as_sync`.
 //!
-//! The protocol is that of mautrix-go (read at version 0.21: `appservice/websocket.go`,
-//! `wshttp.go`) and of heisenbridge 1.15, which reads `status` in every frame. Data is kept as raw
+//! The protocol is that of mautrix-go (its package `appservice` of 2025) and of heisenbridge 1.15, which reads `status` in every frame. Data is kept as raw
 //! JSON: what is not looked at is not parsed.
 
 use bytes::Bytes;

@@ -50,7 +50,14 @@ enum End {
 }
 
 /// Serves a websocket until it ends.
-pub(crate) async fn serve(app: Arc<App>, service: Arc<Appservice>, socket: WebSocket) {
+///
+/// `token_hash`: of the token that has opened it.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    service: Arc<Appservice>,
+    token_hash: [u8; 32],
+    socket: WebSocket,
+) {
     let outlet = service.delivery.outlet.clone();
     let (link, questions) = SocketLink::new();
     let (mut sink, stream) = socket.split();
@@ -65,6 +72,7 @@ pub(crate) async fn serve(app: Arc<App>, service: Arc<Appservice>, socket: WebSo
     let mut session = Session {
         app,
         service,
+        token_hash,
         outlet,
         seat,
         out,
@@ -113,6 +121,7 @@ async fn write_all(
 struct Session {
     app: Arc<App>,
     service: Arc<Appservice>,
+    token_hash: [u8; 32],
     outlet: Arc<Outlet>,
     seat: Seat,
     out: mpsc::Sender<Message>,
@@ -160,8 +169,16 @@ impl Session {
         }
     }
 
-    /// A peer that answers nothing, not even pings, is gone without having said so.
+    /// A peer that answers nothing, not even pings, is gone without having said so; and one whose
+    /// token has been taken away must not go on.
     async fn ping(&self, heard: Instant, every: Duration) -> Option<End> {
+        let owner = self.app.registry().by_token(&self.token_hash);
+        if owner.is_none_or(|owner| owner.nid != self.service.nid) {
+            return Some(End::Close(
+                close_code::POLICY,
+                frame::close_reason("token_revoked"),
+            ));
+        }
         if heard.elapsed() >= every.saturating_mul(2) {
             return Some(End::Gone("nothing was heard of the service"));
         }

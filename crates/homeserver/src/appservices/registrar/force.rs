@@ -29,6 +29,8 @@ use crate::{
 
 /// How long a delivery task may take to end once its service is gone; it needs a second.
 const RETIRE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a websocket of a service that is gone may take to end.
+const OUTLET_GRACE: Duration = Duration::from_secs(2);
 
 /// Work that belongs to a change, done in its unit of work.
 pub(super) type Extra = Box<dyn FnOnce(&mut Tx<'_>) -> bridgehead_store::Result<()> + Send>;
@@ -60,8 +62,6 @@ struct Stored {
 struct ToStore {
     row: RegistrationRow,
     file: Option<String>,
-    /// Nothing is sent there and it was not in force: nothing waits for it.
-    skip: bool,
 }
 
 /// Chooses what is to be in force: what is there already goes before what is new, and what clashes
@@ -264,6 +264,7 @@ impl Registrar {
     /// Ends the delivery of a service that is gone.
     async fn retire(&self, service: &Appservice) {
         service.delivery.retire();
+        service.delivery.outlet.close(OUTLET_GRACE).await;
         let task = self.deliveries.lock().remove(&service.nid);
         let Some(task) = task else { return };
         if tokio::time::timeout(RETIRE_WITHIN, task).await.is_err() {
@@ -343,11 +344,6 @@ async fn store(
     entries: &[Entry],
     change: Change,
 ) -> Result<Stored, RegistrarError> {
-    let running = app.registry();
-    let is_running = |id: &str| {
-        let mut services = running.services().iter();
-        services.any(|service| service.registration.id == id)
-    };
     let to_store: Vec<ToStore> = entries
         .iter()
         .map(|entry| ToStore {
@@ -366,8 +362,6 @@ async fn store(
                 .sealed
                 .is_none()
                 .then(|| entry.registration.source.file.display().to_string()),
-            skip: !matches!(entry.registration.url, Some(AsUrl::Http(_)))
-                && !is_running(entry.id()),
         })
         .collect();
     let now_ms = app.now_ms();
@@ -400,9 +394,6 @@ fn write(
     for entry in entries {
         let id = entry.row.id.clone();
         let row = tx.ensure_appservice(&id)?;
-        if entry.skip {
-            tx.skip_to_end(row.nid)?;
-        }
         let before = tx.registration(&id)?.filter(|row| !row.digest.is_empty());
         let revision = tx.put_registration(&entry.row, now_ms)?;
         let action = match before {

@@ -46,14 +46,18 @@ pub fn render_new<R: CryptoRng + ?Sized>(
     let file = Path::new("new registration");
     let (registration, _) = parse(file, text.as_bytes())?;
     // Files of others may say anything there; in a new one it is a mistake, mostly a forgotten `http://`.
-    if let Some(AsUrl::Unix(url) | AsUrl::Websocket(url)) = registration.url {
+    if let Some(AsUrl::Unix(url) | AsUrl::Websocket(url)) = registration.url
+        && url != "websocket"
+    {
         return Err(vec![RegistrationError {
             fault: Fault::Other,
             file: file.to_owned(),
             line: None,
             column: None,
             reason: format!("the url `{url}` is no http or https address"),
-            remedy: "Write it like http://localhost:9000".to_owned(),
+            remedy:
+                "Write it like http://localhost:9000, or `websocket` for a service that opens one"
+                    .to_owned(),
         }]);
     }
     Ok(text)
@@ -76,7 +80,7 @@ fn render(draft: &RegistrationDraft, as_token: &str, hs_token: &str) -> String {
          # Unique on this server. Never change it once the service has run.\n\
          id: {id}\n\
          \n\
-         # Where the server reaches the service. null: nothing is sent to it.\n\
+         # Where the server reaches the service. websocket or null: it comes for its events itself, if it wants any.\n\
          url: {url}\n\
          \n\
          # The service shows this token to the server.\n\

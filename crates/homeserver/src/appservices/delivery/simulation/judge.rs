@@ -48,6 +48,8 @@ pub(super) struct Judge {
 #[derive(Default)]
 struct Ledger {
     transactions: BTreeMap<u64, Transaction>,
+    /// The newest transaction that was sent.
+    newest: u64,
     /// Positions of events and messages that the service has taken in their turn.
     taken: BTreeSet<u64>,
     /// Positions of all that the server was told the service has.
@@ -74,6 +76,8 @@ struct Transaction {
     replay: bool,
     acknowledged_in: Option<u32>,
     skipped: bool,
+    /// The service has refused it, so it may have been split.
+    doubted: bool,
 }
 
 impl Judge {
@@ -355,6 +359,7 @@ impl Case<'_> {
                 replay: false,
                 acknowledged_in: None,
                 skipped: true,
+                doubted: false,
             };
             let known = self.ledger.transactions.entry(skip.txn_id);
             known.or_insert(transaction).skipped = true;
@@ -368,6 +373,11 @@ impl Case<'_> {
                 Seen::Wrong { rule, what } => return Err((rule, what)),
                 Seen::Started { push } => self.started(&push)?,
                 Seen::Processed { push } => self.processed(&push)?,
+                Seen::Doubted { push } => {
+                    if let Some(known) = self.ledger.transactions.get_mut(&push.txn_id) {
+                        known.doubted = true;
+                    }
+                }
                 Seen::Acknowledged { push, at_ms } => self.acknowledged(&push, at_ms),
             }
         }
@@ -377,15 +387,20 @@ impl Case<'_> {
     fn started(&mut self, push: &Push) -> Verdict {
         let body = &push.body;
         if let Some(known) = self.ledger.transactions.get(&push.txn_id) {
-            let same = (known.prev, known.last) == (body.prev, body.last);
-            let what = format!("transaction {} was another before", push.txn_id);
-            return same.then_some(()).ok_or(("same id, same bytes", what));
+            if (known.prev, known.last) != (body.prev, body.last) {
+                let what = format!("transaction {} was another before", push.txn_id);
+                return Err(("same id, same bytes", what));
+            }
         }
-        let newest = self.ledger.transactions.last_key_value();
-        if newest.is_some_and(|(newest, _)| *newest > push.txn_id) {
+        if self.ledger.newest == push.txn_id {
+            return Ok(());
+        }
+        if self.ledger.newest > push.txn_id {
             let what = format!("transaction {} after a larger id", push.txn_id);
             return Err(("ids grow", what));
         }
+        self.done_with_last(push)?;
+        self.ledger.newest = push.txn_id;
         self.complete(body)?;
         if !body.replay {
             self.chained(push)?;
@@ -396,9 +411,33 @@ impl Case<'_> {
             replay: body.replay,
             acknowledged_in: None,
             skipped: false,
+            doubted: false,
         };
-        self.ledger.transactions.insert(push.txn_id, transaction);
+        // One that was skipped in the meantime is known already.
+        let known = self.ledger.transactions.entry(push.txn_id);
+        known.or_insert(transaction);
         Ok(())
+    }
+
+    /// Nothing new is sent before the last transaction is done with, whatever came in between: it
+    /// is repeated as it was.
+    fn done_with_last(&self, push: &Push) -> Verdict {
+        let newest = self.ledger.newest;
+        let Some(last) = self.ledger.transactions.get(&newest) else {
+            return Ok(());
+        };
+        let forgotten = !last.replay && !push.body.replay && push.body.prev != last.last;
+        let acknowledged = match last.acknowledged_in {
+            Some(life) => life == push.life || !forgotten,
+            None => false,
+        };
+        let what = format!(
+            "{} follows on {newest}, which was not answered",
+            push.txn_id
+        );
+        (last.skipped || last.doubted || acknowledged)
+            .then_some(())
+            .ok_or(("a retry is the same transaction", what))
     }
 
     /// The body has all there is for the service between its ends, in the log's order.

@@ -188,6 +188,8 @@ pub(super) enum Seen {
     Started { push: Arc<Push> },
     /// The service took what was in it.
     Processed { push: Arc<Push> },
+    /// The server was told something that makes it suspect the contents.
+    Doubted { push: Arc<Push> },
     /// The server was told so.
     Acknowledged { push: Arc<Push>, at_ms: i64 },
     /// Something that must not be.
@@ -403,7 +405,12 @@ impl Script {
                 "acknowledged".to_owned()
             }
             Err(failure) => {
-                self.inner.lock().failures += 1;
+                let mut inner = self.inner.lock();
+                inner.failures += 1;
+                if failure.suspicion().is_some() {
+                    let push = push.clone();
+                    inner.seen.push(Seen::Doubted { push });
+                }
                 failure.to_string()
             }
         };

@@ -6,13 +6,13 @@ use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::Response,
 };
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 
 use crate::{
     app::App,
     appservices::{MAX_INCOMING_FRAME, serve_websocket},
     http::{
-        auth::{AppserviceToken, needs_service},
+        auth::{AppserviceToken, hash, needs_service, token_of},
         error::ApiError,
     },
 };
@@ -21,9 +21,13 @@ use crate::{
 pub(crate) async fn open_websocket(
     State(app): State<Arc<App>>,
     AppserviceToken(service, token_given): AppserviceToken,
+    parts: Parts,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let service = service.ok_or_else(|| needs_service(token_given))?;
+    let token_hash = token_of(&parts)
+        .map(|token| hash(&token))
+        .unwrap_or_default();
     let upgrade = upgrade.map_err(|rejection| {
         ApiError::new(
             StatusCode::UPGRADE_REQUIRED,
@@ -34,5 +38,5 @@ pub(crate) async fn open_websocket(
     Ok(upgrade
         .max_message_size(MAX_INCOMING_FRAME)
         .max_frame_size(MAX_INCOMING_FRAME)
-        .on_upgrade(move |socket| serve_websocket(app, service, socket)))
+        .on_upgrade(move |socket| serve_websocket(app, service, token_hash, socket)))
 }
