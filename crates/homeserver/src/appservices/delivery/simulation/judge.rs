@@ -350,13 +350,13 @@ impl Case<'_> {
             let range = (skip.from.0, skip.upto.0);
             if body.replay {
                 self.ledger.skipped_in_replay.push(range);
-                continue;
+            } else {
+                self.ledger.skipped.push(range);
             }
-            self.ledger.skipped.push(range);
             let transaction = Transaction {
                 prev: body.prev,
                 last: body.last,
-                replay: false,
+                replay: body.replay,
                 acknowledged_in: None,
                 skipped: true,
                 doubted: false,
