@@ -76,11 +76,6 @@ impl Randomness for SeededRandomness {
     }
 }
 
-/// A number below `bound` (which must not be zero).
-pub(crate) fn below(bound: u64) -> u64 {
-    SystemRandomness.below(bound)
-}
-
 /// 32 random bytes, for keys.
 pub(crate) fn seed() -> [u8; 32] {
     let mut bytes = [0_u8; 32];

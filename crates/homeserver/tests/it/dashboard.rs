@@ -403,8 +403,8 @@ async fn a_stuck_event_is_laid_open_skipped_and_replayed() {
         picky.reply(|_| yes());
         let bodies = |peer: &Peer| peer.records().len();
         let before = bodies(&picky);
-        // A message may lie over what is at the lower edge.
         browser.click(".toast-close").await;
+        browser.wait_gone(".toast").await;
         browser.click("#skips .skip-head button").await;
         confirm(&browser, "mended").await;
         picky.wait(|asked| asked.len() > before).await;
@@ -660,7 +660,10 @@ async fn a_service_is_added_changed_given_new_tokens_and_removed() {
     let server = TestServer::start().await.unwrap();
     let token = token(server.folder());
     let mut registration = peer.registration();
-    registration["namespaces"]["users"][1] = json!({ "exclusive": false, "regex": ".*" });
+    let users = registration["namespaces"]["users"].as_array_mut();
+    users
+        .unwrap()
+        .push(json!({ "exclusive": false, "regex": ".*" }));
     with_browser(&server, move |browser| async move {
         browser.sign_in(&token).await;
         browser.click("a[href='#/add']").await;
