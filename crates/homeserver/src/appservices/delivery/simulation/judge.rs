@@ -386,11 +386,11 @@ impl Case<'_> {
 
     fn started(&mut self, push: &Push) -> Verdict {
         let body = &push.body;
-        if let Some(known) = self.ledger.transactions.get(&push.txn_id) {
-            if (known.prev, known.last) != (body.prev, body.last) {
-                let what = format!("transaction {} was another before", push.txn_id);
-                return Err(("same id, same bytes", what));
-            }
+        if let Some(known) = self.ledger.transactions.get(&push.txn_id)
+            && (known.prev, known.last) != (body.prev, body.last)
+        {
+            let what = format!("transaction {} was another before", push.txn_id);
+            return Err(("same id, same bytes", what));
         }
         if self.ledger.newest == push.txn_id {
             return Ok(());

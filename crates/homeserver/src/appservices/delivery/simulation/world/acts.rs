@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    async fn send(&mut self, room: usize, bytes: usize, poison: Option<usize>) {
+    pub(super) async fn send(&mut self, room: usize, bytes: usize, poison: Option<usize>) {
         self.sent += 1;
         let mut content = json!({ "n": self.sent, "body": "x".repeat(bytes) });
         if let Some(service) = poison {
@@ -48,7 +48,7 @@ impl World {
         self.append(room, event).await;
     }
 
-    async fn append(&mut self, room: usize, event: NewEvent) {
+    pub(super) async fn append(&mut self, room: usize, event: NewEvent) {
         let context = self.context();
         let request = AppendRequest {
             room_id: room_id(room),
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    fn context(&self) -> AppendContext {
+    pub(super) fn context(&self) -> AppendContext {
         AppendContext {
             registry: self.live().engine.registry.load_full(),
             key: self.key.clone(),
@@ -77,7 +77,7 @@ impl World {
     }
 
     /// Something other than a message.
-    async fn tell(&mut self, step: Step) {
+    pub(super) async fn tell(&mut self, step: Step) {
         match step {
             Step::Member {
                 room,
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> T {
@@ -150,7 +150,7 @@ impl World {
     }
 
     /// A person orders something, as the operator API does, or the service itself.
-    async fn order(&mut self, service: usize, step: Step) {
+    pub(super) async fn order(&mut self, service: usize, step: Step) {
         let (nid, now_ms) = (self.nids[service], self.clock.now_ms());
         let handle = self.live().handle(service).clone();
         self.judge_mut().disturbed(service, now_ms);
@@ -176,10 +176,8 @@ impl World {
                 self.write(move |tx| tx.recover_delivery(nid)).await;
                 handle.sign_of_life();
             }
-            Step::Fail { .. } => {
-                if handle.status.state() == bridgehead_admin_api::State::Retrying {
-                    self.write(move |tx| tx.fail_delivery(nid, now_ms)).await;
-                }
+            Step::Fail { .. } if handle.status.state() == bridgehead_admin_api::State::Retrying => {
+                self.write(move |tx| tx.fail_delivery(nid, now_ms)).await;
             }
             Step::Replay { back, .. } => {
                 let replay = self
@@ -219,7 +217,7 @@ impl World {
         self.look_at_holds(service).await;
     }
 
-    async fn skip(&mut self, service: usize) {
+    pub(super) async fn skip(&mut self, service: usize) {
         let (nid, now_ms) = (self.nids[service], self.clock.now_ms());
         self.judge_mut().skipping(service);
         self.write(move |tx| {
@@ -231,7 +229,7 @@ impl World {
         .await;
     }
 
-    async fn replay(
+    pub(super) async fn replay(
         &self,
         order: impl FnOnce(&mut Tx<'_>) -> Result<Option<bridgehead_store::ReplayRow>, Error>
         + Send
