@@ -445,20 +445,28 @@ fn appservices() -> Router<Arc<App>> {
         get_status::get_status, open_websocket::open_websocket, replay::replay,
         request_ping::request_ping, set_state::set_state,
     };
-    const OWN: &str = "/org.bridgehead.appservice/{appservice_id}";
     Router::new()
         .route("/fi.mau.as_sync", get(open_websocket))
         .route(
-            &format!("{OWN}/transactions/next"),
+            "/org.bridgehead.appservice/{appservice_id}/transactions/next",
             get(get_next_transaction),
         )
         .route(
-            &format!("{OWN}/transactions/{{txn_id}}"),
+            "/org.bridgehead.appservice/{appservice_id}/transactions/{txn_id}",
             post(answer_transaction),
         )
-        .route(&format!("{OWN}/state"), put(set_state))
-        .route(&format!("{OWN}/status"), get(get_status))
-        .route(&format!("{OWN}/replay"), post(replay))
+        .route(
+            "/org.bridgehead.appservice/{appservice_id}/state",
+            put(set_state),
+        )
+        .route(
+            "/org.bridgehead.appservice/{appservice_id}/status",
+            get(get_status),
+        )
+        .route(
+            "/org.bridgehead.appservice/{appservice_id}/replay",
+            post(replay),
+        )
         .route("/appservice/{appservice_id}/ping", post(request_ping))
         .route(
             "/fi.mau.msc2659/appservice/{appservice_id}/ping",

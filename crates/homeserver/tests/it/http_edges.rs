@@ -250,6 +250,7 @@ const PREFIXES: &[(&str, &str)] = &[
     ("federation", ""),
     ("synapse_admin", "/_synapse/admin"),
     ("media_repository", "/_matrix/media/v3"),
+    ("operator_api", ""),
 ];
 
 /// What works without a token, by method and path.

@@ -2,15 +2,31 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use axum::extract::FromRequestParts;
+use http::{StatusCode, request::Parts};
 
 use crate::{
+    app::App,
     appservices::Appservice,
     http::{
         auth::{AppserviceToken, needs_service},
         error::ApiError,
+        extract::Params,
     },
 };
+
+/// The service that calls, which is the one in the path. Looked at before the body is.
+pub(crate) struct Own(pub(super) Arc<Appservice>);
+
+impl FromRequestParts<Arc<App>> for Own {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let token = AppserviceToken::from_request_parts(parts, app).await?;
+        let Params(id) = Params::<String>::from_request_parts(parts, app).await?;
+        own(token, &id).map(Self)
+    }
+}
 
 /// The service with this id, which must be the one that calls.
 pub(super) fn own(

@@ -6,14 +6,10 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::own::{own, taken};
+use super::own::{Own, taken};
 use crate::{
     app::App,
-    http::{
-        auth::AppserviceToken,
-        error::ApiResult,
-        extract::{JsonBody, Params},
-    },
+    http::{error::ApiResult, extract::JsonBody},
 };
 
 #[derive(Deserialize)]
@@ -25,11 +21,9 @@ pub(crate) struct Body {
 /// Has everything after a position sent once more; answers from where to where that is.
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
-    token: AppserviceToken,
-    Params(id): Params<String>,
+    Own(service): Own,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
-    let service = own(token, &id)?;
     match service.replay_own(&app, body.after).await {
         Ok(Some(replay)) => Ok(Json(
             json!({ "after": replay.from.0, "upto": replay.upto.0 }),

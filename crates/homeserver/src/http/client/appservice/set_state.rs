@@ -6,13 +6,12 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::own::own;
+use super::own::Own;
 use crate::{
     app::App,
     http::{
-        auth::AppserviceToken,
         error::{ApiError, ApiResult},
-        extract::{JsonBody, Params},
+        extract::JsonBody,
     },
 };
 
@@ -36,11 +35,9 @@ pub(crate) struct Body {
 /// The service goes off line, or comes back.
 pub(crate) async fn set_state(
     State(app): State<Arc<App>>,
-    token: AppserviceToken,
-    Params(id): Params<String>,
+    Own(service): Own,
     JsonBody(body): JsonBody<Body>,
 ) -> ApiResult<Json<Value>> {
-    let service = own(token, &id)?;
     match body.state {
         Wanted::Online => service.go_online(&app, "request").await?,
         Wanted::Offline => {
