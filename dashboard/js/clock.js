@@ -33,9 +33,21 @@ export function ago(atMs) {
   );
 }
 
-/** Brings all of {@link ago}'s elements up to date. */
+/** In how long something is due; kept up to date like {@link ago}. */
+export function due(atMs) {
+  const element = ago(atMs);
+  element.dataset.due = 'yes';
+  refresh(element);
+  return element;
+}
+
+/** Brings all elements of {@link ago} and {@link due} up to date. */
 export function tick() {
-  for (const element of document.querySelectorAll('time[data-at-ms]')) {
-    setText(element, relative(Number(element.dataset.atMs), now()));
-  }
+  for (const element of document.querySelectorAll('time[data-at-ms]')) refresh(element);
+}
+
+function refresh(element) {
+  const atMs = Number(element.dataset.atMs);
+  const isDue = element.dataset.due !== undefined && atMs <= now();
+  setText(element, isDue ? 'now' : relative(atMs, now()));
 }

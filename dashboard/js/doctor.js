@@ -4,7 +4,7 @@
 
 import * as api from './api.js';
 import { problemWords } from './dialog.js';
-import { h, replace } from './dom.js';
+import { h, prose, replace } from './dom.js';
 import { duration, sentence } from './format.js';
 import { pill } from './services.js';
 
@@ -59,7 +59,7 @@ function step({ name, outcome, took_ms, detail, cure }) {
     'li',
     { class: 'step' },
     h('div', { class: 'finding-head' }, pill(kind, words), h('strong', {}, STEP_WORDS[name] ?? name), outcome !== 'skipped' && h('span', { class: 'hint' }, took_ms === 0 ? 'in less than 1 ms' : `in ${duration(took_ms)}`)),
-    h('p', {}, sentence(detail)),
-    cure !== undefined && h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), sentence(cure)),
+    h('p', {}, prose(sentence(detail))),
+    cure !== undefined && h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), prose(sentence(cure))),
   );
 }

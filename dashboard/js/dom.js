@@ -37,6 +37,14 @@ export function replace(node, ...children) {
   node.replaceChildren(...present(children));
 }
 
+/** A text in which `code` stands between backticks, as nodes. */
+export function prose(text) {
+  const parts = text.split('`');
+  // An odd backtick is none.
+  if (parts.length % 2 === 0) return [text];
+  return parts.map((part, at) => (at % 2 === 1 ? h('code', {}, part) : part));
+}
+
 /** Sets a node's text, leaving it alone if it is the same: a screen reader or a selection is not
  * disturbed by a refresh that changes nothing. */
 export function setText(node, value) {

@@ -2,7 +2,7 @@
  * What the linter has found, for every page that shows it.
  */
 
-import { h } from './dom.js';
+import { h, prose } from './dom.js';
 import { number, sentence } from './format.js';
 import { pill } from './services.js';
 
@@ -39,10 +39,10 @@ function item(finding, link) {
       h('strong', {}, KIND_WORDS[finding.kind] ?? finding.kind),
       services.map((id) => (link ? serviceLink(id) : h('span', { class: 'mono' }, id))),
     ),
-    h('p', {}, sentence(finding.message)),
+    h('p', {}, prose(sentence(finding.message))),
     finding.pattern !== undefined && h('p', {}, 'Pattern ', h('code', {}, finding.pattern)),
     witnesses(finding),
-    h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), sentence(finding.cure)),
+    h('p', { class: 'cure' }, h('span', { class: 'cure-label' }, 'Cure: '), prose(sentence(finding.cure))),
   );
 }
 

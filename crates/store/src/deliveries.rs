@@ -589,6 +589,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether another service that a message was for has it already.
+    fn has_passed(&self, nid: AppserviceNid, pos: i64) -> Result<bool> {
+        let cursor: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT cursor FROM appservices WHERE nid = $1")?
+            .query_row([nid.0], |row| row.get(0))
+            .optional()?;
+        Ok(cursor.is_none_or(|cursor| cursor >= pos))
+    }
+
+    /// To-device messages leave their inbox when all services they were for have them.
     fn delete_delivered_to_device(&mut self, nid: AppserviceNid, upto: i64) -> Result<()> {
         let rows: Vec<(i64, i64)> = self
             .conn
@@ -600,13 +611,17 @@ impl Tx<'_> {
             .query_map((upto, nid.0), |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         for (pos, interest) in rows {
-            let told = {
+            let services = {
                 let sets = self.batch.shared.sets.lock();
-                sets.by_id
-                    .get(&InterestSetId(interest))
-                    .is_some_and(|set| set.contains(&nid))
+                sets.by_id.get(&InterestSetId(interest)).cloned()
             };
-            if told {
+            let Some(services) = services.filter(|set| set.contains(&nid)) else {
+                continue;
+            };
+            let mut others = services.iter().filter(|other| **other != nid);
+            if others.try_fold(true, |all, other| {
+                Ok::<_, Error>(all && self.has_passed(*other, pos)?)
+            })? {
                 self.delete_to_device_at(StreamPosition::from_sql(pos))?;
             }
         }

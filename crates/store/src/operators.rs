@@ -38,13 +38,14 @@ impl Snapshot<'_> {
         read_one(statement.query_row([name], read_raw).optional()?)
     }
 
-    /// All operators, by name.
-    pub fn operators(&self) -> Result<Vec<OperatorRow>> {
+    /// Up to `limit` operators, by name.
+    pub fn operators(&self, limit: usize) -> Result<Vec<OperatorRow>> {
         self.conn
             .prepare_cached(
-                "SELECT name, role, created_at, last_used_at FROM operators ORDER BY name",
+                "SELECT name, role, created_at, last_used_at FROM operators ORDER BY name \
+                 LIMIT $1",
             )?
-            .query_map([], read_raw)?
+            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], read_raw)?
             .map(|raw| read_role(raw?))
             .collect()
     }

@@ -5,7 +5,7 @@
 import * as api from '../api.js';
 import { ApiError } from '../api.js';
 import { auditTable } from '../audit.js';
-import { ago } from '../clock.js';
+import { ago, due } from '../clock.js';
 import { problemWords } from '../dialog.js';
 import { doctorPart } from '../doctor.js';
 import { Part, freshId, h, setAttribute, setText } from '../dom.js';
@@ -201,7 +201,7 @@ function calloutsOf(service) {
   if (service.state === 'failed') callouts.push(['bad', 'Given up. ', STATE_MEANINGS.failed]);
   if (service.paused) callouts.push(['calm', `${pauseWords(service.paused)}. `, pauseTimes(service.paused)]);
   if (service.state === 'retrying' && service.last_error) {
-    callouts.push(['bad', `${head(sentence(service.last_error.message), ERROR_HEAD)} `, service.next_try_at_ms ? ['Next try ', ago(service.next_try_at_ms), ', or with the first sign of life.'] : '']);
+    callouts.push(['bad', `${head(sentence(service.last_error.message), ERROR_HEAD)} `, service.next_try_at_ms ? ['Next try ', due(service.next_try_at_ms), ', or with the first sign of life.'] : '']);
   }
   for (const [words, progress] of [['Draining', service.drain], ['Replaying', service.replay]]) {
     if (progress) callouts.push(['calm', `${words}: `, [progressWords(progress), ' ', progressBar(words, progress)]]);
@@ -227,7 +227,7 @@ function factsOf(service) {
       ['Delivered', `${rateWords(service)} in the last minute`],
       ['Attempts', attemptWords(service.rates)],
       ['Last success', service.last_success_at_ms === undefined ? 'none yet' : ago(service.last_success_at_ms)],
-      ['Next try', service.next_try_at_ms !== undefined && ago(service.next_try_at_ms)],
+      ['Next try', service.next_try_at_ms !== undefined && due(service.next_try_at_ms)],
       ['In flight', inFlightWords(service.in_flight)],
       ['Cursor', number(service.cursor)],
       ['Batch', `up to ${count(service.batch_limit, 'entry', 'entries')}`],

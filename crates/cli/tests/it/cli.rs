@@ -1,10 +1,5 @@
 //! The executable as an operator meets it: what it prints, its exit codes, and what it leaves behind.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests; a panic is the test's failure"
-)]
-
 use crate::BRIDGEHEAD;
 use crate::desk::{Desk, Run, SOON, wait_for};
 use anyhow::Context as _;

@@ -145,11 +145,12 @@ async fn a_removal_is_tried_asked_for_and_done() {
     let tried = text_of(&setup.run(&["remove", "irc", "--dry-run"]).await);
     assert_has(
         &tried,
-        &[
-            "irc would be removed. What it leaves behind:",
-            "in 1 membership",
-            "With --purge",
-        ],
+        &["irc would be removed. Its users, aliases and rooms stay."],
+    );
+    let counted = setup.run(&["remove", "irc", "--purge", "--dry-run"]).await;
+    assert_has(
+        &text_of(&counted),
+        &["irc would be removed, and with it:", "in 1 membership"],
     );
     let unasked = setup.run(&["remove", "irc", "--purge"]).await;
     assert_refused(

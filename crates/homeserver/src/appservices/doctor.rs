@@ -95,7 +95,7 @@ impl Checkup<'_> {
         let url = self.service.registration.url.clone();
         match (transport, url) {
             (Transport::Websocket, _) => {
-                self.skip_the_way("it is reached by the websocket that it has opened")
+                self.skip_the_way("it is reached by the websocket that it has opened");
             }
             (Transport::Pull, _) => self.skip_the_way("it fetches its transactions itself"),
             (Transport::Http | Transport::None, Some(AsUrl::Http(base))) => {

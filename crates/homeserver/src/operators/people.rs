@@ -11,7 +11,7 @@ const MAX_OPERATORS: usize = 1_000;
 
 /// All operators, by name.
 pub(crate) async fn list(app: &App) -> bridgehead_store::Result<Vec<OperatorView>> {
-    let rows = app.store.read(|s| s.operators()).await?;
+    let rows = app.store.read(|s| s.operators(MAX_OPERATORS)).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -61,7 +61,7 @@ pub(crate) async fn add(
     let inserted = row.clone();
     app.store
         .write(move |tx| {
-            if tx.operators()?.len() >= MAX_OPERATORS {
+            if tx.operators(MAX_OPERATORS)?.len() >= MAX_OPERATORS {
                 return Err(ApiError::conflict(format!(
                     "There are {MAX_OPERATORS} operators; remove some first"
                 )));

@@ -378,3 +378,28 @@ async fn news_behind_very_much_that_is_not_for_the_service_arrives() {
     let sent = again(&server, &alice).send_text(&room, "t", "t").await;
     peer.wait_event(&sent.unwrap()).await;
 }
+
+#[tokio::test]
+async fn an_outage_before_a_broken_connection_casts_no_suspicion_on_the_contents() {
+    let peer = Peer::start("irc").await;
+    let server = server_for(&peer, QUICK).await;
+    let (alice, _, room) = room_with_ghost(&server, &peer).await;
+    peer.wait_count(1).await;
+    peer.reply(|_| Reply::Html(503));
+    let mut sent = Vec::new();
+    for number in 0..5 {
+        let text = number.to_string();
+        sent.push(alice.send_text(&room, &text, &text).await.unwrap());
+    }
+    // The first one goes alone, the others together: a proxy says for a while that nobody is there, and when
+    // somebody is, the connection breaks once.
+    let mut replies = vec![yes()];
+    replies.extend((0..8).map(|_| Reply::Html(503)));
+    replies.push(Reply::Drop);
+    peer.reply_in_turn(replies);
+    peer.wait_event(sent.last().unwrap()).await;
+    let after = alice.send_text(&room, "after", "after").await.unwrap();
+    peer.wait_event(&after).await;
+    sent.push(after);
+    judge(&peer.records(), &sent).unwrap();
+}

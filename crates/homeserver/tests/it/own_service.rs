@@ -52,7 +52,7 @@ async fn started() -> (TestServer, Peer, Client, Client, String) {
     (server, peer, bot, alice, room)
 }
 
-/// What is in the audit log, oldest first: who did what.
+/// What the service has done by the audit log, oldest first.
 async fn audit(folder: &Path) -> Vec<(String, String)> {
     let store = Store::open(&folder.join("data/bridgehead.db"), SERVER_NAME).unwrap();
     let rows = store.read(|s| s.audit_page(None, Some("irc"), 100)).await;
@@ -60,6 +60,7 @@ async fn audit(folder: &Path) -> Vec<(String, String)> {
     let rows: Vec<bridgehead_store::AuditRow> = rows.unwrap();
     store.close().await;
     let acts = rows.into_iter().rev();
+    let acts = acts.filter(|row| row.who != "server");
     acts.map(|row| (row.who, row.action)).collect()
 }
 

@@ -313,6 +313,35 @@ async fn a_server_that_stops_takes_the_last_answer_and_says_goodbye() {
 }
 
 #[tokio::test]
+async fn a_websocket_ends_with_its_token_and_with_its_registration() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let watched = folder.path().join("as");
+    std::fs::create_dir(&watched).unwrap();
+    let file = watched.join("irc.yaml");
+    let peer = Peer::start("irc").await;
+    let mut registration = without_address(&peer, json!("websocket"));
+    std::fs::write(&file, registration.to_string()).unwrap();
+    let settings = [
+        ("BRIDGEHEAD_APPSERVICES_REGISTRATION_POLL_MS", "20"),
+        ("BRIDGEHEAD_APPSERVICES_WEBSOCKET_PING_MS", "50"),
+    ];
+    let server = TestServer::start_in(folder, vec![watched], &settings)
+        .await
+        .unwrap();
+    let mut socket = Socket::open(&server, &peer).await;
+    registration["as_token"] = json!("another-as-token-of-irc");
+    std::fs::write(&file, registration.to_string()).unwrap();
+    assert_eq!(socket.closed().await, (1008, disconnect("token_revoked")));
+
+    let opened = Socket::try_open(&server, "another-as-token-of-irc").await;
+    let mut socket = opened.unwrap();
+    socket.frame().await;
+    std::fs::remove_file(&file).unwrap();
+    let ended = socket.closed().await;
+    assert_eq!(ended, (1012, disconnect("server_shutting_down")));
+}
+
+#[tokio::test]
 async fn an_open_websocket_goes_before_the_url() {
     let peer = Peer::start("irc").await;
     let server = server_with(&[peer.registration()], &[]).await;

@@ -6,6 +6,7 @@
 )]
 
 mod commit;
+mod deliveries;
 mod devices;
 mod inline;
 mod keys;

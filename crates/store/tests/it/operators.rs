@@ -32,8 +32,10 @@ async fn an_operator_is_found_by_the_tokens_hash_until_it_is_removed() {
     let found = fixture.read(|s| s.operator_by_token(&[1; 32])).await;
     assert_eq!(found, Some(operator("ann", true)));
     assert_eq!(fixture.read(|s| s.operator_by_token(&[3; 32])).await, None);
-    let names = fixture.read(|s| s.operators()).await;
+    let names = fixture.read(|s| s.operators(9)).await;
     assert_eq!(names, [operator("ann", true), operator("bob", false)]);
+    let first = fixture.read(|s| s.operators(1)).await;
+    assert_eq!(first, [operator("ann", true)]);
 
     fixture
         .write(|tx| {

@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let room = room_of_ghosts(&server, &ghosts).await?;
     fill(&server, &identity, &room, &warm).await?;
     warm.wait_for(WARM_UP, AT_MOST).await?;
-    drop(service);
+    service.stop().await?;
     report("before", &mut server)?;
 
     let arrivals = Arrivals::new(events);

@@ -165,10 +165,11 @@ impl Identity {
     }
 }
 
-/// A service that answers at once and notes what came when; stops listening when dropped.
+/// A service that answers at once and notes what came when.
 pub(crate) struct MeasuredService {
     pub(crate) identity: Identity,
     pub(crate) arrivals: Arc<Arrivals>,
+    stop: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -200,15 +201,28 @@ impl MeasuredService {
             .route("/_matrix/app/v1/transactions/{txn_id}", put(receive))
             .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
             .with_state(arrivals.clone());
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            // Ends by being aborted.
-            let _ = axum::serve(listener, router).await;
+            let end = async move { stopped.notified().await };
+            // Errors of single connections are dealt with inside.
+            let _ = axum::serve(listener, router)
+                .with_graceful_shutdown(end)
+                .await;
         });
         Self {
             identity,
             arrivals,
+            stop,
             task,
         }
+    }
+
+    /// Goes away: returns when nobody listens and all connections are closed.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.notify_one();
+        tokio::time::timeout(PATIENCE, &mut self.task).await??;
+        Ok(())
     }
 }
 

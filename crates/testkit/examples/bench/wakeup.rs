@@ -12,8 +12,11 @@ use crate::{
     measured::{Arrivals, Identity, MeasuredService, PATIENCE, Sender, percentile, room_of_ghosts},
 };
 
-/// How long a service is away before it comes back: the server has failed to reach it by then.
-const AWAY: Duration = Duration::from_secs(2);
+/// How long a service is away at least before it comes back: the server has failed to reach it by then.
+const AWAY: Duration = Duration::from_millis(1500);
+/// Each outage is longer than the one before by this, modulo a second: so that no figure depends on how the outages'
+/// ends fall among the server's looks at the port.
+const LONGER_EACH_TIME: Duration = Duration::from_millis(137);
 
 #[derive(Clone, Copy)]
 enum Return {
@@ -44,7 +47,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut sender = Sender::connect(&server, &identity.as_token(), &room, user_id).await?;
     sender.send(0).await?;
     arrivals.wait_for(1, PATIENCE).await?;
-    drop(service);
+    service.stop().await?;
 
     println!(
         "{:>34} {:>7} {:>9} {:>9}",
@@ -80,13 +83,16 @@ async fn come_back(
     how: Return,
 ) -> anyhow::Result<u64> {
     sender.send(number).await?;
-    tokio::time::sleep(AWAY).await;
+    let more = LONGER_EACH_TIME.as_millis() * number as u128 % 1000;
+    tokio::time::sleep(AWAY + Duration::from_millis(u64::try_from(more)?)).await;
     let client = identity.client(server);
     let begun = Instant::now();
-    let _service = MeasuredService::start_as(identity.clone(), arrivals.clone()).await?;
+    let service = MeasuredService::start_as(identity.clone(), arrivals.clone()).await?;
     if matches!(how, Return::Request) {
         client.get("/_matrix/client/v3/account/whoami").await?;
     }
     arrivals.wait_for(number + 1, PATIENCE).await?;
-    Ok(u64::try_from(begun.elapsed().as_micros())?)
+    let took = begun.elapsed();
+    service.stop().await?;
+    Ok(u64::try_from(took.as_micros())?)
 }

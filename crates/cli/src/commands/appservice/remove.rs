@@ -83,42 +83,47 @@ fn items(report: &RemovalReport) -> u64 {
 }
 
 pub(super) fn render(report: &RemovalReport, purge: bool, look: Look) -> String {
+    if !purge {
+        return render_plain(report);
+    }
     let id = clean(&report.id);
-    let (heading, others) = match (report.dry_run, purge) {
-        (true, true) => (format!("{id} would be removed, and with it:"), "Queue"),
-        (true, false) => (
-            format!("{id} would be removed. What it leaves behind:"),
-            "Not delivered",
-        ),
-        (false, true) if report.finished => (format!("{id} is removed, and with it:"), "Queue"),
-        (false, true) => (
-            format!("{id} is removed; still being removed with it:"),
-            "Queue",
-        ),
-        (false, false) => (
-            format!("{id} is removed. What it leaves behind:"),
-            "Not delivered",
-        ),
+    let heading = match (report.dry_run, report.finished) {
+        (true, _) => format!("{id} would be removed, and with it:"),
+        (false, true) => format!("{id} is removed, and with it:"),
+        (false, false) => format!("{id} is removed, and with it so far:"),
     };
     let mut fields = Fields::new(look, &heading);
+    let (users, rooms) = (
+        of(report.ghosts, "user"),
+        of(report.memberships, "membership"),
+    );
     fields
-        .add(
-            "Users",
-            format!(
-                "{}, in {}",
-                of(report.ghosts, "user"),
-                of(report.memberships, "membership")
-            ),
-        )
+        .add("Users", format!("{users}, in {rooms}"))
         .add("Aliases", of(report.aliases, "alias"))
         .add("Directory", of(report.directory_entries, "directory entry"))
-        .add(others, of(report.queued, "entry"));
+        .add("Queue", of(report.queued, "entry"));
     if !report.examples.is_empty() {
         fields.add("Such as", report.examples.join(", "));
     }
     let mut text = fields.render().trim_start().to_owned();
-    if report.dry_run && !purge {
-        text.push_str("With --purge that goes, too.\n");
+    if !report.dry_run && !report.finished {
+        text.push_str("It goes on; the same command tells how far it has come.\n");
     }
     text
+}
+
+/// The server counts what a purge takes, and without one there is little to count.
+fn render_plain(report: &RemovalReport) -> String {
+    let id = clean(&report.id);
+    let is = if report.dry_run { "would be" } else { "is" };
+    let queued = match report.queued {
+        0 => String::new(),
+        queued => format!("Not delivered any more: {}.\n", of(queued, "entry")),
+    };
+    let dry_run = if report.dry_run { " --dry-run" } else { "" };
+    format!(
+        "{id} {is} removed. Its users, aliases and rooms stay.\n{queued}\
+         `bridgehead appservice remove {id} --purge{dry_run}` {} them, too.\n",
+        if report.dry_run { "counts" } else { "removes" }
+    )
 }

@@ -460,15 +460,20 @@ fn a_removal_says_what_goes_and_what_stays() {
         examples: vec!["@irc_a:example.org".to_owned()],
     };
     let wanted = "\
-irc would be removed. What it leaves behind:
+irc would be removed. Its users, aliases and rooms stay.
+Not delivered any more: 1 entry.
+`bridgehead appservice remove irc --purge --dry-run` counts them, too.
+";
+    assert_eq!(remove::render(&report, false, Look::plain()), wanted);
+    let wanted = "\
+irc would be removed, and with it:
   Users           1 user, in 2 memberships
   Aliases         1 alias
   Directory       0 directory entries
-  Not delivered   1 entry
+  Queue           1 entry
   Such as         @irc_a:example.org
-With --purge that goes, too.
 ";
-    assert_eq!(remove::render(&report, false, Look::plain()), wanted);
+    assert_eq!(remove::render(&report, true, Look::plain()), wanted);
     let done = RemovalReport {
         dry_run: false,
         finished: true,

@@ -52,6 +52,7 @@ pub(crate) async fn run(engine: Arc<Engine>, handle: Arc<DeliveryHandle>, shutdo
         last_txn_id: 0,
         dialect: handle.dialect(),
         failures: 0,
+        suspicious: 0,
         backoff: Backoff::new(&engine.config),
         limit: AdaptiveLimit::new(full_limits(&engine)),
     };
@@ -100,6 +101,9 @@ struct Task<'a> {
     dialect: u8,
     /// Failed attempts of `current` in a row.
     failures: u32,
+    /// Those of them, the latest in a row, that may be the contents' fault: an outage before them says
+    /// nothing about the contents.
+    suspicious: u32,
     backoff: Backoff,
     limit: AdaptiveLimit,
 }
@@ -175,6 +179,7 @@ impl Task<'_> {
                 self.limit.trust();
             }
             self.failures = 0;
+            self.suspicious = 0;
             self.current.clone_from(&orders.frozen);
         }
         let jumped = self.stored_cursor < orders.cursor;
@@ -387,6 +392,7 @@ impl Task<'_> {
             );
         }
         self.failures = 0;
+        self.suspicious = 0;
         self.backoff = Backoff::new(&self.engine.config);
         self.limit.acknowledged();
         if done.replay_id.is_none() {
@@ -556,13 +562,17 @@ impl Task<'_> {
     async fn failed(&mut self, transaction: &FrozenTransaction, failure: &Failure) {
         let now_ms = self.engine.clock.now_ms();
         self.failures = self.failures.saturating_add(1);
+        self.suspicious = match failure.suspicion() {
+            Some(_) => self.suspicious.saturating_add(1),
+            None => 0,
+        };
         self.handle.status.step(DeliveryMove::AttemptFailed);
         self.handle.status.failed(transaction, failure, now_ms);
         self.tell_failure(transaction, failure, now_ms);
         let divisible = transaction.items > 1 || batch::carries_ephemeral(&transaction.body);
         match self
             .limit
-            .refused(transaction, divisible, failure, self.failures)
+            .refused(transaction, divisible, failure, self.suspicious)
         {
             Suspicion::None => {}
             Suspicion::Split => self.split(transaction).await,
@@ -608,6 +618,7 @@ impl Task<'_> {
             self.cursor = transaction.from;
         }
         self.failures = 0;
+        self.suspicious = 0;
         self.current = None;
         self.more = true;
         self.handle.status.moved(self.stored_cursor, None);
@@ -681,15 +692,30 @@ impl Task<'_> {
                 self.handle.ordered().await;
             }
         };
-        tokio::select! {
-            biased;
-            () = ordered => {}
-            () = self.handle.alive() => {
-                let gap = self.backoff.sign_of_life_gap();
-                sleep_until((started + gap).min(started + wait)).await;
+        let (mut until, mut sign) = (started + wait, false);
+        let mut reachable = link.reachable_again(self.backoff.misled);
+        tokio::pin!(ordered);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut ordered => return,
+                // A sign of life shortens the wait; the port is looked at all the while, for a
+                // service may call before it listens.
+                () = self.handle.alive(), if !sign => {
+                    sign = true;
+                    until = until.min(started + self.backoff.sign_of_life_gap());
+                }
+                () = &mut reachable, if refused => {
+                    self.backoff.misled = true;
+                    return;
+                }
+                () = sleep_until(until) => {
+                    if !sign {
+                        self.backoff.ran_out();
+                    }
+                    return;
+                }
             }
-            () = link.reachable_again(self.backoff.misled), if refused => self.backoff.misled = true,
-            () = sleep_until(started + wait) => self.backoff.ran_out(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use bridgehead_admin_api::{Finding, FindingKind, Severity};
+use proptest::prelude::*;
 use ruma::server_name;
 
 use super::{
@@ -354,4 +355,38 @@ fn a_search_that_would_take_too_long_gives_up() {
     };
     let result = search(&[must(&id), must(&first), must(&second), must_not(&id)], 1);
     assert!(matches!(result, Search::GaveUp | Search::Nothing));
+}
+
+/// Patterns that a registration may have.
+fn patterns() -> impl Strategy<Value = String> {
+    let piece = r"[a-c_]|[a-c]\*|\.|\.\*|\[a-b\]\+|\(a\|b_\)|\(\?:c\|\)|\(\?=a\)|\$|\^|\\b|:example\\.org|\\w\{1,9\}";
+    proptest::string::string_regex(&format!("@({piece}){{0,6}}"))
+        .expect("the generator is a pattern")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_witness_is_matched_by_both(first in patterns(), second in patterns()) {
+        let readable = |regex: &str| fancy_regex::Regex::new(&format!("^(?:{regex})")).is_ok();
+        prop_assume!(readable(&first) && readable(&second));
+        let read = |id: &str, regex: &str| {
+            let text = format!(
+                "id: {id}\nurl: null\nas_token: as_{id}\nhs_token: hs\nsender_localpart: _{id}-bot\n\
+                 namespaces:\n  users:\n  - {{ regex: '{regex}', exclusive: true }}\n"
+            );
+            parse(Path::new("as.yaml"), text.as_bytes()).map(|(registration, _)| Arc::new(registration))
+        };
+        let (Ok(a), Ok(b)) = (read("a", &first), read("b", &second)) else { return Ok(()) };
+        let findings = lint(&[a, b], &[("@ab_c:example.org", None)]);
+        for overlap in of_kind(&findings, FindingKind::ExclusiveOverlap) {
+            let witness = &overlap.witnesses[0];
+            for pattern in [&first, &second] {
+                let regex = fancy_regex::Regex::new(&format!("^(?:{pattern})")).unwrap();
+                let is_sender = witness.ends_with("-bot:example.org");
+                prop_assert!(is_sender || regex.is_match(witness).unwrap(), "{} {}", pattern, witness);
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use bridgehead_admin_api::{Registered, RemovalReport, Source};
 use bridgehead_store::{PurgeRow, RegistrationRow};
 
 use super::{
-    By, Entry, Known, Registrar, RegistrarError, Work, findings_of,
+    By, Entry, Known, Registrar, RegistrarError, Work, carry_out, findings_of,
     force::{Change, act, sender_of},
     lint, purge,
 };
@@ -39,6 +39,17 @@ impl Registrar {
         dry_run: bool,
         by: &By,
     ) -> Result<Registered, RegistrarError> {
+        let (app, yaml, by) = (app.clone(), yaml.to_owned(), by.clone());
+        carry_out(async move { app.registrar.add_now(&app, &yaml, dry_run, &by).await }).await
+    }
+
+    async fn add_now(
+        &self,
+        app: &Arc<App>,
+        yaml: &str,
+        dry_run: bool,
+        by: &By,
+    ) -> Result<Registered, RegistrarError> {
         refuse_hidden(yaml)?;
         let entry = Entry::of_api(yaml, None, &self.key).map_err(invalid)?;
         let id = entry.id().to_owned();
@@ -63,7 +74,9 @@ impl Registrar {
         check_beside_others(app, &entry)?;
         let findings = findings_of(app, entry.registration.clone(), &entry.warnings).await?;
         if dry_run {
-            let revision = stored.map_or(1, |row| row.revision + 1);
+            let revision = stored.map_or(1, |row| {
+                row.revision + u64::from(row.digest != entry.digest)
+            });
             return Ok(Registered {
                 id,
                 revision,
@@ -95,6 +108,28 @@ impl Registrar {
     /// [`RegistrarError::Conflict`] when another revision is in force, or when the registration is
     /// a file.
     pub(crate) async fn replace(
+        &self,
+        app: &Arc<App>,
+        id: &str,
+        replacement: Replacement<'_>,
+        by: &By,
+    ) -> Result<Registered, RegistrarError> {
+        let (app, id, by) = (app.clone(), id.to_owned(), by.clone());
+        let yaml = replacement.yaml.to_owned();
+        let (revision, dry_run) = (replacement.revision, replacement.dry_run);
+        carry_out(async move {
+            let replacement = Replacement {
+                yaml: &yaml,
+                revision,
+                dry_run,
+            };
+            let registrar = &app.registrar;
+            registrar.replace_now(&app, &id, replacement, &by).await
+        })
+        .await
+    }
+
+    async fn replace_now(
         &self,
         app: &Arc<App>,
         id: &str,
@@ -156,6 +191,17 @@ impl Registrar {
     /// # Errors
     /// [`RegistrarError::Conflict`] when the registration is a file.
     pub(crate) async fn remove(
+        &self,
+        app: &Arc<App>,
+        id: &str,
+        how: purge::How,
+        by: &By,
+    ) -> Result<RemovalReport, RegistrarError> {
+        let (app, id, by) = (app.clone(), id.to_owned(), by.clone());
+        carry_out(async move { app.registrar.remove_now(&app, &id, how, &by).await }).await
+    }
+
+    async fn remove_now(
         &self,
         app: &Arc<App>,
         id: &str,

@@ -234,11 +234,13 @@ impl Files {
     pub(super) fn take_in(&mut self, scan: Scan, pace: Pace) -> Looked {
         let mut looked = Looked::default();
         let mut seen = HashSet::new();
+        let mut missing = HashMap::new();
         for (place, (file, root, what)) in scan.files.into_iter().enumerate() {
-            if let Seen::Missing(error) = &what {
+            if let Seen::Missing(error) = what {
                 if !self.states.contains_key(&file) {
-                    self.note_missing(file, (root, place), error.clone(), pace);
+                    self.note_missing(file.clone(), (root, place), error.clone(), pace);
                 }
+                missing.insert(file, error);
                 continue;
             }
             seen.insert(file.clone());
@@ -254,7 +256,7 @@ impl Files {
             }
         }
         self.unreadable = scan.unreadable;
-        self.miss(&seen, &scan.folders, pace, &mut looked);
+        self.miss((&seen, &missing), &scan.folders, pace, &mut looked);
         looked
     }
 
@@ -270,6 +272,7 @@ impl Files {
         let state = FileState {
             place,
             root,
+            missing: LOOKS_TO_REMOVE,
             errors: vec![error],
             ..FileState::default()
         };
@@ -279,7 +282,7 @@ impl Files {
     /// Files that were not seen.
     fn miss(
         &mut self,
-        seen: &HashSet<PathBuf>,
+        (seen, missing): (&HashSet<PathBuf>, &HashMap<PathBuf, RegistrationError>),
         folders: &HashSet<PathBuf>,
         pace: Pace,
         looked: &mut Looked,
@@ -290,21 +293,21 @@ impl Files {
             if seen.contains(file) || !listed {
                 continue;
             }
+            let before = state.missing;
             state.missing = match pace {
                 Pace::Start | Pace::Now => LOOKS_TO_REMOVE,
                 Pace::Watch => state.missing.saturating_add(1),
                 Pace::Again => state.missing,
             };
-            if state.missing < LOOKS_TO_REMOVE {
+            if state.missing < LOOKS_TO_REMOVE || before >= LOOKS_TO_REMOVE {
                 continue;
             }
-            if state.good.is_some() || state.wanted.is_some() {
-                looked.changed = true;
-                state.wanted = None;
-                state.refused.clear();
-                state.digest = None;
-                state.stamp = None;
-            }
+            looked.changed = true;
+            state.wanted = None;
+            state.digest = None;
+            state.stamp = None;
+            // One that is listed by itself is missed; the next start would be refused.
+            state.errors = missing.get(file).cloned().into_iter().collect();
         }
     }
 
@@ -575,6 +578,8 @@ mod tests {
         fs::remove_file(&file).unwrap();
         assert!(look(&mut files, Pace::Now).changed);
         assert!(in_force(&files).is_empty());
+        assert_eq!(files.problems().len(), 1);
+        assert!(!look(&mut files, Pace::Watch).changed, "it is gone once");
         fs::write(&file, text("a")).unwrap();
         look(&mut files, Pace::Now);
         assert_eq!(in_force(&files), ["a"]);

@@ -170,15 +170,16 @@ impl Registrar {
         self.swap(app, &resolved.entries, stored, namespaces).await;
         work.files.settle(&resolved.by_file, resolved.refused);
         work.unfinished = false;
-        self.show_problems(work, Vec::new());
+        self.show_problems(work);
         Ok(())
     }
 
     /// Makes what is wrong with the files visible.
-    pub(super) fn show_problems(&self, work: &Work, more: Vec<Problem>) {
-        let mut problems = work.files.problems();
-        problems.extend(more);
+    fn show_problems(&self, work: &Work) {
         let by_id = self.known.load().by_id.clone();
+        let unopened = work.unopened.iter().filter(|id| !by_id.contains_key(*id));
+        let mut problems = work.files.problems();
+        problems.extend(unopened.map(|id| unopened_problem(id)));
         self.known.store(Arc::new(KnownAll { by_id, problems }));
     }
 
@@ -486,7 +487,7 @@ fn links(
 }
 
 /// A registration of the operator API that is not in force.
-pub(super) fn unopened(id: &str) -> Problem {
+fn unopened_problem(id: &str) -> Problem {
     Problem {
         file: api_file(),
         errors: vec![RegistrationError {

@@ -110,6 +110,8 @@ struct Work {
     api: BTreeMap<String, Entry>,
     /// Something could not be put in force for the database's sake; it is tried again.
     unfinished: bool,
+    /// Services whose sealed registration cannot be opened.
+    unopened: Vec<String>,
 }
 
 /// What everybody may see.
@@ -138,6 +140,7 @@ impl Registrar {
                 files: Files::new(paths),
                 api: BTreeMap::new(),
                 unfinished: false,
+                unopened: Vec::new(),
             }),
             known: ArcSwap::default(),
             deliveries: Mutex::default(),
@@ -227,6 +230,19 @@ impl Registrar {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
     }
+}
+
+/// Carries an act out to its end, also when whoever asked for it does not wait.
+async fn carry_out<T: Send + 'static>(
+    act: impl Future<Output = Result<T, RegistrarError>> + Send + 'static,
+) -> Result<T, RegistrarError> {
+    tokio::spawn(act).await.unwrap_or_else(|error| {
+        Err(RegistrarError::Store(
+            bridgehead_store::Error::Unavailable {
+                reason: error.to_string(),
+            },
+        ))
+    })
 }
 
 /// What is doubtful about a registration beside those in force, the reader's remarks included.

@@ -12,7 +12,7 @@ use bridgehead_store::OldTokenRow;
 use zeroize::Zeroizing;
 
 use super::{
-    By, Entry, Registrar, RegistrarError, Work,
+    By, Entry, Registrar, RegistrarError, Work, carry_out,
     change::{invalid, not_found},
     entry::{digest_of, has_derived_id, old_token_purpose},
     force::{Change, Extra, act},
@@ -47,6 +47,17 @@ impl Registrar {
         overlap: Duration,
         by: &By,
     ) -> Result<Rotated, RegistrarError> {
+        let (app, id, by) = (app.clone(), id.to_owned(), by.clone());
+        carry_out(async move { app.registrar.rotate_now(&app, &id, overlap, &by).await }).await
+    }
+
+    async fn rotate_now(
+        &self,
+        app: &Arc<App>,
+        id: &str,
+        overlap: Duration,
+        by: &By,
+    ) -> Result<Rotated, RegistrarError> {
         let mut work = self.work.lock().await;
         let known = self.known_of(id).ok_or_else(|| not_found(id))?;
         let fresh = Fresh {
@@ -61,7 +72,7 @@ impl Registrar {
         match &known.source {
             Source::Api => {
                 self.rotate_sealed(app, &mut work, id, &fresh, until_ms, by)
-                    .await?
+                    .await?;
             }
             Source::File { .. } => {
                 self.rotate_in_file(app, &mut work, id, &fresh, until_ms, by)

@@ -1,19 +1,29 @@
 //! The start, and the watch over files and folders.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use bridgehead_admin_api::Severity;
 use bridgehead_store::RegistrationRow;
 
 use super::{
     Entry, Registrar, RegistrarError, Work,
     files::{Looked, Pace},
-    force::{Change, resolve, unopened},
-    purge,
+    force::{Change, resolve},
+    lint_with, purge,
 };
-use crate::{app::App, appservices::registration::RegistrationError, shutdown::Shutdown};
+use crate::{
+    app::App,
+    appservices::{
+        Registry,
+        registration::{Registration, RegistrationError},
+    },
+    shutdown::Shutdown,
+};
 
 /// How soon a change is looked at again before it counts.
 const SETTLE: Duration = Duration::from_millis(250);
+/// New services that the linter looks at by itself after one change.
+const MAX_DOUBTS: usize = 20;
 
 /// Why the registrations could not be put in force at the start.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +39,15 @@ pub(crate) enum BeginError {
 impl Registrar {
     /// Puts in force what is in the files and in the database, and starts what belongs to it:
     /// deliveries, the watch, and clearing up that an earlier life had begun.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough in the snapshot's lifetime"
+    )]
     pub(crate) async fn begin(&self, app: &Arc<App>, end: Shutdown) -> Result<(), BeginError> {
         // A second begin of one server would be a bug; the first one's shutdown stays.
         self.end.set(end.clone()).ok();
         let mut work = self.work.lock().await;
-        let unopened_ids = self.open_sealed(app, &mut work).await?;
+        self.open_sealed(app, &mut work).await?;
         self.look(&mut work, Pace::Start).await?;
         let mut errors: Vec<_> = work
             .files
@@ -47,8 +61,6 @@ impl Registrar {
             return Err(BeginError::Refused(errors));
         }
         self.put_in_force(app, &mut work, Change::default()).await?;
-        let more = unopened_ids.iter().map(|id| unopened(id)).collect();
-        self.show_problems(&work, more);
         drop(work);
         let unfinished = app
             .store
@@ -63,23 +75,21 @@ impl Registrar {
         Ok(())
     }
 
-    /// Registrations of the operator API; gives back the ids of those that cannot be opened.
-    async fn open_sealed(
-        &self,
-        app: &Arc<App>,
-        work: &mut Work,
-    ) -> Result<Vec<String>, RegistrarError> {
+    /// Registrations of the operator API; those that cannot be opened are remembered.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough in the snapshot's lifetime"
+    )]
+    async fn open_sealed(&self, app: &Arc<App>, work: &mut Work) -> Result<(), RegistrarError> {
         let rows: Vec<RegistrationRow> = app
             .store
             .read(|snapshot| snapshot.registrations())
             .await
             .map_err(RegistrarError::Store)?;
-        let mut unopened = Vec::new();
-        let mut api = BTreeMap::new();
         for row in rows.iter().filter(|row| row.sealed.is_some()) {
             match Entry::open(row, &self.key) {
                 Some(entry) => {
-                    api.insert(row.id.clone(), entry);
+                    work.api.insert(row.id.clone(), entry);
                 }
                 None => {
                     tracing::error!(
@@ -88,12 +98,11 @@ impl Registrar {
                          restore secrets.key from the backup that belongs to the database, or add \
                          the registration again"
                     );
-                    unopened.push(row.id.clone());
+                    work.unopened.push(row.id.clone());
                 }
             }
         }
-        work.api = api;
-        Ok(unopened)
+        Ok(())
     }
 
     /// Looks at the files now, and puts in force what they say.
@@ -106,6 +115,36 @@ impl Registrar {
             "registrations read again"
         );
         Ok(())
+    }
+
+    /// Has the linter look at what is new since `before`.
+    fn look_for_doubts(&self, app: &Arc<App>, before: &Registry) {
+        let known: HashSet<_> = before
+            .services()
+            .iter()
+            .map(|service| Arc::as_ptr(&service.registration))
+            .collect();
+        let changed: Vec<_> = app
+            .registry()
+            .services()
+            .iter()
+            .map(|service| service.registration.clone())
+            .filter(|registration| !known.contains(&Arc::as_ptr(registration)))
+            .take(MAX_DOUBTS)
+            .collect();
+        let Some(end) = self.end.get().cloned() else {
+            return;
+        };
+        let app = app.clone();
+        let mut tasks = self.tasks.lock();
+        // Those that are done make room.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            tokio::select! {
+                () = tell_doubts(app, changed) => {}
+                () = end.requested() => {}
+            }
+        });
     }
 
     async fn look(&self, work: &mut Work, pace: Pace) -> Result<Looked, RegistrarError> {
@@ -133,10 +172,12 @@ impl Registrar {
         if !looked.changed && !work.unfinished {
             return looked.unsettled;
         }
+        let before = app.registry();
         match self.put_in_force(app, &mut work, Change::default()).await {
             Ok(()) => {
                 let services = app.registry().services().len();
                 tracing::info!(services, "registrations have changed");
+                self.look_for_doubts(app, &before);
             }
             Err(error) => {
                 // Said once for each failure to come: while it lasts only the first is news.
@@ -147,6 +188,27 @@ impl Registrar {
             }
         }
         looked.unsettled
+    }
+}
+
+/// What is doubtful about a service that is new or changed, for the log: no operator waits for it.
+async fn tell_doubts(app: Arc<App>, changed: Vec<Arc<Registration>>) {
+    for registration in changed {
+        let findings = match lint_with(&app, Some(registration)).await {
+            Ok(findings) => findings,
+            Err(error) => {
+                tracing::warn!(%error, "the linter could not look at changed registrations");
+                return;
+            }
+        };
+        for finding in findings {
+            if finding.severity < Severity::Note {
+                tracing::warn!(
+                    appservice.id = finding.service_id, cure = %finding.cure,
+                    "{}", finding.message
+                );
+            }
+        }
     }
 }
 

@@ -666,10 +666,15 @@ fn a_new_registration_needs_an_address_that_can_be_called() {
         };
         let errors = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap_err();
         let expected = format!(
-            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000."
+            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000, or `websocket` for a service that opens one."
         );
         assert_eq!(errors[0].to_string(), expected);
     }
+    let draft = RegistrationDraft {
+        url: Some("websocket".to_owned()),
+        ..draft()
+    };
+    render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap();
 }
 
 #[test]
@@ -740,6 +745,18 @@ proptest! {
     fn arbitrary_yaml_never_panics(text in r#"([a-z@#!:\[\]{}&*'"|>?\-.~,%\\()0-9 é\n]|as_token: |regex: |namespaces:\n|  users:\n|  - |<<: ){0,80}"#) {
         let _ = parse_text(&text);
         let _ = parse_text(&format!("{BASE}{text}"));
+    }
+
+    #[test]
+    fn new_tokens_change_nothing_else(text in r#"([a-z&*'"|>:\-\[\]{}, é#\n]|as_token: |hs_token: |id: |  users:\n){0,40}"#) {
+        for text in [format!("{BASE}{text}"), format!("{text}{BASE}"), text] {
+            let Some(changed) = with_tokens(&text, "A'A", "HH") else { continue };
+            let Ok((before, _)) = parse_text(&text) else { continue };
+            let (after, _) = parse_text(&changed).unwrap();
+            prop_assert_eq!(after.as_token.expose(), "A'A");
+            prop_assert_eq!(after.hs_token.expose(), "HH");
+            prop_assert_eq!((before.users, before.protocols, before.url), (after.users, after.protocols, after.url));
+        }
     }
 
     #[test]

@@ -59,3 +59,21 @@ fn the_committed_description_is_current() {
         "docs/operator-api.json is stale; run this test again with UPDATE_GENERATED=1"
     );
 }
+
+#[test]
+fn the_page_for_people_has_every_route_and_no_other() {
+    let page = include_str!("../../../../../docs/operate.md");
+    let told: BTreeSet<String> = page
+        .split('`')
+        .filter(|words| {
+            let method = words.split(' ').next().unwrap_or_default();
+            ["GET", "POST", "PUT", "DELETE"].contains(&method) && words.contains(" /")
+        })
+        .map(str::to_owned)
+        .collect();
+    let routed: BTreeSet<String> = routes()
+        .iter()
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    assert_eq!(told, routed);
+}

@@ -248,7 +248,10 @@ async fn a_skip_hits_the_one_that_is_meant_and_can_be_replayed() {
     assert!(skip["replayed_at_ms"].is_null());
 
     let seen = |records: &[bridgehead_testkit::Record]| {
-        let events = records.iter().skip(1).flat_map(|record| record.events());
+        let events = records
+            .iter()
+            .skip(1)
+            .flat_map(bridgehead_testkit::Record::events);
         events
             .filter(|event| event["event_id"] == poison.as_str())
             .count()

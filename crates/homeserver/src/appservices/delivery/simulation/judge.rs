@@ -350,13 +350,13 @@ impl Case<'_> {
             let range = (skip.from.0, skip.upto.0);
             if body.replay {
                 self.ledger.skipped_in_replay.push(range);
-                continue;
+            } else {
+                self.ledger.skipped.push(range);
             }
-            self.ledger.skipped.push(range);
             let transaction = Transaction {
                 prev: body.prev,
                 last: body.last,
-                replay: false,
+                replay: body.replay,
                 acknowledged_in: None,
                 skipped: true,
                 doubted: false,
@@ -422,8 +422,9 @@ impl Case<'_> {
     /// Nothing new is sent before the last transaction is done with, whatever came in between: it
     /// is repeated as it was.
     fn done_with_last(&self, push: &Push) -> Verdict {
-        let newest = self.ledger.newest;
-        let Some(last) = self.ledger.transactions.get(&newest) else {
+        // One that was skipped may never have been sent.
+        let before = self.ledger.transactions.range(..push.txn_id);
+        let Some((newest, last)) = before.last() else {
             return Ok(());
         };
         let forgotten = !last.replay && !push.body.replay && push.body.prev != last.last;
@@ -548,6 +549,9 @@ impl Case<'_> {
 
     fn acknowledged(&mut self, push: &Push, at_ms: i64) {
         let body = &push.body;
+        if let Some(transaction) = self.ledger.transactions.get_mut(&push.txn_id) {
+            transaction.acknowledged_in = Some(push.life);
+        }
         let mut positions: Vec<u64> = body.events.iter().map(|id| self.position(id)).collect();
         if body.replay {
             let replayed = positions.into_iter().map(|pos| (pos, at_ms));
@@ -564,9 +568,6 @@ impl Case<'_> {
                 .map(|row| row.pos),
         );
         self.ledger.acknowledged.extend(positions);
-        if let Some(transaction) = self.ledger.transactions.get_mut(&push.txn_id) {
-            transaction.acknowledged_in = Some(push.life);
-        }
     }
 
     /// The cursor has passed nothing that is neither acknowledged nor recorded as skipped, and it
