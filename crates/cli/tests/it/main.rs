@@ -4,6 +4,7 @@
 
 mod alerts;
 mod appservice;
+mod backlog;
 mod cli;
 mod desk;
 mod disk_full;

@@ -1,6 +1,6 @@
 //! Which events a service gets (features: the rules of interest), and in what form.
 
-use bridgehead_testkit::{Client, TestServer};
+use bridgehead_testkit::{Client, TestServer, table_rows};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -295,4 +295,53 @@ async fn the_age_is_the_same_in_a_retry() {
     let asked = peer.wait_event(&sent).await;
     let bodies: Vec<_> = asked[1..].iter().map(|asked: &Asked| &asked.body).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]));
+}
+
+/// Rows that ten messages add to each table, in a room with a ghost of each of so many services. The services have no
+/// address, so deliveries add none.
+async fn rows_of_ten_messages(services: usize) -> std::collections::BTreeMap<String, u64> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut files = Vec::new();
+    for number in 0..services {
+        let registration = json!({
+            "id": format!("service{number}"),
+            "url": null,
+            "as_token": format!("as-token-of-{number}"),
+            "hs_token": format!("hs-token-of-{number}"),
+            "sender_localpart": format!("service{number}-bot"),
+            "rate_limited": false,
+            "namespaces": { "users": [{ "regex": format!("@s{number}_.*"), "exclusive": true }] },
+        });
+        let file = folder.path().join(format!("{number}.yaml"));
+        std::fs::write(&file, registration.to_string()).unwrap();
+        files.push(file);
+    }
+    let server = TestServer::start_with(&files, &[]).await.unwrap();
+    let alice = server.user("alice").await.unwrap();
+    let room = public_room(&alice).await;
+    for number in 0..services {
+        let token = format!("as-token-of-{number}");
+        let bot = server.client().with_token(&token);
+        let ghost = bot.register_ghost(&format!("s{number}_ghost")).await;
+        ghost.unwrap().join(&room).await.unwrap();
+    }
+    send(&alice, &room, "the first one interns the set").await;
+    let database = server.folder().join("data/bridgehead.db");
+    let before = table_rows(&database).unwrap();
+    for number in 0..10 {
+        send(&alice, &room, &number.to_string()).await;
+    }
+    let mut rows = table_rows(&database).unwrap();
+    for (table, count) in &mut rows {
+        *count -= before[table];
+    }
+    rows.retain(|_, count| *count > 0);
+    rows
+}
+
+#[tokio::test]
+async fn an_append_writes_no_more_rows_for_fifty_services_than_for_one() {
+    let one = rows_of_ten_messages(1).await;
+    assert_eq!((one["log"], one["events"]), (10, 10), "{one:?}");
+    assert_eq!(rows_of_ten_messages(50).await, one);
 }
