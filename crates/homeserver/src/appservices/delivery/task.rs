@@ -349,7 +349,12 @@ impl Task<'_> {
     }
 
     async fn store_failed(&self, error: &bridgehead_store::Error) {
-        tracing::error!(appservice.id = %self.name(), %error, "delivery waits for the store");
+        // That the disk is full the store has said, once.
+        if matches!(error, bridgehead_store::Error::Full { .. }) {
+            tracing::debug!(appservice.id = %self.name(), "delivery waits for room on the disk");
+        } else {
+            tracing::error!(appservice.id = %self.name(), %error, "delivery waits for the store");
+        }
         sleep(STORE_PAUSE).await;
     }
 
