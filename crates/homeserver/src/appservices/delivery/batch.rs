@@ -275,41 +275,40 @@ impl Batch {
         limits.bytes.saturating_sub(self.bytes + ENVELOPE)
     }
 
-    fn add_event(&mut self, text: String, limits: Limits) {
-        // A lone event larger than the byte limit still has to go.
-        let bytes = text.len() + 1;
+    /// Makes room for one more item of so many bytes; false: the batch is full.
+    fn admit(&mut self, bytes: usize, limits: Limits) -> bool {
+        // A lone item larger than the byte limit still has to go.
         let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.items >= limits.events {
-            self.full = true;
+        self.full |= too_much || self.items >= limits.events;
+        if !self.full {
+            self.items += 1;
+            self.bytes += bytes;
+        }
+        !self.full
+    }
+
+    fn add_event(&mut self, text: String, limits: Limits) {
+        let bytes = text.len() + 1;
+        if !self.admit(bytes, limits) {
             return;
         }
-        self.items += 1;
-        self.bytes += bytes;
         self.events.push(text);
     }
 
     fn add_to_device(&mut self, message: ToDeviceRow, limits: Limits) {
         // It stands in the body under two keys at most.
         let bytes = 2 * (message.content.len() + TO_DEVICE_ENVELOPE);
-        let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.items >= limits.events {
-            self.full = true;
+        if !self.admit(bytes, limits) {
             return;
         }
-        self.items += 1;
-        self.bytes += bytes;
         self.to_device.push(message);
     }
 
     fn add_devices(&mut self, entry: Entry, limits: Limits) {
         let bytes = entry.bytes();
-        let too_much = self.has_something() && bytes > self.free_bytes(limits);
-        if too_much || self.items >= limits.events {
-            self.full = true;
+        if !self.admit(bytes, limits) {
             return;
         }
-        self.items += 1;
-        self.bytes += bytes;
         self.devices.add(entry);
     }
 
