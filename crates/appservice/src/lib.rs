@@ -1,0 +1,1 @@
+//! Write Matrix application services.

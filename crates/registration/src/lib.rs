@@ -1,0 +1,1 @@
+//! Registrations of application services: read, checked, written.
