@@ -6,6 +6,7 @@
 
 mod app;
 pub mod appservices;
+mod blocking;
 mod clock;
 pub mod config;
 mod housekeeping;
@@ -21,10 +22,12 @@ mod sealing;
 pub mod secret;
 mod server;
 mod shutdown;
+mod surroundings;
 mod sync;
 mod users;
 
 pub use self::{
-    clock::{Clock, SystemClock},
-    server::{CreateUserError, Server, StartError, create_user_offline},
+    clock::{Clock, SystemClock, TimerClock},
+    server::{Caller, CreateUserError, Server, StartError, create_user_offline},
+    surroundings::{Outgoing, OutgoingError, Surroundings},
 };

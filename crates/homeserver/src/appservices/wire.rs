@@ -13,12 +13,18 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use http::{Method, StatusCode};
+use futures_util::{StreamExt as _, future::BoxFuture};
+use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 
-use crate::secret::Secret;
+use crate::{
+    secret::Secret,
+    surroundings::{Outgoing, OutgoingError},
+};
 
 /// Everything but the unreserved characters of RFC 3986 is escaped.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,18 +38,30 @@ pub(super) const LEGACY_PATHS: u8 = 1;
 /// The service reads its token from the query.
 pub(super) const QUERY_TOKEN: u8 = 2;
 
+/// What the server calls itself.
+const USER_AGENT: &str = concat!("bridgehead/", env!("CARGO_PKG_VERSION"));
+/// The type of every body sent.
+const JSON: &str = "application/json";
 /// Bytes of an answer that are read at most; a service has little to say.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// One service's address and how to talk to it.
 pub(crate) struct Wire {
-    client: reqwest::Client,
+    carrier: Carrier,
     base: String,
     hs_token: Secret,
     old_tokens: Vec<OldHsToken>,
     always_query_token: bool,
     request_timeout: Duration,
     dialect: Arc<Dialect>,
+}
+
+/// What brings requests to a service.
+enum Carrier {
+    /// Sockets.
+    Http(reqwest::Client),
+    /// What the server was given instead.
+    Given(Arc<dyn Outgoing>),
 }
 
 /// A token that the service may still know the server by.
@@ -158,6 +176,8 @@ pub(crate) struct WireConfig {
     pub(crate) reprobe_after: Duration,
     /// The dialect remembered.
     pub(crate) dialect: u8,
+    /// Carries the requests, in place of sockets.
+    pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
 }
 
 impl Wire {
@@ -175,15 +195,20 @@ impl Wire {
     }
 
     fn new(config: &WireConfig, dialect: Arc<Dialect>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let carrier = match &config.outgoing {
+            Some(outgoing) => Carrier::Given(outgoing.clone()),
+            None => Carrier::Http(
+                reqwest::Client::builder()
+                    .connect_timeout(config.connect_timeout)
+                    .redirect(reqwest::redirect::Policy::none())
+                    .no_proxy()
+                    .tcp_nodelay(true)
+                    .user_agent(USER_AGENT)
+                    .build()?,
+            ),
+        };
         Ok(Self {
-            client,
+            carrier,
             base: config.base.clone(),
             hs_token: config.hs_token.clone(),
             old_tokens: config.old_tokens.clone(),
@@ -198,8 +223,23 @@ impl Wire {
         self.dialect.habits()
     }
 
-    /// Host and port, to see whether somebody listens there.
-    pub(crate) fn authority(&self) -> Option<(String, u16)> {
+    /// Whether somebody accepts connections at the service's address; `false` too where that is
+    /// not known `within` the time.
+    pub(crate) async fn is_reachable(&self, within: Duration) -> bool {
+        let probe = async {
+            match &self.carrier {
+                Carrier::Given(outgoing) => outgoing.reachable(&self.base).await,
+                Carrier::Http(_) => match self.authority() {
+                    Some(authority) => TcpStream::connect(authority).await.is_ok(),
+                    None => false,
+                },
+            }
+        };
+        timeout(within, probe).await.unwrap_or(false)
+    }
+
+    /// Host and port.
+    fn authority(&self) -> Option<(String, u16)> {
         let url = url::Url::parse(&self.base).ok()?;
         Some((
             url.host_str()?.trim_matches(['[', ']']).to_owned(),
@@ -333,16 +373,24 @@ impl Wire {
         token_in_query: bool,
     ) -> Result<Answer, CallError> {
         let url = self.url(call.query, path, token_in_query.then_some(token));
-        let mut request = self
-            .client
-            .request(call.method.clone(), url)
-            .bearer_auth(token.expose());
-        if let Some(body) = &call.body {
-            request = request
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(body.clone());
-        }
-        let answer = exchange(request, self.request_timeout).await?;
+        let within = self.request_timeout;
+        let answer = match &self.carrier {
+            Carrier::Http(client) => {
+                let mut request = client
+                    .request(call.method.clone(), url)
+                    .bearer_auth(token.expose());
+                if let Some(body) = &call.body {
+                    request = request
+                        .header(header::CONTENT_TYPE, JSON)
+                        .body(body.clone());
+                }
+                exchange(request, within).await?
+            }
+            Carrier::Given(outgoing) => {
+                let request = request(token, call, &url)?;
+                carried(outgoing.send(request), within).await?
+            }
+        };
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -367,6 +415,48 @@ impl Wire {
             format!("{}{path}?{query}", self.base)
         }
     }
+}
+
+/// The request as it would go over a socket.
+fn request(token: &Secret, call: &Call<'_>, url: &str) -> Result<http::Request<Bytes>, CallError> {
+    // The error's own text may show the url, and with it the token.
+    let bad = || CallError::Broken("the service's url makes no request".to_owned());
+    let url = url::Url::parse(url).map_err(|_| bad())?;
+    let mut bearer =
+        HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| bad())?;
+    bearer.set_sensitive(true);
+    let mut request = http::Request::builder()
+        .method(call.method.clone())
+        .uri(url.as_str())
+        .header(header::AUTHORIZATION, bearer)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "*/*");
+    if call.body.is_some() {
+        request = request.header(header::CONTENT_TYPE, JSON);
+    }
+    let body = call.body.clone().unwrap_or_default();
+    request.body(body).map_err(|_| bad())
+}
+
+/// What was carried without a socket, in the same time and within the same bounds.
+async fn carried(
+    sending: BoxFuture<'_, Result<http::Response<Bytes>, OutgoingError>>,
+    within: Duration,
+) -> Result<Answer, CallError> {
+    let sent = timeout(within, sending)
+        .await
+        .unwrap_or(Err(OutgoingError::Timeout));
+    let response = sent.map_err(|error| match error {
+        OutgoingError::Connect(reason) => CallError::Connect(reason),
+        OutgoingError::Timeout => CallError::Timeout(within),
+        OutgoingError::Broken(reason) => CallError::Broken(reason),
+    })?;
+    let (head, mut body) = response.into_parts();
+    body.truncate(MAX_ANSWER_BYTES);
+    Ok(Answer {
+        status: head.status,
+        body,
+    })
 }
 
 /// `within` is for the whole exchange, the answer's last byte included.

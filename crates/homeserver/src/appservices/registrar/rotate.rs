@@ -21,7 +21,7 @@ use crate::{
     app::App,
     appservices::registration::{Registration, read_bounded, with_tokens},
     http::auth,
-    random,
+    random::Random,
     secret::Secret,
 };
 
@@ -61,8 +61,8 @@ impl Registrar {
         let mut work = self.work.lock().await;
         let known = self.known_of(id).ok_or_else(|| not_found(id))?;
         let fresh = Fresh {
-            as_token: Zeroizing::new(random::token()),
-            hs_token: Zeroizing::new(random::token()),
+            as_token: Zeroizing::new(app.random.token()),
+            hs_token: Zeroizing::new(app.random.token()),
         };
         let overlap = overlap.min(MAX_OVERLAP);
         let until_ms = (!overlap.is_zero()).then(|| {
@@ -146,10 +146,8 @@ impl Registrar {
             app.store.write(move |tx| tx.insert_old_token(&old)).await?;
         }
         let target = file.clone();
-        let written = tokio::task::spawn_blocking(move || replace_file(&target, &changed))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        if let Err(error) = written {
+        let writing = app.blocking.io(move || replace_file(&target, &changed));
+        if let Err(error) = writing.await {
             let id = id.to_owned();
             app.store.write(move |tx| tx.delete_old_tokens(&id)).await?;
             return Err(not_writable(&file, &error));
@@ -266,7 +264,7 @@ fn replace_file(file: &Path, content: &str) -> io::Result<()> {
 fn unfinished_name(file: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{}", random::hex(8)));
+    name.push(format!(".{}", Random::system().hex(8)));
     file.with_file_name(name)
 }
 
