@@ -2,7 +2,9 @@
 //!
 //! A service of the protocol's first years answers only on paths without `/_matrix/app/v1` and
 //! may read its token from the query alone. Which dialect it speaks is found out once, remembered,
-//! and looked at again from time to time.
+//! and looked at again from time to time. `carrier` brings the requests there.
+
+mod carrier;
 
 use std::{
     sync::{
@@ -12,19 +14,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, future::BoxFuture};
-use http::{HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::timeout;
 
-use crate::{
-    secret::Secret,
-    surroundings::{Outgoing, OutgoingError},
-};
+pub(super) use self::carrier::call_error;
+use self::carrier::{Carrier, Parcel};
+use crate::{secret::Secret, surroundings::Outgoing};
 
 /// Everything but the unreserved characters of RFC 3986 is escaped.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -38,13 +35,6 @@ pub(super) const LEGACY_PATHS: u8 = 1;
 /// The service reads its token from the query.
 pub(super) const QUERY_TOKEN: u8 = 2;
 
-/// What the server calls itself.
-const USER_AGENT: &str = concat!("bridgehead/", env!("CARGO_PKG_VERSION"));
-/// The type of every body sent.
-const JSON: &str = "application/json";
-/// Bytes of an answer that are read at most; a service has little to say.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
-
 /// One service's address and how to talk to it.
 pub(crate) struct Wire {
     carrier: Carrier,
@@ -54,14 +44,6 @@ pub(crate) struct Wire {
     always_query_token: bool,
     request_timeout: Duration,
     dialect: Arc<Dialect>,
-}
-
-/// What brings requests to a service.
-enum Carrier {
-    /// Sockets.
-    Http(reqwest::Client),
-    /// What the server was given instead.
-    Given(Arc<dyn Outgoing>),
 }
 
 /// A token that the service may still know the server by.
@@ -132,7 +114,7 @@ pub(crate) enum CallError {
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: StatusCode,
-    /// The body, cut after [`MAX_ANSWER_BYTES`].
+    /// The body, cut after its first MiB.
     pub(crate) body: Bytes,
 }
 
@@ -195,18 +177,7 @@ impl Wire {
     }
 
     fn new(config: &WireConfig, dialect: Arc<Dialect>) -> Result<Self, reqwest::Error> {
-        let carrier = match &config.outgoing {
-            Some(outgoing) => Carrier::Given(outgoing.clone()),
-            None => Carrier::Http(
-                reqwest::Client::builder()
-                    .connect_timeout(config.connect_timeout)
-                    .redirect(reqwest::redirect::Policy::none())
-                    .no_proxy()
-                    .tcp_nodelay(true)
-                    .user_agent(USER_AGENT)
-                    .build()?,
-            ),
-        };
+        let carrier = Carrier::new(config.outgoing.clone(), config.connect_timeout)?;
         Ok(Self {
             carrier,
             base: config.base.clone(),
@@ -226,25 +197,8 @@ impl Wire {
     /// Whether somebody accepts connections at the service's address; `false` too where that is
     /// not known `within` the time.
     pub(crate) async fn is_reachable(&self, within: Duration) -> bool {
-        let probe = async {
-            match &self.carrier {
-                Carrier::Given(outgoing) => outgoing.reachable(&self.base).await,
-                Carrier::Http(_) => match self.authority() {
-                    Some(authority) => TcpStream::connect(authority).await.is_ok(),
-                    None => false,
-                },
-            }
-        };
+        let probe = self.carrier.is_reachable(&self.base);
         timeout(within, probe).await.unwrap_or(false)
-    }
-
-    /// Host and port.
-    fn authority(&self) -> Option<(String, u16)> {
-        let url = url::Url::parse(&self.base).ok()?;
-        Some((
-            url.host_str()?.trim_matches(['[', ']']).to_owned(),
-            url.port_or_known_default()?,
-        ))
     }
 
     /// Sends a request in the service's dialect; finds the dialect out where needed.
@@ -373,24 +327,13 @@ impl Wire {
         token_in_query: bool,
     ) -> Result<Answer, CallError> {
         let url = self.url(call.query, path, token_in_query.then_some(token));
-        let within = self.request_timeout;
-        let answer = match &self.carrier {
-            Carrier::Http(client) => {
-                let mut request = client
-                    .request(call.method.clone(), url)
-                    .bearer_auth(token.expose());
-                if let Some(body) = &call.body {
-                    request = request
-                        .header(header::CONTENT_TYPE, JSON)
-                        .body(body.clone());
-                }
-                exchange(request, within).await?
-            }
-            Carrier::Given(outgoing) => {
-                let request = request(token, call, &url)?;
-                carried(outgoing.send(request), within).await?
-            }
+        let parcel = Parcel {
+            method: &call.method,
+            url: &url,
+            token,
+            body: call.body.as_ref(),
         };
+        let answer = self.carrier.carry(&parcel, self.request_timeout).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -417,73 +360,6 @@ impl Wire {
     }
 }
 
-/// The request as it would go over a socket.
-fn request(token: &Secret, call: &Call<'_>, url: &str) -> Result<http::Request<Bytes>, CallError> {
-    // The error's own text may show the url, and with it the token.
-    let bad = || CallError::Broken("the service's url makes no request".to_owned());
-    let url = url::Url::parse(url).map_err(|_| bad())?;
-    let mut bearer =
-        HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| bad())?;
-    bearer.set_sensitive(true);
-    let mut request = http::Request::builder()
-        .method(call.method.clone())
-        .uri(url.as_str())
-        .header(header::AUTHORIZATION, bearer)
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, "*/*");
-    if call.body.is_some() {
-        request = request.header(header::CONTENT_TYPE, JSON);
-    }
-    let body = call.body.clone().unwrap_or_default();
-    request.body(body).map_err(|_| bad())
-}
-
-/// What was carried without a socket, in the same time and within the same bounds.
-async fn carried(
-    sending: BoxFuture<'_, Result<http::Response<Bytes>, OutgoingError>>,
-    within: Duration,
-) -> Result<Answer, CallError> {
-    let sent = timeout(within, sending)
-        .await
-        .unwrap_or(Err(OutgoingError::Timeout));
-    let response = sent.map_err(|error| match error {
-        OutgoingError::Connect(reason) => CallError::Connect(reason),
-        OutgoingError::Timeout => CallError::Timeout(within),
-        OutgoingError::Broken(reason) => CallError::Broken(reason),
-    })?;
-    let (head, mut body) = response.into_parts();
-    body.truncate(MAX_ANSWER_BYTES);
-    Ok(Answer {
-        status: head.status,
-        body,
-    })
-}
-
-/// `within` is for the whole exchange, the answer's last byte included.
-async fn exchange(request: reqwest::RequestBuilder, within: Duration) -> Result<Answer, CallError> {
-    let deadline = Instant::now() + within;
-    let response = timeout_at(deadline, request.send())
-        .await
-        .map_err(|_| CallError::Timeout(within))?
-        .map_err(|error| call_error(&error))?;
-    let status = response.status();
-    let mut body = BytesMut::new();
-    let mut chunks = response.bytes_stream();
-    // The status is what counts: a service whose 2xx arrived has acknowledged, whatever happens to
-    // the rest.
-    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, chunks.next()).await {
-        let room = MAX_ANSWER_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() >= MAX_ANSWER_BYTES {
-            break;
-        }
-    }
-    Ok(Answer {
-        status,
-        body: body.freeze(),
-    })
-}
-
 /// The body without the token, as it is or as it stands in a query.
 fn withhold(body: Bytes, token: &Secret) -> Bytes {
     let plain = token.expose();
@@ -498,25 +374,6 @@ fn withhold(body: Bytes, token: &Secret) -> Bytes {
         .iter()
         .fold(text.into_owned(), |text, form| text.replace(form, "***"));
     clean.into()
-}
-
-/// What went wrong with a request, without its url.
-pub(super) fn call_error(error: &reqwest::Error) -> CallError {
-    // The url may carry the token; the sources say what happened without it.
-    let mut text = String::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    if text.is_empty() {
-        text = "the request failed".to_owned();
-    }
-    if error.is_connect() {
-        CallError::Connect(text)
-    } else {
-        CallError::Broken(text)
-    }
 }
 
 /// Whether an answer says "no such path here", as opposed to the service's own *no*: an error in
