@@ -6,11 +6,42 @@
 //!   not work.
 //! - [`RegistrationDraft`] is what an author decides. [`RegistrationDraft::write`] makes the file with fresh tokens, or
 //!   brings an old one up to date with its id and tokens kept, and says what changed.
+//! - [`NamespaceTemplate`] makes a namespace's pattern and its ids of one string.
 //! - [`Registration::to_yaml`] writes a registration anew, and [`with_tokens`] other tokens into a text; keys that nobody
 //!   here knows survive both.
 //! - [`find_conflicts`] and [`find_overlaps`] hold several registrations against each other.
 //!
 //! Which ids a service gets is the server's business; [`anchored`] and [`compile`] say how a pattern is matched.
+//!
+//! ```
+//! use bridgehead_registration::{NamespaceTemplate, Outcome, RegistrationDraft};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("registration.yaml");
+//! # let random = |bytes: &mut [u8]| rand::Rng::fill_bytes(&mut rand::rng(), bytes);
+//! let ghosts = NamespaceTemplate::users("_irc_{network}_{nick}")?.at("example.org")?;
+//! let mut draft = RegistrationDraft {
+//!     id: "irc".to_owned(),
+//!     url: Some("http://localhost:9000".to_owned()),
+//!     sender_localpart: "ircbot".to_owned(),
+//!     users: vec![ghosts.namespace(true)],
+//!     ..RegistrationDraft::default()
+//! };
+//! let made = draft.write(&file, "example.org", random)?;
+//! assert_eq!(made.outcome, Outcome::Made);
+//!
+//! // Later, the service wants more: same id, same tokens.
+//! draft.protocols.push("irc".to_owned());
+//! let updated = draft.write(&file, "example.org", random)?;
+//! assert_eq!(updated.changes[0].to_string(), "+ protocols: irc");
+//! assert_eq!(updated.registration.as_token, made.registration.as_token);
+//!
+//! let ann = ghosts.build(&[("network", "libera"), ("nick", "Ann")])?;
+//! assert_eq!(ann, "@_irc_libera__ann:example.org");
+//! # Ok(())
+//! # }
+//! ```
 
 mod diff;
 mod draft;
@@ -21,6 +52,7 @@ mod parse;
 mod pattern;
 mod render;
 mod secret;
+mod template;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -46,6 +78,9 @@ pub use namespace::BotLayout;
 pub use parse::parse;
 pub use pattern::{Backtracking, PatternMatcher, anchored, compile};
 pub use secret::Secret;
+pub use template::{
+    BoundTemplate, BuildError, Fields, NamespaceTemplate, TemplateError, TemplateFault,
+};
 pub use tokens::{HIDDEN, masked, with_tokens};
 pub use unknown::{UnknownKey, UnknownValue};
 pub use write::{Outcome, WriteError, Written};
