@@ -6,13 +6,6 @@ pub mod bridge {
 
     pub mod signed;
 }
-pub mod client {
-    //! Calls from the service to the homeserver.
-
-    pub mod gate;
-    pub mod limiter;
-    pub mod retry_after;
-}
 mod client;
 mod error;
 mod event;
@@ -21,7 +14,7 @@ pub mod store;
 pub mod surroundings;
 
 pub use self::{
-    client::Urgency,
+    client::{Urgency, gate, limiter, retry_after},
     error::{Error, HandlerError},
     event::{BadEvent, Event},
 };

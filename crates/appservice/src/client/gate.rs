@@ -15,35 +15,13 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::Urgency;
+
 /// So many calls of others may pass a lane that waits; the next free place is then its own.
 const PATIENCE: u32 = 16;
 
-/// How urgent a call is, from the most urgent to the least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Urgency {
-    /// What people wait for: messages, reactions, redactions, typing.
-    Message,
-    /// Joins, invites and leaves.
-    Membership,
-    /// Names and avatars.
-    Profile,
-    /// History, and everything else that nobody looks at just now.
-    Backfill,
-}
-
-impl Urgency {
-    /// All of them, the most urgent first.
-    pub const ALL: [Self; 4] = [
-        Self::Message,
-        Self::Membership,
-        Self::Profile,
-        Self::Backfill,
-    ];
-
-    fn lane(self) -> usize {
-        self as usize
-    }
-}
+/// One for each urgency.
+const LANES: usize = Urgency::Backfill as usize + 1;
 
 /// Lets in a bounded number of calls at a time. Cloning gives another handle to the same gate.
 #[derive(Debug, Clone)]
@@ -56,7 +34,7 @@ struct State {
     limit: usize,
     in_flight: usize,
     next_ticket: u64,
-    lanes: [Lane; Urgency::ALL.len()],
+    lanes: [Lane; LANES],
 }
 
 #[derive(Debug, Default)]
@@ -115,11 +93,11 @@ impl Gate {
         let (admit, admitted) = oneshot::channel();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        let waiting = &mut state.lanes[urgency.lane()].waiting;
+        let waiting = &mut state.lanes[urgency as usize].waiting;
         waiting.push_back(Waiter { ticket, admit });
         let place = InQueue {
             gate: self.clone(),
-            lane: urgency.lane(),
+            lane: urgency as usize,
             ticket,
         };
         Err((admitted, place))
@@ -140,7 +118,7 @@ impl Gate {
     /// Calls of this urgency that wait.
     #[must_use]
     pub fn waiting(&self, urgency: Urgency) -> usize {
-        self.state.lock().lanes[urgency.lane()].waiting.len()
+        self.state.lock().lanes[urgency as usize].waiting.len()
     }
 
     /// Hands a place that became free to the next waiter, or keeps it free.
@@ -235,6 +213,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const URGENCIES: [Urgency; LANES] = [
+        Urgency::Message,
+        Urgency::Membership,
+        Urgency::Profile,
+        Urgency::Backfill,
+    ];
 
     type Entering = Pin<Box<dyn Future<Output = Permit>>>;
 
@@ -361,7 +346,7 @@ mod tests {
             .map(|index| {
                 let gate = gate.clone();
                 tokio::spawn(async move {
-                    let _permit = gate.enter(Urgency::ALL[index % 4]).await;
+                    let _permit = gate.enter(URGENCIES[index % 4]).await;
                     assert!(gate.in_flight() <= 2);
                     tokio::task::yield_now().await;
                 })
@@ -383,7 +368,7 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            4 => (0..4_usize).prop_map(|index| Step::Enter(Urgency::ALL[index])),
+            4 => (0..4_usize).prop_map(|index| Step::Enter(URGENCIES[index])),
             1 => any::<usize>().prop_map(Step::GiveUp),
             3 => any::<usize>().prop_map(Step::Leave),
             2 => Just(Step::Look),

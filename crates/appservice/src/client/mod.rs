@@ -4,7 +4,10 @@
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
 //! device: acting as a user is said call by call.
 
+pub mod gate;
 mod http;
+pub mod limiter;
+pub mod retry_after;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,30 +1,27 @@
 //! How long a homeserver asks to be left alone after a 429: `retry_after_ms` in the body (client-server API, "Rate
 //! limiting") or the header `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The wait that an answer names, or `None` when it names none that can be understood.
 ///
-/// `body_ms` is the body's `retry_after_ms`, `header` the text of `Retry-After`, `now` the time by the wall clock. If
-/// both are there the longer counts: asking too early costs another refusal.
+/// `body_ms` is the body's `retry_after_ms`, `header` the text of `Retry-After`, `now_ms` the time in
+/// milliseconds since 1970. If both are there the longer counts: asking too early costs another refusal.
 #[must_use]
-pub fn retry_after(
-    body_ms: Option<u64>,
-    header: Option<&str>,
-    now: SystemTime,
-) -> Option<Duration> {
+pub fn retry_after(body_ms: Option<u64>, header: Option<&str>, now_ms: i64) -> Option<Duration> {
     let from_body = body_ms.map(Duration::from_millis);
-    let from_header = header.and_then(|text| from_header(text.trim(), now));
+    let from_header = header.and_then(|text| from_header(text.trim(), now_ms));
     from_body.max(from_header)
 }
 
-fn from_header(text: &str, now: SystemTime) -> Option<Duration> {
+fn from_header(text: &str, now_ms: i64) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Whoever names more seconds than fit means "very long"; callers bound it.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(date_seconds(text)?))?;
-    Some(at.duration_since(now).unwrap_or_default())
+    let at = Duration::from_secs(date_seconds(text)?);
+    let now = Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
+    Some(at.saturating_sub(now))
 }
 
 /// Seconds since 1970 of a date in one of HTTP's three forms (RFC 9110, section 5.6.7).
@@ -98,11 +95,10 @@ mod tests {
     use super::*;
 
     /// 1994-11-06 08:49:07, half a minute before the dates below.
-    const NOW_SECS: u64 = 784_111_747;
+    const NOW_MS: i64 = 784_111_747_000;
 
     #[test]
     fn every_form_is_understood() {
-        let now = UNIX_EPOCH + Duration::from_secs(NOW_SECS);
         for (body_ms, header, wait_ms) in [
             (Some(1500), None, Some(1500)),
             (None, Some("2"), Some(2000)),
@@ -128,7 +124,7 @@ mod tests {
             (None, Some("Sun, 06 Nov 994 08:49:37 GMT"), None),
             (None, None, None),
         ] {
-            let wait = retry_after(body_ms, header, now);
+            let wait = retry_after(body_ms, header, NOW_MS);
             assert_eq!(
                 wait,
                 wait_ms.map(Duration::from_millis),
@@ -140,8 +136,7 @@ mod tests {
     #[test]
     fn absurd_waits_do_not_overflow() {
         let huge = "99999999999999999999999999";
-        let now = UNIX_EPOCH + Duration::from_secs(NOW_SECS);
-        let wait = retry_after(Some(u64::MAX), Some(huge), now);
+        let wait = retry_after(Some(u64::MAX), Some(huge), NOW_MS);
         assert_eq!(wait, Some(Duration::from_secs(u64::MAX)));
     }
 
