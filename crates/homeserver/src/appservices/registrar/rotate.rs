@@ -16,7 +16,7 @@ use crate::{
     app::App,
     appservices::registration::{Registration, read_bounded, replace_file, with_tokens},
     http::auth,
-    random,
+    random::Random,
     secret::Secret,
 };
 
@@ -56,8 +56,8 @@ impl Registrar {
         let mut work = self.work.lock().await;
         let known = self.known_of(id).ok_or_else(|| not_found(id))?;
         let fresh = Fresh {
-            as_token: Zeroizing::new(random::token()),
-            hs_token: Zeroizing::new(random::token()),
+            as_token: Zeroizing::new(app.random.token()),
+            hs_token: Zeroizing::new(app.random.token()),
         };
         let overlap = overlap.min(MAX_OVERLAP);
         let until_ms = (!overlap.is_zero()).then(|| {
@@ -141,10 +141,8 @@ impl Registrar {
             app.store.write(move |tx| tx.insert_old_token(&old)).await?;
         }
         let target = file.clone();
-        let written = tokio::task::spawn_blocking(move || replace_file(&target, &changed))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        if let Err(error) = written {
+        let writing = app.blocking.io(move || replace_file(&target, &changed));
+        if let Err(error) = writing.await {
             let id = id.to_owned();
             app.store.write(move |tx| tx.delete_old_tokens(&id)).await?;
             return Err(not_writable(&file, &error));
