@@ -21,7 +21,7 @@ pub(crate) const CHROMIUM_VAR: &str = "BRIDGEHEAD_TEST_CHROMIUM";
 pub(crate) const CHROMEDRIVER_VAR: &str = "BRIDGEHEAD_TEST_CHROMEDRIVER";
 
 /// The oldest Python that all pinned packages support.
-const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
 /// A virtual environment made from one file of pinned packages.
 struct Venv {
@@ -229,7 +229,7 @@ impl Venv {
 
 fn make_venv(venv: &Path, python: &Path, requirements: &Path) -> anyhow::Result<()> {
     let base =
-        find_base_python().context("no Python 3.10 or newer with the venv module was found")?;
+        find_base_python().context("no Python 3.11 or newer with the venv module was found")?;
     run(Command::new(base).args(["-m", "venv", "--clear"]).arg(venv))?;
     let mut pip = Command::new(python);
     pip.args([
