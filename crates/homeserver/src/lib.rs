@@ -18,11 +18,15 @@ mod private_file;
 mod random;
 mod rooms;
 mod sealing;
-pub mod secret;
 mod server;
 mod shutdown;
 mod sync;
 mod users;
+
+/// Strings that must not be seen.
+pub mod secret {
+    pub use bridgehead_registration::Secret;
+}
 
 pub use self::{
     clock::{Clock, SystemClock},

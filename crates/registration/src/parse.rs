@@ -8,10 +8,9 @@ use zeroize::Zeroizing;
 
 use super::{
     AsUrl, BridgeheadOptions, Fault, Features, Namespace, NamespaceKind, Registration,
-    RegistrationError, RegistrationWarning, Source, pattern,
+    RegistrationError, RegistrationWarning, Secret, Source, pattern,
     yaml::{self, Entry, Node, Position, Value},
 };
-use crate::secret::Secret;
 
 /// A user id has at most 255 bytes, sigil and server name included.
 const MAX_LOCALPART_BYTES: usize = 250;

@@ -726,7 +726,7 @@ proptest! {
         spoils in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),
     ) {
-        let whole = include_bytes!("../../../tests/fixtures/registrations/appservice_irc.yaml");
+        let whole = include_bytes!("../tests/fixtures/registrations/appservice_irc.yaml");
         let mut content = whole.to_vec();
         for (place, byte) in spoils {
             let place = place.index(content.len());

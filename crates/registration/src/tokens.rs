@@ -8,15 +8,11 @@ use super::{
 };
 
 /// What stands for a token where it is not shown.
-pub(in crate::appservices) const HIDDEN: &str = "***";
+pub const HIDDEN: &str = "***";
 
 /// The text with these two tokens. `None` where they cannot be found in it one by one (behind an
 /// anchor, for instance), or where the result would say anything else than before.
-pub(in crate::appservices) fn with_tokens(
-    text: &str,
-    as_token: &str,
-    hs_token: &str,
-) -> Option<String> {
+pub fn with_tokens(text: &str, as_token: &str, hs_token: &str) -> Option<String> {
     let root = yaml::read(text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
     let offset = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
     let (old_as, old_hs) = tokens_of(&root)?;
@@ -40,7 +36,7 @@ pub(in crate::appservices) fn with_tokens(
 }
 
 /// The text with both tokens hidden; where they cannot be found one by one, only a note.
-pub(in crate::appservices) fn masked(text: &str, tokens: [&str; 2]) -> String {
+pub fn masked(text: &str, tokens: [&str; 2]) -> String {
     with_tokens(text, HIDDEN, HIDDEN)
         .filter(|masked| {
             // A token may be repeated in a comment or a block of the service's own.

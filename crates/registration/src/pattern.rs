@@ -11,7 +11,7 @@ const BACKTRACK_LIMIT: usize = 100_000;
 
 /// How a pattern is matched.
 #[derive(Debug)]
-pub(in crate::appservices) enum PatternMatcher {
+pub enum PatternMatcher {
     /// An ordinary pattern: joins the automaton of its kind.
     Plain,
     /// Look-around or backreferences: matched by itself, with bounded backtracking.
@@ -19,12 +19,12 @@ pub(in crate::appservices) enum PatternMatcher {
 }
 
 /// Anchors a pattern at the start of the id.
-pub(in crate::appservices) fn anchored(pattern: &str) -> String {
+pub fn anchored(pattern: &str) -> String {
     format!("^(?:{pattern})")
 }
 
 /// Compiles a pattern, or says in one line why it cannot be.
-pub(in crate::appservices) fn compile(pattern: &str) -> Result<PatternMatcher, String> {
+pub fn compile(pattern: &str) -> Result<PatternMatcher, String> {
     // Bare as well: `a)|(?:b` is only well-formed between the parentheses that anchoring adds.
     match build_plain(pattern) {
         Ok(()) => build_plain(&anchored(pattern))

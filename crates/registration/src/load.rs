@@ -162,7 +162,7 @@ fn identity(file: &Path) -> PathBuf {
 }
 
 /// The registration files that a path of the configuration stands for.
-pub(in crate::appservices) fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
+pub fn expand(path: &Path) -> Result<Vec<PathBuf>, RegistrationError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -198,9 +198,7 @@ fn is_registration_name(file: &Path) -> bool {
 }
 
 /// A file's content, if it is a file of a bearable size.
-pub(in crate::appservices) fn read_bounded(
-    file: &Path,
-) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
+pub fn read_bounded(file: &Path) -> Result<Zeroizing<Vec<u8>>, RegistrationError> {
     // Opening a pipe or a device would wait or never end.
     let metadata = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
     if !metadata.is_file() {
