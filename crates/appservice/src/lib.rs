@@ -1,1 +1,3 @@
 //! Write Matrix application services.
+
+pub mod format;
