@@ -40,3 +40,4 @@ pub use self::{
     service::Service,
 };
 pub use bridgehead_registration::{self as registration, Secret};
+pub mod format;
