@@ -10,6 +10,7 @@ mod client;
 mod error;
 mod event;
 pub mod id;
+pub mod metrics;
 pub mod store;
 pub mod surroundings;
 
