@@ -18,6 +18,7 @@ pub mod prelude;
 mod run;
 mod service;
 mod state;
+pub mod metrics;
 pub mod store;
 pub mod surroundings;
 mod wire;
