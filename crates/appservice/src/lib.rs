@@ -4,7 +4,6 @@ mod actors;
 pub mod backoff;
 pub mod bridge;
 mod client;
-mod content;
 mod core;
 mod error;
 mod event;
@@ -12,13 +11,13 @@ mod handler;
 pub mod id;
 mod inbox;
 mod lanes;
+pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
 mod run;
 mod service;
 mod state;
-pub mod metrics;
 pub mod store;
 pub mod surroundings;
 mod wire;
@@ -26,10 +25,10 @@ mod wire;
 pub use self::{
     actors::{Bot, Ghost, Ghosts, Room},
     client::{Urgency, gate, limiter, retry_after},
-    content::Content,
     core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
+    format::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
         IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,

@@ -70,7 +70,7 @@ macro_rules! acting {
             /// The homeserver's no, or the room's; what is only a matter of time is waited for.
             pub async fn send(&self, room: impl AsRef<RoomId> + Send, content: impl Into<Content> + Send) -> Result<EventId, Error> {
                 let content = content.into();
-                let kind = What::Event(content.kind().to_owned());
+                let kind = What::Event(content.event_type().to_owned());
                 self.0.send(room.as_ref(), kind, content.into_json()).await
             }
 
