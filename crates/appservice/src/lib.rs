@@ -28,7 +28,7 @@ pub use self::{
     core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
-    format::Content,
+    format::content::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
         IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
