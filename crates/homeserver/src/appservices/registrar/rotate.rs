@@ -16,7 +16,6 @@ use crate::{
     app::App,
     appservices::registration::{Registration, read_bounded, replace_file, with_tokens},
     http::auth,
-    random::Random,
     secret::Secret,
 };
 
