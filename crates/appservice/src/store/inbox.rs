@@ -211,13 +211,19 @@ impl Unit<'_> {
         Ok(statement.query_row([], |row| row.get::<_, i64>(0))? as usize)
     }
 
-    /// A parked row waits again, from its first attempt. Gives back its lane; `None` when there is no such row.
-    pub(crate) fn unpark(&self, id: i64) -> Result<Option<String>> {
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE inbox SET parked_ms = NULL, attempts = 0
-             WHERE id = ?1 AND parked_ms IS NOT NULL RETURNING lane",
-        )?;
-        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+    /// A parked row waits again, behind all others and from its first attempt; `None` when there is no such row.
+    pub(crate) fn unpark(&self, id: i64) -> Result<Option<InboxRow>> {
+        // A new id, so that ids stay in the order in which rows are worked off.
+        let mut statement = self.connection.prepare_cached(&format!(
+            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms)
+             SELECT lane, kind, body, txn_id, received_ms FROM inbox WHERE id = ?1 AND parked_ms IS NOT NULL
+             RETURNING {COLUMNS}"
+        ))?;
+        let row = statement.query_row([id], row_of).optional()?;
+        if row.is_some() {
+            self.consume_inbox(id)?;
+        }
+        Ok(row)
     }
 
     /// A parked row is given up for good. Gives back whether there was one.

@@ -144,6 +144,21 @@ impl Store {
         }
     }
 
+    /// Hands in a unit of work without waiting for its commit. Units take effect in the order in which they were
+    /// handed in, so a later [`Store::write`] is not on disk before this one. Its failure is logged.
+    pub(crate) async fn write_later<F>(&self, work: F)
+    where
+        F: FnOnce(&Unit<'_>) -> Result<()> + Send + 'static,
+    {
+        let handed_in = match &*self.0 {
+            Engine::Inline(_) => self.write(work).await,
+            Engine::Threads { writer, .. } => writer.run_later(work).await,
+        };
+        if let Err(error) = handed_in {
+            tracing::error!(%error, "a change was not stored");
+        }
+    }
+
     /// Reads what is committed.
     ///
     /// # Errors
