@@ -33,8 +33,8 @@ async fn a_logger_makes_rooms_and_logs_them() -> anyhow::Result<()> {
     let pair = Pair::start(logger(&log)).await?;
     let alice = pair.user("alice").await?;
     let room = alice.join("#logged_rust:localhost").await?;
-    alice.send_text(&room, "first", "1").await?;
-    alice.send_text(&room, "second", "2").await?;
+    alice.send_text(&room, "1", "first").await?;
+    alice.send_text(&room, "2", "second").await?;
     until("both messages are logged", || async {
         log.lock()
             .iter()
@@ -74,7 +74,7 @@ async fn a_ghost_answers_once() -> anyhow::Result<()> {
         .create_room(&json!({ "invite": ["@echobot:localhost"] }))
         .await?;
     pair.running.bot().join(&RoomId::parse(&room)?).await?;
-    alice.send_text(&room, "hello", "1").await?;
+    alice.send_text(&room, "1", "hello").await?;
     until("the ghost has answered", || async {
         let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=50");
         let Ok((_, page)) = alice.get(&path).await else {
@@ -115,7 +115,7 @@ async fn what_fails_is_parked_and_can_be_replayed() -> anyhow::Result<()> {
         .create_room(&json!({ "invite": ["@moodybot:localhost"] }))
         .await?;
     pair.running.bot().join(&RoomId::parse(&room)?).await?;
-    alice.send_text(&room, "bad", "1").await?;
+    alice.send_text(&room, "1", "bad").await?;
     until("the message is parked", || async {
         pair.running
             .parked(0, 10)
