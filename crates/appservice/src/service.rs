@@ -2,12 +2,13 @@
 
 use std::{any::TypeId, sync::Arc};
 
-use bridgehead_registration::{Features, NamespaceTemplate};
+use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
 
 use crate::{
     core::{Handlers, Limits, States},
     handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
     namespaces::NamespacePlan,
+    run::StartError,
     store::Migration,
 };
 
@@ -165,6 +166,38 @@ impl Service {
         self.bot.as_deref().unwrap_or(&self.name)
     }
 
+    /// The registration that this declaration asks for, on a homeserver of this name. `url` is where the homeserver
+    /// reaches the service; `None` for one that comes for its transactions itself.
+    ///
+    /// # Errors
+    /// The declaration's mistakes.
+    pub fn registration(
+        &self,
+        url: Option<&str>,
+        server_name: &str,
+    ) -> Result<RegistrationDraft, StartError> {
+        let mistakes = self.check();
+        if !mistakes.is_empty() {
+            return Err(StartError::Declaration(mistakes));
+        }
+        let namespaces = self.namespaces.at(server_name, &[]);
+        let namespaces = namespaces.map_err(|error| StartError::Setup(error.to_string()))?;
+        let (mut users, mut aliases) = namespaces.entries();
+        users.extend(watched(&self.namespaces.watched_users));
+        aliases.extend(watched(&self.namespaces.watched_aliases));
+        Ok(RegistrationDraft {
+            id: self.name.to_string(),
+            url: url.map(str::to_owned),
+            sender_localpart: self.bot_localpart().to_owned(),
+            users,
+            aliases,
+            rooms: watched(&self.namespaces.watched_rooms).collect(),
+            protocols: self.protocols.clone(),
+            features: self.features,
+            ..RegistrationDraft::default()
+        })
+    }
+
     /// All that is wrong with the declaration.
     pub(crate) fn check(&self) -> Vec<String> {
         let declared = Declared {
@@ -187,4 +220,12 @@ impl Service {
         );
         mistakes
     }
+}
+
+/// Namespaces that are heard, and owned by nobody here.
+fn watched(patterns: &[String]) -> impl Iterator<Item = Namespace> + '_ {
+    patterns.iter().map(|regex| Namespace {
+        regex: regex.clone(),
+        exclusive: false,
+    })
 }

@@ -50,6 +50,12 @@ pub(super) async fn user(
 ) -> Result<Json<Value>, Refusal> {
     let no = || Refusal::not_found("this service has no such user");
     let user_id = UserId::parse(&user_id).map_err(|error| Refusal::not_found(error.to_string()))?;
+    if user_id == core.bot {
+        core.ensure_registered(&user_id)
+            .await
+            .map_err(|error| failed(&error))?;
+        return Ok(Json(json!({})));
+    }
     let fields = core.namespaces.user_fields(&user_id).ok_or_else(no)?;
     let ask = UserAsk {
         user_id: user_id.clone(),
