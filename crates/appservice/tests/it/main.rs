@@ -1,4 +1,5 @@
 //! The kit against real homeservers.
 
+mod crash;
 mod first_steps;
 mod harness;
