@@ -5,13 +5,18 @@
 //! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
 //! task.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
-//! see of it: [`Tx`], [`Value`]).
+//! Files: `schema` (versions), `inbox`, `outbox`, `links`, `messages`, `tasks`, `fates` (queries by table), `sql` (what
+//! authors see of it: [`Tx`], [`Value`]).
 
+mod census;
+pub(crate) mod fates;
 mod inbox;
+mod links;
+mod messages;
 mod outbox;
 mod schema;
 pub(crate) mod sql;
+mod tasks;
 mod writer;
 
 use std::{
@@ -26,8 +31,12 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    fates::FateRow,
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    links::LinkRow,
+    messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    tasks::{NewTask, TaskRow},
     writer::Unit,
 };
 
