@@ -10,6 +10,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    bridge::{Bridges, Commands, Level, Permissions},
     client::Client,
     handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
     id::UserId,
@@ -91,6 +92,9 @@ pub(crate) struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
+    pub(crate) bridges: Bridges,
+    pub(crate) commands: Commands,
+    pub(crate) permissions: Permissions,
     pub(crate) stop: watch::Sender<bool>,
 }
 
@@ -98,6 +102,16 @@ impl Core {
     /// Whether this is the service's own user or one of its ghosts.
     pub(crate) fn is_own(&self, user: &UserId) -> bool {
         *user == self.bot || self.namespaces.owns_user(user)
+    }
+
+    /// What somebody may do.
+    pub(crate) fn level(&self, user: &UserId) -> Level {
+        self.permissions.level(user, &self.server_name)
+    }
+
+    /// Whether the service has something to say to people who invite it.
+    pub(crate) fn answers_invitations(&self) -> bool {
+        !self.commands.is_empty() || !self.bridges.is_empty()
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

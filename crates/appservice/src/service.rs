@@ -5,6 +5,7 @@ use std::{any::TypeId, sync::Arc};
 use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
 
 use crate::{
+    bridge::{Commands, Factory, Permissions},
     core::{Handlers, Limits, States},
     handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
     namespaces::NamespacePlan,
@@ -29,6 +30,11 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
+    pub(crate) bridges: Vec<(TypeId, Factory)>,
+    /// Handlers of the kit's own, for its bridges.
+    pub(crate) kits: Vec<AnyHandler<Verdict>>,
+    pub(crate) commands: Commands,
+    pub(crate) permissions: Permissions,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
 }
@@ -50,6 +56,10 @@ impl Service {
             },
             routes: axum::Router::new(),
             limits: Limits::default(),
+            bridges: Vec::new(),
+            kits: Vec::new(),
+            commands: Commands::default(),
+            permissions: Permissions::default(),
             mistakes: Vec::new(),
         }
     }
@@ -204,6 +214,7 @@ impl Service {
             states: &self.states,
         };
         let mut mistakes = self.mistakes.clone();
+        mistakes.extend(self.commands.mistakes(&declared));
         let events = self.handlers.events.iter().chain(&self.handlers.start);
         mistakes.extend(events.filter_map(|handler| handler.check(&declared).err()));
         mistakes.extend(

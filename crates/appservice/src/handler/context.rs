@@ -8,12 +8,14 @@ use std::sync::{
 use serde_json::Value;
 
 use super::query::{AliasAsk, UserAsk};
-use crate::{Event, core::Core, id::RoomId, store::Tx};
+use crate::{Event, bridge::CommandAsk, core::Core, id::RoomId, store::Tx};
 
 /// What has come in.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     Event(Arc<Event>),
+    /// A command, and the event that it was given in.
+    Command(Arc<Event>, Arc<CommandAsk>),
     /// A to-device message, as it came.
     ToDevice(Arc<Value>),
     /// Changes of devices and key counts, as they came.
@@ -88,7 +90,7 @@ impl Context {
     #[must_use]
     pub fn event(&self) -> Option<&Arc<Event>> {
         match &self.input {
-            Input::Event(event) => Some(event),
+            Input::Event(event) | Input::Command(event, _) => Some(event),
             _ => None,
         }
     }
@@ -97,7 +99,7 @@ impl Context {
     #[must_use]
     pub fn room_id(&self) -> Option<RoomId> {
         match &self.input {
-            Input::Event(event) => Some(event.room_id.clone()),
+            Input::Event(event) | Input::Command(event, _) => Some(event.room_id.clone()),
             Input::Ephemeral(value) => RoomId::parse(value.get("room_id")?.as_str()?).ok(),
             Input::ToDevice(_)
             | Input::Devices(_)

@@ -12,8 +12,9 @@ use tower::ServiceExt as _;
 use crate::{
     Error,
     actors::Ghosts,
+    bridge::{Bridges, Management, Network, Portals},
     client::{Client, ClientConfig, HttpTransport},
-    core::Core,
+    core::{Core, Handlers},
     handler::{Context, Delivery, Input, Scope},
     id::UserId,
     inbox::{Inbox, Parked},
@@ -173,7 +174,17 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         store,
         surroundings: setup.surroundings.clone(),
         limits: service.limits.clone(),
-        handlers: service.handlers.clone(),
+        handlers: Handlers {
+            events: [service.kits_handlers(), service.handlers.events.clone()].concat(),
+            ..service.handlers.clone()
+        },
+        bridges: Bridges::build(&service.bridges, &setup.server_name, &service.limits)
+            .map_err(StartError::Setup)?,
+        commands: service
+            .commands
+            .clone()
+            .with_prefix(&format!("!{}", service.name)),
+        permissions: service.permissions.clone(),
         states: service.states.clone(),
         stop,
     })
@@ -259,6 +270,7 @@ async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
         }
         core.commit(&tx).await?;
     }
+    core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
@@ -304,6 +316,19 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
+    /// The portals of the bridge to this network, if the service has one.
+    #[must_use]
+    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
+        let live = self.core.bridges.get::<N>()?;
+        Some(Portals::outside(live, self.core.clone()))
+    }
+
+    /// People's own rooms with the service's user, to tell them things outside of handlers.
+    #[must_use]
+    pub fn management(&self) -> Management {
+        Management::outside(self.core.clone())
+    }
+
     /// The service's database.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -319,7 +344,7 @@ impl Running {
     /// Whether nothing waits to be handled or sent. An event that was just taken counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.core.inbox.is_idle() && self.core.outbox.is_idle()
+        self.core.inbox.is_idle() && self.core.bridges.is_idle() && self.core.outbox.is_idle()
     }
 
     /// What was set aside with numbers above `after`, oldest first, at most `limit`.
@@ -349,12 +374,14 @@ impl Running {
     /// Ends waits between attempts, as when the homeserver or the other network is known to be back.
     pub fn hurry(&self) {
         self.core.inbox.hurry();
+        self.core.bridges.hurry();
         self.core.outbox.hurry();
     }
 
     /// Ends the service: what runs is given some seconds, what waits stays in the database for the next start.
     pub async fn stop(self) {
         self.core.inbox.stop(GRACE).await;
+        self.core.bridges.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
         self.core.store.close().await;
