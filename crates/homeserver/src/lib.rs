@@ -6,6 +6,7 @@
 
 mod app;
 pub mod appservices;
+mod blocking;
 mod clock;
 pub mod config;
 mod housekeeping;
@@ -18,13 +19,19 @@ mod private_file;
 mod random;
 mod rooms;
 mod sealing;
-pub mod secret;
 mod server;
 mod shutdown;
+mod surroundings;
 mod sync;
 mod users;
 
+/// Strings that must not be seen.
+pub mod secret {
+    pub use bridgehead_registration::Secret;
+}
+
 pub use self::{
-    clock::{Clock, SystemClock},
-    server::{CreateUserError, Server, StartError, create_user_offline},
+    clock::{Clock, SystemClock, TimerClock},
+    server::{Caller, CreateUserError, Server, StartError, create_user_offline},
+    surroundings::{Outgoing, OutgoingError, Surroundings},
 };

@@ -28,12 +28,14 @@ mod outlet;
 mod own;
 mod query;
 mod registrar;
-pub mod registration;
 mod registry;
 mod reports;
 mod tell;
 mod thirdparty;
 mod wire;
+
+/// Registrations themselves are shared with the kit.
+pub use bridgehead_registration as registration;
 
 pub use self::lint::{LintedFile, lint_files};
 pub(crate) use self::{

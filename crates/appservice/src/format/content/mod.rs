@@ -180,3 +180,24 @@ fn mentions_json(mentions: &Mentions) -> Value {
     }
     Value::Object(fields)
 }
+
+/// A text message.
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::plain(Kind::Text, text)
+    }
+}
+
+/// A text message.
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::plain(Kind::Text, &text)
+    }
+}
+
+/// A text message with formatting.
+impl From<&Rich> for Content {
+    fn from(text: &Rich) -> Self {
+        Self::message(Kind::Text, text)
+    }
+}

@@ -1,0 +1,109 @@
+-- Transactions that were taken: a repeat is recognised whatever its age.
+CREATE TABLE transactions (
+    digest BLOB PRIMARY KEY,
+    received_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Events that were taken: a homeserver may bring one again under another transaction's id.
+CREATE TABLE seen (
+    digest BLOB PRIMARY KEY,
+    received_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX seen_by_age ON seen (received_ms);
+
+-- What is to be handled. A lane is handled in the order of the ids.
+CREATE TABLE inbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    txn_id TEXT NOT NULL,
+    received_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    parked_ms INTEGER
+);
+CREATE INDEX inbox_waiting ON inbox (lane, id) WHERE parked_ms IS NULL;
+CREATE INDEX inbox_parked ON inbox (id) WHERE parked_ms IS NOT NULL;
+
+-- What is to be sent, and for a while what was sent. `key` names the effect: asking for it twice is asking once.
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    lane TEXT NOT NULL,
+    urgency INTEGER NOT NULL,
+    user_id TEXT,
+    path TEXT NOT NULL,
+    ts_ms INTEGER,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    state INTEGER NOT NULL DEFAULT 0,
+    event_id TEXT,
+    done_ms INTEGER
+);
+CREATE INDEX outbox_waiting ON outbox (lane, id) WHERE state = 0;
+CREATE INDEX outbox_done ON outbox (done_ms) WHERE state <> 0;
+CREATE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL;
+
+-- The service's own users that the homeserver knows, and what their profiles were last set to.
+CREATE TABLE ghosts (
+    user_id TEXT PRIMARY KEY,
+    registered_ms INTEGER NOT NULL,
+    displayname TEXT,
+    avatar_url TEXT
+) WITHOUT ROWID;
+
+-- Rooms whose state is followed.
+CREATE TABLE rooms (
+    room_id TEXT PRIMARY KEY,
+    fetched_ms INTEGER,
+    heard_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The current state of those rooms.
+CREATE TABLE state (
+    room_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state_key TEXT NOT NULL,
+    event_id TEXT,
+    sender TEXT NOT NULL,
+    sent_ms INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (room_id, kind, state_key)
+) WITHOUT ROWID;
+CREATE INDEX state_by_key ON state (kind, state_key, room_id);
+
+-- Who should be in a room, or out of it, where that is not so yet.
+CREATE TABLE goals (
+    room_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    joined INTEGER NOT NULL,
+    reason TEXT,
+    set_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_ms INTEGER NOT NULL,
+    error TEXT,
+    PRIMARY KEY (room_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX goals_due ON goals (next_ms);
+
+-- What belongs to what: a remote thing and its Matrix side, with the author's data.
+CREATE TABLE links (
+    kind TEXT NOT NULL,
+    remote_id TEXT NOT NULL,
+    matrix_id TEXT NOT NULL,
+    data TEXT NOT NULL,
+    linked_ms INTEGER NOT NULL,
+    PRIMARY KEY (kind, remote_id)
+) WITHOUT ROWID;
+CREATE INDEX links_by_matrix ON links (kind, matrix_id);
+
+-- Small things by name.
+CREATE TABLE kv (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (scope, key)
+) WITHOUT ROWID;

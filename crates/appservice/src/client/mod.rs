@@ -1,0 +1,360 @@
+//! The service's way to the homeserver: one request, one typed answer or one typed error.
+//!
+//! [`Client::call`] makes one attempt; [`Client::ask`] obeys rate limits and tries again what may help, within a
+//! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
+//! device: acting as a user is said call by call.
+
+pub mod gate;
+mod http;
+pub mod limiter;
+pub mod retry_after;
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use ::http::{Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub(crate) use self::http::HttpTransport;
+use self::{
+    gate::Gate,
+    limiter::{Class, Limiter, Outcome, Target},
+};
+use crate::{
+    error::Error,
+    id::UserId,
+    surroundings::{Surroundings, Transport},
+};
+use bridgehead_registration::Secret;
+
+/// Bytes of a JSON answer at most; the state of a large room is the largest.
+const MAX_JSON_BYTES: usize = 64 << 20;
+
+/// Accounts whose limits are remembered.
+const LIMITED_ACCOUNTS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// The longest that a limit is obeyed at a time.
+const MAX_LIMITED: Duration = Duration::from_secs(600);
+
+/// How often [`Client::ask`] tries.
+const ASK_ATTEMPTS: u32 = 6;
+
+/// How long [`Client::ask`] waits between attempts at most.
+const ASK_MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Everything but the unreserved characters of RFC 3986 is escaped in a path.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One part of a path, escaped.
+pub(crate) fn escape(part: &str) -> String {
+    utf8_percent_encode(part, UNRESERVED).to_string()
+}
+
+/// How urgent a request is; where requests have to wait, more urgent ones go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// Messages, and what somebody waits for.
+    Message,
+    /// Joins, leaves, invitations.
+    Membership,
+    /// Names and pictures.
+    Profile,
+    /// History.
+    Backfill,
+}
+
+/// A request to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// From `/_matrix` on, escaped, without a query.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    /// JSON.
+    pub(crate) body: Option<Bytes>,
+    /// Who acts; `None` is the service's own user.
+    pub(crate) user: Option<UserId>,
+    pub(crate) urgency: Urgency,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            user: None,
+            urgency: Urgency::Message,
+        }
+    }
+
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
+        Self::new(Method::POST, path).json(body)
+    }
+
+    pub(crate) fn put(path: impl Into<String>, body: &Value) -> Self {
+        Self::new(Method::PUT, path).json(body)
+    }
+
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.body = Some(Bytes::from(body.to_string()));
+        self
+    }
+
+    pub(crate) fn by(mut self, user: Option<&UserId>) -> Self {
+        self.user = user.cloned();
+        self
+    }
+
+    pub(crate) fn query(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((key, value.into()));
+        self
+    }
+
+    pub(crate) fn urgency(mut self, urgency: Urgency) -> Self {
+        self.urgency = urgency;
+        self
+    }
+
+    /// What it is called in errors: method and path, without the query.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// The way to the homeserver as the service; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    transport: Arc<dyn Transport>,
+    as_token: Secret,
+    /// The sender of the registration: the token alone acts as it.
+    sender: UserId,
+    /// The service's own user; another one than the sender where the registration has it in its namespace.
+    bot: UserId,
+    surroundings: Surroundings,
+    gate: Gate,
+    limiter: Mutex<Limiter>,
+}
+
+/// What the client is made of.
+pub(crate) struct ClientConfig {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) as_token: Secret,
+    pub(crate) sender: UserId,
+    pub(crate) bot: UserId,
+    pub(crate) surroundings: Surroundings,
+    /// Requests under way at the same time.
+    pub(crate) concurrency: usize,
+}
+
+impl Client {
+    pub(crate) fn new(config: ClientConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                transport: config.transport,
+                as_token: config.as_token,
+                sender: config.sender,
+                bot: config.bot,
+                surroundings: config.surroundings,
+                gate: Gate::new(config.concurrency),
+                limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+            }),
+        }
+    }
+
+    /// One attempt, with the answer's JSON read as `T`.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or an answer that makes no sense.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let response = self.send(call, MAX_JSON_BYTES).await?;
+        serde_json::from_slice(response.body()).map_err(|error| Error::Nonsense {
+            what: call.name(),
+            why: error.to_string(),
+        })
+    }
+
+    /// The same, tried again a few times where that may help.
+    ///
+    /// # Errors
+    /// As [`Client::call`], of the last attempt.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.call(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if !error.is_transient() || attempt >= ASK_ATTEMPTS {
+                return Err(error);
+            }
+            let wait = self.wait_before_retry(&error, attempt);
+            tracing::debug!(call = call.name(), %error, ?wait, "trying again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// How long to wait after the `attempt`th failure.
+    pub(crate) fn wait_before_retry(&self, error: &Error, attempt: u32) -> Duration {
+        let told = match error {
+            Error::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        told.unwrap_or_else(|| {
+            let base = 250_u64 << attempt.min(7);
+            let jitter = self.shared.surroundings.randomness.below(base / 2 + 1);
+            Duration::from_millis(base / 2 + jitter)
+        })
+        .min(ASK_MAX_WAIT)
+    }
+
+    /// One attempt; gives back the whole response of a success.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn send(
+        &self,
+        call: &Call,
+        max_bytes: usize,
+    ) -> Result<Response<Bytes>, Error> {
+        let request = self.request(call)?;
+        let response = self.admitted(call, request, max_bytes).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refusal(call, &response, self.named_wait(&response)))
+    }
+
+    /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
+    async fn admitted(
+        &self,
+        call: &Call,
+        request: Request<Bytes>,
+        max_bytes: usize,
+    ) -> Result<Response<Bytes>, Error> {
+        let shared = &self.shared;
+        let target = Target {
+            account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
+            class: class_of(call),
+        };
+        loop {
+            let wait = shared.limiter.lock().take(Instant::now(), target);
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        let _place = shared.gate.enter(call.urgency).await;
+        let started = Instant::now();
+        let response = shared.transport.call(request, max_bytes).await;
+        let outcome = match &response {
+            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+                Outcome::Limited(self.named_wait(response))
+            }
+            Ok(response) if !response.status().is_server_error() => Outcome::Admitted,
+            Ok(_) | Err(_) => Outcome::Unknown,
+        };
+        shared
+            .limiter
+            .lock()
+            .observe(Instant::now(), target, started, outcome);
+        Ok(response?)
+    }
+
+    /// The wait that a refusal names (specification, *Rate limiting*).
+    fn named_wait(&self, response: &Response<Bytes>) -> Option<Duration> {
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let in_body = body.get("retry_after_ms").and_then(Value::as_f64);
+        let header = response.headers().get(header::RETRY_AFTER);
+        retry_after::retry_after(
+            in_body.map(|ms| ms.max(0.0) as u64),
+            header.and_then(|header| header.to_str().ok()),
+            self.shared.surroundings.clock.now_ms(),
+        )
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<Bytes>, Error> {
+        let mut uri = call.path.clone();
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
+        // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
+        let user = call.user.as_ref().unwrap_or(&self.shared.bot);
+        if *user != self.shared.sender {
+            query.append_pair("user_id", user.as_str());
+        }
+        let query = query.finish();
+        if !query.is_empty() {
+            uri.push('?');
+            uri.push_str(&query);
+        }
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(uri)
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.shared.as_token.expose()),
+            );
+        if call.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(call.body.clone().unwrap_or_default())
+            .map_err(|error| {
+                Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
+            })
+    }
+}
+
+/// The error that a response which is no success stands for.
+fn refusal(call: &Call, response: &Response<Bytes>, retry_after: Option<Duration>) -> Error {
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    let message = match text("error") {
+        "" => {
+            String::from_utf8_lossy(&response.body()[..response.body().len().min(300)]).into_owned()
+        }
+        message => message.chars().take(300).collect(),
+    };
+    Error::Refused {
+        what: call.name(),
+        status: response.status().as_u16(),
+        errcode: text("errcode").chars().take(100).collect(),
+        message,
+        retry_after,
+    }
+}
+
+/// Which of the homeserver's limits a request counts for.
+fn class_of(call: &Call) -> Class {
+    let path = call.path.strip_prefix("/_matrix/").unwrap_or(&call.path);
+    let mut parts = path
+        .split('/')
+        .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
+    match (parts.next(), parts.nth(1)) {
+        (Some("rooms"), Some("send" | "state" | "redact")) => Class::Message,
+        (Some("rooms"), Some("invite")) => Class::Invite,
+        (Some("rooms"), Some("join")) | (Some("join"), _) => Class::Join,
+        (Some("profile"), _) => Class::Profile,
+        (Some("register"), _) => Class::Registration,
+        (Some("media"), _) => Class::Media,
+        _ => Class::Other,
+    }
+}

@@ -1,0 +1,254 @@
+//! The service's database: one SQLite file, one writer, commits in groups.
+//!
+//! [`Store::write`] takes a unit of work. Units that wait are run one after another in one database transaction, each
+//! behind a savepoint, so that one that fails takes nothing of the others with it; then one commit with full
+//! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
+//! task.
+//!
+//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
+//! see of it: [`Tx`], [`Value`]).
+
+mod inbox;
+mod outbox;
+mod schema;
+pub(crate) mod sql;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+pub use self::sql::{Row, Tx, Value};
+use self::writer::Writer;
+pub(crate) use self::{
+    inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    writer::Unit,
+};
+
+/// How long a statement waits for another process's lock.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Prepared statements kept for each connection.
+const STATEMENTS: usize = 128;
+
+/// Connections that read while the writer writes.
+const READERS: usize = 2;
+
+/// Why the database did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database cannot be used: disk full, file damaged, closed.
+    #[error("the database cannot be used: {0}")]
+    Unavailable(String),
+    /// The database was written by a newer version of this program.
+    #[error(
+        "the database {} has schema version {found}, and this program knows versions up to {known}: \
+         start the newer program again, or restore the database of before", path.display()
+    )]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// Another process has the database.
+    #[error("{} is in use by another process: stop that one, or give each its own data folder", .0.display())]
+    InUse(PathBuf),
+    /// The author's own statement failed.
+    #[error("{0}")]
+    Statement(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A handle of the database; cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Engine>);
+
+enum Engine {
+    /// All work in the calling task.
+    Inline(Mutex<Option<Connection>>),
+    /// One thread writes, a few read.
+    Threads {
+        writer: Writer,
+        readers: Arc<Readers>,
+    },
+}
+
+struct Readers {
+    free: Mutex<Vec<Connection>>,
+    permits: tokio::sync::Semaphore,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In this file, made when it is not there.
+    File(PathBuf),
+    /// In memory: gone with the process. Always inline.
+    Memory,
+}
+
+impl Store {
+    /// Opens the database and brings it to the current version. `migrations` are the author's own.
+    ///
+    /// # Errors
+    /// When it cannot be used, is in use, or is too new.
+    pub(crate) fn open(
+        location: &Location,
+        inline: bool,
+        migrations: &[Migration],
+    ) -> Result<Self> {
+        let mut connection = connect(location)?;
+        schema::migrate(&mut connection, location, migrations)?;
+        let engine = match location {
+            Location::File(path) if !inline => Engine::Threads {
+                readers: Arc::new(Readers::open(path)?),
+                writer: Writer::start(connection)?,
+            },
+            Location::File(_) | Location::Memory => Engine::Inline(Mutex::new(Some(connection))),
+        };
+        Ok(Self(Arc::new(engine)))
+    }
+
+    /// Runs a unit of work and returns once it is on disk. What it gives back as an error undoes it.
+    ///
+    /// # Errors
+    /// The unit's own, or that the database cannot be used; nothing of it is stored then.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Inline(connection) => {
+                let mut guard = connection.lock();
+                writer::alone(guard.as_mut().ok_or_else(closed)?, work)
+            }
+            Engine::Threads { writer, .. } => writer.run(work).await,
+        }
+    }
+
+    /// Hands in a unit of work without waiting for its commit. Units take effect in the order in which they were
+    /// handed in, so a later [`Store::write`] is not on disk before this one. Its failure is logged.
+    pub(crate) async fn write_later<F>(&self, work: F)
+    where
+        F: FnOnce(&Unit<'_>) -> Result<()> + Send + 'static,
+    {
+        let handed_in = match &*self.0 {
+            Engine::Inline(_) => self.write(work).await,
+            Engine::Threads { writer, .. } => writer.run_later(work).await,
+        };
+        if let Err(error) = handed_in {
+            tracing::error!(%error, "a change was not stored");
+        }
+    }
+
+    /// Reads what is committed.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Inline(connection) => {
+                let guard = connection.lock();
+                work(&Unit::new(guard.as_ref().ok_or_else(closed)?))
+            }
+            Engine::Threads { readers, .. } => readers.clone().run(work).await,
+        }
+    }
+
+    /// Ends all work, when what was handed in before is done. Later calls fail.
+    pub(crate) async fn close(&self) {
+        match &*self.0 {
+            Engine::Inline(connection) => drop(connection.lock().take()),
+            Engine::Threads { writer, readers } => {
+                writer.stop().await;
+                readers.permits.close();
+                readers.free.lock().clear();
+            }
+        }
+    }
+}
+
+impl Readers {
+    fn open(path: &Path) -> Result<Self> {
+        let open = |_| connect(&Location::File(path.to_owned()));
+        let free = (0..READERS).map(open).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            permits: tokio::sync::Semaphore::new(free.len()),
+            free: Mutex::new(free),
+        })
+    }
+
+    async fn run<T, F>(self: Arc<Self>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
+    {
+        let readers = self.clone();
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let connection = readers.free.lock().pop().ok_or_else(closed)?;
+            let read = work(&Unit::new(&connection));
+            readers.free.lock().push(connection);
+            read
+        });
+        reading
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
+}
+
+fn connect(location: &Location) -> Result<Connection> {
+    let connection = match location {
+        Location::Memory => Connection::open_in_memory()?,
+        Location::File(path) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)
+                .map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?
+        }
+    };
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    Ok(connection)
+}
+
+/// A step of the author's own tables: SQL that is run once, in the order of the list.
+///
+/// Never change one that has been released; add another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its name, unique among the author's.
+    pub name: &'static str,
+    /// One or more statements.
+    pub sql: &'static str,
+}

@@ -1,0 +1,4 @@
+//! The kit against real homeservers.
+
+mod first_steps;
+mod harness;
