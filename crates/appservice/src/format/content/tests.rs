@@ -4,7 +4,22 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::format::{Inline, Mention, Style};
+use crate::{
+    format::{Inline, Mention, Style},
+    id::{EventId, MxcUri, UserId},
+};
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn event(id: &str) -> EventId {
+    EventId::parse(id).unwrap()
+}
+
+fn mxc(uri: &str) -> MxcUri {
+    MxcUri::parse(uri).unwrap()
+}
 
 fn message(content: Value) -> Content {
     Content::new("m.room.message", content)
@@ -33,7 +48,7 @@ fn texts() {
 #[test]
 fn mentions_are_said() {
     let rich = Rich::from_inlines(vec![
-        Mention::user("@bob:x.org", "Bob").into(),
+        Mention::user(&user("@bob:x.org"), "Bob").into(),
         Inline::plain(" "),
         Mention::everyone().into(),
     ]);
@@ -49,7 +64,8 @@ fn mentions_are_said() {
 
 #[test]
 fn replies() {
-    let reply = Content::plain(Kind::Text, "a").in_reply_to("$e", Some("@bob:x.org"));
+    let reply =
+        Content::plain(Kind::Text, "a").in_reply_to(&event("$e"), Some(&user("@bob:x.org")));
     check(
         &reply,
         json!({
@@ -59,35 +75,35 @@ fn replies() {
     );
     assert_eq!(
         (reply.replies_to(), reply.thread_root()),
-        (Some("$e"), None)
+        (Some(event("$e")), None)
     );
-    let silent = Content::plain(Kind::Text, "a").in_reply_to("$e", None);
+    let silent = Content::plain(Kind::Text, "a").in_reply_to(&event("$e"), None);
     assert_eq!(silent.mentions(), Some(Mentions::none()));
 }
 
 #[test]
 fn threads() {
-    let content = Content::plain(Kind::Text, "a").in_thread("$root", "$latest");
+    let content = Content::plain(Kind::Text, "a").in_thread(&event("$root"), &event("$latest"));
     let relation = json!({
         "rel_type": "m.thread", "event_id": "$root", "is_falling_back": true, "m.in_reply_to": { "event_id": "$latest" },
     });
     assert_eq!(content.to_json()["m.relates_to"], relation);
     assert_eq!(
         (content.thread_root(), content.replies_to()),
-        (Some("$root"), None)
+        (Some(event("$root")), None)
     );
     let reply = json!({
         "rel_type": "m.thread", "event_id": "$root", "is_falling_back": false, "m.in_reply_to": { "event_id": "$e" },
     });
-    let after = content.in_reply_to("$e", None);
+    let after = content.in_reply_to(&event("$e"), None);
     let before = Content::plain(Kind::Text, "a")
-        .in_reply_to("$e", None)
-        .in_thread("$root", "$latest");
+        .in_reply_to(&event("$e"), None)
+        .in_thread(&event("$root"), &event("$latest"));
     for content in [after, before] {
         assert_eq!(content.to_json()["m.relates_to"], reply);
         assert_eq!(
             (content.thread_root(), content.replies_to()),
-            (Some("$root"), Some("$e"))
+            (Some(event("$root")), Some(event("$e")))
         );
     }
 }
@@ -96,17 +112,17 @@ fn threads() {
 fn edits() {
     let rich = Rich::from_inlines(vec![
         Inline::text("hi ", Style::bold()),
-        Mention::user("@bob:x.org", "Bob").into(),
-        Mention::user("@al:x.org", "Al").into(),
+        Mention::user(&user("@bob:x.org"), "Bob").into(),
+        Mention::user(&user("@al:x.org"), "Al").into(),
     ]);
     let notified = Mentions {
-        users: vec!["@bob:x.org".to_owned()],
+        users: vec![user("@bob:x.org")],
         room: false,
     };
     let html = "<strong>hi </strong><a href=\"https://matrix.to/#/@bob:x.org\">Bob</a><a href=\"https://matrix.to/#/@al:x.org\">Al</a>";
     let edit = Content::message(Kind::Text, &rich)
-        .in_reply_to("$old", None)
-        .as_edit_of("$e", &notified);
+        .in_reply_to(&event("$old"), None)
+        .as_edit_of(&event("$e"), &notified);
     check(
         &edit,
         json!({
@@ -119,19 +135,19 @@ fn edits() {
             "m.relates_to": { "rel_type": "m.replace", "event_id": "$e" },
         }),
     );
-    assert_eq!(edit.is_edit_of(), Some("$e"));
+    assert_eq!(edit.is_edit_of(), Some(event("$e")));
     assert_eq!(edit.rich(), Some(rich));
 }
 
 #[test]
 fn reactions() {
-    let reaction = Content::reaction_to("$e", "👍");
+    let reaction = Content::reaction_to(&event("$e"), "👍");
     assert_eq!(reaction.event_type(), "m.reaction");
     check(
         &reaction,
         json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": "$e", "key": "👍" } }),
     );
-    assert_eq!(reaction.reaction(), Some(("$e", "👍")));
+    assert_eq!(reaction.reaction(), Some((event("$e"), "👍")));
     assert_eq!(
         message(reaction.to_json()).reaction(),
         None,
@@ -155,11 +171,10 @@ fn picture() -> Media {
         width: Some(3),
         height: Some(4),
         thumbnail: Some(Thumbnail {
-            uri: "mxc://x.org/t".to_owned(),
             width: Some(1),
-            ..Thumbnail::default()
+            ..Thumbnail::new(&mxc("mxc://x.org/t"))
         }),
-        ..Media::new(MediaKind::Image, "mxc://x.org/a", "a.png")
+        ..Media::new(MediaKind::Image, &mxc("mxc://x.org/a"), "a.png")
     }
 }
 
@@ -190,10 +205,14 @@ fn media() {
     let voice = Media {
         voice: true,
         duration_ms: Some(65_000),
-        ..Media::new(MediaKind::Audio, "mxc://x.org/v", "v.ogg")
+        ..Media::new(MediaKind::Audio, &mxc("mxc://x.org/v"), "v.ogg")
     };
     assert_eq!(Content::media_message(&voice).media(), Some(voice));
-    let sticker = Content::media_message(&Media::new(MediaKind::Sticker, "mxc://x.org/s", "hello"));
+    let sticker = Content::media_message(&Media::new(
+        MediaKind::Sticker,
+        &mxc("mxc://x.org/s"),
+        "hello",
+    ));
     assert_eq!(
         (sticker.event_type(), sticker.msgtype()),
         ("m.sticker", None)
@@ -223,7 +242,7 @@ fn media_of_others() {
             .media();
     assert_eq!(
         odd,
-        Some(Media::new(MediaKind::Image, "mxc://x.org/a", "file"))
+        Some(Media::new(MediaKind::Image, &mxc("mxc://x.org/a"), "file"))
     );
     assert_eq!(
         message(json!({ "msgtype": "m.image", "body": "a", "url": "https://x.org/a" })).media(),
@@ -283,7 +302,7 @@ fn cat() -> Profile {
     Profile {
         id: "cat!1".to_owned(),
         name: Some("<cat>".to_owned()),
-        avatar: Some("mxc://x.org/c".to_owned()),
+        avatar: Avatar::Picture(mxc("mxc://x.org/c")),
     }
 }
 
@@ -305,14 +324,14 @@ fn profiles() {
         (content.profile(), content.rich()),
         (Some(cat()), Some(rich.clone()))
     );
-    let edit = content.as_edit_of("$e", &Mentions::none());
+    let edit = content.as_edit_of(&event("$e"), &Mentions::none());
     assert_eq!((edit.profile(), edit.rich()), (Some(cat()), Some(rich)));
 
     let silent = Content::plain(Kind::Text, "meow").with_profile(&cat(), false);
     assert_eq!(silent.text(), Some("meow"));
     let nameless = Profile {
         name: None,
-        avatar: Some(String::new()),
+        avatar: Avatar::Blank,
         ..cat()
     };
     let content = Content::plain(Kind::Text, "meow").with_profile(&nameless, true);
@@ -417,7 +436,7 @@ fn nothing_vanishes() {
     );
     check_line(
         "m.reaction",
-        Content::reaction_to("$e", "a").to_json(),
+        Content::reaction_to(&event("$e"), "a").to_json(),
         None,
     );
     let poll = json!({ "question": { "m.text": [{ "body": "tea?" }] }, "answers": [{ "m.text": [{ "body": "yes" }] }, { "m.text": [{ "body": "no" }] }] });
@@ -517,11 +536,11 @@ proptest! {
         let content = Content::new(event_type, json);
         let _ = (content.text(), content.rich(), content.describe(), content.media(), content.mentions(), content.profile());
         let ids = [content.replies_to(), content.thread_root(), content.is_edit_of(), content.reaction().map(|(id, _)| id)];
-        prop_assert!(ids.into_iter().flatten().all(|id| id.starts_with('$')));
+        prop_assert!(ids.into_iter().flatten().all(|id| id.as_str().starts_with('$')));
         // Builders work on it as well.
-        let edit = content.in_reply_to("$a", Some("@a:b.c")).in_thread("$r", "$l").with_profile(&cat(), true);
-        prop_assert_eq!(edit.replies_to(), Some("$a"));
-        let edit = edit.as_edit_of("$e", &Mentions::none());
-        prop_assert_eq!(edit.is_edit_of(), Some("$e"));
+        let edit = content.in_reply_to(&event("$a"), Some(&user("@a:b.c"))).in_thread(&event("$r"), &event("$l")).with_profile(&cat(), true);
+        prop_assert_eq!(edit.replies_to(), Some(event("$a")));
+        let edit = edit.as_edit_of(&event("$e"), &Mentions::none());
+        prop_assert_eq!(edit.is_edit_of(), Some(event("$e")));
     }
 }

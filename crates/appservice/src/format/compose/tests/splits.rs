@@ -1,9 +1,12 @@
 //! Cutting and shortening.
 
 use super::{super::*, *};
-use crate::format::{
-    Inline,
-    content::{Content, Kind},
+use crate::{
+    format::{
+        Inline,
+        content::{Content, Kind},
+    },
+    id::EventId,
 };
 
 /// The parts of a text, by their beginnings and ends if they are long.
@@ -263,8 +266,8 @@ fn events_have_room_for_their_edits() {
     assert!(parts.len() > 2);
     let mut words = String::new();
     for part in &parts {
-        let content =
-            Content::message(Kind::Text, &part.value).as_edit_of("$event", &part.value.mentions());
+        let content = Content::message(Kind::Text, &part.value)
+            .as_edit_of(&EventId::parse("$event").unwrap(), &part.value.mentions());
         let bytes = serde_json::to_vec(&content).unwrap().len();
         assert!(bytes <= 65_536 - 4_096, "{bytes}");
         words += &part.value.to_plain();
