@@ -286,7 +286,7 @@ fn without_html_the_body_counts() {
     assert_eq!(Rich::from_matrix("", None), Rich::default());
 }
 
-/// Each of these takes naive readers minutes, gigabytes or the stack.
+/// Each of these asks for much more work, or a much larger tree, than its length would say.
 #[test]
 fn hostile_html_is_bounded() {
     let marks: String = (0..400)
