@@ -223,11 +223,11 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The text with `\n` for every kind of line end and without control characters, which other networks take for
-/// commands or colours.
-fn without_controls(text: &str, keep: impl Fn(char) -> bool) -> String {
+/// commands or colours, and without byte order marks, which parsers leave out here and there.
+pub(super) fn without_controls(text: &str, keep: impl Fn(char) -> bool) -> String {
     let unix = text.replace("\r\n", "\n").replace('\r', "\n");
     unix.chars()
-        .filter(|&c| keep(c) || !(c < ' ' || c == '\u{7f}'))
+        .filter(|&c| keep(c) || !(c < ' ' || c == '\u{7f}' || c == '\u{feff}'))
         .collect()
 }
 
@@ -240,7 +240,7 @@ pub(super) fn is_user_id(id: &str) -> bool {
             .is_some_and(|(_, server)| is_server_name(server))
 }
 
-fn is_room(id: &str) -> bool {
+pub(super) fn is_room(id: &str) -> bool {
     is_id(id) && (id.starts_with('!') || (id.starts_with('#') && id.contains(':')))
 }
 

@@ -4,7 +4,10 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::{inline::Target, tidy::MAX_ATTRIBUTE_BYTES};
+use super::{
+    inline::Target,
+    tidy::{self, MAX_ATTRIBUTE_BYTES},
+};
 
 /// What the specification allows in `a[href]`, and `matrix`, which clients send.
 const LINK_SCHEMES: [&str; 6] = ["https", "http", "ftp", "mailto", "magnet", "matrix"];
@@ -62,8 +65,8 @@ pub(super) fn mentioned(url: &str) -> Option<Target> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let id = id_of(path.strip_suffix('/').unwrap_or(path))?;
     match id.as_bytes().first()? {
-        b'@' => Some(Target::User(id)),
-        b'!' | b'#' => Some(Target::Room {
+        b'@' if tidy::is_user_id(&id) => Some(Target::User(id)),
+        b'!' | b'#' if tidy::is_room(&id) => Some(Target::Room {
             id,
             via: via(query),
         }),
@@ -216,7 +219,7 @@ mod tests {
 
     #[test]
     fn ids_survive_the_link() {
-        for id in ["@a:b.c", "@a/b?c#d%41:b.c", "@ü \"<>:b.c"] {
+        for id in ["@a:b.c", "@a/b?c#d%41:b.c", "@ü\"<>:b.c"] {
             let url = matrix_to(&Target::User(id.to_owned())).unwrap();
             assert_eq!(mentioned(&url), Some(Target::User(id.to_owned())));
         }

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// How long a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The homeserver, and one service that runs.
-pub struct Pair {
-    pub host: TestServer,
-    pub running: Running,
+pub(crate) struct Pair {
+    pub(crate) host: TestServer,
+    pub(crate) running: Running,
     generated: Generated,
     folder: TempDir,
     address: String,
@@ -26,12 +26,15 @@ pub struct Pair {
 
 impl Pair {
     /// Starts both.
-    pub async fn start(service: Service) -> anyhow::Result<Self> {
+    pub(crate) async fn start(service: Service) -> anyhow::Result<Self> {
         Self::start_with(service, Surroundings::default()).await
     }
 
     /// The same with other surroundings of the service.
-    pub async fn start_with(service: Service, surroundings: Surroundings) -> anyhow::Result<Self> {
+    pub(crate) async fn start_with(
+        service: Service,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
@@ -52,7 +55,7 @@ impl Pair {
     }
 
     /// Ends the service as a crash would (nothing is said, nothing waited for), and starts this one on its database.
-    pub async fn crash_and_start(self, service: Service) -> anyhow::Result<Self> {
+    pub(crate) async fn crash_and_start(self, service: Service) -> anyhow::Result<Self> {
         self.serving.abort();
         // Whoever still holds the old service's parts keeps the file's lock, until the tasks have seen the end.
         drop(self.running);
@@ -71,12 +74,12 @@ impl Pair {
     }
 
     /// A person on the homeserver.
-    pub async fn user(&self, localpart: &str) -> anyhow::Result<Client> {
+    pub(crate) async fn user(&self, localpart: &str) -> anyhow::Result<Client> {
         self.host.user(localpart).await
     }
 
     /// Returns when nothing waits in the service.
-    pub async fn settled(&self) -> anyhow::Result<()> {
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
         until("the service has nothing left to do", || async {
             self.running.is_settled()
         })
@@ -85,7 +88,7 @@ impl Pair {
 }
 
 /// A registration for this service, with fresh tokens.
-pub fn generate(service: &Service, url: Option<&str>) -> anyhow::Result<Generated> {
+pub(crate) fn generate(service: &Service, url: Option<&str>) -> anyhow::Result<Generated> {
     let draft = service.registration(url, SERVER_NAME)?;
     draft
         .generate(|bytes| rand::rng().fill_bytes(bytes))
@@ -142,7 +145,7 @@ fn serve(listener: TcpListener, running: &Running) -> tokio::task::JoinHandle<()
 }
 
 /// Waits until this holds; fails with what was waited for.
-pub async fn until<F: Future<Output = bool>>(
+pub(crate) async fn until<F: Future<Output = bool>>(
     what: &str,
     mut holds: impl FnMut() -> F,
 ) -> anyhow::Result<()> {

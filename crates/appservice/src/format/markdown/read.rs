@@ -3,7 +3,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::format::{
-    MAX_INPUT_BYTES,
+    MAX_DEPTH, MAX_INPUT_BYTES,
     inline::{Image, Inline, Mention, Piece, Style, Target},
     rich::Block,
     uri,
@@ -11,6 +11,9 @@ use crate::format::{
 
 /// What texts and links may take together once links have been spread over the pieces they mark.
 const MAX_COST_BYTES: usize = 4 * MAX_INPUT_BYTES;
+
+/// The most blocks that are open within one another; an item is one, and its list another.
+const MAX_OPEN: usize = 3 * MAX_DEPTH;
 
 /// Reads Markdown.
 pub(in super::super) fn read(text: &str) -> Vec<Block> {
@@ -40,6 +43,8 @@ struct Anchor {
 struct Reader {
     blocks: Vec<Block>,
     open: Vec<Open>,
+    /// How many blocks are open that stand too deep to be one.
+    too_deep: usize,
     line: Vec<Inline>,
     style: Style,
     /// Styles outside of the marks that are open.
@@ -152,12 +157,12 @@ impl Reader {
         self.end_paragraph();
         match tag {
             Tag::Heading { level, .. } => self.heading = Some(level as u8),
-            Tag::BlockQuote(_) => self.open.push(Open::Quote(Vec::new())),
+            Tag::BlockQuote(_) => self.open(Open::Quote(Vec::new())),
             Tag::List(start) => {
                 let start = start.map(|start| u32::try_from(start).unwrap_or(u32::MAX));
-                self.open.push(Open::List(start, Vec::new()));
+                self.open(Open::List(start, Vec::new()));
             }
-            Tag::Item => self.open.push(Open::Item(Vec::new())),
+            Tag::Item => self.open(Open::Item(Vec::new())),
             Tag::CodeBlock(kind) => {
                 let language = match kind {
                     CodeBlockKind::Fenced(info) => {
@@ -168,6 +173,14 @@ impl Reader {
                 self.code = Some((language, String::new()));
             }
             _ => {}
+        }
+    }
+
+    fn open(&mut self, block: Open) {
+        if self.open.len() < MAX_OPEN {
+            self.open.push(block);
+        } else {
+            self.too_deep += 1;
         }
     }
 
@@ -261,6 +274,10 @@ impl Reader {
         }
         self.end_paragraph();
         if !matches!(tag, TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item) {
+            return;
+        }
+        if self.too_deep > 0 {
+            self.too_deep -= 1;
             return;
         }
         match self.open.pop() {
