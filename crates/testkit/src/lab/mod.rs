@@ -13,6 +13,34 @@
 //! });
 //! ```
 //!
+//! A service made with the kit is mounted, and then anything may go wrong:
+//!
+//! ```
+//! use bridgehead_appservice::prelude::*;
+//! use bridgehead_testkit::lab::Lab;
+//!
+//! let echo = Service::new("echo")
+//!     .bot("echobot")
+//!     .users("_echo_{name}")
+//!     .aliases("#echo_{topic}")
+//!     .on(|text: Text, room: Room, ghosts: Ghosts| async move {
+//!         ghosts.named(text.sender_local())?.send(&room, text.body).await
+//!     })
+//!     .on_alias(|ask: AliasAsk| async move { RoomPlan::public().name(&ask["topic"]) });
+//! Lab::run(async |lab| {
+//!     let echo = lab.mount(echo).await.expect("a declaration without mistakes");
+//!     let alice = lab.user("alice").await.expect("a new user");
+//!     let room = alice.join("#echo_hall:localhost").await.expect("made on demand");
+//!     lab.faults().lose_next_ack(&echo);
+//!     alice.say(&room, "hi").await.expect("a message");
+//!     lab.settle().await;
+//!     lab.restart(&echo).await.expect("the same database");
+//!     // Told twice, handled once.
+//!     assert_eq!(alice.texts(&room).await.expect("a timeline"), ["hi", "hi"]);
+//!     assert!(lab.faults().unused().is_empty());
+//! });
+//! ```
+//!
 //! - [`Lab`]: the way in; [`LabOptions`]: how it is made, also against another homeserver;
 //! - [`LabUser`]: a person; [`LabService`]: a service made with the kit, from [`Lab::mount`];
 //! - [`Mounted`]: a service's place, [`MountedService`]: what sits there, kit or not;

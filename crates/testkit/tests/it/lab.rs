@@ -1,6 +1,11 @@
 //! The same test of a service made with the kit: the homeserver in the process, ours over HTTP, and
 //! Synapse.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test's helper fails the test"
+)]
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bridgehead_appservice::prelude::*;
