@@ -7,6 +7,7 @@ pub mod bridge {
     pub mod signed;
 }
 mod client;
+pub mod config;
 mod error;
 mod event;
 pub mod id;
