@@ -97,6 +97,13 @@ pub struct Running {
     _lock: Option<std::fs::File>,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What waits for a better time must not wait, and hold the database, for ever.
+        self.core.stop.send_replace(true);
+    }
+}
+
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
@@ -378,7 +385,8 @@ impl Running {
         self.core.inbox.depth()
     }
 
-    /// Whether nothing waits to be handled or sent. An event that was just taken counts as waiting.
+    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.core.inbox.is_idle() && self.core.outbox.is_idle()

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! - [`Lab`]: the way in; [`LabOptions`]: how it is made, also against another homeserver;
-//! - [`LabUser`]: a person; [`Mounted`]: a service's place, [`MountedService`]: what sits there;
+//! - [`LabUser`]: a person; [`LabService`]: a service made with the kit, from [`Lab::mount`];
+//! - [`Mounted`]: a service's place, [`MountedService`]: what sits there, kit or not;
 //! - [`Faults`], [`Fault`]: what goes wrong between host and services.
 //!
 //! With the homeserver in the process everything runs on one thread, and chances come from one
@@ -32,6 +33,7 @@ mod names;
 mod options;
 mod rooms;
 mod seam;
+mod service;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -39,7 +41,9 @@ mod user;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bridgehead_appservice::Service;
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use self::{
@@ -57,6 +61,7 @@ pub use self::{
     faults::{Fault, Faults, RetryAfter},
     mount::{Mounted, MountedService},
     options::{LabOptions, SEED_VARIABLE},
+    service::{LabService, registration_for},
     user::{Download, LabUser},
 };
 use crate::SERVER_NAME;
@@ -78,6 +83,10 @@ struct Inner {
     host: Host,
     seam: Arc<Seam>,
     users: Mutex<BTreeMap<String, LabUser>>,
+    /// Registrations that were given, by id.
+    registrations: BTreeMap<String, String>,
+    /// Databases of services.
+    folder: TempDir,
     shared: Shared,
     server_name: String,
     /// Stands behind localparts, where a homeserver knows people of earlier runs.
@@ -132,6 +141,8 @@ impl Lab {
             host,
             seam,
             users: Mutex::default(),
+            registrations: by_id(options.registrations())?,
+            folder: TempDir::new()?,
             shared,
             server_name: other
                 .map_or(SERVER_NAME, |host| &host.server_name)
@@ -200,20 +211,23 @@ impl Lab {
         Ok(self.mounted(seat))
     }
 
-    /// Makes a place for a service, the service, and serves it: `make` gets what the service takes
-    /// from outside.
+    /// Registers a service made with the kit, starts it, and serves it: the host reaches it by
+    /// function call. Its registration is made here, unless [`LabOptions::registration`] gave one
+    /// with the service's name as its id.
     ///
     /// # Errors
-    /// As [`Lab::place`] and [`Mounted::serve`], and what `make` says.
-    pub async fn mount(
-        &self,
-        registration: &str,
-        make: impl AsyncFnOnce(&Mounted) -> anyhow::Result<Arc<dyn MountedService>>,
-    ) -> anyhow::Result<Mounted> {
-        let mounted = self.place(registration).await?;
-        let service = make(&mounted).await?;
-        mounted.serve(service).await?;
-        Ok(mounted)
+    /// Mistakes in the service's declaration, and those of [`Lab::place`] and [`Mounted::serve`].
+    pub async fn mount(&self, service: Service) -> anyhow::Result<LabService> {
+        LabService::mount(self, service).await
+    }
+
+    /// Ends a service as a crash would, and starts it again on its database.
+    ///
+    /// # Errors
+    /// As [`LabService::start`].
+    pub async fn restart(&self, service: &LabService) -> anyhow::Result<()> {
+        service.crash();
+        service.start().await
     }
 
     fn mounted(&self, seat: Arc<Seat>) -> Mounted {
@@ -331,6 +345,14 @@ impl Lab {
         let names = Names::new(&self.0.server_name, &self.0.suffix);
         transcript::render(names, &rooms, &self.0.seam.journal)
     }
+}
+
+fn by_id(registrations: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    let with_id = registrations.iter().map(|text| {
+        let registration = mount::read(text)?;
+        Ok((registration.id, text.clone()))
+    });
+    with_id.collect()
 }
 
 /// Tells service ids apart when they share a lab's seed.
