@@ -156,9 +156,6 @@ impl Inbox {
 
     /// Whether it has begun and nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.depth() == 0
-            && self.lanes.busy() == 0
-            && self.ephemeral_waiting.load(Ordering::Acquire) == 0
         // Who holds the lock is taking something.
         let has_begun = self.taking.try_lock().is_ok_and(|begun| *begun);
         has_begun && self.lanes.busy() == 0 && self.ephemeral_waiting.load(Ordering::Acquire) == 0
