@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod bridge;
 mod client;
 mod core;
+pub mod config;
 mod error;
 mod event;
 mod handler;
