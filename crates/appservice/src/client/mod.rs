@@ -9,7 +9,14 @@ mod http;
 pub mod limiter;
 pub mod retry_after;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
@@ -17,7 +24,7 @@ use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 pub(crate) use self::http::HttpTransport;
 use self::{
@@ -151,6 +158,10 @@ struct Shared {
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
+    /// Whether the homeserver was away when it was last asked.
+    away: AtomicBool,
+    /// How often it has come back.
+    comebacks: watch::Sender<u64>,
 }
 
 /// What the client is made of.
@@ -175,7 +186,26 @@ impl Client {
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+                away: AtomicBool::new(false),
+                comebacks: watch::Sender::new(0),
             }),
+        }
+    }
+
+    /// The sender of the registration, as which the token alone acts.
+    pub(crate) fn sender(&self) -> &UserId {
+        &self.shared.sender
+    }
+
+    /// How often the homeserver was away and has come back, as far as calls have shown.
+    pub(crate) fn comebacks(&self) -> watch::Receiver<u64> {
+        self.shared.comebacks.subscribe()
+    }
+
+    fn note_reach(&self, is_there: bool) {
+        let was_away = self.shared.away.swap(!is_there, Ordering::Relaxed);
+        if was_away && is_there {
+            self.shared.comebacks.send_modify(|count| *count += 1);
         }
     }
 
@@ -265,6 +295,7 @@ impl Client {
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let response = shared.transport.call(request, max_bytes).await;
+        self.note_reach(response.as_ref().is_ok_and(is_of_homeserver));
         let outcome = match &response {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
@@ -320,6 +351,17 @@ impl Client {
             .map_err(|error| {
                 Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
             })
+    }
+}
+
+/// Whether a response is the homeserver's, and not of a proxy before it which finds nobody there.
+fn is_of_homeserver(response: &Response<Bytes>) -> bool {
+    match response.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            let body = serde_json::from_slice::<Value>(response.body());
+            body.is_ok_and(|body| body.get("errcode").is_some_and(Value::is_string))
+        }
+        _ => true,
     }
 }
 

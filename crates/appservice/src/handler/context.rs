@@ -7,7 +7,10 @@ use std::sync::{
 
 use serde_json::Value;
 
-use super::query::{AliasAsk, UserAsk};
+use super::{
+    query::{AliasAsk, UserAsk},
+    third_party::RemoteAsk,
+};
 use crate::{Event, core::Core, id::RoomId, store::Tx};
 
 /// What has come in.
@@ -22,6 +25,8 @@ pub(crate) enum Input {
     Ephemeral(Arc<Value>),
     Alias(AliasAsk),
     User(UserAsk),
+    /// Something of the other network is looked for.
+    Remote(RemoteAsk),
     /// The service has started.
     Start,
 }
@@ -103,6 +108,7 @@ impl Context {
             | Input::Devices(_)
             | Input::Alias(_)
             | Input::User(_)
+            | Input::Remote(_)
             | Input::Start => None,
         }
     }

@@ -26,7 +26,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-pub use self::{parked::Parked, take::TakeError};
+pub use self::parked::Parked;
+pub(crate) use self::take::TakeError;
 use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
@@ -111,16 +112,28 @@ impl Inbox {
         }
     }
 
+    /// Counts what waits from before, so that a full inbox is full from the start.
+    pub(crate) async fn count(&self) -> StoreResult<()> {
+        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
+        self.set_depth(&waiting);
+        Ok(())
+    }
+
+    fn set_depth(&self, waiting: &[(String, usize)]) {
+        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        self.lanes.work().depth.store(rows, Ordering::Relaxed);
+    }
+
     /// Begins to handle what waits from before, and what will come.
     pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
         let mut begun = self.taking.lock().await;
-        *begun = true;
-        self.lanes.work().core.set(Arc::downgrade(core)).ok();
         let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
-        for (lane, rows) in waiting {
-            self.lanes.work().depth.fetch_add(rows, Ordering::Relaxed);
+        self.lanes.work().core.set(Arc::downgrade(core)).ok();
+        self.set_depth(&waiting);
+        for (lane, _) in waiting {
             self.lanes.wake(&lane);
         }
+        *begun = true;
         drop(begun);
         let queue = self.ephemeral_queue.lock().take();
         if let Some(queue) = queue {

@@ -21,7 +21,7 @@ use crate::{
     service::Service,
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
-    wire::{self, HomeserverToken},
+    wire::{self, HomeserverToken, Pings},
 };
 
 /// How long handlers and sends that run may take when the service ends.
@@ -115,6 +115,7 @@ impl Service {
         let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
         core.outbox.begin().await?;
+        core.inbox.count().await?;
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let router = wire::router(core.clone(), token).merge(self.routes);
@@ -167,6 +168,10 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         name: service.name.clone(),
         server_name: setup.server_name.as_str().into(),
         bot,
+        registration: setup.registration.clone(),
+        homeserver: setup.homeserver.as_str().into(),
+        pings: Pings::default(),
+        third_party: service.third_party.clone(),
         namespaces,
         inbox: Inbox::new(store.clone(), &service.limits),
         outbox: Outbox::new(
@@ -291,6 +296,11 @@ impl Running {
                 failed
             }
         }
+    }
+
+    /// What all its parts share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// The service's own user.
