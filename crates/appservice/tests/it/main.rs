@@ -3,3 +3,4 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod suite;
