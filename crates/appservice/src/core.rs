@@ -14,8 +14,10 @@ use crate::{
     handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
+    metrics::Metrics,
     namespaces::Namespaces,
     outbox::Outbox,
+    run::Figures,
     store::Store,
     surroundings::Surroundings,
 };
@@ -91,6 +93,8 @@ pub(crate) struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
 }
 

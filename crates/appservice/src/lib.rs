@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod bridge;
 mod client;
 mod core;
+pub mod config;
 mod error;
 mod event;
 mod handler;
@@ -20,6 +21,7 @@ mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
+mod trace;
 mod wire;
 
 pub use self::{
@@ -36,7 +38,7 @@ pub use self::{
         Verdict,
     },
     inbox::Parked,
-    run::{Database, Running, Setup, StartError},
+    run::{Database, Health, Running, Setup, StartError},
     service::Service,
 };
 pub use bridgehead_registration::{self as registration, Secret};

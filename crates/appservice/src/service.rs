@@ -7,6 +7,7 @@ use bridgehead_registration::{Features, Namespace, NamespaceTemplate, Registrati
 use crate::{
     core::{Handlers, Limits, States},
     handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
+    metrics::Metrics,
     namespaces::NamespacePlan,
     run::StartError,
     store::Migration,
@@ -29,6 +30,7 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
+    pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl Service {
             },
             routes: axum::Router::new(),
             limits: Limits::default(),
+            metrics: None,
             mistakes: Vec::new(),
         }
     }
@@ -158,6 +161,13 @@ impl Service {
     /// Waits, sizes and counts other than the usual ones.
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    /// Counts into these instruments, such as those that several services of one process share
+    /// ([`Metrics::for_service`]); without this, into ones of its own.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
         self
     }
 

@@ -4,6 +4,7 @@
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
 //! device: acting as a user is said call by call.
 
+mod contact;
 pub mod gate;
 mod http;
 pub mod limiter;
@@ -11,23 +12,27 @@ pub mod retry_after;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use ::http::{Method, Request, Response, StatusCode, header};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
 use self::{
+    contact::Contact,
     gate::Gate,
     limiter::{Class, Limiter, Outcome, Target},
 };
 use crate::{
     error::Error,
     id::UserId,
+    metrics::{Metrics, catalogue::LIMIT_WAIT_SECONDS},
     surroundings::{Surroundings, Transport},
+    trace::{self, Trace},
 };
 use bridgehead_registration::Secret;
 
@@ -151,6 +156,8 @@ struct Shared {
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
+    metrics: Metrics,
+    contact: Contact,
 }
 
 /// What the client is made of.
@@ -162,6 +169,7 @@ pub(crate) struct ClientConfig {
     pub(crate) surroundings: Surroundings,
     /// Requests under way at the same time.
     pub(crate) concurrency: usize,
+    pub(crate) metrics: Metrics,
 }
 
 impl Client {
@@ -175,8 +183,20 @@ impl Client {
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+                metrics: config.metrics,
+                contact: Contact::default(),
             }),
         }
+    }
+
+    /// Where requests are counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How the homeserver has answered lately.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.shared.contact
     }
 
     /// One attempt, with the answer's JSON read as `T`.
@@ -235,12 +255,28 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
+        let span = tracing::info_span!(
+            "call",
+            call = call.name(),
+            user = call.user.as_ref().map(tracing::field::display),
+        );
+        let answer = self.answer(call, max_bytes).instrument(span).await;
+        let now_ms = self.shared.surroundings.clock.now_ms();
+        self.shared.contact.note(&answer, now_ms);
+        answer
+    }
+
+    async fn answer(&self, call: &Call, max_bytes: usize) -> Result<Response<Bytes>, Error> {
         let request = self.request(call)?;
+        let started = Instant::now();
         let response = self.admitted(call, request, max_bytes).await?;
+        let status = response.status().as_u16();
+        tracing::debug!(status, took = ?started.elapsed(), "answered");
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &response, self.named_wait(&response)))
+        let wait = self.named_wait(&response);
+        Err(refusal(call, &response, wait).without(&self.shared.as_token))
     }
 
     /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
@@ -255,13 +291,7 @@ impl Client {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
             class: class_of(call),
         };
-        loop {
-            let wait = shared.limiter.lock().take(Instant::now(), target);
-            if wait.is_zero() {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-        }
+        self.obey_limits(target).await;
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let response = shared.transport.call(request, max_bytes).await;
@@ -277,6 +307,22 @@ impl Client {
             .lock()
             .observe(Instant::now(), target, started, outcome);
         Ok(response?)
+    }
+
+    async fn obey_limits(&self, target: Target<'_>) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let wait = self.shared.limiter.lock().take(Instant::now(), target);
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
+        }
+        if !waited.is_zero() {
+            let metrics = &self.shared.metrics;
+            metrics.record(&LIMIT_WAIT_SECONDS, &[], waited.as_secs_f64());
+        }
     }
 
     /// The wait that a refusal names (specification, *Rate limiting*).
@@ -305,21 +351,26 @@ impl Client {
             uri.push('?');
             uri.push_str(&query);
         }
+        let no_request = |error: &dyn std::fmt::Display| {
+            Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
+        };
+        let token = format!("Bearer {}", self.shared.as_token.expose());
+        let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
+        // What prints headers does not print this one.
+        token.set_sensitive(true);
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(uri)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.shared.as_token.expose()),
-            );
+            .header(header::AUTHORIZATION, token);
+        if let Some(trace) = Trace::current() {
+            request = request.header(trace::HEADER, trace.as_str());
+        }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         request
             .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| {
-                Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
-            })
+            .map_err(|error| no_request(&error))
     }
 }
 

@@ -26,6 +26,22 @@ pub(crate) enum Input {
     Start,
 }
 
+impl Input {
+    /// What kind of thing it is, for figures: an event's type, where it is one.
+    pub(crate) fn kind(&self) -> String {
+        let kind_of = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+        match self {
+            Self::Event(event) => event.kind.to_string(),
+            Self::Ephemeral(value) => kind_of(value).unwrap_or_else(|| "ephemeral".to_owned()),
+            Self::ToDevice(_) => "to-device".to_owned(),
+            Self::Devices(_) => "devices".to_owned(),
+            Self::Alias(_) => "alias".to_owned(),
+            Self::User(_) => "user".to_owned(),
+            Self::Start => "start".to_owned(),
+        }
+    }
+}
+
 /// Names the effects of one call of a handler, so that the same call again means the same effects.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {

@@ -7,7 +7,11 @@ use serde_json::{Value, json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use super::Inbox;
-use crate::store::{InboxKind, InboxRow, NewInboxRow, StoreError};
+use crate::{
+    metrics::catalogue::{EPHEMERAL_DROPPED, EVENTS_RECEIVED, TRANSACTIONS},
+    store::{InboxKind, InboxRow, NewInboxRow, StoreError},
+    trace::Trace,
+};
 
 /// Why a transaction is not taken. The homeserver keeps it and comes again.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +72,18 @@ impl Inbox {
         body: &[u8],
         now_ms: i64,
     ) -> Result<bool, TakeError> {
+        let taken = self.take_whole(txn_id, body, now_ms).await;
+        let outcome = match &taken {
+            Ok(true) => "received",
+            Ok(false) => "repeated",
+            Err(TakeError::BadJson(_)) => "refused",
+            Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
+        };
+        self.metrics.count(&TRANSACTIONS, &[outcome], 1);
+        taken
+    }
+
+    async fn take_whole(&self, txn_id: &str, body: &[u8], now_ms: i64) -> Result<bool, TakeError> {
         let body: Body<'_> =
             serde_json::from_slice(body).map_err(|error| TakeError::BadJson(error.to_string()))?;
         let depth = self.depth();
@@ -89,24 +105,25 @@ impl Inbox {
             })
             .await?;
         let Some(rows) = taken else { return Ok(false) };
-        if *begun {
-            self.queue(rows.into_iter().flatten());
-        }
+        let queued = self.queue(rows.into_iter().flatten(), *begun);
+        self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
         Ok(true)
     }
 
-    fn queue(&self, rows: impl Iterator<Item = InboxRow>) {
+    /// Counts rows whose ids are the newest, and brings them to their lanes if handling has begun; to be called with
+    /// `taking` held. Gives back how many there were.
+    pub(super) fn queue(&self, rows: impl IntoIterator<Item = InboxRow>, begun: bool) -> usize {
+        let mut queued = 0;
         for row in rows {
+            queued += 1;
             self.lanes.work().depth.fetch_add(1, Ordering::Relaxed);
-            let lane = row.lane.clone();
-            self.lanes.push(&lane, row);
+            if begun {
+                let lane = row.lane.clone();
+                self.lanes.push(&lane, row);
+            }
         }
-    }
-
-    /// Puts back rows whose ids are the newest; to be called with `taking` held.
-    pub(super) fn queue_again(&self, row: InboxRow) {
-        self.queue(std::iter::once(row));
+        queued
     }
 
     fn queue_ephemeral(&self, events: &[&RawValue]) {
@@ -117,6 +134,7 @@ impl Inbox {
             self.ephemeral_waiting.fetch_add(1, Ordering::AcqRel);
             if self.ephemeral.try_send(Arc::new(value)).is_err() {
                 self.ephemeral_waiting.fetch_sub(1, Ordering::AcqRel);
+                self.metrics.count(&EPHEMERAL_DROPPED, &[], 1);
                 tracing::debug!("an ephemeral event is dropped: too many wait");
             }
         }
@@ -130,8 +148,14 @@ fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {
         kind: InboxKind::ToDevice,
         body: message.get().to_owned(),
         digest: None,
+        trace: None,
     }));
     rows.extend(devices_row(body));
+    if let Some(trace) = Trace::current() {
+        for row in &mut rows {
+            row.trace = Some(trace.as_str().to_owned());
+        }
+    }
     rows
 }
 
@@ -148,6 +172,7 @@ fn event_row(event: &RawValue) -> NewInboxRow {
         kind: InboxKind::Event,
         body: event.get().to_owned(),
         digest: id.map(|id| short_digest(&[id.as_bytes()])),
+        trace: None,
     }
 }
 
@@ -174,6 +199,7 @@ fn devices_row(body: &Body<'_>) -> Option<NewInboxRow> {
         kind: InboxKind::Devices,
         body: news.to_string(),
         digest: None,
+        trace: None,
     })
 }
 

@@ -25,12 +25,13 @@ pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
         .route("/transactions/{txn_id}", put(transaction::put))
         .route("/users/{user_id}", get(query::user))
         .route("/rooms/{alias}", get(query::alias));
+    let guard = (token, core.metrics.clone());
     let ping = Router::new().route("/ping", post(transaction::ping));
     Router::new()
         .merge(v1.clone())
         .nest("/_matrix/app/v1", v1.merge(ping))
         .method_not_allowed_fallback(answer::wrong_method)
-        .layer(middleware::from_fn_with_state(token, auth::check))
+        .layer(middleware::from_fn_with_state(guard, auth::check))
         .fallback(answer::unknown)
         .with_state(core)
 }
