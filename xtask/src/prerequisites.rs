@@ -1,5 +1,5 @@
-//! What the tests need from outside the workspace: an IRC server, a browser with its driver, and a Python with the
-//! peers' packages.
+//! What the tests need from outside the workspace: an IRC server, a browser with its driver, a Python with the
+//! peers' packages, and one with Synapse.
 //!
 //! Nothing is installed that is already there, everything that is installed is announced first, and if something
 //! cannot be installed the error names the command that a person has to run.
@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 /// Tells the tests which Python has the peers' packages. Set by a person, it is used as it is.
 pub(crate) const PYTHON_VAR: &str = "BRIDGEHEAD_TEST_PYTHON";
+/// Tells the tests which Python has Synapse. Set by a person, it is used as it is.
+pub(crate) const SYNAPSE_VAR: &str = "BRIDGEHEAD_TEST_SYNAPSE";
 /// Tells the tests where the IRC server is. Set by a person, it is used as it is.
 pub(crate) const NGIRCD_VAR: &str = "BRIDGEHEAD_TEST_NGIRCD";
 /// Tells the tests where the browser is. Set by a person, it is used as it is.
@@ -19,11 +21,34 @@ pub(crate) const CHROMIUM_VAR: &str = "BRIDGEHEAD_TEST_CHROMIUM";
 pub(crate) const CHROMEDRIVER_VAR: &str = "BRIDGEHEAD_TEST_CHROMEDRIVER";
 
 /// The oldest Python that all pinned packages support.
-const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+const OLDEST_PYTHON: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+
+/// A virtual environment made from one file of pinned packages.
+struct Venv {
+    /// The variable by which a person names another Python that has the packages.
+    chosen_by: &'static str,
+    /// The file, from the workspace's root.
+    requirements: &'static str,
+    /// Where it is made, from the workspace's root.
+    folder: &'static str,
+}
+
+const PEERS: Venv = Venv {
+    chosen_by: PYTHON_VAR,
+    requirements: "xtask/peers-requirements.txt",
+    folder: "target/peers/venv",
+};
+/// Apart from the peers, because the two want different versions of the same packages.
+const SYNAPSE: Venv = Venv {
+    chosen_by: SYNAPSE_VAR,
+    requirements: "xtask/synapse-requirements.txt",
+    folder: "target/peers/synapse-venv",
+};
 
 /// Where the tests find what they need.
 pub(crate) struct Prerequisites {
     pub(crate) python: PathBuf,
+    pub(crate) synapse: PathBuf,
     pub(crate) ngircd: PathBuf,
     pub(crate) chromium: PathBuf,
     pub(crate) chromedriver: PathBuf,
@@ -38,9 +63,9 @@ pub(crate) fn provide(root: &Path, may_install: bool) -> anyhow::Result<Prerequi
         find_chromium().context("the package chromium is installed, yet no chromium was found")?;
     let chromedriver = find_chromedriver()
         .context("the package chromium-driver is installed, yet no chromedriver was found")?;
-    let python = provide_python(root, may_install)?;
     Ok(Prerequisites {
-        python,
+        python: PEERS.provide(root, may_install)?,
+        synapse: SYNAPSE.provide(root, may_install)?,
         ngircd,
         chromium,
         chromedriver,
@@ -58,7 +83,8 @@ fn provide_packages(may_install: bool) -> anyhow::Result<()> {
     if find_chromedriver().is_none() {
         missing.push("chromium-driver");
     }
-    if std::env::var_os(PYTHON_VAR).is_none() && find_base_python().is_none() {
+    let makes_a_venv = [PEERS, SYNAPSE].iter().any(|venv| venv.chosen().is_none());
+    if makes_a_venv && find_base_python().is_none() {
         missing.push("python3-venv");
     }
     if missing.is_empty() {
@@ -77,7 +103,7 @@ fn provide_packages(may_install: bool) -> anyhow::Result<()> {
     install_packages(&missing).with_context(|| {
         format!(
             "cannot install {}. Run as root: {by_hand}\n(or, where there is no apt-get, install them in your \
-             system's way and set {NGIRCD_VAR}, {CHROMIUM_VAR}, {CHROMEDRIVER_VAR} and {PYTHON_VAR})",
+             system's way and set {NGIRCD_VAR}, {CHROMIUM_VAR}, {CHROMEDRIVER_VAR}, {PYTHON_VAR} and {SYNAPSE_VAR})",
             missing.join(", ")
         )
     })
@@ -165,37 +191,45 @@ fn find_base_python() -> Option<&'static str> {
         .find(|python| succeeds(Command::new(python).args(["-c", OLDEST_PYTHON])))
 }
 
-fn provide_python(root: &Path, may_install: bool) -> anyhow::Result<PathBuf> {
-    if let Some(chosen) = std::env::var_os(PYTHON_VAR) {
-        return Ok(PathBuf::from(chosen));
+impl Venv {
+    fn chosen(&self) -> Option<PathBuf> {
+        std::env::var_os(self.chosen_by).map(PathBuf::from)
     }
-    let requirements = root.join("xtask/peers-requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
-    let venv = root.join("target/peers/venv");
-    let python = venv.join("bin/python");
-    // The stamp is the file itself: it is small, and equality needs no hash.
-    let stamp = venv.join("installed-requirements.txt");
-    let installed = std::fs::read_to_string(&stamp).unwrap_or_default();
-    if installed == wanted && succeeds(Command::new(&python).arg("--version")) {
-        return Ok(python);
-    }
-    if !may_install {
-        bail!(
-            "the tests need the Python packages of xtask/peers-requirements.txt: run `cargo xtask test`"
+
+    /// Its Python: the chosen one, the one made earlier from the same file, or one made now.
+    fn provide(&self, root: &Path, may_install: bool) -> anyhow::Result<PathBuf> {
+        if let Some(chosen) = self.chosen() {
+            return Ok(chosen);
+        }
+        let requirements = root.join(self.requirements);
+        let wanted = std::fs::read_to_string(&requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let folder = root.join(self.folder);
+        let python = folder.join("bin/python");
+        // The stamp is the file itself: it is small, and equality needs no hash.
+        let stamp = folder.join("installed-requirements.txt");
+        let installed = std::fs::read_to_string(&stamp).unwrap_or_default();
+        if installed == wanted && succeeds(Command::new(&python).arg("--version")) {
+            return Ok(python);
+        }
+        let file = self.requirements;
+        if !may_install {
+            bail!("the tests need the Python packages of {file}: run `cargo xtask test`");
+        }
+        eprintln!(
+            "xtask: installing the Python packages of {file} into {}",
+            self.folder
         );
+        make_venv(&folder, &python, &requirements)?;
+        std::fs::write(&stamp, wanted)
+            .with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(python)
     }
-    eprintln!(
-        "xtask: installing the Python packages of xtask/peers-requirements.txt into target/peers/venv"
-    );
-    make_venv(&venv, &python, &requirements)?;
-    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
-    Ok(python)
 }
 
 fn make_venv(venv: &Path, python: &Path, requirements: &Path) -> anyhow::Result<()> {
     let base =
-        find_base_python().context("no Python 3.10 or newer with the venv module was found")?;
+        find_base_python().context("no Python 3.11 or newer with the venv module was found")?;
     run(Command::new(base).args(["-m", "venv", "--clear"]).arg(venv))?;
     let mut pip = Command::new(python);
     pip.args([

@@ -1,23 +1,45 @@
 //! Write Matrix application services.
 
+mod actors;
 pub mod backoff;
-pub mod bridge {
-    //! What bridges need on top of a service.
-
-    pub mod signed;
-}
+pub mod bridge;
 mod client;
+mod core;
 pub mod config;
 mod error;
 mod event;
+mod handler;
 pub mod id;
+mod inbox;
+mod lanes;
 pub mod metrics;
+mod namespaces;
+mod outbox;
+pub mod prelude;
+mod run;
+mod service;
+mod state;
 pub mod store;
 pub mod surroundings;
+mod trace;
+mod wire;
 
 pub use self::{
+    actors::{Bot, Ghost, Ghosts, Room},
     client::{Urgency, gate, limiter, retry_after},
+    core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
+    format::content::Content,
+    handler::{
+        AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
+        IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
+        RoomPlan, Sender, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing, UserAsk,
+        Verdict,
+    },
+    inbox::Parked,
+    run::{Database, Health, Running, Setup, StartError},
+    service::Service,
 };
-pub use bridgehead_registration::Secret;
+pub use bridgehead_registration::{self as registration, Secret};
+pub mod format;

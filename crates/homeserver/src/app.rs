@@ -8,13 +8,16 @@ use ruma::{OwnedServerName, UserId};
 
 use crate::{
     appservices::{Bus, Engine, Histories, Protocols, Queries, Registrar, Registry, Teller},
+    blocking::Blocking,
     clock::Clock,
     config::Config,
     limits::RateLimits,
     media::Media,
     metrics::Metrics,
     operators::Operators,
+    random::Random,
     rooms::AppendContext,
+    surroundings::Outgoing,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
@@ -31,6 +34,12 @@ pub(crate) struct App {
     pub(crate) key: Arc<SigningKey>,
     /// The time, from outside so that tests can move it.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Ids, tokens and chances, from outside so that tests can repeat them.
+    pub(crate) random: Arc<Random>,
+    /// Where work that takes its time is done.
+    pub(crate) blocking: Blocking,
+    /// Carries requests to services, where they do not go by HTTP.
+    pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
     /// What operators are told as it happens.
     pub(crate) bus: Arc<Bus>,
     /// Figures for Prometheus and statsd.
@@ -87,6 +96,7 @@ impl App {
         AppendContext {
             registry: self.registry(),
             key: self.key.clone(),
+            random: self.random.clone(),
             now_ms: self.now_ms(),
         }
     }

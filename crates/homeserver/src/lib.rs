@@ -6,6 +6,7 @@
 
 mod app;
 pub mod appservices;
+mod blocking;
 mod clock;
 pub mod config;
 mod housekeeping;
@@ -20,6 +21,7 @@ mod rooms;
 mod sealing;
 mod server;
 mod shutdown;
+mod surroundings;
 mod sync;
 mod users;
 
@@ -29,6 +31,7 @@ pub mod secret {
 }
 
 pub use self::{
-    clock::{Clock, SystemClock},
-    server::{CreateUserError, Server, StartError, create_user_offline},
+    clock::{Clock, SystemClock, TimerClock},
+    server::{Caller, CreateUserError, Server, StartError, create_user_offline},
+    surroundings::{Outgoing, OutgoingError, Surroundings},
 };

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     private_file::{is_open_to_others, write_private},
-    random,
+    random::Random,
     server::StartError,
 };
 
@@ -31,13 +31,13 @@ impl SealingKey {
     ///
     /// # Errors
     /// The file cannot be used, may be read by others, or holds no key.
-    pub(crate) fn load_or_make(path: &Path) -> Result<Self, StartError> {
+    pub(crate) fn load_or_make(path: &Path, random: &Random) -> Result<Self, StartError> {
         let failed = |reason| StartError::DataDir {
             path: path.to_owned(),
             reason,
         };
         if !path.exists() {
-            let key = Zeroizing::new(random::seed());
+            let key = Zeroizing::new(random.key());
             let hex: Zeroizing<String> =
                 Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
             let text = Zeroizing::new(format!("{CIPHER} {}\n", *hex));
@@ -59,7 +59,7 @@ impl SealingKey {
 
     /// Encrypts `plain`, which can be opened again for the same purpose only.
     pub(crate) fn seal(&self, purpose: &str, plain: &[u8]) -> Vec<u8> {
-        let seed = random::seed();
+        let seed = Random::system().key();
         let nonce: [u8; NONCE_BYTES] = seed[..NONCE_BYTES]
             .try_into()
             .expect("the seed is longer than the nonce");
@@ -116,14 +116,15 @@ mod tests {
     fn what_is_sealed_can_be_opened_for_its_purpose_with_its_key_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets.key");
-        let key = SealingKey::load_or_make(&file).unwrap();
+        let key = SealingKey::load_or_make(&file, &Random::system()).unwrap();
         let sealed = key.seal("a", b"hunter2");
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
         assert_ne!(sealed, key.seal("a", b"hunter2"), "nonces differ");
-        let again = SealingKey::load_or_make(&file).unwrap();
+        let again = SealingKey::load_or_make(&file, &Random::system()).unwrap();
         assert_eq!(again.open("a", &sealed).unwrap().as_slice(), b"hunter2");
         assert!(again.open("b", &sealed).is_none());
-        let other = SealingKey::load_or_make(&folder.path().join("other.key")).unwrap();
+        let other =
+            SealingKey::load_or_make(&folder.path().join("other.key"), &Random::system()).unwrap();
         assert!(other.open("a", &sealed).is_none());
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
@@ -139,7 +140,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets.key");
-        SealingKey::load_or_make(&file).unwrap();
+        SealingKey::load_or_make(&file, &Random::system()).unwrap();
         let mode =
             |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(
@@ -149,14 +150,14 @@ mod tests {
         for open in [0o640, 0o604, 0o660] {
             mode(open);
             assert!(matches!(
-                SealingKey::load_or_make(&file),
+                SealingKey::load_or_make(&file, &Random::system()),
                 Err(StartError::OpenKey { .. })
             ));
         }
         mode(0o600);
         std::fs::write(&file, "xchacha20poly1305 abc").unwrap();
         assert!(matches!(
-            SealingKey::load_or_make(&file),
+            SealingKey::load_or_make(&file, &Random::system()),
             Err(StartError::BadSealingKey { .. })
         ));
     }

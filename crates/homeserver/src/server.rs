@@ -1,36 +1,39 @@
 //! Starting and ending the server.
+//!
+//! - `start_error`: why it does not start; `data_dir`: its folder, and the key in it;
+//! - `caller`: requests by function call, where there is no socket.
 
-use std::{
-    fs::{File, TryLockError},
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod caller;
+mod data_dir;
+mod start_error;
 
+use std::{fs::File, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use ::http::{Request, Response};
 use arc_swap::ArcSwap;
 use axum_server::{
     Handle,
     accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use bridgehead_room::SigningKey;
-use bridgehead_store::{Location, Store, StoreOptions};
+use bridgehead_store::{Location, Mode, Store, StoreOptions};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+use self::data_dir::{lock_data_dir, refuse_open_keys, signing_key};
+pub use self::{caller::Caller, start_error::StartError};
+
 use crate::{
     app::App,
     appservices::{
-        BeginError, Bus, Engine, Histories, Protocols, Queries, Registrar, RegistrarError,
-        Registry, Teller,
-        namespaces::CompileError,
-        registration::{self, RegistrationError, RegistrationWarning},
+        Bus, Engine, Histories, Protocols, Queries, Registrar, Registry, Teller,
+        registration::{self, RegistrationWarning},
         run_history, run_teller, wake_interested,
     },
-    clock::{Clock, SystemClock},
+    blocking::Blocking,
+    clock::Clock,
     config::Config,
     http::{
         self,
@@ -40,16 +43,14 @@ use crate::{
     media::Media,
     metrics::{self, Metrics},
     operators::{self, Operators, TokenFileError},
-    private_file::{self, Readers, create_private_dir, private_file, write_private},
-    random::{self, SystemRandomness},
+    private_file::private_file,
+    random::Random,
     sealing::SealingKey,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
+    surroundings::Surroundings,
     sync::{Notifier, Presence, Typing},
     users::{LastSeen, Nonces, ProfileFanout, Sessions, UiaSessions},
 };
-
-/// Files of the data folder that hold secrets.
-const OWN_SECRETS: &[&str] = &["signing.key", "secrets.key", "operator.token"];
 
 /// How long requests in flight may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -61,134 +62,12 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     warnings: Vec<RegistrationWarning>,
     app: Arc<App>,
+    caller: Caller,
     trigger: ShutdownTrigger,
     handles: Vec<Handle<SocketAddr>>,
     tasks: Mutex<JoinSet<()>>,
     /// Keeps other servers out of the data folder.
     _lock: File,
-}
-
-/// Why the server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A file or folder in the data folder could not be made or read.
-    #[error("cannot use {}: {reason}; {}", path.display(), data_dir_remedy(reason))]
-    DataDir {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// Another server (or tool) works in the data folder.
-    #[error("{} is in use by another server; stop that one, or give each its own data_dir", path.display())]
-    InUse {
-        /// The data folder.
-        path: PathBuf,
-    },
-    /// A file with a secret may be read by others than its owner.
-    #[error("{} may be read by others; run: chmod 600 {}", path.display(), path.display())]
-    OpenKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The signing key is not one.
-    #[error(
-        "{} does not hold a signing key, which is `ed25519 <version> <64 hexadecimal digits>`; \
-         restore it, or remove the file and a new key is made",
-        path.display()
-    )]
-    BadKey {
-        /// The key file.
-        path: PathBuf,
-    },
-    /// The file with the first operator's token holds none.
-    #[error(
-        "{} does not hold an operator's token, which has at least 32 characters; \
-         remove the file and a new one is made",
-        path.display()
-    )]
-    BadOperatorToken {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key of the secrets at rest is not one.
-    #[error(
-        "{} does not hold a key, which is `xchacha20poly1305 <64 hexadecimal digits>`; restore it, \
-         or remove the file: a new key is made, and registrations that came over the operator API \
-         have to be added again",
-        path.display()
-    )]
-    BadSealingKey {
-        /// The key file.
-        path: PathBuf,
-    },
-    /// Registrations were refused; all mistakes are listed.
-    #[error("registrations refused:\n{}", .0.iter().map(|e| format!("  {e}")).collect::<Vec<_>>().join("\n"))]
-    Registrations(Vec<RegistrationError>),
-    /// The namespaces could not be compiled together.
-    #[error(transparent)]
-    Namespaces(#[from] CompileError),
-    /// The database could not be opened.
-    #[error("cannot use the database {}: {reason}", path.display())]
-    Database {
-        /// The database file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: bridgehead_store::Error,
-    },
-    /// The database could not be written.
-    #[error(transparent)]
-    Store(#[from] bridgehead_store::Error),
-    /// An address could not be listened on.
-    #[error("cannot listen on {address}: {reason}; {}", listen_remedy(reason))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// Certificate or key could not be used.
-    #[error(
-        "cannot use the TLS certificate {} with the key {}: {reason}; \
-         both are PEM files, and the key is the first certificate's",
-        certificate.display(), key.display()
-    )]
-    Tls {
-        /// The file of `tls.certificate`.
-        certificate: PathBuf,
-        /// The file of `tls.key`.
-        key: PathBuf,
-        /// What is wrong.
-        reason: io::Error,
-    },
-    /// The HTTP client could not be made.
-    #[error("cannot make an HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
-fn data_dir_remedy(reason: &io::Error) -> &'static str {
-    match reason.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "let the server's user write there, or name another folder with --data-dir"
-        }
-        io::ErrorKind::StorageFull => "free some space there",
-        _ => "check the folder that is the server's data_dir",
-    }
-}
-
-fn listen_remedy(reason: &io::Error) -> &'static str {
-    match reason.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there: end it, or choose another address with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: choose another with --listen, and let a reverse proxy have this one"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: 127.0.0.1 is this machine only, 0.0.0.0 all of its addresses"
-        }
-        _ => "choose another address with --listen",
-    }
 }
 
 impl Server {
@@ -197,7 +76,7 @@ impl Server {
     /// # Errors
     /// What is wrong, with the file or address and what to do about it.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with_clock(config, Arc::new(SystemClock)).await
+        Self::start_with(config, Surroundings::default()).await
     }
 
     /// The same with a clock of the caller's.
@@ -207,6 +86,22 @@ impl Server {
     pub async fn start_with_clock(
         config: Config,
         clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let surroundings = Surroundings {
+            clock,
+            ..Surroundings::default()
+        };
+        Self::start_with(config, surroundings).await
+    }
+
+    /// The same in other surroundings than the real world. Where `config.listen` is empty there is
+    /// no socket at all, and requests come by [`Server::call`].
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(
+        config: Config,
+        surroundings: Surroundings,
     ) -> Result<Self, StartError> {
         // The process's TLS provider; a second call finds it set already.
         rustls::crypto::ring::default_provider()
@@ -218,7 +113,7 @@ impl Server {
             tracing::warn!(%warning, "registration");
         }
         let lock = lock_data_dir(&config.data_dir)?;
-        let app = Arc::new(build_app(config, clock).await?);
+        let app = Arc::new(build_app(config, surroundings).await?);
         let (trigger, end) = shutdown();
         let mut tasks = JoinSet::new();
         put_operator_token_in_force(&app).await?;
@@ -235,6 +130,7 @@ impl Server {
         let mut server = Self {
             addresses: Vec::new(),
             warnings: loaded.warnings,
+            caller: Caller::new(http::service(app.clone())),
             app,
             trigger,
             handles: Vec::new(),
@@ -248,6 +144,39 @@ impl Server {
     /// The addresses listened on, with the real port where the configuration said 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Answers one request without a socket; see [`Caller::call`].
+    pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.caller.call(request).await
+    }
+
+    /// The way in for requests by function call, for whoever does not hold the server.
+    pub fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// Whether nothing is under way that goes on by itself: each service has all that it is to be
+    /// told, and changed profiles have reached their rooms. Requests under way are their callers'
+    /// to know.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled_services().is_empty() && !self.is_spreading_profiles()
+    }
+
+    /// Services that something waits for. Those that nobody delivers to are not among them: paused,
+    /// given up, or without a way to them.
+    pub fn unsettled_services(&self) -> Vec<String> {
+        let (registry, now_ms) = (self.app.registry(), self.app.now_ms());
+        let services = registry.services().iter();
+        services
+            .filter(|service| !service.delivery.is_settled(now_ms))
+            .map(|service| service.registration.id.clone())
+            .collect()
+    }
+
+    /// Whether changed profiles are still on their way into rooms.
+    pub fn is_spreading_profiles(&self) -> bool {
+        !self.app.profile_fanout.is_idle()
     }
 
     /// The ids of the application services, in the order of their registrations.
@@ -292,6 +221,7 @@ impl Server {
         let registry = self.app.registry();
         let closing = registry.services().iter();
         join_all(closing.map(|service| service.delivery.outlet.close(OUTLET_GRACE))).await;
+        self.caller.close(GRACE).await;
         let mut tasks = self.tasks.into_inner();
         while tasks.join_next().await.is_some() {}
         self.app.registrar.stop().await;
@@ -315,7 +245,6 @@ impl Server {
     }
 
     async fn listen(&mut self, end: &Shutdown) -> Result<(), StartError> {
-        let service = http::service(self.app.clone());
         let tls = match self.app.config.tls.files() {
             Some((certificate, key)) => Some(
                 RustlsConfig::from_pem_file(certificate, key)
@@ -339,8 +268,9 @@ impl Server {
             self.addresses.push(listener.local_addr().map_err(failed)?);
             let handle = Handle::new();
             self.handles.push(handle.clone());
-            let make = service
-                .clone()
+            let make = self
+                .caller
+                .router()
                 .into_make_service_with_connect_info::<SocketAddr>();
             let mut server = axum_server::from_tcp(listener)
                 .map_err(failed)?
@@ -372,19 +302,6 @@ impl Server {
     }
 }
 
-impl From<BeginError> for StartError {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::Refused(errors) => Self::Registrations(errors),
-            BeginError::Other(RegistrarError::Namespaces(error)) => Self::Namespaces(error),
-            BeginError::Other(RegistrarError::Store(error)) => Self::Store(error),
-            BeginError::Other(other) => Self::Store(bridgehead_store::Error::Unavailable {
-                reason: other.to_string(),
-            }),
-        }
-    }
-}
-
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
@@ -407,7 +324,7 @@ pub async fn create_user_offline(
     is_admin: bool,
 ) -> Result<String, CreateUserError> {
     let _lock = lock_data_dir(&config.data_dir)?;
-    let app = Arc::new(build_app(config, Arc::new(SystemClock)).await?);
+    let app = Arc::new(build_app(config, Surroundings::default()).await?);
     let made =
         crate::users::register::create_with_password(&app, localpart, password, is_admin).await;
     app.store.close().await;
@@ -415,34 +332,18 @@ pub async fn create_user_offline(
         .map_err(|error| CreateUserError::Refused(error.message().to_owned()))
 }
 
-/// One server to a data folder: two would hand out the same positions. The lock ends with the
-/// file handle, so a crash leaves none behind.
-fn lock_data_dir(data_dir: &Path) -> Result<File, StartError> {
-    create_private_dir(data_dir).map_err(|reason| StartError::DataDir {
-        path: data_dir.to_owned(),
-        reason,
-    })?;
-    let path = data_dir.join("bridgehead.lock");
-    let failed = |reason| StartError::DataDir {
-        path: path.clone(),
-        reason,
+async fn build_app(config: Config, surroundings: Surroundings) -> Result<App, StartError> {
+    let Surroundings { clock, .. } = surroundings;
+    let random = Arc::new(
+        surroundings
+            .seed
+            .map_or_else(Random::system, Random::seeded),
+    );
+    let blocking = if surroundings.inline {
+        Blocking::Inline
+    } else {
+        Blocking::Threads
     };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse {
-            path: data_dir.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let data_dir = config.data_dir.clone();
     let failed = |reason| StartError::DataDir {
         path: data_dir.clone(),
@@ -456,38 +357,27 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     if !is_new && !key_file.exists() {
         tracing::warn!(file = %key_file.display(), "the signing key is missing; a new one is made");
     }
-    let key = signing_key(&key_file, &server_name)?;
-    let sealing = SealingKey::load_or_make(&data_dir.join("secrets.key"))?;
+    let key = signing_key(&key_file, &server_name, &random)?;
+    let sealing = SealingKey::load_or_make(&data_dir.join("secrets.key"), &random)?;
     if is_new {
         // SQLite would let everybody read it; it takes an empty file for a new database.
         let options = &mut private_file();
         options.create_new(true).open(&file).map_err(failed)?;
     }
-    let name = server_name.to_string();
-    let path = file.clone();
     let figures = config.metrics.clone();
-    let metrics = tokio::task::spawn_blocking(move || Metrics::new(&figures))
+    let metrics = blocking
+        .run(move || Metrics::new(&figures))
         .await
         .map_err(|error| failed(io::Error::other(error)))?;
     let metrics = Arc::new(metrics);
-    let store_clock = clock.clone();
-    let options = StoreOptions {
-        clock: Arc::new(move || store_clock.now_ms()),
-        ..StoreOptions::default()
-    };
-    let store = tokio::task::spawn_blocking(move || {
-        Store::open_with(Location::File(&path), &name, options)
-    })
-    .await
-    .map_err(|error| failed(io::Error::other(error)))?
-    .map_err(|reason| StartError::Database { path: file, reason })?;
-    let media = Media::new(&data_dir, &config.limits).map_err(failed)?;
+    let store = open_store(&file, server_name.to_string(), blocking, clock.clone()).await?;
+    let media = Media::new(&data_dir, &config.limits, blocking).map_err(failed)?;
     let registry = Registry::new(0, &server_name, Vec::new())?;
     let now_ms = clock.now_ms();
     let engine = Arc::new(Engine {
         store: store.clone(),
         clock: clock.clone(),
-        random: Arc::new(SystemRandomness),
+        random: random.clone(),
         registry: ArcSwap::from_pointee(registry),
         config: config.appservices.clone(),
         bus: Arc::new(Bus::new().counting(metrics.clone())),
@@ -499,6 +389,9 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
         store,
         key: Arc::new(key),
         clock,
+        random,
+        blocking,
+        outgoing: surroundings.outgoing,
         metrics,
         bus: engine.bus.clone(),
         engine,
@@ -520,61 +413,42 @@ async fn build_app(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartEr
     })
 }
 
-/// Refuses to work with secrets that others on the machine may know by now.
-fn refuse_open_keys(data_dir: &Path) -> Result<(), StartError> {
-    for name in OWN_SECRETS {
-        let path = data_dir.join(name);
-        match private_file::readers(&path) {
-            Ok(Readers::Owner) => {}
-            Ok(Readers::Group | Readers::Everybody) => return Err(StartError::OpenKey { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(reason) => return Err(StartError::DataDir { path, reason }),
-        }
-    }
-    Ok(())
-}
-
-/// Reads the signing key, or makes one that only its owner can read.
-fn signing_key(path: &Path, server_name: &ruma::ServerName) -> Result<SigningKey, StartError> {
-    let failed = |reason| StartError::DataDir {
-        path: path.to_owned(),
-        reason,
+async fn open_store(
+    file: &Path,
+    server_name: String,
+    blocking: Blocking,
+    clock: Arc<dyn Clock>,
+) -> Result<Store, StartError> {
+    let is_inline = blocking == Blocking::Inline;
+    let options = StoreOptions {
+        clock: Arc::new(move || clock.now_ms()),
+        mode: if is_inline {
+            Mode::Inline { gate: None }
+        } else {
+            Mode::Threads
+        },
+        flush: !is_inline,
     };
-    let bad = || StartError::BadKey {
-        path: path.to_owned(),
-    };
-    if !path.exists() {
-        let text = format!(
-            "ed25519 a_{} {}\n",
-            random::alphanumeric(4),
-            random::seed()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        );
-        // Whole or not at all: half a key after a crash would keep the server from starting.
-        let unfinished = path.with_extension("unfinished");
-        write_private(&unfinished, &text).map_err(failed)?;
-        std::fs::rename(&unfinished, path).map_err(failed)?;
-    }
-    let text = std::fs::read(path).map_err(failed)?;
-    let text = std::str::from_utf8(&text).map_err(|_| bad())?;
-    let mut words = text.split_whitespace();
-    let (Some("ed25519"), Some(version), Some(hex)) = (words.next(), words.next(), words.next())
-    else {
-        return Err(bad());
-    };
-    let seed: Vec<u8> = (0..hex.len() / 2)
-        .filter_map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok())
-        .collect();
-    let seed: [u8; 32] = seed.try_into().map_err(|_| bad())?;
-    SigningKey::from_seed(server_name.to_owned(), &seed, version).map_err(|_| bad())
+    let path = file.to_owned();
+    let opening =
+        blocking.run(move || Store::open_with(Location::File(&path), &server_name, options));
+    let path = || file.to_owned();
+    opening
+        .await
+        .map_err(|error| StartError::DataDir {
+            path: path(),
+            reason: io::Error::other(error),
+        })?
+        .map_err(|reason| StartError::Database {
+            path: path(),
+            reason,
+        })
 }
 
 /// The first start makes an operator, for whoever can read the data folder.
 async fn put_operator_token_in_force(app: &App) -> Result<(), StartError> {
     let path = app.config.data_dir.join("operator.token");
-    let token = operators::read_or_make(&path).map_err(|error| match error {
+    let token = operators::read_or_make(&path, &app.random).map_err(|error| match error {
         TokenFileError::Io(reason) => StartError::DataDir {
             path: path.clone(),
             reason,

@@ -1,20 +1,63 @@
-//! Registrations: the files that tell the server which application services there are, in Synapse's format.
+//! Registrations of application services: the files that tell a homeserver which services there are, in Synapse's
+//! format. One home for both sides: the server and the kit for services read and write the same type.
 //!
-//! One home for both sides: the server and the kit for services read and write the same type. [`load`] reads files
-//! and folders, [`parse`] one text, [`render_new`] writes a new file. Which ids a service gets is the server's business;
-//! [`anchored`] and [`compile`] say how a pattern is matched.
+//! - [`load`] reads files and folders, [`parse`] one text. The reader is lenient where files in the wild are sloppy and
+//!   the meaning is clear (a warning says so), and refuses, with file, line and remedy, where a service would silently
+//!   not work.
+//! - [`RegistrationDraft`] is what an author decides. [`RegistrationDraft::write`] makes the file with fresh tokens, or
+//!   brings an old one up to date with its id and tokens kept, and says what changed.
+//! - [`NamespaceTemplate`] makes a namespace's pattern and its ids of one string.
+//! - [`Registration::to_yaml`] writes a registration anew, and [`with_tokens`] other tokens into a text; keys that nobody
+//!   here knows survive both.
+//! - [`find_conflicts`] and [`find_overlaps`] hold several registrations against each other.
 //!
-//! The reader is lenient where files in the wild are sloppy and the meaning is clear (a warning says so), and
-//! refuses, with file, line and remedy, where a service would silently not work.
+//! Which ids a service gets is the server's business; [`anchored`] and [`compile`] say how a pattern is matched.
+//!
+//! ```
+//! use bridgehead_registration::{NamespaceTemplate, Outcome, RegistrationDraft};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("registration.yaml");
+//! # let random = |bytes: &mut [u8]| rand::Rng::fill_bytes(&mut rand::rng(), bytes);
+//! let ghosts = NamespaceTemplate::users("_irc_{network}_{nick}")?.at("example.org")?;
+//! let mut draft = RegistrationDraft {
+//!     id: "irc".to_owned(),
+//!     url: Some("http://localhost:9000".to_owned()),
+//!     sender_localpart: "ircbot".to_owned(),
+//!     users: vec![ghosts.namespace(true)],
+//!     ..RegistrationDraft::default()
+//! };
+//! let made = draft.write(&file, "example.org", random)?;
+//! assert_eq!(made.outcome, Outcome::Made);
+//!
+//! // Later, the service wants more: same id, same tokens.
+//! draft.protocols.push("irc".to_owned());
+//! let updated = draft.write(&file, "example.org", random)?;
+//! assert_eq!(updated.changes[0].to_string(), "+ protocols: irc");
+//! assert_eq!(updated.registration.as_token, made.registration.as_token);
+//!
+//! let ann = ghosts.build(&[("network", "libera"), ("nick", "Ann")])?;
+//! assert_eq!(ann, "@_irc_libera__ann:example.org");
+//! # Ok(())
+//! # }
+//! ```
 
+mod diff;
 mod draft;
+mod file;
 mod load;
+mod namespace;
 mod parse;
 mod pattern;
+mod render;
 mod secret;
+mod template;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unknown;
+mod write;
 mod yaml;
 
 use std::{
@@ -22,14 +65,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use draft::{RegistrationDraft, render_new};
+use url::Url;
+
+pub use diff::Change;
+pub use draft::{Generated, RegistrationDraft, render_new};
+pub use file::{create_file, replace_file};
 pub use load::{
-    Loaded, MAX_FILE_BYTES, MAX_FILES_PER_FOLDER, expand, find_conflicts, load, read_bounded,
+    Loaded, MAX_FILE_BYTES, MAX_FILES_PER_FOLDER, expand, find_conflicts, find_overlaps, load,
+    read_bounded,
 };
+pub use namespace::BotLayout;
 pub use parse::parse;
-pub use pattern::{PatternMatcher, anchored, compile};
+pub use pattern::{Backtracking, PatternMatcher, anchored, compile};
 pub use secret::Secret;
+pub use template::{
+    BoundTemplate, BuildError, Fields, NamespaceTemplate, TemplateError, TemplateFault,
+};
 pub use tokens::{HIDDEN, masked, with_tokens};
+pub use unknown::{UnknownKey, UnknownValue};
+pub use write::{Outcome, WriteError, Written};
 
 /// One application service, as its registration describes it. Checked: every pattern compiles.
 #[derive(Clone, Debug)]
@@ -62,6 +116,8 @@ pub struct Registration {
     pub ip_range_whitelist: Vec<String>,
     /// The file's own `io.bridgehead` block.
     pub bridgehead: BridgeheadOptions,
+    /// Top-level keys that this crate does not know, in the file's order.
+    pub unknown: Vec<UnknownKey>,
     /// Where the registration was read from.
     pub source: Source,
 }
@@ -88,6 +144,34 @@ pub struct BridgeheadOptions {
     pub lazy_alias_auto_invite: Option<bool>,
     /// Take a user query's yes as enough, even if the service did not register the user.
     pub relax_user_query: Option<bool>,
+}
+
+impl BridgeheadOptions {
+    /// The keys in the block.
+    pub(crate) const KEYS: [&str; 3] = [
+        "legacy_query_token",
+        "lazy_alias_auto_invite",
+        "relax_user_query",
+    ];
+
+    /// The choices, in the order of [`Self::KEYS`].
+    pub(crate) fn choices(self) -> [Option<bool>; 3] {
+        [
+            self.legacy_query_token,
+            self.lazy_alias_auto_invite,
+            self.relax_user_query,
+        ]
+    }
+
+    /// These choices, and those of `other` where there is none.
+    #[must_use]
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            legacy_query_token: self.legacy_query_token.or(other.legacy_query_token),
+            lazy_alias_auto_invite: self.lazy_alias_auto_invite.or(other.lazy_alias_auto_invite),
+            relax_user_query: self.relax_user_query.or(other.relax_user_query),
+        }
+    }
 }
 
 /// One entry of a namespace list.
@@ -147,6 +231,27 @@ pub enum AsUrl {
 }
 
 impl AsUrl {
+    /// What a registration's `url` means; `None` for an empty one or `null`.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let text = text
+            .trim_start()
+            .trim_end_matches(|c: char| c == '/' || c.is_whitespace());
+        if text.is_empty() || text == "null" {
+            return None;
+        }
+        if text.starts_with("unix:") {
+            return Some(Self::Unix(text.to_owned()));
+        }
+        let is_http = Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        Some(if is_http {
+            Self::Http(text.to_owned())
+        } else {
+            Self::Websocket(text.to_owned())
+        })
+    }
+
     /// The address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -47,7 +47,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<RegistrationError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    loaded.warnings.extend(overlaps(&loaded.registrations));
+    loaded.warnings.extend(find_overlaps(&loaded.registrations));
     Ok(loaded)
 }
 
@@ -110,7 +110,8 @@ fn place_of(registration: &Registration, line: impl Fn(&super::Source) -> Option
 }
 
 /// What two services both claim for themselves, as far as it can be told from the text.
-fn overlaps(registrations: &[Registration]) -> Vec<RegistrationWarning> {
+#[must_use]
+pub fn find_overlaps(registrations: &[Registration]) -> Vec<RegistrationWarning> {
     let mut claims: HashMap<(&str, &str), &Registration> = HashMap::new();
     let mut warnings = Vec::new();
     for registration in registrations {
@@ -225,10 +226,8 @@ pub fn read_bounded(file: &Path) -> Result<Zeroizing<Vec<u8>>, RegistrationError
 
 fn unreadable(path: &Path, error: &io::Error) -> RegistrationError {
     let remedy = match error.kind() {
-        io::ErrorKind::NotFound => {
-            "Check the path; relative ones start at the server's working directory"
-        }
-        io::ErrorKind::PermissionDenied => "Let the server's user read it",
+        io::ErrorKind::NotFound => "Check the path; relative ones start at the working directory",
+        io::ErrorKind::PermissionDenied => "Let the user that this runs as read it",
         _ => "Check the file and its disk",
     };
     file_error(path, format!("cannot be read: {error}"), remedy)

@@ -1,27 +1,22 @@
 //! From a file's bytes to a checked [`Registration`]: all faults of one file are reported together.
 
+mod options;
+
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use url::Url;
 use zeroize::Zeroizing;
 
+use self::options::unknown;
 use super::{
-    AsUrl, BridgeheadOptions, Fault, Features, Namespace, NamespaceKind, Registration,
-    RegistrationError, RegistrationWarning, Secret, Source, pattern,
+    AsUrl, Fault, Namespace, NamespaceKind, Registration, RegistrationError, RegistrationWarning,
+    Secret, Source, pattern,
     yaml::{self, Entry, Node, Position, Value},
 };
 
 /// A user id has at most 255 bytes, sigil and server name included.
 const MAX_LOCALPART_BYTES: usize = 250;
 const START_OVER: &str = "Compare it with a file made by `bridgehead registration new`";
-/// Our own block; the names in it are all we know.
-const OWN_BLOCK: &str = "io.bridgehead";
-const OWN_KEYS: [&str; 3] = [
-    "legacy_query_token",
-    "lazy_alias_auto_invite",
-    "relax_user_query",
-];
 
 /// Reads one registration. `file` is named in messages; nothing is read from disk.
 ///
@@ -142,6 +137,7 @@ impl Reader {
         let features = self.features(entries);
         let ip_range_whitelist = self.strings(entries, "ip_range_whitelist");
         let bridgehead = self.bridgehead(entries);
+        let unknown = unknown(entries);
 
         let as_token = as_token?;
         let as_token_at = place(entries, "as_token");
@@ -165,6 +161,7 @@ impl Reader {
             features,
             ip_range_whitelist,
             bridgehead,
+            unknown,
             source,
         })
     }
@@ -258,28 +255,19 @@ impl Reader {
         if matches!(entry.node.value, Value::Null) {
             return None;
         }
-        let text = self.scalar("url", &entry.node)?;
-        let text = text.trim().trim_end_matches('/');
-        if text.is_empty() || text == "null" {
-            return None;
-        }
-        if text.starts_with("unix:") {
-            self.warn(
+        let url = AsUrl::of(self.scalar("url", &entry.node)?);
+        match &url {
+            None | Some(AsUrl::Http(_)) => {}
+            Some(AsUrl::Unix(_)) => self.warn(
                 entry.node.at,
                 "`url` is a unix socket, which this server does not call: nothing is sent to this service",
-            );
-            return Some(AsUrl::Unix(text.to_owned()));
+            ),
+            Some(AsUrl::Websocket(_)) => self.warn(
+                entry.node.at,
+                "`url` is no http or https address, such as http://localhost:9000: nothing is sent to this service",
+            ),
         }
-        let is_http = Url::parse(text)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if is_http {
-            return Some(AsUrl::Http(text.to_owned()));
-        }
-        self.warn(
-            entry.node.at,
-            "`url` is no http or https address, such as http://localhost:9000: nothing is sent to this service",
-        );
-        Some(AsUrl::Websocket(text.to_owned()))
+        url
     }
 
     fn namespaces(&mut self, entries: &[Entry]) -> [Vec<Namespace>; 3] {
@@ -385,47 +373,6 @@ impl Reader {
             error.fault = Fault::MissingSigil;
         }
         None
-    }
-
-    fn features(&mut self, entries: &[Entry]) -> Features {
-        let mut on = |key| self.flag(entries, key).unwrap_or(false);
-        // Both spellings are read even if the first says yes, so that a fault in either is reported.
-        let unstable = [
-            on("de.sorunome.msc2409.push_ephemeral"),
-            on("push_ephemeral"),
-        ];
-        Features {
-            receive_ephemeral: on("receive_ephemeral"),
-            push_ephemeral_unstable: unstable.contains(&true),
-            msc3202: on("org.matrix.msc3202"),
-            msc4190: on("io.element.msc4190"),
-        }
-    }
-
-    fn bridgehead(&mut self, entries: &[Entry]) -> BridgeheadOptions {
-        let Some(entry) = present(entries, OWN_BLOCK) else {
-            return BridgeheadOptions::default();
-        };
-        let Value::Map(own) = &entry.node.value else {
-            self.wrong_type(OWN_BLOCK, "a mapping", &entry.node);
-            return BridgeheadOptions::default();
-        };
-        for unknown in own
-            .iter()
-            .filter(|entry| !OWN_KEYS.contains(&entry.key.as_str()))
-        {
-            self.warn(
-                unknown.at,
-                format!("`{OWN_BLOCK}` knows no key `{}`; ignored", unknown.key),
-            );
-        }
-        let [legacy_query_token, lazy_alias_auto_invite, relax_user_query] =
-            OWN_KEYS.map(|key| self.flag(own, key));
-        BridgeheadOptions {
-            legacy_query_token,
-            lazy_alias_auto_invite,
-            relax_user_query,
-        }
     }
 
     fn flag(&mut self, entries: &[Entry], key: &str) -> Option<bool> {

@@ -14,8 +14,30 @@ const BACKTRACK_LIMIT: usize = 100_000;
 pub enum PatternMatcher {
     /// An ordinary pattern: joins the automaton of its kind.
     Plain,
-    /// Look-around or backreferences: matched by itself, with bounded backtracking.
-    Fancy(Box<fancy_regex::Regex>),
+    /// Look-around or backreferences: matched by itself.
+    Backtracking(Backtracking),
+}
+
+/// A pattern that is matched with bounded backtracking, from the id's start.
+#[derive(Debug)]
+pub struct Backtracking(Box<fancy_regex::Regex>);
+
+impl Backtracking {
+    /// Whether the pattern matches the id.
+    ///
+    /// # Errors
+    /// That it took too many steps, in one line. It then counts as not matching.
+    pub fn matches(&self, id: &str) -> Result<bool, String> {
+        self.0
+            .is_match(id)
+            .map_err(|error| one_line(&error.to_string()))
+    }
+
+    /// The pattern, anchored at the start.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// Anchors a pattern at the start of the id.
@@ -30,9 +52,8 @@ pub fn compile(pattern: &str) -> Result<PatternMatcher, String> {
         Ok(()) => build_plain(&anchored(pattern))
             .map(|()| PatternMatcher::Plain)
             .map_err(|error| plain_reason(&error)),
-        Err(regex::Error::Syntax(text)) if needs_backtracking(&text) => {
-            build_fancy(pattern).map(|regex| PatternMatcher::Fancy(Box::new(regex)))
-        }
+        Err(regex::Error::Syntax(text)) if needs_backtracking(&text) => build_fancy(pattern)
+            .map(|regex| PatternMatcher::Backtracking(Backtracking(Box::new(regex)))),
         Err(error) => Err(plain_reason(&error)),
     }
 }

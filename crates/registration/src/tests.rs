@@ -1,11 +1,14 @@
-//! Tests of the registration reader: files as they are found in the wild, each fault's message, and arbitrary bytes.
+//! Tests of the registration reader: files as they are found in the wild, and arbitrary bytes.
 
 use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
-use rand::{SeedableRng, rngs::StdRng};
 
 use super::*;
+
+mod drafts;
+mod faults;
+mod unknown_keys;
 
 fn fixture(name: &str) -> (Registration, Vec<String>) {
     let path = PathBuf::from(concat!(
@@ -299,222 +302,6 @@ fn warns_of_a_missing_exclusive() {
     assert_eq!(warnings[0].to_string(), expected);
 }
 
-#[test]
-fn says_what_is_missing() {
-    let all = faults_of("id: a\n");
-    let token = |key: &str| {
-        format!(
-            "as.yaml: `{key}` is missing. Set `{key}` to a long random string, the same that the application service uses."
-        )
-    };
-    assert_eq!(all[0], token("as_token"));
-    assert_eq!(all[1], token("hs_token"));
-    assert_eq!(
-        all[2],
-        "as.yaml: `sender_localpart` is missing. Write only the part between `@` and `:`, such as `ircbot` for @ircbot:example.org."
-    );
-    assert_eq!(all.len(), 3);
-    let empty = faults_of(&BASE.replace("hhh", "''"));
-    assert!(
-        empty[0].starts_with("as.yaml:4: `hs_token` is empty. Set `hs_token`"),
-        "{empty:?}"
-    );
-}
-
-#[test]
-fn says_what_has_the_wrong_type() {
-    let start = "Compare it with a file made by `bridgehead registration new`.";
-    for (more, expected) in [
-        (
-            "rate_limited: maybe\n",
-            "as.yaml:6: `rate_limited` must be true or false, but is a single value.",
-        ),
-        (
-            "protocols: irc\n",
-            "as.yaml:6: `protocols` must be a list of strings, but is a single value.",
-        ),
-        (
-            "protocols:\n- [irc]\n",
-            "as.yaml:7: `an entry of protocols` must be a string, but is a list.",
-        ),
-        (
-            "namespaces: []\n",
-            "as.yaml:6: `namespaces` must be a mapping with `users`, `aliases` and `rooms`, but is a list.",
-        ),
-        (
-            "namespaces:\n  users: {}\n",
-            "as.yaml:7: `namespaces.users` must be a list, but is a mapping.",
-        ),
-        (
-            "io.bridgehead: 1\n",
-            "as.yaml:6: `io.bridgehead` must be a mapping, but is a single value.",
-        ),
-        (
-            "namespaces:\n  rooms:\n  - '!a'\n",
-            "as.yaml:8: `an entry of namespaces.rooms` must be a mapping with `regex` and `exclusive`, but is a single value.",
-        ),
-    ] {
-        assert_eq!(faults(more), [format!("{expected} {start}")]);
-    }
-    assert_eq!(
-        faults_of(&BASE.replace("aaa", "[aaa]")),
-        [format!(
-            "as.yaml:3: `as_token` must be a string, but is a list. {start}"
-        )]
-    );
-}
-
-#[test]
-fn refuses_what_is_not_a_mapping_or_not_yaml() {
-    let start = "Compare it with a file made by `bridgehead registration new`.";
-    let list = faults_of("- a\n- b\n");
-    assert_eq!(
-        list,
-        [format!(
-            "as.yaml:1: a registration is a mapping of keys to values, but this is a list. {start}"
-        )]
-    );
-    let empty = faults_of("");
-    assert!(
-        empty[0].contains("a registration is a mapping of keys to values, but this is nothing."),
-        "{empty:?}"
-    );
-    let broken = faults_of("id: a\nurl: \"open\nas_token: b\n");
-    assert!(broken[0].starts_with("as.yaml:"), "{broken:?}");
-    assert!(
-        broken[0].contains(": this is not valid YAML: "),
-        "{broken:?}"
-    );
-    assert!(!broken[0].contains(" at line "), "{broken:?}");
-    let twice = faults("hs_token: again\n");
-    assert!(
-        twice[0].starts_with("as.yaml:6: this is not valid YAML: "),
-        "{twice:?}"
-    );
-    assert!(twice[0].contains("hs_token"), "{twice:?}");
-    let binary = parse(Path::new("as.yaml"), b"id: a\nurl: \xff\n").unwrap_err();
-    assert_eq!(
-        binary[0].to_string(),
-        "as.yaml:2: this is not UTF-8 text. Save the file as UTF-8."
-    );
-}
-
-#[test]
-fn refuses_bad_names() {
-    let remedy =
-        "Write only the part between `@` and `:`, such as `ircbot` for @ircbot:example.org.";
-    for (written, reason) in [
-        (
-            "'@bot:example.org'",
-            "holds a character that a user id cannot have",
-        ),
-        ("'a b'", "holds a character that a user id cannot have"),
-        ("''", "is empty"),
-    ] {
-        let text = BASE.replace(
-            "sender_localpart: bot",
-            &format!("sender_localpart: {written}"),
-        );
-        assert_eq!(
-            faults_of(&text),
-            [format!("as.yaml:5: `sender_localpart` {reason}. {remedy}")]
-        );
-    }
-    let id = faults_of(&BASE.replace("id: a\n", "id: a|b\n"));
-    assert_eq!(
-        id,
-        [
-            "as.yaml:1: `id` holds a `|` or a control character. Choose an id without it: `|` joins ids with network names."
-        ]
-    );
-    let token = faults_of(&BASE.replace("hhh", "hé"));
-    assert!(
-        token[0].starts_with(
-            "as.yaml:4: `hs_token` holds a character that an HTTP header cannot carry."
-        ),
-        "{token:?}"
-    );
-}
-
-#[test]
-fn refuses_patterns_that_do_not_compile() {
-    let pattern = |written: &str| {
-        faults(&format!(
-            "namespaces:\n  users:\n  - exclusive: true\n    regex: '{written}'\n"
-        ))
-    };
-    assert_eq!(
-        pattern("@irc_(.*"),
-        [
-            "as.yaml:9: the pattern `@irc_(.*` is not a valid regular expression: unclosed group. Mend the pattern; in YAML, put it in single quotes."
-        ]
-    );
-    // Well-formed only inside the parentheses that anchoring adds.
-    assert!(pattern("@a)|(?:@b")[0].contains("is not a valid regular expression: "));
-    assert!(pattern(r"@\w{1000}")[0].contains("needs more than 1048576 bytes"));
-    assert!(
-        pattern(r"@(?=a")[0]
-            .starts_with("as.yaml:9: the pattern `@(?=a` is not a valid regular expression: ")
-    );
-}
-
-#[test]
-fn refuses_a_missing_sigil_and_shows_the_mended_pattern() {
-    for (list, written, mended) in [
-        ("users", "irc_.*", "@irc_.*"),
-        ("users", "^irc_.*:example", "^@irc_.*:example"),
-        ("users", "(irc|xmpp)_.*", "@(irc|xmpp)_.*"),
-        ("users", "irc_.*|xmpp_.*", "@(?:irc_.*|xmpp_.*)"),
-        ("users", "#irc_.*", "@#irc_.*"),
-        ("users", "(?!admin)irc_.*", "@(?!admin)irc_.*"),
-        ("aliases", "irc_.*", "#irc_.*"),
-        ("rooms", "abc:example", "!abc:example"),
-    ] {
-        let messages = faults(&format!(
-            "namespaces:\n  {list}:\n  - exclusive: true\n    regex: '{written}'\n"
-        ));
-        let (start, write) = (
-            format!(
-                "as.yaml:9: the pattern `{written}` can never match: `{list}` patterns are matched from the start"
-            ),
-            format!(". Write `{mended}`."),
-        );
-        assert!(
-            messages[0].starts_with(&start) && messages[0].ends_with(&write),
-            "{messages:?}"
-        );
-    }
-}
-
-#[test]
-fn accepts_every_way_to_meet_the_sigil() {
-    for pattern in [
-        "@a",
-        "^@a",
-        ".*",
-        ".+bot",
-        "[@+]a",
-        "[^a]b",
-        "(@a|b)",
-        "(?:@a)",
-        "(?!@b)@a",
-        "",
-        "^",
-        r"\@a",
-        "a?@b",
-        r"(?i)@IRC",
-        r"\x40a",
-    ] {
-        let text =
-            format!("{BASE}namespaces:\n  users:\n  - exclusive: true\n    regex: '{pattern}'\n");
-        assert!(
-            parse_text(&text).is_ok(),
-            "{pattern}: {:?}",
-            parse_text(&text).err()
-        );
-    }
-}
-
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -640,84 +427,12 @@ fn errors_and_debug_output_hold_no_token() {
     }
 }
 
-fn draft() -> RegistrationDraft {
-    RegistrationDraft {
-        id: "it's: a #test".to_owned(),
-        url: Some("http://localhost:5000/".to_owned()),
-        sender_localpart: "bot".to_owned(),
-        users: vec![
-            namespace(r"@irc_\w+'\.:example\.org", true),
-            namespace("@é.*", false),
-        ],
-        aliases: vec![namespace("#irc_.*", true)],
-        rooms: Vec::new(),
-        protocols: vec!["irc".to_owned(), "no".to_owned()],
-        rate_limited: false,
-        receive_ephemeral: true,
-    }
-}
-
-#[test]
-fn a_new_registration_needs_an_address_that_can_be_called() {
-    for url in ["localhost:9000", "unix:/run/as.sock", "ftp://elsewhere"] {
-        let draft = RegistrationDraft {
-            url: Some(url.to_owned()),
-            ..draft()
-        };
-        let errors = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap_err();
-        let expected = format!(
-            "new registration: the url `{url}` is no http or https address. Write it like http://localhost:9000, or `websocket` for a service that opens one."
-        );
-        assert_eq!(errors[0].to_string(), expected);
-    }
-    let draft = RegistrationDraft {
-        url: Some("websocket".to_owned()),
-        ..draft()
-    };
-    render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap();
-}
-
 #[test]
 fn a_misspelt_namespace_is_told() {
     let text = format!("{BASE}namespaces: {{ users: [], aliass: [] }}\n");
     let (_, warnings) = parse_text(&text).unwrap();
     let expected = "`namespaces` knows `users`, `aliases` and `rooms`, but no `aliass`; ignored";
     assert_eq!(warnings[0].reason, expected);
-}
-
-#[test]
-fn a_new_registration_reads_back_as_drafted() {
-    let draft = draft();
-    let text = render_new(&draft, &mut StdRng::seed_from_u64(1)).unwrap();
-    let (registration, warnings) = parse_text(&text).unwrap();
-    assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!(registration.id, draft.id);
-    assert_eq!(registration.url, http("http://localhost:5000"));
-    assert_eq!(registration.users, draft.users);
-    assert_eq!(registration.aliases, draft.aliases);
-    assert_eq!(registration.rooms, draft.rooms);
-    assert_eq!(registration.protocols, draft.protocols);
-    assert!(!registration.rate_limited && registration.features.receive_ephemeral);
-    assert_eq!(registration.as_token.expose().len(), 64);
-    assert_ne!(registration.as_token, registration.hs_token);
-    assert_ne!(
-        text,
-        render_new(&draft, &mut StdRng::seed_from_u64(2)).unwrap()
-    );
-}
-
-#[test]
-fn a_bad_draft_is_refused_with_the_reason() {
-    let bad = RegistrationDraft {
-        users: vec![namespace("irc_.*", true)],
-        ..draft()
-    };
-    let errors = render_new(&bad, &mut StdRng::seed_from_u64(1)).unwrap_err();
-    assert!(
-        errors[0].to_string().contains("Write `@irc_.*`"),
-        "{}",
-        errors[0]
-    );
 }
 
 proptest! {
@@ -756,25 +471,6 @@ proptest! {
             prop_assert_eq!(after.as_token.expose(), "A'A");
             prop_assert_eq!(after.hs_token.expose(), "HH");
             prop_assert_eq!((before.users, before.protocols, before.url), (after.users, after.protocols, after.url));
-        }
-    }
-
-    #[test]
-    fn arbitrary_patterns_never_panic(pattern in r"([a-z@^$.*+?|()\[\]{}\\,0-9]|\(\?[!=<>:i]|\\[1-9wbdK]){0,20}") {
-        let draft = RegistrationDraft { users: vec![namespace(&pattern, true)], ..draft() };
-        if let Ok(text) = render_new(&draft, &mut StdRng::seed_from_u64(1)) {
-            prop_assert_eq!(parse_text(&text).unwrap().0.users, draft.users);
-        }
-    }
-
-    #[test]
-    fn any_draft_that_renders_reads_back(id in any::<String>(), regex in any::<String>(), protocol in any::<String>()) {
-        let draft = RegistrationDraft { id, users: vec![namespace(&format!("@{regex}"), true)], protocols: vec![protocol], ..draft() };
-        if let Ok(text) = render_new(&draft, &mut StdRng::seed_from_u64(1)) {
-            let registration = parse_text(&text).unwrap().0;
-            prop_assert_eq!(registration.id, draft.id);
-            prop_assert_eq!(registration.users, draft.users);
-            prop_assert_eq!(registration.protocols, draft.protocols);
         }
     }
 }

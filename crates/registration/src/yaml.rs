@@ -25,6 +25,8 @@ pub(super) struct Position {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) value: Value,
+    /// Whether YAML takes the scalar for a number or boolean.
+    pub(super) typed: bool,
     pub(super) at: Option<Position>,
     /// Its bytes in the text, quotes included.
     pub(super) span: Option<Range<usize>>,
@@ -118,6 +120,7 @@ fn position(location: Location) -> Option<Position> {
 
 fn resolve(spanned: Spanned<Raw>, source: &str) -> Node {
     let span = bytes_of(spanned.referenced);
+    let typed = matches!(spanned.value, Raw::Typed(_));
     let value = match spanned.value {
         Raw::Null => Value::Null,
         Raw::Text(text) => Value::Scalar(text),
@@ -137,6 +140,7 @@ fn resolve(spanned: Spanned<Raw>, source: &str) -> Node {
     };
     Node {
         value,
+        typed,
         at: position(spanned.referenced),
         span,
     }

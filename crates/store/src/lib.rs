@@ -190,6 +190,9 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self> {
         let mut writer = open_connection(location)?;
+        if !options.flush {
+            writer.pragma_update(None, "synchronous", "OFF")?;
+        }
         migrate::migrate(&mut writer, server_name)?;
         match (options.mode, location) {
             (Mode::Inline { gate }, _) => Self::inline(writer, options.clock, gate),

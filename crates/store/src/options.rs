@@ -56,6 +56,9 @@ pub struct StoreOptions {
     pub clock: Clock,
     /// Who runs units of work and reads.
     pub mode: Mode,
+    /// Whether each commit waits until the disk has it. Without, what was committed survives the
+    /// end of the process, and not surely that of the machine.
+    pub flush: bool,
 }
 
 impl Default for StoreOptions {
@@ -63,6 +66,7 @@ impl Default for StoreOptions {
         Self {
             clock: Arc::new(system_time_ms),
             mode: Mode::Threads,
+            flush: true,
         }
     }
 }

@@ -167,24 +167,36 @@ impl ServerProcess {
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let client = self.client();
-        let started_at = Instant::now();
-        while started_at.elapsed() < READY_WITHIN {
-            if let Some(status) = self.process.ended()? {
-                bail!(
-                    "the server ended while starting ({status}):\n{}",
-                    self.process.output().join("\n")
-                );
-            }
-            if let Ok((status, _)) = client.get("/_matrix/client/versions").await
-                && status.is_success()
-            {
-                return Ok(());
-            }
-            tokio::time::sleep(READY_POLL).await;
-        }
-        Err(anyhow::anyhow!("{}", self.process.output().join("\n")))
-            .with_context(|| format!("the server did not answer within {READY_WITHIN:?}"))
+        wait_until_it_answers(&mut self.process, &client).await
     }
+}
+
+/// Waits until a homeserver that was just started answers.
+///
+/// # Errors
+///
+/// When it ends or does not answer in time; with what it printed.
+pub(crate) async fn wait_until_it_answers(
+    process: &mut Process,
+    client: &Client,
+) -> anyhow::Result<()> {
+    let started_at = Instant::now();
+    while started_at.elapsed() < READY_WITHIN {
+        if let Some(status) = process.ended()? {
+            bail!(
+                "the server ended while starting ({status}):\n{}",
+                process.output().join("\n")
+            );
+        }
+        if let Ok((status, _)) = client.get("/_matrix/client/versions").await
+            && status.is_success()
+        {
+            return Ok(());
+        }
+        tokio::time::sleep(READY_POLL).await;
+    }
+    Err(anyhow::anyhow!("{}", process.output().join("\n")))
+        .with_context(|| format!("the server did not answer within {READY_WITHIN:?}"))
 }
 
 impl Launch {

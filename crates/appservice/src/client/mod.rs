@@ -4,29 +4,46 @@
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
 //! device: acting as a user is said call by call.
 
+mod contact;
 pub mod gate;
 mod http;
 pub mod limiter;
 pub mod retry_after;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use ::http::{Method, Request, Response, header};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
+use self::{
+    contact::Contact,
+    gate::Gate,
+    limiter::{Class, Limiter, Outcome, Target},
+};
 use crate::{
     error::Error,
     id::UserId,
+    metrics::{Metrics, catalogue::LIMIT_WAIT_SECONDS},
     surroundings::{Surroundings, Transport},
+    trace::{self, Trace},
 };
 use bridgehead_registration::Secret;
 
 /// Bytes of a JSON answer at most; the state of a large room is the largest.
 const MAX_JSON_BYTES: usize = 64 << 20;
+
+/// Accounts whose limits are remembered.
+const LIMITED_ACCOUNTS: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// The longest that a limit is obeyed at a time.
+const MAX_LIMITED: Duration = Duration::from_secs(600);
 
 /// How often [`Client::ask`] tries.
 const ASK_ATTEMPTS: u32 = 6;
@@ -132,25 +149,54 @@ pub(crate) struct Client {
 struct Shared {
     transport: Arc<dyn Transport>,
     as_token: Secret,
+    /// The sender of the registration: the token alone acts as it.
+    sender: UserId,
+    /// The service's own user; another one than the sender where the registration has it in its namespace.
     bot: UserId,
     surroundings: Surroundings,
+    gate: Gate,
+    limiter: Mutex<Limiter>,
+    metrics: Metrics,
+    contact: Contact,
+}
+
+/// What the client is made of.
+pub(crate) struct ClientConfig {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) as_token: Secret,
+    pub(crate) sender: UserId,
+    pub(crate) bot: UserId,
+    pub(crate) surroundings: Surroundings,
+    /// Requests under way at the same time.
+    pub(crate) concurrency: usize,
+    pub(crate) metrics: Metrics,
 }
 
 impl Client {
-    pub(crate) fn new(
-        transport: Arc<dyn Transport>,
-        as_token: Secret,
-        bot: UserId,
-        surroundings: Surroundings,
-    ) -> Self {
+    pub(crate) fn new(config: ClientConfig) -> Self {
         Self {
             shared: Arc::new(Shared {
-                transport,
-                as_token,
-                bot,
-                surroundings,
+                transport: config.transport,
+                as_token: config.as_token,
+                sender: config.sender,
+                bot: config.bot,
+                surroundings: config.surroundings,
+                gate: Gate::new(config.concurrency),
+                limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+                metrics: config.metrics,
+                contact: Contact::default(),
             }),
         }
+    }
+
+    /// Where requests are counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How the homeserver has answered lately.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.shared.contact
     }
 
     /// One attempt, with the answer's JSON read as `T`.
@@ -209,12 +255,86 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
+        let span = tracing::info_span!(
+            "call",
+            call = call.name(),
+            user = call.user.as_ref().map(tracing::field::display),
+        );
+        let answer = self.answer(call, max_bytes).instrument(span).await;
+        let now_ms = self.shared.surroundings.clock.now_ms();
+        self.shared.contact.note(&answer, now_ms);
+        answer
+    }
+
+    async fn answer(&self, call: &Call, max_bytes: usize) -> Result<Response<Bytes>, Error> {
         let request = self.request(call)?;
-        let response = self.shared.transport.call(request, max_bytes).await?;
+        let started = Instant::now();
+        let response = self.admitted(call, request, max_bytes).await?;
+        let status = response.status().as_u16();
+        tracing::debug!(status, took = ?started.elapsed(), "answered");
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &response))
+        let wait = self.named_wait(&response);
+        Err(refusal(call, &response, wait).without(&self.shared.as_token))
+    }
+
+    /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
+    async fn admitted(
+        &self,
+        call: &Call,
+        request: Request<Bytes>,
+        max_bytes: usize,
+    ) -> Result<Response<Bytes>, Error> {
+        let shared = &self.shared;
+        let target = Target {
+            account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
+            class: class_of(call),
+        };
+        self.obey_limits(target).await;
+        let _place = shared.gate.enter(call.urgency).await;
+        let started = Instant::now();
+        let response = shared.transport.call(request, max_bytes).await;
+        let outcome = match &response {
+            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+                Outcome::Limited(self.named_wait(response))
+            }
+            Ok(response) if !response.status().is_server_error() => Outcome::Admitted,
+            Ok(_) | Err(_) => Outcome::Unknown,
+        };
+        shared
+            .limiter
+            .lock()
+            .observe(Instant::now(), target, started, outcome);
+        Ok(response?)
+    }
+
+    async fn obey_limits(&self, target: Target<'_>) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let wait = self.shared.limiter.lock().take(Instant::now(), target);
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
+        }
+        if !waited.is_zero() {
+            let metrics = &self.shared.metrics;
+            metrics.record(&LIMIT_WAIT_SECONDS, &[], waited.as_secs_f64());
+        }
+    }
+
+    /// The wait that a refusal names (specification, *Rate limiting*).
+    fn named_wait(&self, response: &Response<Bytes>) -> Option<Duration> {
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let in_body = body.get("retry_after_ms").and_then(Value::as_f64);
+        let header = response.headers().get(header::RETRY_AFTER);
+        retry_after::retry_after(
+            in_body.map(|ms| ms.max(0.0) as u64),
+            header.and_then(|header| header.to_str().ok()),
+            self.shared.surroundings.clock.now_ms(),
+        )
     }
 
     fn request(&self, call: &Call) -> Result<Request<Bytes>, Error> {
@@ -222,7 +342,8 @@ impl Client {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
-        if let Some(user) = call.user.as_ref().filter(|user| **user != self.shared.bot) {
+        let user = call.user.as_ref().unwrap_or(&self.shared.bot);
+        if *user != self.shared.sender {
             query.append_pair("user_id", user.as_str());
         }
         let query = query.finish();
@@ -230,26 +351,31 @@ impl Client {
             uri.push('?');
             uri.push_str(&query);
         }
+        let no_request = |error: &dyn std::fmt::Display| {
+            Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
+        };
+        let token = format!("Bearer {}", self.shared.as_token.expose());
+        let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
+        // What prints headers does not print this one.
+        token.set_sensitive(true);
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(uri)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.shared.as_token.expose()),
-            );
+            .header(header::AUTHORIZATION, token);
+        if let Some(trace) = Trace::current() {
+            request = request.header(trace::HEADER, trace.as_str());
+        }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         request
             .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| {
-                Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
-            })
+            .map_err(|error| no_request(&error))
     }
 }
 
 /// The error that a response which is no success stands for.
-fn refusal(call: &Call, response: &Response<Bytes>) -> Error {
+fn refusal(call: &Call, response: &Response<Bytes>, retry_after: Option<Duration>) -> Error {
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let message = match text("error") {
@@ -263,23 +389,23 @@ fn refusal(call: &Call, response: &Response<Bytes>) -> Error {
         status: response.status().as_u16(),
         errcode: text("errcode").chars().take(100).collect(),
         message,
-        retry_after: retry_after(&body, response),
+        retry_after,
     }
 }
 
-/// `retry_after_ms` of the body, or the header `Retry-After` in seconds (specification, *Rate limiting*).
-fn retry_after(body: &Value, response: &Response<Bytes>) -> Option<Duration> {
-    let in_body = body
-        .get("retry_after_ms")
-        .and_then(Value::as_f64)
-        .filter(|ms| *ms >= 0.0);
-    let in_header = || {
-        let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-        text.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|seconds| *seconds >= 0.0)
-    };
-    let ms = in_body.or_else(|| in_header().map(|seconds| seconds * 1000.0))?;
-    Duration::try_from_secs_f64(ms / 1000.0).ok()
+/// Which of the homeserver's limits a request counts for.
+fn class_of(call: &Call) -> Class {
+    let path = call.path.strip_prefix("/_matrix/").unwrap_or(&call.path);
+    let mut parts = path
+        .split('/')
+        .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
+    match (parts.next(), parts.nth(1)) {
+        (Some("rooms"), Some("send" | "state" | "redact")) => Class::Message,
+        (Some("rooms"), Some("invite")) => Class::Invite,
+        (Some("rooms"), Some("join")) | (Some("join"), _) => Class::Join,
+        (Some("profile"), _) => Class::Profile,
+        (Some("register"), _) => Class::Registration,
+        (Some("media"), _) => Class::Media,
+        _ => Class::Other,
+    }
 }

@@ -144,6 +144,21 @@ impl Store {
         }
     }
 
+    /// Hands in a unit of work without waiting for its commit. Units take effect in the order in which they were
+    /// handed in, so a later [`Store::write`] is not on disk before this one. Its failure is logged.
+    pub(crate) async fn write_later<F>(&self, work: F)
+    where
+        F: FnOnce(&Unit<'_>) -> Result<()> + Send + 'static,
+    {
+        let handed_in = match &*self.0 {
+            Engine::Inline(_) => self.write(work).await,
+            Engine::Threads { writer, .. } => writer.run_later(work).await,
+        };
+        if let Err(error) = handed_in {
+            tracing::error!(%error, "a change was not stored");
+        }
+    }
+
     /// Reads what is committed.
     ///
     /// # Errors
@@ -225,6 +240,19 @@ fn connect(location: &Location) -> Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(connection)
+}
+
+impl Unit<'_> {
+    /// Writes something for no other purpose than to see that it can be written.
+    pub(crate) fn probe(&self, now_ms: i64) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO kv (scope, key, value) VALUES ('', 'health', ?1)
+                 ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([now_ms.to_string()])?;
+        Ok(())
+    }
 }
 
 /// A step of the author's own tables: SQL that is run once, in the order of the list.

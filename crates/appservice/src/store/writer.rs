@@ -16,7 +16,7 @@ const GROUP: usize = 256;
 
 /// What a unit of work works on: queries by table are methods of it, in the files beside.
 pub(crate) struct Unit<'a> {
-    pub(super) connection: &'a Connection,
+    pub(crate) connection: &'a Connection,
 }
 
 impl<'a> Unit<'a> {
@@ -36,7 +36,8 @@ trait Work: Send {
 struct Typed<T, F> {
     work: Option<F>,
     outcome: Option<Result<T>>,
-    caller: oneshot::Sender<Result<T>>,
+    /// `None`: nobody waits.
+    caller: Option<oneshot::Sender<Result<T>>>,
 }
 
 impl<T, F> Work for Typed<T, F>
@@ -53,8 +54,16 @@ where
 
     fn answer(self: Box<Self>, committed: Result<()>) {
         let outcome = self.outcome.unwrap_or_else(|| Err(closed()));
-        // A caller that has gone does not want to know; what was committed stays.
-        self.caller.send(committed.and(outcome)).ok();
+        let outcome = committed.and(outcome);
+        match self.caller {
+            // A caller that has gone does not want to know; what was committed stays.
+            Some(caller) => drop(caller.send(outcome)),
+            None => {
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "a change was not stored");
+                }
+            }
+        }
     }
 }
 
@@ -82,14 +91,29 @@ impl Writer {
         F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
+        self.hand_in(work, Some(caller)).await?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(super) async fn run_later<F>(&self, work: F) -> Result<()>
+    where
+        F: FnOnce(&Unit<'_>) -> Result<()> + Send + 'static,
+    {
+        self.hand_in(work, None).await
+    }
+
+    async fn hand_in<T, F>(&self, work: F, caller: Option<oneshot::Sender<Result<T>>>) -> Result<()>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
+    {
         let units = self.units.lock().clone().ok_or_else(closed)?;
         let unit = Typed {
             work: Some(work),
             outcome: None,
             caller,
         };
-        units.send(Box::new(unit)).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        units.send(Box::new(unit)).await.map_err(|_| closed())
     }
 
     pub(super) async fn stop(&self) {

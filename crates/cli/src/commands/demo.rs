@@ -124,19 +124,16 @@ fn write_registration(
         id: "logger".to_owned(),
         url: Some(url.to_owned()),
         sender_localpart: "logging".to_owned(),
-        users: Vec::new(),
         aliases: vec![Namespace {
             regex: "#logged_.*".to_owned(),
             exclusive: false,
         }],
-        rooms: Vec::new(),
-        protocols: Vec::new(),
-        rate_limited: false,
-        receive_ephemeral: false,
+        ..RegistrationDraft::default()
     };
     let text = render_new(&draft, &mut rand::rng())
         .map_err(|errors| anyhow::anyhow!("the registration is refused: {errors:?}"))?;
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    std::fs::write(file, text.expose())
+        .with_context(|| format!("cannot write {}", file.display()))?;
     let loaded = load(&[file.to_owned()])
         .map_err(|errors| anyhow::anyhow!("the registration is refused: {errors:?}"))?;
     loaded

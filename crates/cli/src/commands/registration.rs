@@ -2,14 +2,14 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, bail};
 use bridgehead_homeserver::appservices::registration::{
-    Namespace, RegistrationDraft, load, render_new,
+    Features, Namespace, RegistrationDraft, create_file, load, render_new,
 };
 use clap::{Args, Subcommand};
 
@@ -92,7 +92,11 @@ fn write_new(new: New) -> anyhow::Result<ExitCode> {
         rooms: namespaces(new.room_regex),
         protocols: new.protocol,
         rate_limited: new.rate_limited,
-        receive_ephemeral: new.receive_ephemeral,
+        features: Features {
+            receive_ephemeral: new.receive_ephemeral,
+            ..Features::default()
+        },
+        ..RegistrationDraft::default()
     };
     let text = match render_new(&draft, &mut rand::rng()) {
         Ok(text) => text,
@@ -102,10 +106,10 @@ fn write_new(new: New) -> anyhow::Result<ExitCode> {
         }
     };
     let Some(path) = new.output else {
-        print(&text)?;
+        print(text.expose())?;
         return Ok(ExitCode::SUCCESS);
     };
-    write_private(&path, &text)?;
+    write_private(&path, text.expose())?;
     print(&format!(
         "Wrote {0}. Give it to the service, and to the server with\n  bridgehead serve --registration {0}\n",
         path.display()
@@ -115,20 +119,13 @@ fn write_new(new: New) -> anyhow::Result<ExitCode> {
 
 /// The file holds secrets: only its owner may read it, and an existing one is not replaced.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let opened = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let written = match opened {
+    match create_file(path, text) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
             "{} is there already and its tokens may be in use; remove it, or name another file",
             path.display()
         ),
-        opened => opened.and_then(|mut file| file.write_all(text.as_bytes())),
-    };
-    written.with_context(|| format!("cannot write {}", path.display()))
+        written => written.with_context(|| format!("cannot write {}", path.display())),
+    }
 }
 
 fn check(files: &[PathBuf]) -> anyhow::Result<ExitCode> {

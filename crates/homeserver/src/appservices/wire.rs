@@ -2,7 +2,9 @@
 //!
 //! A service of the protocol's first years answers only on paths without `/_matrix/app/v1` and
 //! may read its token from the query alone. Which dialect it speaks is found out once, remembered,
-//! and looked at again from time to time.
+//! and looked at again from time to time. `carrier` brings the requests there.
+
+mod carrier;
 
 use std::{
     sync::{
@@ -12,13 +14,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
-use crate::secret::Secret;
+pub(super) use self::carrier::call_error;
+use self::carrier::{Carrier, Parcel};
+use crate::{secret::Secret, surroundings::Outgoing};
 
 /// Everything but the unreserved characters of RFC 3986 is escaped.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,12 +35,9 @@ pub(super) const LEGACY_PATHS: u8 = 1;
 /// The service reads its token from the query.
 pub(super) const QUERY_TOKEN: u8 = 2;
 
-/// Bytes of an answer that are read at most; a service has little to say.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
-
 /// One service's address and how to talk to it.
 pub(crate) struct Wire {
-    client: reqwest::Client,
+    carrier: Carrier,
     base: String,
     hs_token: Secret,
     old_tokens: Vec<OldHsToken>,
@@ -114,7 +114,7 @@ pub(crate) enum CallError {
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: StatusCode,
-    /// The body, cut after [`MAX_ANSWER_BYTES`].
+    /// The body, cut after its first MiB.
     pub(crate) body: Bytes,
 }
 
@@ -158,6 +158,8 @@ pub(crate) struct WireConfig {
     pub(crate) reprobe_after: Duration,
     /// The dialect remembered.
     pub(crate) dialect: u8,
+    /// Carries the requests, in place of sockets.
+    pub(crate) outgoing: Option<Arc<dyn Outgoing>>,
 }
 
 impl Wire {
@@ -175,15 +177,9 @@ impl Wire {
     }
 
     fn new(config: &WireConfig, dialect: Arc<Dialect>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(config.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .user_agent(concat!("bridgehead/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let carrier = Carrier::new(config.outgoing.clone(), config.connect_timeout)?;
         Ok(Self {
-            client,
+            carrier,
             base: config.base.clone(),
             hs_token: config.hs_token.clone(),
             old_tokens: config.old_tokens.clone(),
@@ -198,13 +194,11 @@ impl Wire {
         self.dialect.habits()
     }
 
-    /// Host and port, to see whether somebody listens there.
-    pub(crate) fn authority(&self) -> Option<(String, u16)> {
-        let url = url::Url::parse(&self.base).ok()?;
-        Some((
-            url.host_str()?.trim_matches(['[', ']']).to_owned(),
-            url.port_or_known_default()?,
-        ))
+    /// Whether somebody accepts connections at the service's address; `false` too where that is
+    /// not known `within` the time.
+    pub(crate) async fn is_reachable(&self, within: Duration) -> bool {
+        let probe = self.carrier.is_reachable(&self.base);
+        timeout(within, probe).await.unwrap_or(false)
     }
 
     /// Sends a request in the service's dialect; finds the dialect out where needed.
@@ -333,16 +327,13 @@ impl Wire {
         token_in_query: bool,
     ) -> Result<Answer, CallError> {
         let url = self.url(call.query, path, token_in_query.then_some(token));
-        let mut request = self
-            .client
-            .request(call.method.clone(), url)
-            .bearer_auth(token.expose());
-        if let Some(body) = &call.body {
-            request = request
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(body.clone());
-        }
-        let answer = exchange(request, self.request_timeout).await?;
+        let parcel = Parcel {
+            method: &call.method,
+            url: &url,
+            token,
+            body: call.body.as_ref(),
+        };
+        let answer = self.carrier.carry(&parcel, self.request_timeout).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -369,31 +360,6 @@ impl Wire {
     }
 }
 
-/// `within` is for the whole exchange, the answer's last byte included.
-async fn exchange(request: reqwest::RequestBuilder, within: Duration) -> Result<Answer, CallError> {
-    let deadline = Instant::now() + within;
-    let response = timeout_at(deadline, request.send())
-        .await
-        .map_err(|_| CallError::Timeout(within))?
-        .map_err(|error| call_error(&error))?;
-    let status = response.status();
-    let mut body = BytesMut::new();
-    let mut chunks = response.bytes_stream();
-    // The status is what counts: a service whose 2xx arrived has acknowledged, whatever happens to
-    // the rest.
-    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, chunks.next()).await {
-        let room = MAX_ANSWER_BYTES - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() >= MAX_ANSWER_BYTES {
-            break;
-        }
-    }
-    Ok(Answer {
-        status,
-        body: body.freeze(),
-    })
-}
-
 /// The body without the token, as it is or as it stands in a query.
 fn withhold(body: Bytes, token: &Secret) -> Bytes {
     let plain = token.expose();
@@ -408,25 +374,6 @@ fn withhold(body: Bytes, token: &Secret) -> Bytes {
         .iter()
         .fold(text.into_owned(), |text, form| text.replace(form, "***"));
     clean.into()
-}
-
-/// What went wrong with a request, without its url.
-pub(super) fn call_error(error: &reqwest::Error) -> CallError {
-    // The url may carry the token; the sources say what happened without it.
-    let mut text = String::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    if text.is_empty() {
-        text = "the request failed".to_owned();
-    }
-    if error.is_connect() {
-        CallError::Connect(text)
-    } else {
-        CallError::Broken(text)
-    }
 }
 
 /// Whether an answer says "no such path here", as opposed to the service's own *no*: an error in

@@ -10,7 +10,7 @@ use axum::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{app::App, metrics::InFlight, random};
+use crate::{app::App, metrics::InFlight, random::Random};
 
 tokio::task_local! {
     /// The id of the request that this task answers.
@@ -21,7 +21,7 @@ tokio::task_local! {
 pub(super) fn request_id() -> String {
     REQUEST_ID
         .try_with(Clone::clone)
-        .unwrap_or_else(|_| random::hex(8))
+        .unwrap_or_else(|_| Random::system().hex(8))
 }
 
 /// Surrounds every handler. Logged is the path alone: a query may hold tokens.
@@ -33,7 +33,7 @@ pub(super) async fn observe(
 ) -> Response {
     let route = route.as_ref().map(MatchedPath::as_str);
     let figures = InFlight::begin(&app.metrics, route, request.method());
-    let id = random::hex(8);
+    let id = app.random.hex(8);
     let span = tracing::info_span!("request", request.id = %id);
     let noted = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), head(request.uri().path())));

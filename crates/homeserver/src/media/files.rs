@@ -12,7 +12,7 @@ use std::{
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 
-use crate::random;
+use crate::{blocking::Blocking, random::Random};
 
 /// So much of an arriving file is held in memory.
 const HELD_BYTES: usize = 1 << 20;
@@ -22,6 +22,7 @@ pub(crate) struct MediaFiles {
     folder: PathBuf,
     /// Files that are not whole yet; emptied at the start.
     arriving: PathBuf,
+    blocking: Blocking,
 }
 
 /// A file that is whole, on disk, and has its name.
@@ -50,7 +51,7 @@ struct Beside {
 }
 
 impl MediaFiles {
-    pub(crate) fn new(data_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn new(data_dir: &Path, blocking: Blocking) -> io::Result<Self> {
         let folder = data_dir.join("media");
         let arriving = folder.join("arriving");
         std::fs::create_dir_all(&arriving)?;
@@ -58,7 +59,11 @@ impl MediaFiles {
         for entry in std::fs::read_dir(&arriving)? {
             std::fs::remove_file(entry?.path())?;
         }
-        Ok(Self { folder, arriving })
+        Ok(Self {
+            folder,
+            arriving,
+            blocking,
+        })
     }
 
     /// Where the bytes with this hash are.
@@ -108,12 +113,13 @@ impl Arriving<'_> {
             sha256,
         };
         let path = self.files.path(&stored.sha256);
-        if tokio::fs::try_exists(&path).await? {
+        let (blocking, known) = (self.files.blocking, path.clone());
+        if blocking.io(move || known.try_exists()).await? {
             return Ok(stored);
         }
         self.flush().await?;
         if let Some(beside) = self.beside.take() {
-            blocking(move || beside.keep_as(&path)).await?;
+            blocking.io(move || beside.keep_as(&path)).await?;
         }
         Ok(stored)
     }
@@ -122,17 +128,16 @@ impl Arriving<'_> {
     async fn flush(&mut self) -> io::Result<()> {
         let held = self.held.split().freeze();
         let beside = self.beside.take();
-        let path = self.files.arriving.join(random::hex(32));
-        let beside = blocking(move || {
+        let path = self.files.arriving.join(Random::system().hex(32));
+        let written = self.files.blocking.io(move || {
             let mut beside = match beside {
                 Some(beside) => beside,
                 None => Beside::create(path)?,
             };
             beside.file.write_all(&held)?;
             Ok(beside)
-        })
-        .await?;
-        self.beside = Some(beside);
+        });
+        self.beside = Some(written.await?);
         Ok(())
     }
 }
@@ -178,26 +183,18 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use tempfile::TempDir;
 
-    use super::{HELD_BYTES, MediaFiles};
+    use super::{Blocking, HELD_BYTES, MediaFiles};
 
     #[tokio::test]
     async fn equal_bytes_are_stored_once_however_they_arrive() {
         let folder = TempDir::new().unwrap();
-        let files = MediaFiles::new(folder.path()).unwrap();
+        let files = MediaFiles::new(folder.path(), Blocking::Threads).unwrap();
         let bytes = vec![7; 3 * HELD_BYTES + 5];
         let mut whole = files.receive();
         whole.push(&bytes).await.unwrap();
@@ -215,21 +212,21 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_arrive_wholly_leaves_nothing() {
         let folder = TempDir::new().unwrap();
-        let files = MediaFiles::new(folder.path()).unwrap();
+        let files = MediaFiles::new(folder.path(), Blocking::Threads).unwrap();
         let mut half = files.receive();
         half.push(&vec![7; HELD_BYTES]).await.unwrap();
         assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 1);
         drop(half);
         assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 0);
         fs::write(files.arriving.join("of a dead server"), "x").unwrap();
-        let files = MediaFiles::new(folder.path()).unwrap();
+        let files = MediaFiles::new(folder.path(), Blocking::Threads).unwrap();
         assert_eq!(fs::read_dir(&files.arriving).unwrap().count(), 0);
     }
 
     #[tokio::test]
     async fn nothing_is_a_file_too() {
         let folder = TempDir::new().unwrap();
-        let files = MediaFiles::new(folder.path()).unwrap();
+        let files = MediaFiles::new(folder.path(), Blocking::Threads).unwrap();
         let stored = files.receive().finish().await.unwrap();
         assert_eq!(fs::read(files.path(&stored.sha256)).unwrap(), b"");
     }

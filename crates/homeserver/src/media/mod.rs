@@ -18,7 +18,7 @@ pub(crate) use self::{
     thumbnail::{Method, Size, Thumbnail, ThumbnailError, Thumbnails},
     upload::{About, create_id, upload, upload_to},
 };
-use crate::config::Limits;
+use crate::{blocking::Blocking, config::Limits};
 
 /// Arrivals remembered for those who wait and are slow to look.
 const ARRIVALS: usize = 256;
@@ -35,10 +35,10 @@ pub(crate) struct Media {
 
 impl Media {
     /// Opens, or makes, the folders below the data folder.
-    pub(crate) fn new(data_dir: &Path, limits: &Limits) -> io::Result<Self> {
+    pub(crate) fn new(data_dir: &Path, limits: &Limits, blocking: Blocking) -> io::Result<Self> {
         Ok(Self {
-            files: MediaFiles::new(data_dir)?,
-            thumbnails: Thumbnails::new(data_dir, limits)?,
+            files: MediaFiles::new(data_dir, blocking)?,
+            thumbnails: Thumbnails::new(data_dir, limits, blocking)?,
             arrivals: broadcast::Sender::new(ARRIVALS),
         })
     }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::ReadyMedia;
-use crate::{config::Limits, random};
+use crate::{blocking::Blocking, config::Limits, random::Random};
 
 /// Images decoded at once; each may take [`MAX_BYTES_PER_PIXEL`] times the pixel limit of memory.
 const DECODES: usize = 2;
@@ -124,6 +124,7 @@ pub(crate) struct Thumbnails {
     max_pixels: u32,
     kept: Mutex<Kept>,
     decodes: Semaphore,
+    blocking: Blocking,
 }
 
 /// What is on disk, by last use.
@@ -134,7 +135,7 @@ struct Kept {
 }
 
 impl Thumbnails {
-    pub(super) fn new(data_dir: &Path, limits: &Limits) -> io::Result<Self> {
+    pub(super) fn new(data_dir: &Path, limits: &Limits, blocking: Blocking) -> io::Result<Self> {
         let folder = data_dir.join("thumbnails");
         fs::create_dir_all(&folder)?;
         let mut kept = Kept {
@@ -153,6 +154,7 @@ impl Thumbnails {
             max_pixels: limits.max_image_pixels,
             kept: Mutex::new(kept),
             decodes: Semaphore::new(DECODES),
+            blocking,
         })
     }
 
@@ -173,7 +175,8 @@ impl Thumbnails {
             return Ok(thumbnail);
         }
         let (path, max_pixels) = (original.path.clone(), self.max_pixels);
-        let bytes = tokio::task::spawn_blocking(move || make(&path, size, max_pixels))
+        let making = self.blocking.run(move || make(&path, size, max_pixels));
+        let bytes = making
             .await
             // The decoder panicked: the image is broken in a way nobody thought of.
             .map_err(|_| ThumbnailError::NotAnImage)??;
@@ -189,7 +192,8 @@ impl Thumbnails {
 
     async fn load(&self, name: &str) -> Option<Thumbnail> {
         self.kept.lock().sizes.get(name)?;
-        match tokio::fs::read(self.folder.join(name)).await {
+        let path = self.folder.join(name);
+        match self.blocking.io(move || fs::read(path)).await {
             Ok(bytes) => Some(Thumbnail {
                 bytes: bytes.into(),
                 name: name.to_owned(),
@@ -207,19 +211,21 @@ impl Thumbnails {
         if size_bytes.max(MIN_FILE_BYTES) > self.kept.lock().budget_bytes {
             return Ok(());
         }
-        let beside = self.folder.join(format!(".{}", random::hex(32)));
+        let beside = self.folder.join(format!(".{}", Random::system().hex(32)));
         let path = self.folder.join(&thumbnail.name);
         let bytes = thumbnail.bytes.clone();
-        tokio::task::spawn_blocking(move || write_whole(&beside, &path, &bytes))
-            .await
-            .map_err(io::Error::other)??;
+        let writing = self
+            .blocking
+            .io(move || write_whole(&beside, &path, &bytes));
+        writing.await?;
         let leaving = {
             let mut kept = self.kept.lock();
             kept.insert(thumbnail.name.clone(), size_bytes);
             kept.over_budget()
         };
         for name in leaving {
-            tokio::fs::remove_file(self.folder.join(name)).await?;
+            let path = self.folder.join(name);
+            self.blocking.io(move || fs::remove_file(path)).await?;
         }
         Ok(())
     }

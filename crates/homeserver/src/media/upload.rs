@@ -11,7 +11,6 @@ use super::files::Stored;
 use crate::{
     app::App,
     http::{auth::Requester, error::ApiError},
-    random,
 };
 
 /// An id made in advance gets its bytes within a day (the specification's recommendation), ms.
@@ -164,7 +163,7 @@ async fn check_pending(
 
 fn new_row(app: &App, requester: &Requester) -> MediaRow {
     MediaRow {
-        media_id: random::alphanumeric(24),
+        media_id: app.random.alphanumeric(24),
         sha256: None,
         content_type: None,
         filename: None,

@@ -76,7 +76,10 @@ impl super::Operators {
                 )
             })?;
         app.operators.gate.give_back(address);
-        let session_id = app.operators.sessions.begin(token_hash, now_ms);
+        let session_id = app
+            .operators
+            .sessions
+            .begin(&app.random, token_hash, now_ms);
         Ok(LoggedIn {
             operator,
             session_id,

@@ -4,7 +4,7 @@ use bridgehead_admin_api::{NewOperatorToken, Operator as OperatorView, Role};
 use bridgehead_store::OperatorRow;
 
 use super::{Act, Operator, role_of, token_file::LOCAL};
-use crate::{app::App, http::auth::hash, http::error::ApiError, random};
+use crate::{app::App, http::auth::hash, http::error::ApiError};
 
 /// More of them is a mistake in a script.
 const MAX_OPERATORS: usize = 1_000;
@@ -42,7 +42,7 @@ pub(crate) async fn add(
             "An operator's name is 1 to 64 letters, digits, `.`, `_` or `-`",
         ));
     }
-    let token = random::token();
+    let token = app.random.token();
     let token_hash = hash(&token);
     let now_ms = app.now_ms();
     let act = Act {

@@ -7,7 +7,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use crate::{http::auth::hash, random, secret::Secret};
+use crate::{http::auth::hash, random::Random, secret::Secret};
 
 /// Sessions kept; the one that was not used for longest makes place for a new one.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(500).expect("not zero");
@@ -34,8 +34,8 @@ impl Sessions {
     }
 
     /// Begins a session; gives back its id.
-    pub(super) fn begin(&self, token_hash: [u8; 32], now_ms: i64) -> Secret {
-        let id = random::token();
+    pub(super) fn begin(&self, random: &Random, token_hash: [u8; 32], now_ms: i64) -> Secret {
+        let id = random.token();
         let session = Session {
             token_hash,
             ends_at_ms: now_ms.saturating_add(LIFETIME_MS),
@@ -72,13 +72,16 @@ pub(crate) fn csrf_token(session_id: &Secret) -> Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIFETIME_MS, Sessions, csrf_token};
+    use super::{LIFETIME_MS, Random, Sessions, csrf_token};
     use crate::http::auth::hash;
 
     #[test]
     fn a_session_ends_when_it_is_ended_or_old() {
         let sessions = Sessions::new();
-        let (one, two) = (sessions.begin([1; 32], 0), sessions.begin([2; 32], 0));
+        let (one, two) = (
+            sessions.begin(&Random::system(), [1; 32], 0),
+            sessions.begin(&Random::system(), [2; 32], 0),
+        );
         assert_ne!(csrf_token(&one), csrf_token(&two));
         let (one, two) = (hash(one.expose()), hash(two.expose()));
         assert_eq!(sessions.token_hash(&one, LIFETIME_MS - 1), Some([1; 32]));
@@ -91,9 +94,9 @@ mod tests {
     #[test]
     fn the_number_of_sessions_is_bounded() {
         let sessions = Sessions::new();
-        let first = hash(sessions.begin([0; 32], 0).expose());
+        let first = hash(sessions.begin(&Random::system(), [0; 32], 0).expose());
         for _ in 0..super::CAPACITY.get() {
-            sessions.begin([1; 32], 0);
+            sessions.begin(&Random::system(), [1; 32], 0);
         }
         assert_eq!(sessions.token_hash(&first, 0), None);
         assert_eq!(sessions.sessions.lock().len(), super::CAPACITY.get());

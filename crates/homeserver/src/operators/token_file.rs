@@ -9,7 +9,7 @@ use super::Act;
 use crate::{
     http::auth::hash,
     private_file::{is_open_to_others, write_private},
-    random,
+    random::Random,
     secret::Secret,
 };
 
@@ -35,11 +35,11 @@ pub(crate) enum TokenFileError {
 }
 
 /// Reads the token, or makes one that only its owner can read.
-pub(crate) fn read_or_make(path: &Path) -> Result<Secret, TokenFileError> {
+pub(crate) fn read_or_make(path: &Path, random: &Random) -> Result<Secret, TokenFileError> {
     if !path.exists() {
         // Whole or not at all, as with the signing key.
         let unfinished = path.with_extension("unfinished");
-        write_private(&unfinished, &format!("{}\n", random::token()))?;
+        write_private(&unfinished, &format!("{}\n", random.token()))?;
         std::fs::rename(&unfinished, path)?;
     }
     if is_open_to_others(path)? {

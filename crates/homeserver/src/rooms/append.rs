@@ -22,6 +22,7 @@ use crate::{
         interest,
     },
     http::error::ApiError,
+    random::Random,
 };
 
 /// An event somebody wants in a room.
@@ -69,6 +70,7 @@ impl From<ApiError> for AppendError {
 pub(crate) struct AppendContext {
     pub(crate) registry: Arc<Registry>,
     pub(crate) key: Arc<SigningKey>,
+    pub(crate) random: Arc<Random>,
     pub(crate) now_ms: i64,
 }
 

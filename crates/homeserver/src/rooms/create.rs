@@ -21,7 +21,6 @@ use super::{
 use crate::{
     app::App,
     http::{auth::Requester, error::ApiError, extract::canonical_object},
-    random,
 };
 
 /// Users invited in one request at most.
@@ -275,7 +274,7 @@ pub(super) fn open_room<'c>(
 ) -> Result<OwnedRoomId, AppendError> {
     let candidate: OwnedRoomId = format!(
         "!{}:{}",
-        random::alphanumeric(18),
+        context.random.alphanumeric(18),
         context.key.server_name()
     )
     .try_into()

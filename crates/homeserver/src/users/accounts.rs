@@ -21,7 +21,7 @@ pub(crate) async fn set_password(
     log_out: bool,
     keep: Option<String>,
 ) -> Result<(), ApiError> {
-    let hash = passwords::checked_hash(password).await?;
+    let hash = passwords::checked_hash(app, password).await?;
     let id = user_id.to_string();
     let known = app
         .store

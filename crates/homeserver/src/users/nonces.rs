@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use crate::random;
+use crate::random::Random;
 
 /// How long a nonce is good, ms.
 const TTL_MS: i64 = 60_000;
@@ -25,8 +25,8 @@ impl Nonces {
     }
 
     /// A new one.
-    pub(crate) fn issue(&self, now_ms: i64) -> String {
-        let nonce = random::hex(64);
+    pub(crate) fn issue(&self, random: &Random, now_ms: i64) -> String {
+        let nonce = random.hex(64);
         self.issued.lock().put(nonce.clone(), now_ms);
         nonce
     }
@@ -42,15 +42,15 @@ impl Nonces {
 
 #[cfg(test)]
 mod tests {
-    use super::Nonces;
+    use super::{Nonces, Random};
 
     #[test]
     fn good_once_and_for_a_minute() {
-        let nonces = Nonces::new();
-        let first = nonces.issue(0);
+        let (nonces, random) = (Nonces::new(), Random::system());
+        let first = nonces.issue(&random, 0);
         assert!(nonces.redeem(&first, 60_000));
         assert!(!nonces.redeem(&first, 60_000));
-        let late = nonces.issue(0);
+        let late = nonces.issue(&random, 0);
         assert!(!nonces.redeem(&late, 60_001));
         assert!(!nonces.redeem("unknown", 0));
     }

@@ -2,14 +2,14 @@
 
 use ruma::UserId;
 
-use crate::{app::App, http::auth, random};
+use crate::{app::App, http::auth};
 
 /// How long a token is good, ms.
 pub(crate) const TTL_MS: i64 = 3_600_000;
 
 /// Makes a token.
 pub(crate) async fn issue(app: &App, user_id: &UserId) -> bridgehead_store::Result<String> {
-    let token = random::token();
+    let token = app.random.token();
     let (hash, user) = (auth::hash(&token), user_id.to_string());
     let expires_at = app.now_ms() + TTL_MS;
     app.store

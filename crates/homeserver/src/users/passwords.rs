@@ -6,7 +6,11 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
-use crate::http::error::ApiError;
+use crate::{
+    app::App,
+    blocking::{Blocking, Unfinished},
+    http::error::ApiError,
+};
 
 /// Longest password.
 const MAX_BYTES: usize = 512;
@@ -14,10 +18,22 @@ const MAX_BYTES: usize = 512;
 /// Hashes computed at once: each takes tens of milliseconds and 19 MiB.
 static PERMITS: Semaphore = Semaphore::const_new(2);
 
+/// Runs `work`, which takes the time and memory of a hash.
+async fn run<T: Send + 'static>(
+    blocking: Blocking,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
+    // Who works inline does one thing at a time, and waits for nobody else's threads.
+    let _permit = match blocking {
+        Blocking::Threads => PERMITS.acquire().await.ok(),
+        Blocking::Inline => None,
+    };
+    blocking.run(work).await
+}
+
 /// The hash of a password, in PHC string form.
-pub(crate) async fn hash(password: String) -> Result<String, PasswordError> {
-    let _permit = PERMITS.acquire().await.map_err(|_| PasswordError)?;
-    tokio::task::spawn_blocking(move || {
+async fn hash(blocking: Blocking, password: String) -> Result<String, PasswordError> {
+    run(blocking, move || {
         Argon2::default()
             .hash_password(password.as_bytes())
             .map(|hash| hash.to_string())
@@ -31,7 +47,7 @@ pub(crate) async fn hash(password: String) -> Result<String, PasswordError> {
 ///
 /// # Errors
 /// 400 when it is empty or too long to be one.
-pub(crate) async fn checked_hash(password: String) -> Result<String, ApiError> {
+pub(crate) async fn checked_hash(app: &App, password: String) -> Result<String, ApiError> {
     if password.is_empty() {
         return Err(ApiError::weak_password("The password is empty"));
     }
@@ -40,17 +56,14 @@ pub(crate) async fn checked_hash(password: String) -> Result<String, ApiError> {
             "The password is longer than {MAX_BYTES} bytes"
         )));
     }
-    hash(password)
+    hash(app.blocking, password)
         .await
         .map_err(|error| ApiError::internal(&error))
 }
 
 /// Whether the password is the hashed one.
-pub(crate) async fn verify(password: String, hash: String) -> bool {
-    let Ok(_permit) = PERMITS.acquire().await else {
-        return false;
-    };
-    tokio::task::spawn_blocking(move || {
+pub(crate) async fn verify(app: &App, password: String, hash: String) -> bool {
+    run(app.blocking, move || {
         PasswordHash::new(&hash).is_ok_and(|hash| {
             Argon2::default()
                 .verify_password(password.as_bytes(), &hash)

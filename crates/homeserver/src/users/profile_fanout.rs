@@ -44,6 +44,11 @@ impl ProfileFanout {
         }
     }
 
+    /// Whether every changed profile has reached its rooms.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.lock().is_empty()
+    }
+
     /// The fields changed since the last call; `None` ends the user's task.
     fn take(&self, user_id: &OwnedUserId) -> Option<BTreeSet<String>> {
         let mut pending = self.pending.lock();

@@ -11,7 +11,6 @@ use crate::{
     app::App,
     appservices::Appservice,
     http::{auth, error::ApiError},
-    random,
 };
 
 /// How long an access token that comes with a refresh token lives, ms.
@@ -130,7 +129,7 @@ pub(crate) async fn create_with_password(
     is_admin: bool,
 ) -> Result<OwnedUserId, ApiError> {
     let user_id = user_id_of(app, localpart, None)?;
-    let hash = super::passwords::checked_hash(password.to_owned()).await?;
+    let hash = super::passwords::checked_hash(app, password.to_owned()).await?;
     let account = NewAccount {
         password_hash: Some(hash),
         is_admin,
@@ -149,9 +148,9 @@ pub(crate) async fn begin_session(
     devices::check_name(new.display_name.as_deref())?;
     let (now, registry) = (app.now_ms(), app.registry());
     let session = Session {
-        device_id: new.device_id.unwrap_or_else(|| random::capitals(10)),
-        access_token: random::token(),
-        refresh_token: new.refresh.then(random::token),
+        device_id: new.device_id.unwrap_or_else(|| app.random.capitals(10)),
+        access_token: app.random.token(),
+        refresh_token: new.refresh.then(|| app.random.token()),
         expires_in_ms: new.refresh.then_some(ACCESS_TOKEN_TTL_MS),
     };
     let (user, device) = (user_id.to_string(), session.device_id.clone());
@@ -185,8 +184,8 @@ pub(crate) async fn refresh_session(
     app: &Arc<App>,
     refresh_token: &str,
 ) -> Result<Session, ApiError> {
-    let access_token = random::token();
-    let next_token = random::token();
+    let access_token = app.random.token();
+    let next_token = app.random.token();
     let expires_at = app.now_ms() + ACCESS_TOKEN_TTL_MS;
     let used = auth::hash(refresh_token);
     let (access, next) = (auth::hash(&access_token), auth::hash(&next_token));

@@ -17,7 +17,7 @@ use crate::{
     app::App,
     config::RateCategory,
     http::{auth::Requester, error::ApiError},
-    random,
+    random::Random,
 };
 
 /// Nothing to prove.
@@ -68,7 +68,7 @@ pub(crate) async fn pass(
     auth: Option<&AuthData>,
 ) -> Result<(), ApiError> {
     let Some(auth) = auth else {
-        let session = app.uia.start(&guard.operation);
+        let session = app.uia.start(&app.random, &guard.operation);
         return Err(app.uia.challenge(&session, guard.flows).without_code());
     };
     let session = match &auth.session {
@@ -79,7 +79,7 @@ pub(crate) async fn pass(
             ));
         }
         // Old clients answer the only stage at once, without asking for a session first.
-        None => app.uia.start(&guard.operation),
+        None => app.uia.start(&app.random, &guard.operation),
     };
     if let Some(stage) = auth.kind.as_deref() {
         let offered = guard.flows.iter().any(|flow| flow.contains(&stage));
@@ -161,7 +161,7 @@ async fn has_password(
     }
     app.limits
         .check(RateCategory::Logins, user_id.as_str(), app.now_ms())?;
-    Ok(passwords::verify(password.clone(), hash.clone()).await)
+    Ok(passwords::verify(app, password.clone(), hash.clone()).await)
 }
 
 /// Sessions in progress.
@@ -187,8 +187,8 @@ impl UiaSessions {
         }
     }
 
-    fn start(&self, operation: &str) -> String {
-        let id = random::alphanumeric(24);
+    fn start(&self, random: &Random, operation: &str) -> String {
+        let id = random.alphanumeric(24);
         let session = Session {
             operation: operation.to_owned(),
             completed: BTreeSet::new(),
@@ -247,13 +247,13 @@ impl UiaSessions {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flow, UiaSessions};
+    use super::{Flow, Random, UiaSessions};
 
     #[test]
     fn a_flow_is_passed_when_all_its_stages_are_and_for_its_operation_only() {
         const FLOWS: &[Flow] = &[&["a", "b"], &["c"]];
         let sessions = UiaSessions::new();
-        let session = sessions.start("delete");
+        let session = sessions.start(&Random::system(), "delete");
         assert!(sessions.is_for(&session, "delete"));
         assert!(!sessions.is_for(&session, "rename"));
         assert!(!sessions.is_for("other", "delete"));

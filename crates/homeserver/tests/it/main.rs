@@ -25,6 +25,7 @@ mod first_version;
 mod guests;
 mod http_edges;
 mod identity;
+mod in_process;
 mod interest;
 mod key_files;
 mod keys;

@@ -172,6 +172,7 @@ async fn log_rows_bear_the_time_of_the_stores_clock() {
     let options = StoreOptions {
         clock: Arc::new(move || clock.load(Ordering::Relaxed)),
         mode: Mode::Inline { gate: None },
+        ..StoreOptions::default()
     };
     let store = Store::open_with(Location::Memory, SERVER, options).unwrap();
     set(&store, "a").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{config, random::Randomness};
+use crate::{config, random::Random};
 
 /// The shortest time between attempts that signs of life ask for; doubles while they keep failing.
 const SIGN_OF_LIFE_GAP: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ impl Backoff {
 
     /// The wait after one more failure: between half and all of the full one, so that services
     /// which failed together do not return together.
-    pub(super) fn next(&mut self, random: &dyn Randomness) -> Duration {
+    pub(super) fn next(&mut self, random: &Random) -> Duration {
         let full = self
             .min
             .saturating_mul(1 << self.failures.min(16))

@@ -16,7 +16,7 @@ use crate::{
     appservices::{Bus, Outlet, Registry, Reports, Wire},
     clock::Clock,
     config,
-    random::Randomness,
+    random::Random,
     shutdown::{Shutdown, ShutdownTrigger, shutdown},
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Engine {
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
     /// For jitter.
-    pub(crate) random: Arc<dyn Randomness>,
+    pub(crate) random: Arc<Random>,
     /// The registrations in force.
     pub(crate) registry: ArcSwap<Registry>,
     /// Waits and sizes.
@@ -104,6 +104,14 @@ impl DeliveryHandle {
     pub(crate) fn set_links(&self, links: Links) {
         self.links.store(Arc::new(links));
         self.control_changed();
+    }
+
+    /// Whether the service has all that it is to be told, or nobody delivers to it now.
+    pub(crate) fn is_settled(&self, now_ms: i64) -> bool {
+        let has_way = self.outlet.has_consumer() || self.links().push.is_some();
+        !has_way
+            || self.status.is_held(now_ms)
+            || !self.is_attempting() && self.status.is_drained() && self.lane.is_empty()
     }
 
     /// The service's habits, as far as they are known.

@@ -7,7 +7,6 @@ use bridgehead_store::FrozenTransaction;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
-use tokio::{net::TcpStream, time::timeout};
 
 use super::transport::{Failure, Transport};
 use crate::{
@@ -70,16 +69,12 @@ impl HttpPush {
     /// Returns when somebody accepts connections at the service's address. Where that has misled us
     /// (TLS refused, for example), somebody has to go away first.
     async fn listens_again(&self, mut closed_first: bool) {
-        let Some((host, port)) = self.wire.authority() else {
-            return std::future::pending().await;
-        };
         loop {
             tokio::time::sleep(PROBE_INTERVAL).await;
-            let probe = TcpStream::connect((host.as_str(), port));
-            match timeout(PROBE_INTERVAL, probe).await {
-                Ok(Ok(_)) if !closed_first => return,
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => closed_first = false,
+            match self.wire.is_reachable(PROBE_INTERVAL).await {
+                true if !closed_first => return,
+                true => {}
+                false => closed_first = false,
             }
         }
     }

@@ -44,6 +44,11 @@ impl EphemeralLane {
         }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.news.lock().is_empty()
+    }
+
     /// Takes up to `limit` events of `bytes` bytes together; the old ones are dropped. What does
     /// not fit waits for the next transaction.
     pub(crate) fn take(&self, limit: usize, mut bytes: usize, now_ms: i64) -> Vec<String> {

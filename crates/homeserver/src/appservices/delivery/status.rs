@@ -201,6 +201,23 @@ impl Status {
         pauses.any(|pause| pause.by == by && holds(pause, now_ms))
     }
 
+    /// Whether somebody holds the delivery, or has given the service up.
+    pub(super) fn is_held(&self, now_ms: i64) -> bool {
+        let inner = self.inner.lock();
+        let mut pauses = inner.figures.orders.pauses.iter();
+        inner.figures.state == State::Failed || pauses.any(|pause| holds(pause, now_ms))
+    }
+
+    /// Whether what waits has been counted, and is nothing.
+    pub(super) fn is_drained(&self) -> bool {
+        let inner = self.inner.lock();
+        let orders = &inner.figures.orders;
+        inner.counted_from.is_some()
+            && inner.figures.depth == 0
+            && orders.frozen.is_none()
+            && orders.replay.is_none()
+    }
+
     /// A replay goes on.
     pub(super) fn replaying(&self, replay: Option<bridgehead_store::ReplayRow>) {
         self.inner.lock().figures.orders.replay = replay;

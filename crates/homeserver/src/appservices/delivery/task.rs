@@ -279,7 +279,7 @@ impl Task<'_> {
 
     /// Waits for the backoff's end, a sign of life or new orders, whichever is first.
     async fn wait(&mut self, link: &dyn Transport, failure: &Failure) {
-        let wait = self.backoff.next(self.engine.random.as_ref());
+        let wait = self.backoff.next(&self.engine.random);
         let now_ms = self.engine.clock.now_ms();
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         self.handle.status.next_try(now_ms.saturating_add(wait_ms));

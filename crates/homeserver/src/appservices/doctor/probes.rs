@@ -16,7 +16,7 @@ use super::{Found, ROUND_TRIP_TIMEOUT, STEP_TIMEOUT, cures};
 use crate::{
     app::App,
     appservices::{Appservice, Call, CallError, wire::Answer},
-    random,
+    random::Random,
 };
 
 /// Addresses that are tried.
@@ -104,7 +104,7 @@ pub(super) async fn ping(service: &Appservice, now_ms: i64) -> Result<Answer, Ca
 /// A ping with a token that is not the service's, which it is to refuse.
 pub(super) async fn wrong_token(base: &str) -> Found {
     let url = format!("{base}/_matrix/app/v1/ping");
-    match plain_request(Method::POST, &url, Some(&random::token())).await {
+    match plain_request(Method::POST, &url, Some(&Random::system().token())).await {
         Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             Found::ok("the server's token is taken, and a wrong one is refused")
         }
@@ -153,7 +153,7 @@ async fn plain_request(
 }
 
 fn ping_body() -> String {
-    json!({ "transaction_id": format!("doctor-{}", random::hex(8)) }).to_string()
+    json!({ "transaction_id": format!("doctor-{}", Random::system().hex(8)) }).to_string()
 }
 
 /// Waits for the acknowledgement of a transaction, an empty one if there is nothing else to send.

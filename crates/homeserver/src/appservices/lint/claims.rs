@@ -7,7 +7,7 @@ use ruma::ServerName;
 
 use super::automaton::{Automaton, Part, Search, must, search};
 use crate::appservices::registration::{
-    Namespace, NamespaceKind, PatternMatcher, Registration, anchored, compile,
+    Backtracking, Namespace, NamespaceKind, PatternMatcher, Registration, anchored, compile,
 };
 
 /// One pattern.
@@ -24,7 +24,7 @@ pub(super) struct Claim {
 
 enum Matcher {
     Plain(regex::Regex),
-    Fancy(Box<fancy_regex::Regex>),
+    Fancy(Backtracking),
     /// Too large to be compiled alone; cannot be in a registration that was read.
     Nothing,
 }
@@ -36,7 +36,7 @@ impl Claim {
             Ok(PatternMatcher::Plain) => {
                 regex::Regex::new(&anchored(regex)).map_or(Matcher::Nothing, Matcher::Plain)
             }
-            Ok(PatternMatcher::Fancy(regex)) => Matcher::Fancy(regex),
+            Ok(PatternMatcher::Backtracking(regex)) => Matcher::Fancy(regex),
             Err(_) => Matcher::Nothing,
         };
         let prefixes = regex_syntax::parse(regex)
@@ -56,7 +56,7 @@ impl Claim {
     pub(super) fn matches(&self, id: &str) -> bool {
         match &self.matcher {
             Matcher::Plain(regex) => regex.is_match(id),
-            Matcher::Fancy(regex) => regex.is_match(id).unwrap_or(false),
+            Matcher::Fancy(regex) => regex.matches(id).unwrap_or(false),
             Matcher::Nothing => false,
         }
     }

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::{AsIndex, CompileError, Owners};
 use crate::appservices::registration::{
-    Namespace, NamespaceKind, PatternMatcher, Registration, anchored, compile,
+    Backtracking, Namespace, NamespaceKind, PatternMatcher, Registration, anchored, compile,
 };
 
 const CACHE_ENTRIES: usize = 100_000;
@@ -38,7 +38,7 @@ struct Slot {
 #[derive(Debug)]
 struct FancyPattern {
     slot: usize,
-    regex: Box<fancy_regex::Regex>,
+    regex: Backtracking,
     /// Exceeding the limit is reported once per compiled pattern, not once per id.
     reported: AtomicBool,
 }
@@ -67,7 +67,7 @@ impl KindMatcher {
         let mut set_slots = Vec::new();
         let mut fancy = Vec::new();
         for (owner, registration) in (0..).map(AsIndex).zip(registrations) {
-            for namespace in namespaces_of(registration, kind) {
+            for namespace in registration.namespaces(kind) {
                 let slot = slots.len();
                 let exclusive = namespace.exclusive && kind != NamespaceKind::Rooms;
                 slots.push(Slot { owner, exclusive });
@@ -78,7 +78,7 @@ impl KindMatcher {
                         plain.push(anchored(&namespace.regex));
                         set_slots.push(slot);
                     }
-                    PatternMatcher::Fancy(regex) => {
+                    PatternMatcher::Backtracking(regex) => {
                         fancy.push(FancyPattern {
                             slot,
                             regex,
@@ -165,7 +165,7 @@ impl KindMatcher {
 
 impl FancyPattern {
     fn matches(&self, id: &str) -> bool {
-        match self.regex.is_match(id) {
+        match self.regex.matches(id) {
             Ok(matched) => matched,
             Err(error) => {
                 if !self.reported.swap(true, Ordering::Relaxed) {
@@ -178,14 +178,6 @@ impl FancyPattern {
                 false
             }
         }
-    }
-}
-
-fn namespaces_of(registration: &Registration, kind: NamespaceKind) -> &[Namespace] {
-    match kind {
-        NamespaceKind::Users => &registration.users,
-        NamespaceKind::Aliases => &registration.aliases,
-        NamespaceKind::Rooms => &registration.rooms,
     }
 }
 
@@ -264,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_backtracks_without_end_does_not_match() {
-        let PatternMatcher::Fancy(regex) = compile("@(a|b|ab)*(?=c)").unwrap() else {
+        let PatternMatcher::Backtracking(regex) = compile("@(a|b|ab)*(?=c)").unwrap() else {
             panic!("look-ahead cannot join the automaton");
         };
         let pattern = FancyPattern {

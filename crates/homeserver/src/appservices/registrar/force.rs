@@ -328,14 +328,14 @@ async fn compile(app: &Arc<App>, entries: &[Entry]) -> Result<Namespaces, Regist
         .map(|entry| entry.registration.clone())
         .collect();
     let server_name = app.server_name.clone();
-    let compiled: Result<Namespaces, CompileError> =
-        tokio::task::spawn_blocking(move || Namespaces::compile(&server_name, &registrations))
-            .await
-            .map_err(|error| {
-                RegistrarError::Store(bridgehead_store::Error::Unavailable {
-                    reason: error.to_string(),
-                })
-            })?;
+    let compiling = app
+        .blocking
+        .run(move || Namespaces::compile(&server_name, &registrations));
+    let compiled: Result<Namespaces, CompileError> = compiling.await.map_err(|error| {
+        RegistrarError::Store(bridgehead_store::Error::Unavailable {
+            reason: error.to_string(),
+        })
+    })?;
     Ok(compiled?)
 }
 
@@ -469,6 +469,7 @@ fn links(
         request_timeout: config.request_timeout,
         reprobe_after: config.legacy_reprobe,
         dialect,
+        outgoing: app.outgoing.clone(),
     });
     match pair {
         Ok((push, queries)) => Links {

@@ -280,7 +280,8 @@ async fn lint_with(
         })
         .await?;
     // Automata are made here: too long for a task that others wait for.
-    tokio::task::spawn_blocking(move || linter.findings())
+    app.blocking
+        .run(move || linter.findings())
         .await
         .map_err(|error| {
             RegistrarError::Store(bridgehead_store::Error::Unavailable {

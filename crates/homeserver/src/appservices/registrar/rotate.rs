@@ -1,11 +1,6 @@
 //! New tokens for a service, while the old ones are good for a while.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use bridgehead_admin_api::{Rotated, Source};
 use bridgehead_store::OldTokenRow;
@@ -19,9 +14,8 @@ use super::{
 };
 use crate::{
     app::App,
-    appservices::registration::{Registration, read_bounded, with_tokens},
+    appservices::registration::{Registration, read_bounded, replace_file, with_tokens},
     http::auth,
-    random,
     secret::Secret,
 };
 
@@ -61,8 +55,8 @@ impl Registrar {
         let mut work = self.work.lock().await;
         let known = self.known_of(id).ok_or_else(|| not_found(id))?;
         let fresh = Fresh {
-            as_token: Zeroizing::new(random::token()),
-            hs_token: Zeroizing::new(random::token()),
+            as_token: Zeroizing::new(app.random.token()),
+            hs_token: Zeroizing::new(app.random.token()),
         };
         let overlap = overlap.min(MAX_OVERLAP);
         let until_ms = (!overlap.is_zero()).then(|| {
@@ -146,10 +140,8 @@ impl Registrar {
             app.store.write(move |tx| tx.insert_old_token(&old)).await?;
         }
         let target = file.clone();
-        let written = tokio::task::spawn_blocking(move || replace_file(&target, &changed))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        if let Err(error) = written {
+        let writing = app.blocking.io(move || replace_file(&target, &changed));
+        if let Err(error) = writing.await {
             let id = id.to_owned();
             app.store.write(move |tx| tx.delete_old_tokens(&id)).await?;
             return Err(not_writable(&file, &error));
@@ -240,84 +232,4 @@ fn not_writable(file: &Path, error: &io::Error) -> RegistrarError {
         "{} could not be replaced: {error}; let the server's user write it and its folder, or change both tokens by hand",
         file.display()
     ))
-}
-
-/// Replaces a file's content at once, with its owner and mode kept; a link stays a link.
-fn replace_file(file: &Path, content: &str) -> io::Result<()> {
-    let file = fs::canonicalize(file)?;
-    // Whoever made the file read-only meant it.
-    let old = fs::File::options().write(true).open(&file)?;
-    let metadata = old.metadata()?;
-    let unfinished = unfinished_name(&file);
-    let replaced =
-        write_beside(&unfinished, content, &metadata).and_then(|()| fs::rename(&unfinished, &file));
-    if replaced.is_err() {
-        fs::remove_file(&unfinished).ok();
-    }
-    replaced?;
-    if let Some(folder) = file.parent() {
-        // The rename itself is to be on disk.
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Hidden, so that a watched folder does not take it for a registration.
-fn unfinished_name(file: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{}", random::hex(8)));
-    file.with_file_name(name)
-}
-
-fn write_beside(path: &Path, content: &str, like: &fs::Metadata) -> io::Result<()> {
-    use io::Write as _;
-    let mut options = fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut new = options.open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let mine = new.metadata()?;
-        if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
-            std::os::unix::fs::fchown(&new, Some(like.uid()), Some(like.gid()))?;
-        }
-    }
-    new.set_permissions(like.permissions())?;
-    new.write_all(content.as_bytes())?;
-    new.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_is_replaced_at_once_and_keeps_mode_and_link() {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.yaml");
-        fs::write(&file, "old").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        let link = folder.path().join("link.yaml");
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        let inode = fs::metadata(&file).unwrap().ino();
-        replace_file(&link, "new").unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        let metadata = fs::metadata(&file).unwrap();
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
-        assert_ne!(metadata.ino(), inode);
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            2,
-            "nothing is left over"
-        );
-    }
 }

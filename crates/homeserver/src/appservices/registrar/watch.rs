@@ -48,7 +48,7 @@ impl Registrar {
         self.end.set(end.clone()).ok();
         let mut work = self.work.lock().await;
         self.open_sealed(app, &mut work).await?;
-        self.look(&mut work, Pace::Start).await?;
+        self.look(app, &mut work, Pace::Start).await?;
         let mut errors: Vec<_> = work
             .files
             .problems()
@@ -108,7 +108,7 @@ impl Registrar {
     /// Looks at the files now, and puts in force what they say.
     pub(crate) async fn reload(&self, app: &Arc<App>) -> Result<(), RegistrarError> {
         let mut work = self.work.lock().await;
-        self.look(&mut work, Pace::Now).await?;
+        self.look(app, &mut work, Pace::Now).await?;
         self.put_in_force(app, &mut work, Change::default()).await?;
         tracing::info!(
             services = app.registry().services().len(),
@@ -147,9 +147,11 @@ impl Registrar {
         });
     }
 
-    async fn look(&self, work: &mut Work, pace: Pace) -> Result<Looked, RegistrarError> {
+    async fn look(&self, app: &App, work: &mut Work, pace: Pace) -> Result<Looked, RegistrarError> {
         let looker = work.files.looker(pace);
-        let scan = tokio::task::spawn_blocking(move || looker.look())
+        let scan = app
+            .blocking
+            .run(move || looker.look())
             .await
             .map_err(|error| {
                 RegistrarError::Store(bridgehead_store::Error::Unavailable {
@@ -162,7 +164,7 @@ impl Registrar {
     /// One look of the watch; says whether to look again soon.
     async fn look_and_change(&self, app: &Arc<App>, pace: Pace) -> bool {
         let mut work = self.work.lock().await;
-        let looked = match self.look(&mut work, pace).await {
+        let looked = match self.look(app, &mut work, pace).await {
             Ok(looked) => looked,
             Err(error) => {
                 tracing::error!(%error, "looking at the registrations failed");

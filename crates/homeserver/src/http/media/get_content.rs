@@ -1,21 +1,22 @@
 //! `GET /_matrix/client/v1/media/download/{serverName}/{mediaId}[/{fileName}]` and its
 //! predecessors below `/_matrix/media`.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt as _, AsyncSeekExt as _, SeekFrom},
-};
 
 use super::{
     Unauthenticated, WaitQuery,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     app::App,
+    blocking::Blocking,
     http::{
         auth::Requester,
         error::{ApiError, ApiResult},
@@ -73,12 +75,12 @@ async fn download(
 ) -> ApiResult<Response> {
     let mut media = media::find(app, &path.server_name, &path.media_id, query.wait()).await?;
     media.filename = path.file_name.or(media.filename);
-    answer(&media, headers)
+    answer(app.blocking, &media, headers)
         .await
         .map_err(|error| ApiError::internal(&error))
 }
 
-async fn answer(media: &ReadyMedia, asked: &HeaderMap) -> io::Result<Response> {
+async fn answer(blocking: Blocking, media: &ReadyMedia, asked: &HeaderMap) -> io::Result<Response> {
     let etag = format!("\"{}\"", media.sha256);
     let given = media.content_type.as_deref().unwrap_or_default();
     let content_type = HeaderValue::from_str(given)
@@ -91,7 +93,7 @@ async fn answer(media: &ReadyMedia, asked: &HeaderMap) -> io::Result<Response> {
     if is_known(asked, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let (file, size_bytes) = open(&media.path).await?;
+    let (file, size_bytes) = open(blocking, &media.path).await?;
     let (status, first, length) = match part(asked, size_bytes, &etag) {
         Part::Whole => (StatusCode::OK, 0, size_bytes),
         Part::Bytes { first, last } => {
@@ -106,7 +108,7 @@ async fn answer(media: &ReadyMedia, asked: &HeaderMap) -> io::Result<Response> {
         }
     };
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let body = Body::from_stream(chunks(file, first, length).await?);
+    let body = Body::from_stream(chunks(blocking, file, first, length).await?);
     Ok((status, headers, body).into_response())
 }
 
@@ -114,25 +116,37 @@ fn ascii(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("invariant: digits and punctuation only")
 }
 
-async fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::open(path).await?;
-    let size_bytes = file.metadata().await?.len();
-    Ok((file, size_bytes))
+async fn open(blocking: Blocking, path: &Path) -> io::Result<(File, u64)> {
+    let path = path.to_owned();
+    let opening = blocking.io(move || {
+        let file = File::open(path)?;
+        let size_bytes = file.metadata()?.len();
+        Ok((file, size_bytes))
+    });
+    opening.await
 }
 
 /// `length` bytes from `first` on, a chunk at a time.
 async fn chunks(
+    blocking: Blocking,
     mut file: File,
     first: u64,
     length: u64,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>>> {
-    if first > 0 {
-        file.seek(SeekFrom::Start(first)).await?;
-    }
-    let file = file.take(length);
-    Ok(stream::try_unfold(file, |mut file| async move {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        let read = file.read_buf(&mut chunk).await?;
-        Ok((read > 0).then(|| (chunk.freeze(), file)))
+    let seeking = blocking.io(move || {
+        if first > 0 {
+            file.seek(SeekFrom::Start(first))?;
+        }
+        Ok(file.take(length))
+    });
+    let file = seeking.await?;
+    Ok(stream::try_unfold(file, move |mut file| async move {
+        let reading = blocking.io(move || {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = file.read(&mut chunk)?;
+            chunk.truncate(read);
+            Ok((read > 0).then(|| (Bytes::from(chunk), file)))
+        });
+        reading.await
     }))
 }

@@ -41,7 +41,9 @@ pub(crate) struct Body {
 /// A nonce, good once and for a minute.
 pub(crate) async fn get_nonce(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> {
     secret(&app)?;
-    Ok(Json(json!({ "nonce": app.nonces.issue(app.now_ms()) })))
+    Ok(Json(
+        json!({ "nonce": app.nonces.issue(&app.random, app.now_ms()) }),
+    ))
 }
 
 /// Makes an account for somebody who proves to know the shared secret.
@@ -69,7 +71,7 @@ pub(crate) async fn register(
     let user_id = user_id_of(&app, &body.username, None)?;
     check_free(&app, &user_id).await?;
     let account = NewAccount {
-        password_hash: Some(passwords::checked_hash(body.password).await?),
+        password_hash: Some(passwords::checked_hash(&app, body.password).await?),
         is_admin: body.admin,
         display_name: body.displayname,
         ..NewAccount::default()

@@ -77,7 +77,7 @@ async fn create(app: &Arc<App>, user_id: &OwnedUserId, body: Body) -> Result<(),
     }
     check_free(app, user_id).await?;
     let password_hash = match body.password {
-        Some(password) => Some(passwords::checked_hash(password).await?),
+        Some(password) => Some(passwords::checked_hash(app, password).await?),
         None => None,
     };
     let account = NewAccount {

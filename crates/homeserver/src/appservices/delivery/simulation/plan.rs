@@ -1,6 +1,6 @@
 //! What happens in a run: a list of steps, made from a seed.
 
-use crate::random::{Randomness as _, SeededRandomness};
+use crate::random::Random;
 
 /// Services in a run. The last one is the good neighbour: no step harms it, and it must be served
 /// at once whatever happens to the others.
@@ -135,7 +135,7 @@ pub(super) enum Step {
 
 /// The plan of a seed.
 pub(super) fn generate(seed: u64) -> Plan {
-    let dice = Dice(SeededRandomness::new(seed));
+    let dice = Dice(Random::seeded(seed));
     let length = 12 + dice.below(28);
     let faults = 1 + dice.below(4);
     let mut steps = vec![dice.send()];
@@ -149,7 +149,7 @@ pub(super) fn generate(seed: u64) -> Plan {
     }
 }
 
-struct Dice(SeededRandomness);
+struct Dice(Random);
 
 impl Dice {
     fn below(&self, bound: usize) -> usize {

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     appservices::delivery::transport::{Failure, Transport},
     clock::Clock as _,
-    random::{Randomness as _, SeededRandomness},
+    random::Random,
 };
 
 /// After which the server gives an answer up.
@@ -39,7 +39,7 @@ const MAX_POINTS: u64 = 30_000;
 
 /// Every point at which the server may be cut off: around each commit and each push.
 pub(super) struct Switch {
-    random: SeededRandomness,
+    random: Random,
     armed: Mutex<Option<u32>>,
     tripped: AtomicBool,
     notify: Notify,
@@ -49,7 +49,7 @@ pub(super) struct Switch {
 impl Switch {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            random: SeededRandomness::new(seed ^ 0x005e_ed0f_c4a5),
+            random: Random::seeded(seed ^ 0x005e_ed0f_c4a5),
             armed: Mutex::new(None),
             tripped: AtomicBool::new(false),
             notify: Notify::new(),

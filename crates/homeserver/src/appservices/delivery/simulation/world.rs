@@ -40,7 +40,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, Overrides},
     http::extract::canonical_object,
-    random::SeededRandomness,
+    random::Random,
     rooms::{AppendContext, AppendError, AppendRequest, append_in, insert_event},
     shutdown::{ShutdownTrigger, shutdown},
 };
@@ -289,6 +289,7 @@ impl World {
             mode: Mode::Inline {
                 gate: Some(self.switch.clone()),
             },
+            ..StoreOptions::default()
         };
         let file = self.file();
         let location = file.as_deref().map_or(Location::Memory, Location::File);
@@ -310,7 +311,7 @@ impl World {
         let engine = Arc::new(Engine {
             store: store.clone(),
             clock: self.clock.clone(),
-            random: Arc::new(SeededRandomness::new(self.seed.wrapping_add(self.crashes))),
+            random: Arc::new(Random::seeded(self.seed.wrapping_add(self.crashes))),
             registry: ArcSwap::from_pointee(registry),
             config: self.config.clone(),
             bus: Arc::new(Bus::new()),

@@ -16,7 +16,6 @@ use crate::{
         error::{ApiError, ApiResult},
         extract::{JsonBody, QueryParams},
     },
-    random,
     users::{
         passwords,
         register::{NewAccount, NewSession, begin_session, create_account, user_id_of},
@@ -126,7 +125,7 @@ async fn guest(app: &Arc<App>, address: ClientAddress, body: Body) -> ApiResult<
     }
     app.limits
         .check(RateCategory::Registrations, &address.key(), app.now_ms())?;
-    let user_id = user_id_of(app, &format!("guest-{}", random::hex(16)), None)?;
+    let user_id = user_id_of(app, &format!("guest-{}", app.random.hex(16)), None)?;
     let account = NewAccount {
         is_guest: true,
         ..NewAccount::default()
@@ -148,7 +147,7 @@ async fn person(app: &Arc<App>, address: ClientAddress, body: Body) -> ApiResult
     let flows = flows(app)?;
     let user_id = match body.username.as_deref().or(body.user.as_deref()) {
         Some(name) => user_id_of(app, name, None)?,
-        None => user_id_of(app, &random::hex(12), None)?,
+        None => user_id_of(app, &app.random.hex(12), None)?,
     };
     check_free(app, &user_id).await?;
     let guard = Guard {
@@ -163,7 +162,7 @@ async fn person(app: &Arc<App>, address: ClientAddress, body: Body) -> ApiResult
         .password
         .clone()
         .ok_or_else(|| ApiError::missing_param("`password` is missing"))?;
-    let hash = passwords::checked_hash(password).await?;
+    let hash = passwords::checked_hash(app, password).await?;
     let account = NewAccount {
         password_hash: Some(hash),
         ..NewAccount::default()

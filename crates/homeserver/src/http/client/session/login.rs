@@ -116,7 +116,7 @@ async fn by_password(
         return Err(ApiError::user_deactivated("The account is deactivated"));
     }
     let hash = row.password_hash.ok_or_else(refuse)?;
-    if passwords::verify(password, hash).await {
+    if passwords::verify(app, password, hash).await {
         Ok(user_id)
     } else {
         Err(refuse())

@@ -72,6 +72,7 @@ impl World {
         AppendContext {
             registry: self.live().engine.registry.load_full(),
             key: self.key.clone(),
+            random: self.live().engine.random.clone(),
             now_ms: self.clock.now_ms(),
         }
     }

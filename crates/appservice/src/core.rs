@@ -1,0 +1,116 @@
+//! What all parts of a running service share.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    client::Client,
+    handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
+    id::UserId,
+    inbox::Inbox,
+    metrics::Metrics,
+    namespaces::Namespaces,
+    outbox::Outbox,
+    run::Figures,
+    store::Store,
+    surroundings::Surroundings,
+};
+
+/// Waits, sizes and counts of a running service.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Events that may wait in the inbox; beyond that the homeserver is told to come back later (503).
+    pub inbox_high_water: usize,
+    /// Rooms whose events are handled at the same time.
+    pub concurrency: usize,
+    /// Bytes of a transaction at most.
+    pub max_body_bytes: usize,
+    /// How long a handler may take with one event.
+    pub handler_timeout: Duration,
+    /// The wait after a handler's first failure; it doubles each time.
+    pub first_retry: Duration,
+    /// The longest wait between attempts.
+    pub max_retry: Duration,
+    /// Attempts before an event is parked.
+    pub attempts: u32,
+    /// How long a send is tried before it is given up.
+    pub give_up_after: Duration,
+    /// Rooms that are sent to at the same time.
+    pub send_concurrency: usize,
+    /// How long events are remembered that came already, and sends that went.
+    pub remember: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            inbox_high_water: 100_000,
+            concurrency: 64,
+            max_body_bytes: 64 << 20,
+            handler_timeout: Duration::from_secs(300),
+            first_retry: Duration::from_secs(1),
+            max_retry: Duration::from_secs(60),
+            attempts: 10,
+            give_up_after: Duration::from_secs(24 * 3600),
+            send_concurrency: 32,
+            remember: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// The handlers that a service has declared.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers {
+    pub(crate) events: Vec<AnyHandler<Verdict>>,
+    pub(crate) start: Vec<AnyHandler<Verdict>>,
+    pub(crate) alias: Vec<AnyHandler<Option<RoomPlan>>>,
+    pub(crate) user: Vec<AnyHandler<Option<GhostPlan>>>,
+}
+
+pub(crate) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+/// A running service's shared parts.
+pub(crate) struct Core {
+    /// The service's name, in logs and metrics.
+    pub(crate) name: Arc<str>,
+    /// The name of the homeserver: the domain of its users.
+    pub(crate) server_name: Arc<str>,
+    /// The service's own user.
+    pub(crate) bot: UserId,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) client: Client,
+    pub(crate) store: Store,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) limits: Limits,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) handlers: Handlers,
+    pub(crate) states: States,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Figures,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Core {
+    /// Whether this is the service's own user or one of its ghosts.
+    pub(crate) fn is_own(&self, user: &UserId) -> bool {
+        *user == self.bot || self.namespaces.owns_user(user)
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.surroundings.clock.now_ms()
+    }
+
+    /// Returns when the service is to end.
+    pub(crate) async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        stop.wait_for(|stop| *stop).await.ok();
+    }
+}

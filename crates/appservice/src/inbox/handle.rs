@@ -1,0 +1,337 @@
+//! Running the handlers of one row, and what comes of it.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use serde_json::{Value, value::RawValue};
+use tokio::{sync::mpsc, time::Instant};
+use tracing::Instrument as _;
+
+use crate::{
+    Error, Event, HandlerError,
+    core::Core,
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
+    lanes::Step,
+    metrics::catalogue::{
+        EVENTS_FAILED, EVENTS_HANDLED, EVENTS_PARKED, EVENTS_RETRIED, HANDLER_SECONDS,
+    },
+    store::{InboxKind, InboxRow, Tx},
+    trace::Trace,
+};
+
+/// Characters of an error that are kept.
+const MAX_ERROR: usize = 2000;
+
+/// How the handlers of a row have ended, all together.
+enum Outcome {
+    Done,
+    Reject(String),
+    Retry(Option<Duration>, String),
+    Park(String),
+    Stopping,
+}
+
+/// The outcome of an attempt, and which handler has decided it.
+struct Ended {
+    outcome: Outcome,
+    handler: Arc<str>,
+}
+
+/// Stands for the handler in figures about what never came to one.
+const NO_HANDLER: &str = "none";
+
+/// Handles a row: one attempt.
+pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
+    let span = tracing::info_span!(
+        "handle",
+        service = %core.name,
+        txn.id = %row.txn_id,
+        room.id = %row.lane,
+        event.id = tracing::field::Empty,
+        attempt = row.attempts + 1,
+        trace.id = tracing::field::Empty,
+    );
+    let trace = row.trace.as_deref().and_then(Trace::parse);
+    if let Some(trace) = &trace {
+        span.record("trace.id", trace.id());
+    }
+    Trace::around(trace, attempt(core, row).instrument(span)).await
+}
+
+async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
+    let tx = Tx::new(core.store.clone());
+    let (input, name) = match input_of(row) {
+        Ok(input) => input,
+        Err(error) => return park(core, row, NO_HANDLER, &error).await,
+    };
+    tracing::Span::current().record("event.id", name.as_str());
+    if let Input::Event(event) = &input {
+        core.observe(event, &tx).await;
+    }
+    let delivery = Delivery {
+        txn_id: row.txn_id.as_str().into(),
+        attempt: row.attempts + 1,
+        received_ms: row.received_ms,
+    };
+    let ended = run(core, &input, &delivery, &tx, &name).await;
+    settle(core, row, ended, &input, &tx).await
+}
+
+fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
+    let value = || serde_json::from_str::<Value>(&row.body).map_err(|error| error.to_string());
+    match row.kind {
+        InboxKind::Event => {
+            let raw = RawValue::from_string(row.body.clone()).map_err(|error| error.to_string())?;
+            let event = Event::parse(&raw).map_err(|error| error.to_string())?;
+            let name = event.id.to_string();
+            Ok((Input::Event(Arc::new(event)), name))
+        }
+        // Rows keep their ids, so their effects keep their names.
+        InboxKind::ToDevice => Ok((
+            Input::ToDevice(Arc::new(value()?)),
+            format!("to-device-{}", row.id),
+        )),
+        InboxKind::Devices => Ok((
+            Input::Devices(Arc::new(value()?)),
+            format!("devices-{}", row.id),
+        )),
+    }
+}
+
+/// Runs the handlers one after another, each with its own names for its effects.
+async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Ended {
+    for (index, handler) in core.handlers.events.iter().enumerate() {
+        let context = Context {
+            core: core.clone(),
+            input: input.clone(),
+            delivery: delivery.clone(),
+            tx: tx.clone(),
+            scope: Scope::new(format!("{name}/{index}")),
+        };
+        if let Some(outcome) = call(core, handler, context).await {
+            let handler = handler.name.clone();
+            if matches!(outcome, Outcome::Retry(..)) {
+                core.metrics.count(&EVENTS_FAILED, &[&handler], 1);
+            }
+            return Ended { outcome, handler };
+        }
+    }
+    Ended {
+        outcome: Outcome::Done,
+        handler: NO_HANDLER.into(),
+    }
+}
+
+/// Calls one handler; `None` when the next may be called.
+async fn call(
+    core: &Arc<Core>,
+    handler: &AnyHandler<Verdict>,
+    context: Context,
+) -> Option<Outcome> {
+    let (kind, is_retry) = (context.input.kind(), context.delivery.attempt > 1);
+    let started = Instant::now();
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind();
+    let called = called.instrument(tracing::info_span!("handler", handler = %handler.name));
+    let limit = core.limits.handler_timeout;
+    let outcome = match tokio::time::timeout(limit, called).await {
+        Ok(Ok(None)) => return None,
+        Ok(Ok(Some(Ok(Verdict::Done)))) => None,
+        Ok(Ok(Some(Ok(Verdict::RetryIn(wait))))) => Some(Outcome::Retry(
+            Some(wait),
+            "the handler asked for it".to_owned(),
+        )),
+        Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
+        Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
+        Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
+        Ok(Err(panic)) => {
+            let text = format!("the handler panicked: {}", said(&panic));
+            Some(Outcome::Retry(None, text))
+        }
+        Err(_) => {
+            let text = format!("the handler took longer than {limit:?}");
+            Some(Outcome::Retry(None, text))
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let labels: [&str; 2] = [&handler.name, &kind];
+    core.metrics.record(&HANDLER_SECONDS, &labels, seconds);
+    if is_retry {
+        core.metrics.count(&EVENTS_RETRIED, &[&handler.name], 1);
+    }
+    outcome
+}
+
+fn failed(error: &HandlerError) -> Outcome {
+    match error.as_error() {
+        Some(Error::Stopping) => Outcome::Stopping,
+        _ => Outcome::Retry(None, error.to_string()),
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a word".to_owned())
+}
+
+async fn settle(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    ended: Ended,
+    input: &Input,
+    tx: &Tx,
+) -> Step {
+    let handler = &*ended.handler;
+    match ended.outcome {
+        Outcome::Done => consume(core, row, tx).await,
+        Outcome::Reject(reason) => {
+            // What was gathered before the no is dropped; the no itself is sent.
+            tx.take();
+            if let Input::Event(event) = input
+                && let Err(error) = core.tell_rejected(event, &reason, tx)
+            {
+                tracing::warn!(%error, "the sender cannot be told why");
+            }
+            consume(core, row, tx).await
+        }
+        Outcome::Retry(wait, error) => {
+            let wait = wait.unwrap_or_else(|| backoff(core, row.attempts + 1));
+            retry(core, row, wait, handler, &error).await
+        }
+        Outcome::Park(reason) => park(core, row, handler, &reason).await,
+        Outcome::Stopping => Step::Stop,
+    }
+}
+
+/// The row goes, together with what the handlers wrote.
+async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
+    let (id, changes) = (row.id, tx.take());
+    if changes.is_empty() {
+        core.store
+            .write_later(move |unit| unit.consume_inbox(id))
+            .await;
+        core.metrics.count(&EVENTS_HANDLED, &[], 1);
+        return Step::Next;
+    }
+    let written = core
+        .store
+        .write(move |unit| {
+            for change in changes {
+                change(unit)?;
+            }
+            unit.consume_inbox(id)
+        })
+        .await;
+    match written {
+        Ok(()) => {
+            core.outbox.wake_new().await;
+            core.metrics.count(&EVENTS_HANDLED, &[], 1);
+            Step::Next
+        }
+        Err(error) => {
+            let wait = backoff(core, row.attempts + 1);
+            retry(core, row, wait, NO_HANDLER, &error.to_string()).await
+        }
+    }
+}
+
+async fn retry(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    wait: Duration,
+    handler: &str,
+    error: &str,
+) -> Step {
+    row.attempts += 1;
+    if row.attempts >= core.limits.attempts {
+        return park(core, row, handler, error).await;
+    }
+    tracing::warn!(
+        error,
+        attempt = row.attempts,
+        ?wait,
+        "not handled; it will be tried again"
+    );
+    let (id, attempts, error) = (row.id, row.attempts, cut(error));
+    core.store
+        .write_later(move |unit| unit.fail_inbox(id, attempts, &error))
+        .await;
+    Step::Again(wait)
+}
+
+fn backoff(core: &Core, attempts: u32) -> Duration {
+    let factor = 1_u32 << (attempts - 1).min(20);
+    let wait = core
+        .limits
+        .first_retry
+        .saturating_mul(factor)
+        .min(core.limits.max_retry);
+    let spread = u64::try_from(wait.as_millis() / 4).unwrap_or(0);
+    wait - Duration::from_millis(core.surroundings.randomness.below(spread + 1))
+}
+
+async fn park(core: &Arc<Core>, row: &InboxRow, handler: &str, error: &str) -> Step {
+    tracing::error!(
+        error,
+        "set aside: see `parked`, and `replay` when its cause is mended"
+    );
+    let (id, attempts, error, now_ms) = (row.id, row.attempts, cut(error), core.now_ms());
+    let parked = core
+        .store
+        .write(move |unit| unit.park_inbox(id, attempts, &error, now_ms))
+        .await;
+    match parked {
+        Ok(()) => {
+            core.metrics.count(&EVENTS_PARKED, &[handler], 1);
+            Step::Next
+        }
+        Err(error) => {
+            tracing::error!(%error, "an event cannot be set aside");
+            Step::Again(core.limits.max_retry)
+        }
+    }
+}
+
+fn cut(error: &str) -> String {
+    error.chars().take(MAX_ERROR).collect()
+}
+
+/// Handles typing, receipts and presence, one after another. A failure is told in the log, and that is all.
+pub(super) async fn ephemeral(
+    core: Weak<Core>,
+    mut queue: mpsc::Receiver<Arc<Value>>,
+    waiting: Arc<AtomicUsize>,
+) {
+    while let Some(value) = queue.recv().await {
+        let Some(core) = core.upgrade() else { return };
+        let tx = Tx::new(core.store.clone());
+        let name = format!("ephemeral-{}", core.surroundings.randomness.hex(16));
+        let input = Input::Ephemeral(value);
+        let ended = run(&core, &input, &Delivery::default(), &tx, &name).await;
+        match ended.outcome {
+            Outcome::Done => {
+                let changes = tx.take();
+                if !changes.is_empty() {
+                    let all = move |unit: &crate::store::Unit<'_>| {
+                        changes.into_iter().try_for_each(|change| change(unit))
+                    };
+                    core.store.write_later(all).await;
+                    core.outbox.wake_new().await;
+                }
+            }
+            Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {
+                tracing::warn!(error, "an ephemeral event was not handled");
+            }
+            Outcome::Stopping => return,
+        }
+        waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

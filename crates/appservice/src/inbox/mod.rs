@@ -1,0 +1,173 @@
+//! The inbox: what the homeserver has brought is on disk before it is acknowledged, and handled in each room's order.
+//!
+//! ```text
+//! PUT …/transactions/{id} ──▶ take: one unit of work ──▶ 200
+//!                                     │ rows
+//!                                     ▼
+//!            lanes (one a room) ──▶ handlers ──▶ consumed, together with what they wrote
+//!                                     │ failed
+//!                                     ▼
+//!                            again, after growing waits ──▶ parked, with the error
+//! ```
+//!
+//! `take` reads transactions, `handle` runs handlers, `parked` is what an operator does with what was set aside.
+
+mod handle;
+mod parked;
+mod take;
+
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+pub use self::{parked::Parked, take::TakeError};
+use crate::{
+    core::{Core, Limits},
+    lanes::{LaneRow, LaneWork, Lanes, Step},
+    metrics::Metrics,
+    store::{InboxRow, Result as StoreResult, Store},
+};
+
+/// Ephemeral events that may wait; more of them are dropped.
+const EPHEMERAL_WAITING: usize = 1024;
+
+impl LaneRow for InboxRow {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// The inbox of a running service.
+pub(crate) struct Inbox {
+    store: Store,
+    lanes: Lanes<Handling>,
+    high_water: usize,
+    metrics: Metrics,
+    /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
+    /// It holds whether handling has begun; until then rows wait in the database.
+    taking: tokio::sync::Mutex<bool>,
+    ephemeral: mpsc::Sender<Arc<Value>>,
+    ephemeral_queue: Mutex<Option<mpsc::Receiver<Arc<Value>>>>,
+    ephemeral_waiting: Arc<AtomicUsize>,
+}
+
+/// What is done with the inbox's rows. The core is set when the service starts.
+pub(crate) struct Handling {
+    store: Store,
+    core: std::sync::OnceLock<Weak<Core>>,
+    depth: AtomicUsize,
+}
+
+impl LaneWork for Handling {
+    type Row = InboxRow;
+
+    fn load<'a>(
+        &'a self,
+        lane: &'a str,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'a, StoreResult<Vec<InboxRow>>> {
+        let lane = lane.to_owned();
+        self.store
+            .read(move |unit| unit.inbox_lane(&lane, after, limit))
+            .boxed()
+    }
+
+    fn work<'a>(&'a self, row: &'a mut InboxRow) -> BoxFuture<'a, Step> {
+        async move {
+            let Some(core) = self.core.get().and_then(Weak::upgrade) else {
+                return Step::Stop;
+            };
+            let step = handle::row(&core, row).await;
+            if step == Step::Next {
+                self.depth.fetch_sub(1, Ordering::Relaxed);
+            }
+            step
+        }
+        .boxed()
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics) -> Self {
+        let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
+        let handling = Handling {
+            store: store.clone(),
+            core: std::sync::OnceLock::new(),
+            depth: AtomicUsize::new(0),
+        };
+        Self {
+            store,
+            lanes: Lanes::new(handling, limits.concurrency),
+            high_water: limits.inbox_high_water,
+            metrics,
+            taking: tokio::sync::Mutex::new(false),
+            ephemeral,
+            ephemeral_queue: Mutex::new(Some(queue)),
+            ephemeral_waiting: Arc::default(),
+        }
+    }
+
+    /// Counts what waits from before; to be called before anything is taken.
+    pub(crate) async fn open(&self) -> StoreResult<()> {
+        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
+        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        self.lanes.work().depth.store(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Begins to handle what waits from before, and what will come.
+    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+        let mut begun = self.taking.lock().await;
+        *begun = true;
+        self.lanes.work().core.set(Arc::downgrade(core)).ok();
+        for (lane, _) in self.store.read(|unit| unit.inbox_lanes()).await? {
+            self.lanes.wake(&lane);
+        }
+        drop(begun);
+        let queue = self.ephemeral_queue.lock().take();
+        if let Some(queue) = queue {
+            let waiting = self.ephemeral_waiting.clone();
+            tokio::spawn(handle::ephemeral(Arc::downgrade(core), queue, waiting));
+        }
+        Ok(())
+    }
+
+    /// How many events wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.lanes.work().depth.load(Ordering::Relaxed)
+    }
+
+    /// Whether events are being handled: not before the service's start has succeeded.
+    pub(crate) async fn has_begun(&self) -> bool {
+        *self.taking.lock().await
+    }
+
+    /// How many rooms have events that wait.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.busy()
+    }
+
+    /// Whether it has begun and nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        // Who holds the lock is taking something.
+        let has_begun = self.taking.try_lock().is_ok_and(|begun| *begun);
+        has_begun && self.lanes.busy() == 0 && self.ephemeral_waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// Ends waits between attempts: there is reason to think that they will succeed now.
+    pub(crate) fn hurry(&self) {
+        self.lanes.hurry();
+    }
+
+    /// Lets handlers that run finish, for a while, and starts no other.
+    pub(crate) async fn stop(&self, grace: std::time::Duration) {
+        self.lanes.stop(grace).await;
+    }
+}

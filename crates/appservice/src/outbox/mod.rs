@@ -1,0 +1,401 @@
+//! The outbox: what is sent has its transaction id before the first attempt and keeps it, through timeouts and crashes,
+//! so nothing is there twice; and each room is sent to in order.
+//!
+//! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
+//! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Method;
+use parking_lot::Mutex;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{oneshot, watch};
+use tracing::Instrument as _;
+
+use crate::{
+    Error, Urgency,
+    client::{Call, Client, escape},
+    core::Limits,
+    id::{EventId, RoomId, UserId},
+    lanes::{LaneRow, LaneWork, Lanes, Step},
+    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
+    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx},
+    surroundings::{Surroundings, TransportError},
+    trace::Trace,
+};
+
+/// The longest wait between two attempts at a send.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Something to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    /// Names the effect.
+    pub(crate) key: String,
+    pub(crate) room_id: RoomId,
+    /// Who sends.
+    pub(crate) user: UserId,
+    pub(crate) what: What,
+    pub(crate) content: Value,
+    /// When it was said, ms since the Unix epoch, if that is not now.
+    pub(crate) ts_ms: Option<i64>,
+    pub(crate) urgency: Urgency,
+}
+
+/// What kind of thing is sent.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// An event of this type.
+    Event(String),
+    /// A state event of this type and key.
+    State(String, String),
+    /// A redaction of this event.
+    Redaction(EventId),
+}
+
+impl Outgoing {
+    fn row(&self) -> NewOutboxRow {
+        let room = escape(self.room_id.as_str());
+        let txn = txn_id(&self.key);
+        let path = match &self.what {
+            What::Event(kind) => format!(
+                "/_matrix/client/v3/rooms/{room}/send/{}/{txn}",
+                escape(kind)
+            ),
+            What::State(kind, key) => {
+                format!(
+                    "/_matrix/client/v3/rooms/{room}/state/{}/{}",
+                    escape(kind),
+                    escape(key)
+                )
+            }
+            What::Redaction(event) => {
+                format!(
+                    "/_matrix/client/v3/rooms/{room}/redact/{}/{txn}",
+                    escape(event.as_str())
+                )
+            }
+        };
+        NewOutboxRow {
+            key: self.key.clone(),
+            lane: self.room_id.to_string(),
+            urgency: urgency_number(self.urgency),
+            user_id: Some(self.user.to_string()),
+            path,
+            ts_ms: self.ts_ms,
+            body: self.content.to_string(),
+            trace: Trace::current().map(|trace| trace.as_str().to_owned()),
+        }
+    }
+}
+
+/// The client's transaction id of a send: the same for the same key, whenever.
+fn txn_id(key: &str) -> String {
+    let hash = Sha256::digest(key.as_bytes());
+    hash[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn urgency_number(urgency: Urgency) -> i64 {
+    match urgency {
+        Urgency::Message => 0,
+        Urgency::Membership => 1,
+        Urgency::Profile => 2,
+        Urgency::Backfill => 3,
+    }
+}
+
+fn urgency_of(number: i64) -> Urgency {
+    match number {
+        0 => Urgency::Message,
+        1 => Urgency::Membership,
+        2 => Urgency::Profile,
+        _ => Urgency::Backfill,
+    }
+}
+
+impl LaneRow for OutboxRow {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+type Waiters = HashMap<String, Vec<oneshot::Sender<Result<Option<EventId>, Error>>>>;
+
+/// The outbox of a running service; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    store: Store,
+    lanes: Lanes<Sending>,
+    surroundings: Surroundings,
+    stop: watch::Receiver<bool>,
+}
+
+/// What is done with the outbox's rows.
+pub(crate) struct Sending {
+    store: Store,
+    client: Client,
+    surroundings: Surroundings,
+    give_up_after: Duration,
+    waiters: Mutex<Waiters>,
+    /// Rooms that handlers' units of work have written sends for.
+    woken: Mutex<Vec<String>>,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        store: Store,
+        client: Client,
+        surroundings: Surroundings,
+        limits: &Limits,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let sending = Sending {
+            store: store.clone(),
+            client,
+            surroundings: surroundings.clone(),
+            give_up_after: limits.give_up_after,
+            waiters: Mutex::default(),
+            woken: Mutex::default(),
+        };
+        Self {
+            store,
+            lanes: Lanes::new(sending, limits.send_concurrency),
+            surroundings,
+            stop,
+        }
+    }
+
+    /// Begins with what waits from before.
+    pub(crate) async fn begin(&self) -> StoreResult<()> {
+        for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
+            self.lanes.wake(&lane);
+        }
+        Ok(())
+    }
+
+    /// Stores a send and waits until the homeserver has taken it; gives back the event it made. One that is known by
+    /// its key is not made again.
+    ///
+    /// # Errors
+    /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
+    pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Option<EventId>, Error> {
+        let (waiter, answer) = oneshot::channel();
+        let waiters = &self.lanes.work().waiters;
+        waiters
+            .lock()
+            .entry(outgoing.key.clone())
+            .or_default()
+            .push(waiter);
+        let stored = self.store_row(outgoing.row()).await;
+        let known = match stored {
+            Ok(row) => finished(&row),
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(known) = known {
+            self.lanes.work().answer(&outgoing.key, &known);
+            return known;
+        }
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            answer = answer => answer.unwrap_or(Err(Error::Stopping)),
+            _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
+        }
+    }
+
+    /// Stores a send, and does not wait for it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn enqueue(&self, outgoing: &Outgoing) -> Result<(), Error> {
+        self.store_row(outgoing.row()).await.map(drop)
+    }
+
+    /// Adds a send to what is written with an event's consumption: it is sent if, and only if, that is committed.
+    pub(crate) fn enqueue_with(&self, tx: &Tx, outgoing: &Outgoing) {
+        let (row, now_ms) = (outgoing.row(), self.surroundings.clock.now_ms());
+        let lanes = self.lanes.clone();
+        tx.push(move |unit| {
+            let (stored, is_new) = unit.insert_outbox(&row, now_ms)?;
+            if is_new {
+                lanes.work().woken.lock().push(stored.send.lane);
+            }
+            Ok(())
+        });
+    }
+
+    /// Looks after the sends that units of work have added.
+    pub(crate) async fn wake_new(&self) {
+        let woken = std::mem::take(&mut *self.lanes.work().woken.lock());
+        for lane in woken {
+            self.lanes.wake(&lane);
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lanes.busy() == 0
+    }
+
+    /// How many rooms are waited for.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.busy()
+    }
+
+    /// Ends waits between attempts.
+    pub(crate) fn hurry(&self) {
+        self.lanes.hurry();
+    }
+
+    /// Lets requests under way finish, for a while, and begins no other.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        self.lanes.stop(grace).await;
+    }
+
+    async fn store_row(&self, row: NewOutboxRow) -> Result<OutboxRow, Error> {
+        let now_ms = self.surroundings.clock.now_ms();
+        let (stored, is_new) = self
+            .store
+            .write(move |unit| unit.insert_outbox(&row, now_ms))
+            .await?;
+        if is_new {
+            self.lanes.wake(&stored.send.lane);
+        }
+        Ok(stored)
+    }
+}
+
+/// How a stored send ended, if it has.
+fn finished(row: &OutboxRow) -> Option<Result<Option<EventId>, Error>> {
+    match &row.state {
+        OutboxState::Pending => None,
+        OutboxState::Done(event) => {
+            Some(Ok(event.as_deref().and_then(|id| EventId::parse(id).ok())))
+        }
+        OutboxState::Failed(last) => Some(Err(Error::GivenUp {
+            attempts: row.attempts,
+            last: last.clone(),
+        })),
+    }
+}
+
+impl LaneWork for Sending {
+    type Row = OutboxRow;
+
+    fn load<'a>(
+        &'a self,
+        lane: &'a str,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'a, StoreResult<Vec<OutboxRow>>> {
+        let lane = lane.to_owned();
+        self.store
+            .read(move |unit| unit.outbox_lane(&lane, after, limit))
+            .boxed()
+    }
+
+    fn work<'a>(&'a self, row: &'a mut OutboxRow) -> BoxFuture<'a, Step> {
+        let trace = row.send.trace.as_deref().and_then(Trace::parse);
+        let span = tracing::info_span!(
+            "send",
+            service = self.client.metrics().service(),
+            room.id = %row.send.lane,
+            attempt = row.attempts + 1,
+            trace.id = trace.as_ref().map(Trace::id),
+        );
+        Trace::around(trace, self.attempt(row).instrument(span)).boxed()
+    }
+}
+
+impl Sending {
+    async fn attempt(&self, row: &mut OutboxRow) -> Step {
+        match self.put(row).await {
+            Ok(event_id) => {
+                let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
+                let event = event_id.clone();
+                self.store
+                    .write_later(move |unit| {
+                        unit.complete_outbox(id, event.as_ref().map(EventId::as_str), now_ms)
+                    })
+                    .await;
+                self.answer(&row.send.key, &Ok(event_id));
+                let metrics = self.client.metrics();
+                metrics.count(&SENDS, &["sent"], 1);
+                metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
+                Step::Next
+            }
+            Err(error) => self.failed(row, error).await,
+        }
+    }
+
+    async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
+        let body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
+        let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
+        let mut call = Call::new(Method::PUT, row.send.path.clone())
+            .json(&body)
+            .by(user.as_ref())
+            .urgency(urgency_of(row.send.urgency));
+        if let Some(ts) = row.send.ts_ms {
+            call = call.query("ts", ts.to_string());
+        }
+        let answer: Value = self.client.call(&call).await?;
+        let event_id = answer.get("event_id").and_then(Value::as_str);
+        Ok(event_id.map(EventId::parse).transpose()?)
+    }
+
+    /// For how long it has been in the outbox.
+    fn age(&self, row: &OutboxRow) -> Duration {
+        let ms = self.surroundings.clock.now_ms() - row.created_ms;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
+    async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
+        row.attempts += 1;
+        let now_ms = self.surroundings.clock.now_ms();
+        let (id, attempts, text) = (row.id, row.attempts, error.to_string());
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it.
+        let may_help = error.is_transient() || error.status() == Some(401);
+        if may_help && self.age(row) < self.give_up_after {
+            let cause = cause_of(&error);
+            self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
+            let wait = self
+                .client
+                .wait_before_retry(&error, attempts)
+                .min(MAX_WAIT);
+            tracing::debug!(%error, attempts, ?wait, "not sent; it will be tried again");
+            self.store
+                .write_later(move |unit| unit.fail_outbox(id, attempts, &text))
+                .await;
+            return Step::Again(wait);
+        }
+        tracing::warn!(%error, attempts, "not sent, and given up");
+        self.store
+            .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
+            .await;
+        self.answer(&row.send.key, &Err(error));
+        self.client.metrics().count(&SENDS, &["given_up"], 1);
+        Step::Next
+    }
+
+    fn answer(&self, key: &str, outcome: &Result<Option<EventId>, Error>) {
+        for waiter in self.waiters.lock().remove(key).unwrap_or_default() {
+            // Who has stopped waiting does not want to know.
+            waiter.send(outcome.clone()).ok();
+        }
+    }
+}
+
+/// Why a send has to be tried again, in the words of the metrics.
+fn cause_of(error: &Error) -> &'static str {
+    match error {
+        error if error.is_rate_limit() => "limited",
+        Error::Transport(TransportError::Unreachable(_)) => "unreachable",
+        Error::Transport(TransportError::Timeout(_)) => "timeout",
+        error if error.status().is_some_and(|status| status >= 500) => "5xx",
+        _ => "other",
+    }
+}

@@ -1,0 +1,432 @@
+//! A running service: started from a declaration and a setup, stopped in order.
+
+mod figures;
+mod health;
+mod upkeep;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::body::{Body, to_bytes};
+use bridgehead_registration::Registration;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tokio::{sync::watch, time::Instant};
+use tower::ServiceExt as _;
+
+use crate::{
+    Error,
+    actors::Ghosts,
+    client::{Client, ClientConfig, HttpTransport},
+    core::Core,
+    handler::{Context, Delivery, Input, Scope},
+    id::UserId,
+    inbox::{Inbox, Parked},
+    metrics::Metrics,
+    outbox::Outbox,
+    service::Service,
+    store::{Location, Store, StoreError, Tx},
+    surroundings::Surroundings,
+    wire::{self, HomeserverToken},
+};
+
+pub(crate) use self::figures::Figures;
+pub use self::health::Health;
+
+/// How long handlers and sends that run may take when the service ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The longest wait between attempts at starting work.
+const START_WAIT: Duration = Duration::from_secs(30);
+
+/// How often the same trouble at the start is told.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// Bytes of an answer of the service's own routes at most, when it is asked by function call.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Where a service keeps its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// In this file, made when it is not there.
+    File(PathBuf),
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// What a service needs to run: who it is to which homeserver, and where it keeps its things.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The registration that the homeserver has as well.
+    pub registration: Registration,
+    /// The homeserver's name, the domain of its users.
+    pub server_name: String,
+    /// The homeserver's address, such as `http://localhost:8008`. Not used where [`Surroundings::transport`] is given.
+    pub homeserver: String,
+    /// The service's database.
+    pub database: Database,
+    /// Clock, randomness and transport.
+    pub surroundings: Surroundings,
+}
+
+/// Why a service does not start. Displays as sentences that say what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The declaration is wrong.
+    #[error("the service's declaration has mistakes:\n{}", lines(.0))]
+    Declaration(Vec<String>),
+    /// The setup is wrong.
+    #[error("{0}")]
+    Setup(String),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn lines(texts: &[String]) -> String {
+    let lines: Vec<String> = texts.iter().map(|text| format!("  - {text}")).collect();
+    lines.join("\n")
+}
+
+/// A service that runs. Dropping it is like a crash: nothing that was acknowledged is lost. [`stop`](Self::stop) ends
+/// it in order.
+pub struct Running {
+    pub(crate) core: Arc<Core>,
+    router: axum::Router,
+    /// Keeps other processes out of the database.
+    _lock: Option<std::fs::File>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What waits for a better time must not wait, and hold the database, for ever.
+        self.core.stop.send_replace(true);
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("service", &self.core.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Starts the service. It takes transactions from now on, by [`Running::call`] or [`Running::router`]; events are
+    /// handled once the homeserver has answered for the first time and the handlers of `on_start` have succeeded.
+    ///
+    /// # Errors
+    /// What is wrong with the declaration, the setup or the database.
+    pub async fn start(self, setup: Setup) -> Result<Running, StartError> {
+        let mistakes = self.check();
+        if !mistakes.is_empty() {
+            return Err(StartError::Declaration(mistakes));
+        }
+        let lock = lock(&setup.database)?;
+        let core = Arc::new(build(&self, &setup)?);
+        core.inbox.open().await?;
+        core.outbox.begin().await?;
+        figures::show(&core);
+        tokio::spawn(upkeep::run(Arc::downgrade(&core)));
+        tokio::spawn(begin(core.clone()));
+        let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
+        let router = wire::router(core.clone(), token).merge(self.routes);
+        Ok(Running {
+            core,
+            router,
+            _lock: lock,
+        })
+    }
+}
+
+fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
+    let registration = &setup.registration;
+    let wrong = |error: &dyn fmt::Display| StartError::Setup(error.to_string());
+    let sender = UserId::new(&registration.sender_localpart, &setup.server_name)
+        .map_err(|error| wrong(&error))?;
+    let bot = bot_of(service, setup, &sender)?;
+    let owned = registration
+        .users
+        .iter()
+        .filter(|namespace| namespace.exclusive);
+    let owned: Vec<String> = owned.map(|namespace| namespace.regex.clone()).collect();
+    let namespaces = service
+        .namespaces
+        .at(&setup.server_name, &owned)
+        .map_err(|error| wrong(&error))?;
+    let location = match &setup.database {
+        Database::File(path) => Location::File(path.clone()),
+        Database::Memory => Location::Memory,
+    };
+    let store = Store::open(
+        &location,
+        setup.surroundings.inline_store,
+        &service.migrations,
+    )?;
+    let transport = match &setup.surroundings.transport {
+        Some(transport) => transport.clone(),
+        None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
+    };
+    let metrics = service.metrics.clone();
+    let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
+    let client = Client::new(ClientConfig {
+        transport,
+        as_token: registration.as_token.clone(),
+        sender,
+        bot: bot.clone(),
+        surroundings: setup.surroundings.clone(),
+        concurrency: service.limits.send_concurrency * 2,
+        metrics: metrics.clone(),
+    });
+    let stop = watch::Sender::new(false);
+    Ok(Core {
+        name: service.name.clone(),
+        server_name: setup.server_name.as_str().into(),
+        bot,
+        namespaces,
+        inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
+        outbox: Outbox::new(
+            store.clone(),
+            client.clone(),
+            setup.surroundings.clone(),
+            &service.limits,
+            stop.subscribe(),
+        ),
+        client,
+        store,
+        surroundings: setup.surroundings.clone(),
+        limits: service.limits.clone(),
+        handlers: service.handlers.clone(),
+        states: service.states.clone(),
+        metrics,
+        figures: Figures::default(),
+        stop,
+    })
+}
+
+/// The service's own user: the sender, or the one of that name in its namespace (the layout of some generators, whose
+/// sender has a random name).
+fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, StartError> {
+    let declared = UserId::new(service.bot_localpart(), &setup.server_name)
+        .map_err(|error| StartError::Setup(error.to_string()))?;
+    let owns = |namespace: &bridgehead_registration::Namespace| {
+        let anchored = format!(r"\A(?:{})", namespace.regex);
+        regex::Regex::new(&anchored).is_ok_and(|regex| regex.is_match(declared.as_str()))
+    };
+    let is_namespaced = service.bot.is_some() && setup.registration.users.iter().any(owns);
+    Ok(if is_namespaced {
+        declared
+    } else {
+        sender.clone()
+    })
+}
+
+/// One process to a database: two would handle the same events.
+fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
+    let Database::File(path) = database else {
+        return Ok(None);
+    };
+    let mut name = path.clone().into_os_string();
+    name.push(".lock");
+    let failed = |error: std::io::Error| {
+        let place = PathBuf::from(&name);
+        StartError::Setup(format!("{} cannot be used: {error}", place.display()))
+    };
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Brings the service to work: its own user, the handlers of its start, then the inbox.
+async fn begin(core: Arc<Core>) {
+    let mut attempt = 0_u32;
+    let mut told: Option<(Instant, String)> = None;
+    while let Err(error) = begin_once(&core).await {
+        attempt += 1;
+        let wait = core
+            .client
+            .wait_before_retry(&error, attempt)
+            .min(START_WAIT);
+        let text = error.to_string();
+        let is_news = told
+            .as_ref()
+            .is_none_or(|(at, before)| *before != text || at.elapsed() >= TOLD_AGAIN);
+        if is_news {
+            tracing::warn!(service = %core.name, error = text, advice = advice(&error), "the service waits for its start");
+            told = Some((Instant::now(), text));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = core.stopping() => return,
+        }
+    }
+}
+
+/// What may have to be done before the start succeeds.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Refused { errcode, .. } if errcode == "M_UNKNOWN_TOKEN" => {
+            "the homeserver does not have this registration, or has another as_token for it: give it the file and let \
+             it read it (`register` tells how)"
+        }
+        Error::Transport(_) => {
+            "the homeserver is not there, or not at this address; the service goes on by itself once it answers"
+        }
+        Error::Refused { errcode, .. } if errcode == "M_EXCLUSIVE" => {
+            "the homeserver has another registration that claims the service's own user for itself"
+        }
+        error if error.is_transient() => "it goes on by itself",
+        _ => "`doctor` may tell more",
+    }
+}
+
+async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
+    core.ensure_registered(&core.bot).await?;
+    for (index, handler) in core.handlers.start.iter().enumerate() {
+        let tx = Tx::new(core.store.clone());
+        let context = Context {
+            core: core.clone(),
+            input: Input::Start,
+            delivery: Delivery::default(),
+            tx: tx.clone(),
+            scope: Scope::new(format!(
+                "start-{}/{index}",
+                core.surroundings.randomness.hex(16)
+            )),
+        };
+        if let Some(Err(error)) = handler.call(context).await {
+            return Err(match error.as_error() {
+                Some(error) => error.clone(),
+                None => Error::Unsupported(error.to_string()),
+            });
+        }
+        core.commit(&tx).await?;
+    }
+    core.inbox.begin(core).await?;
+    tracing::info!(service = %core.name, bot = %core.bot, "the service works");
+    Ok(())
+}
+
+impl Running {
+    /// The routes that the homeserver, and whoever else, asks.
+    #[must_use]
+    pub fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
+    /// A request of the homeserver, without a socket.
+    pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let answered = self.router.clone().oneshot(request.map(Body::from)).await;
+        let response = answered.unwrap_or_else(|never| match never {});
+        let (parts, body) = response.into_parts();
+        match to_bytes(body, MAX_ANSWER).await {
+            Ok(bytes) => Response::from_parts(parts, bytes),
+            Err(_) => {
+                let mut failed = Response::new(Bytes::new());
+                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                failed
+            }
+        }
+    }
+
+    /// The service's own user.
+    #[must_use]
+    pub fn bot_id(&self) -> &UserId {
+        &self.core.bot
+    }
+
+    /// The service's own user, to act as outside of handlers.
+    #[must_use]
+    pub fn bot(&self) -> crate::Bot {
+        crate::actors::Bot::outside(self.core.clone())
+    }
+
+    /// The service's ghosts, to act as outside of handlers.
+    #[must_use]
+    pub fn ghosts(&self) -> Ghosts {
+        Ghosts::new(self.core.clone(), None)
+    }
+
+    /// The service's database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
+    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    /// The page of figures that Prometheus reads, with all of them read anew; its type is
+    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn figures(&self) -> Result<String, StoreError> {
+        self.core.read_figures().await?;
+        Ok(self.core.metrics.render())
+    }
+
+    /// How many events wait to be handled.
+    #[must_use]
+    pub fn inbox_depth(&self) -> usize {
+        self.core.inbox.depth()
+    }
+
+    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// counts as waiting.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.core.inbox.is_idle() && self.core.outbox.is_idle()
+    }
+
+    /// What was set aside with numbers above `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn parked(&self, after: i64, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.core.inbox.parked(after, limit).await
+    }
+
+    /// Handles what was set aside under this number again; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn replay(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.inbox.replay(number).await
+    }
+
+    /// Gives up for good what was set aside under this number; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn drop_parked(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.inbox.drop_parked(number).await
+    }
+
+    /// Ends waits between attempts, as when the homeserver or the other network is known to be back.
+    pub fn hurry(&self) {
+        self.core.inbox.hurry();
+        self.core.outbox.hurry();
+    }
+
+    /// Ends the service: what runs is given some seconds, what waits stays in the database for the next start.
+    pub async fn stop(self) {
+        self.core.inbox.stop(GRACE).await;
+        self.core.stop.send_replace(true);
+        self.core.outbox.stop(GRACE).await;
+        self.core.store.close().await;
+    }
+}

@@ -1,0 +1,241 @@
+//! What an author declares: names, namespaces, handlers.
+
+use std::{any::TypeId, sync::Arc};
+
+use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
+
+use crate::{
+    core::{Handlers, Limits, States},
+    handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
+    metrics::Metrics,
+    namespaces::NamespacePlan,
+    run::StartError,
+    store::Migration,
+};
+
+/// An application service, as its author declares it.
+///
+/// Nothing happens until it is run: by [`main`](Self::main) as a program, or by [`start`](Self::start) inside one.
+/// Mistakes in templates and handlers are told then, all at once.
+#[derive(Clone)]
+#[must_use = "a service does nothing until it is run"]
+pub struct Service {
+    pub(crate) name: Arc<str>,
+    pub(crate) bot: Option<String>,
+    pub(crate) namespaces: NamespacePlan,
+    pub(crate) handlers: Handlers,
+    pub(crate) states: States,
+    pub(crate) migrations: Vec<Migration>,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) features: Features,
+    pub(crate) routes: axum::Router,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Option<Metrics>,
+    /// What is wrong with the declaration.
+    pub(crate) mistakes: Vec<String>,
+}
+
+impl Service {
+    /// A service of this name: the id of its registration, and its name in logs and metrics.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            bot: None,
+            namespaces: NamespacePlan::default(),
+            handlers: Handlers::default(),
+            states: States::default(),
+            migrations: Vec::new(),
+            protocols: Vec::new(),
+            features: Features {
+                receive_ephemeral: true,
+                ..Features::default()
+            },
+            routes: axum::Router::new(),
+            limits: Limits::default(),
+            metrics: None,
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// The localpart of the service's own user; the service's name, where it is not said.
+    pub fn bot(mut self, localpart: &str) -> Self {
+        self.bot = Some(localpart.to_owned());
+        self
+    }
+
+    /// The service owns the users of this template, such as `_irc_{network}_{nick}`: nobody else may make them, and
+    /// the service acts as them.
+    pub fn users(mut self, template: &str) -> Self {
+        match NamespaceTemplate::users(template) {
+            Ok(template) => self.namespaces.users.push(template),
+            Err(error) => self.mistakes.push(error.to_string()),
+        }
+        self
+    }
+
+    /// The service owns the aliases of this template, such as `#logged_{topic}`: it is asked about them, and hears
+    /// what is said in rooms that have one.
+    pub fn aliases(mut self, template: &str) -> Self {
+        match NamespaceTemplate::aliases(template) {
+            Ok(template) => self.namespaces.aliases.push(template),
+            Err(error) => self.mistakes.push(error.to_string()),
+        }
+        self
+    }
+
+    /// The service hears what is said in rooms with users that this pattern matches from their id's start, and owns
+    /// none of them.
+    pub fn watch_users(mut self, pattern: &str) -> Self {
+        self.namespaces.watched_users.push(pattern.to_owned());
+        self
+    }
+
+    /// The service hears what is said in rooms with an alias that this pattern matches from its start.
+    pub fn watch_aliases(mut self, pattern: &str) -> Self {
+        self.namespaces.watched_aliases.push(pattern.to_owned());
+        self
+    }
+
+    /// The service hears what is said in rooms whose id this pattern matches from its start, without joining them.
+    pub fn watch_rooms(mut self, pattern: &str) -> Self {
+        self.namespaces.watched_rooms.push(pattern.to_owned());
+        self
+    }
+
+    /// Called for each event that its extractors take, in each room's order. Several handlers are called one after
+    /// another; an event is handled when all have succeeded, and if one fails, all are called again.
+    pub fn on<Args: 'static>(mut self, handler: impl Handler<Args, Verdict>) -> Self {
+        let name = format!("on #{}", self.handlers.events.len() + 1);
+        self.handlers.events.push(AnyHandler::new(&name, handler));
+        self
+    }
+
+    /// Called once at each start, before the first event.
+    pub fn on_start<Args: 'static>(mut self, handler: impl Handler<Args, Verdict>) -> Self {
+        self.handlers
+            .start
+            .push(AnyHandler::new("on_start", handler));
+        self
+    }
+
+    /// Called when somebody asks for an alias of the service's that no room has. A plan makes the room, with this
+    /// alias; `None` says that there is no such room.
+    pub fn on_alias<Args: 'static>(
+        mut self,
+        handler: impl Handler<Args, Option<RoomPlan>>,
+    ) -> Self {
+        self.handlers
+            .alias
+            .push(AnyHandler::new("on_alias", handler));
+        self
+    }
+
+    /// Called when the homeserver asks for a user of the service's that it has not got. A plan makes the ghost;
+    /// `None` says that there is no such user.
+    pub fn on_user<Args: 'static>(
+        mut self,
+        handler: impl Handler<Args, Option<GhostPlan>>,
+    ) -> Self {
+        self.handlers.user.push(AnyHandler::new("on_user", handler));
+        self
+    }
+
+    /// Something that handlers can take as [`State<S>`](crate::State).
+    pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.insert(TypeId::of::<S>(), Arc::new(state));
+        self
+    }
+
+    /// The author's own tables, made in this order in the service's database.
+    pub fn migrations(mut self, migrations: &[Migration]) -> Self {
+        self.migrations.extend_from_slice(migrations);
+        self
+    }
+
+    /// The author's own routes, beside those of the application-service API. They check by themselves who asks.
+    pub fn routes(mut self, routes: axum::Router) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Waits, sizes and counts other than the usual ones.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Counts into these instruments, such as those that several services of one process share
+    /// ([`Metrics::for_service`]); without this, into ones of its own.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
+    /// The localpart of the service's own user.
+    pub(crate) fn bot_localpart(&self) -> &str {
+        self.bot.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The registration that this declaration asks for, on a homeserver of this name. `url` is where the homeserver
+    /// reaches the service; `None` for one that comes for its transactions itself.
+    ///
+    /// # Errors
+    /// The declaration's mistakes.
+    pub fn registration(
+        &self,
+        url: Option<&str>,
+        server_name: &str,
+    ) -> Result<RegistrationDraft, StartError> {
+        let mistakes = self.check();
+        if !mistakes.is_empty() {
+            return Err(StartError::Declaration(mistakes));
+        }
+        let namespaces = self.namespaces.at(server_name, &[]);
+        let namespaces = namespaces.map_err(|error| StartError::Setup(error.to_string()))?;
+        let (mut users, mut aliases) = namespaces.entries();
+        users.extend(watched(&self.namespaces.watched_users));
+        aliases.extend(watched(&self.namespaces.watched_aliases));
+        Ok(RegistrationDraft {
+            id: self.name.to_string(),
+            url: url.map(str::to_owned),
+            sender_localpart: self.bot_localpart().to_owned(),
+            users,
+            aliases,
+            rooms: watched(&self.namespaces.watched_rooms).collect(),
+            protocols: self.protocols.clone(),
+            features: self.features,
+            ..RegistrationDraft::default()
+        })
+    }
+
+    /// All that is wrong with the declaration.
+    pub(crate) fn check(&self) -> Vec<String> {
+        let declared = Declared {
+            states: &self.states,
+        };
+        let mut mistakes = self.mistakes.clone();
+        let events = self.handlers.events.iter().chain(&self.handlers.start);
+        mistakes.extend(events.filter_map(|handler| handler.check(&declared).err()));
+        mistakes.extend(
+            self.handlers
+                .alias
+                .iter()
+                .filter_map(|handler| handler.check(&declared).err()),
+        );
+        mistakes.extend(
+            self.handlers
+                .user
+                .iter()
+                .filter_map(|handler| handler.check(&declared).err()),
+        );
+        mistakes
+    }
+}
+
+/// Namespaces that are heard, and owned by nobody here.
+fn watched(patterns: &[String]) -> impl Iterator<Item = Namespace> + '_ {
+    patterns.iter().map(|regex| Namespace {
+        regex: regex.clone(),
+        exclusive: false,
+    })
+}

@@ -1,0 +1,37 @@
+//! What the homeserver asks of the service: transactions, queries, pings (specification, *Application Service API*).
+//!
+//! Every request but those of the author's own routes shows the homeserver's token, which is compared in constant time
+//! before anything of the body is read. The paths of the protocol's first years are served too.
+
+mod answer;
+mod auth;
+mod query;
+mod transaction;
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{get, post, put},
+};
+
+use crate::core::Core;
+
+pub(crate) use self::auth::HomeserverToken;
+
+/// The routes of the application-service API.
+pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
+    let v1 = Router::new()
+        .route("/transactions/{txn_id}", put(transaction::put))
+        .route("/users/{user_id}", get(query::user))
+        .route("/rooms/{alias}", get(query::alias));
+    let guard = (token, core.metrics.clone());
+    let ping = Router::new().route("/ping", post(transaction::ping));
+    Router::new()
+        .merge(v1.clone())
+        .nest("/_matrix/app/v1", v1.merge(ping))
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(middleware::from_fn_with_state(guard, auth::check))
+        .fallback(answer::unknown)
+        .with_state(core)
+}
