@@ -4,8 +4,8 @@ mod actors;
 pub mod backoff;
 pub mod bridge;
 mod client;
-mod core;
 pub mod config;
+mod core;
 mod error;
 mod event;
 mod handler;
@@ -33,13 +33,17 @@ pub use self::{
     format::content::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
-        IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
-        RoomPlan, Sender, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing, UserAsk,
-        Verdict,
+        IntoOutcome, Member, Message, Presence, ProtocolInfo, Raw, Reaction, Receipt, Redaction,
+        Rejection, RemoteAsk, RemoteLocation, RemoteUser, RoomPlan, Sender, State, StateEvent,
+        StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
     run::{Database, Health, Running, Setup, StartError},
     service::Service,
+    wire::{
+        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
+        WebsocketState,
+    },
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;
