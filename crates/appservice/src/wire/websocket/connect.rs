@@ -150,9 +150,10 @@ fn url_of(address: &str) -> Result<String, String> {
         "wss" | "https" => "https",
         _ => return Err(wrong()),
     };
-    let url = format!("{scheme}://{}{PATH}", rest.trim_end_matches('/'));
-    let parsed = url::Url::parse(&url).map_err(|_| wrong())?;
-    parsed.host_str().map(|_| url).ok_or_else(wrong)
+    // Checked without the path, which would be taken for the host where there is none.
+    let base = format!("{scheme}://{}", rest.trim_end_matches('/'));
+    url::Url::parse(&base).map_err(|_| wrong())?;
+    Ok(base + PATH)
 }
 
 /// What went wrong, without the address.
