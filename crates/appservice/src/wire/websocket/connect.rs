@@ -130,6 +130,9 @@ fn client(trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
     if let Some(pem) = trusted {
         let certificates = reqwest::Certificate::from_pem_bundle(pem)
             .map_err(|error| format!("the trusted certificates cannot be read: {error}"))?;
+        if certificates.is_empty() {
+            return Err("there is no certificate among the trusted certificates".to_owned());
+        }
         builder = builder.tls_certs_merge(certificates);
     }
     builder
