@@ -1,11 +1,16 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
 mod client;
-mod core;
 pub mod config;
+mod core;
 mod error;
 mod event;
 mod handler;
@@ -16,6 +21,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;
