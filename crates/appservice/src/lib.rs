@@ -13,6 +13,7 @@ pub mod config;
 mod core;
 mod error;
 mod event;
+mod flights;
 mod handler;
 pub mod id;
 mod inbox;
@@ -31,7 +32,10 @@ mod trace;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Room},
+    actors::{
+        Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
+        Puppets, Room, SendOptions,
+    },
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
     error::{Error, HandlerError},
@@ -39,13 +43,18 @@ pub use self::{
     format::content::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
-        IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
-        RoomPlan, Sender, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing, UserAsk,
-        Verdict,
+        IntoOutcome, Member, Message, Presence, ProtocolInfo, Raw, Reaction, Receipt, Redaction,
+        Rejection, RemoteAsk, RemoteLocation, RemoteUser, RoomPlan, Sender, State, StateEvent,
+        StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
     run::{Database, Health, Running, Setup, StartError},
     service::Service,
+    state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
+    wire::{
+        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
+        WebsocketState,
+    },
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

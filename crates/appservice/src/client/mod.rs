@@ -10,7 +10,15 @@ mod http;
 pub mod limiter;
 pub mod retry_after;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
@@ -18,7 +26,7 @@ use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
@@ -158,6 +166,12 @@ struct Shared {
     limiter: Mutex<Limiter>,
     metrics: Metrics,
     contact: Contact,
+    /// Access tokens of people for whom the service acts.
+    tokens: Mutex<HashMap<UserId, Secret>>,
+    /// Whether the homeserver was away when it was last asked.
+    away: AtomicBool,
+    /// How often it has come back.
+    comebacks: watch::Sender<u64>,
 }
 
 /// What the client is made of.
@@ -185,6 +199,9 @@ impl Client {
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
                 metrics: config.metrics,
                 contact: Contact::default(),
+                tokens: Mutex::default(),
+                away: AtomicBool::new(false),
+                comebacks: watch::Sender::new(0),
             }),
         }
     }
@@ -197,6 +214,52 @@ impl Client {
     /// How the homeserver has answered lately.
     pub(crate) fn contact(&self) -> &Contact {
         &self.shared.contact
+    }
+
+    /// The sender of the registration, as which the token alone acts.
+    pub(crate) fn sender(&self) -> &UserId {
+        &self.shared.sender
+    }
+
+    /// Requests as this user are made with their own access token from now on, or not any more.
+    pub(crate) fn set_token(&self, user: &UserId, token: Option<Secret>) {
+        let mut tokens = self.shared.tokens.lock();
+        match token {
+            Some(token) => tokens.insert(user.clone(), token),
+            None => tokens.remove(user),
+        };
+    }
+
+    /// Whether requests as this user are made with their own access token.
+    pub(crate) fn has_token(&self, user: &UserId) -> bool {
+        self.shared.tokens.lock().contains_key(user)
+    }
+
+    /// The same by the id's text.
+    pub(crate) fn has_token_of(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.shared.tokens.lock().contains_key(user))
+    }
+
+    /// When the last of so many calls is likely to be let through, as far as the homeserver has shown its limits.
+    pub(crate) fn forecast(&self, user: &UserId, class: Class, calls: u32) -> Duration {
+        let target = Target {
+            account: user.as_str(),
+            class,
+        };
+        let limiter = self.shared.limiter.lock();
+        limiter.forecast(Instant::now(), target, calls)
+    }
+
+    /// How often the homeserver was away and has come back, as far as calls have shown.
+    pub(crate) fn comebacks(&self) -> watch::Receiver<u64> {
+        self.shared.comebacks.subscribe()
+    }
+
+    fn note_reach(&self, is_there: bool) {
+        let was_away = self.shared.away.swap(!is_there, Ordering::Relaxed);
+        if was_away && is_there {
+            self.shared.comebacks.send_modify(|count| *count += 1);
+        }
     }
 
     /// One attempt, with the answer's JSON read as `T`.
@@ -295,6 +358,7 @@ impl Client {
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let response = shared.transport.call(request, max_bytes).await;
+        self.note_reach(response.as_ref().is_ok_and(is_of_homeserver));
         let outcome = match &response {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
@@ -343,7 +407,10 @@ impl Client {
         query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
         let user = call.user.as_ref().unwrap_or(&self.shared.bot);
-        if *user != self.shared.sender {
+        let tokens = self.shared.tokens.lock();
+        // A person's own token says who acts.
+        let own_token = call.user.as_ref().and_then(|user| tokens.get(user));
+        if *user != self.shared.sender && own_token.is_none() {
             query.append_pair("user_id", user.as_str());
         }
         let query = query.finish();
@@ -354,7 +421,8 @@ impl Client {
         let no_request = |error: &dyn std::fmt::Display| {
             Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
         };
-        let token = format!("Bearer {}", self.shared.as_token.expose());
+        let token = own_token.unwrap_or(&self.shared.as_token).expose();
+        let token = format!("Bearer {token}");
         let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
         // What prints headers does not print this one.
         token.set_sensitive(true);
@@ -371,6 +439,17 @@ impl Client {
         request
             .body(call.body.clone().unwrap_or_default())
             .map_err(|error| no_request(&error))
+    }
+}
+
+/// Whether a response is the homeserver's, and not of a proxy before it which finds nobody there.
+fn is_of_homeserver(response: &Response<Bytes>) -> bool {
+    match response.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            let body = serde_json::from_slice::<Value>(response.body());
+            body.is_ok_and(|body| body.get("errcode").is_some_and(Value::is_string))
+        }
+        _ => true,
     }
 }
 

@@ -13,6 +13,34 @@
 //! });
 //! ```
 //!
+//! A service made with the kit is mounted, and then anything may go wrong:
+//!
+//! ```
+//! use bridgehead_appservice::prelude::*;
+//! use bridgehead_testkit::lab::Lab;
+//!
+//! let echo = Service::new("echo")
+//!     .bot("echobot")
+//!     .users("_echo_{name}")
+//!     .aliases("#echo_{topic}")
+//!     .on(|text: Text, room: Room, ghosts: Ghosts| async move {
+//!         ghosts.named(text.sender_local())?.send(&room, text.body).await
+//!     })
+//!     .on_alias(|ask: AliasAsk| async move { RoomPlan::public().name(&ask["topic"]) });
+//! Lab::run(async |lab| {
+//!     let echo = lab.mount(echo).await.expect("a declaration without mistakes");
+//!     let alice = lab.user("alice").await.expect("a new user");
+//!     let room = alice.join("#echo_hall:localhost").await.expect("made on demand");
+//!     lab.faults().lose_next_ack(&echo);
+//!     alice.say(&room, "hi").await.expect("a message");
+//!     lab.settle().await;
+//!     lab.restart(&echo).await.expect("the same database");
+//!     // Told twice, handled once.
+//!     assert_eq!(alice.texts(&room).await.expect("a timeline"), ["hi", "hi"]);
+//!     assert!(lab.faults().unused().is_empty());
+//! });
+//! ```
+//!
 //! - [`Lab`]: the way in; [`LabOptions`]: how it is made, also against another homeserver;
 //! - [`LabUser`]: a person; [`LabService`]: a service made with the kit, from [`Lab::mount`];
 //! - [`Mounted`]: a service's place, [`MountedService`]: what sits there, kit or not;
@@ -68,10 +96,12 @@ use crate::SERVER_NAME;
 
 /// The first pause of [`Lab::settle`] between two looks.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
-/// The longest.
+/// The longest, where time costs nothing and an outage may last for days.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// The longest by the machine's clock.
+const LONGEST_REAL_LOOK: Duration = Duration::from_millis(50);
 /// How long nothing must pass before another homeserver counts as settled.
-const QUIET: Duration = Duration::from_millis(700);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A lab. Clones are the same one.
 #[derive(Clone)]
@@ -270,13 +300,18 @@ impl Lab {
     /// Waits until nothing is under way: the host has told each service that is up all it has for
     /// it, no request between them is unanswered (long polls aside), and every service says that
     /// it is settled. Of another homeserver it cannot be seen what it still has; there, nothing
-    /// must have passed for most of a second.
+    /// must have passed for half a second.
     ///
     /// # Panics
     /// When that does not come about within a day of the lab's time (a minute of the machine's);
     /// it says what is still under way.
     pub async fn settle(&self) {
         let deadline = Instant::now() + self.0.shared.patience;
+        let longest = if self.0.host.is_ours() {
+            LONGEST_LOOK
+        } else {
+            LONGEST_REAL_LOOK
+        };
         let mut pause = SHORTEST_LOOK;
         loop {
             // With paused time this returns when there is nothing left that could be done now.
@@ -290,7 +325,7 @@ impl Lab {
                 "the lab does not settle: {}",
                 under_way.join("; ")
             );
-            pause = (pause * 2).min(LONGEST_LOOK);
+            pause = (pause * 2).min(longest);
         }
     }
 

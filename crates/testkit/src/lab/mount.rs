@@ -192,10 +192,14 @@ impl Mounted {
     /// When it is to be served over HTTP, and nobody can listen at the registration's `url`.
     pub async fn serve(&self, service: Arc<dyn MountedService>) -> anyhow::Result<()> {
         if let Some(address) = self.seat.listens {
-            let task = listener::listen(address, self.seam.clone(), self.seat.clone()).await?;
-            if let Some(before) = self.seat.listener.lock().replace(task) {
+            let before = self.seat.listener.lock().take();
+            if let Some(before) = before {
                 before.abort();
+                // The address is free once the task is gone; that it was ended is no news.
+                before.await.ok();
             }
+            let task = listener::listen(address, self.seam.clone(), self.seat.clone()).await?;
+            *self.seat.listener.lock() = Some(task);
         }
         *self.seat.service.lock() = Some(service);
         Ok(())
@@ -211,7 +215,7 @@ impl Mounted {
 
     /// The host cannot connect any more; what is under way goes on.
     pub(super) fn refuse(&self) {
-        if let Some(listener) = self.seat.listener.lock().take() {
+        if let Some(listener) = &*self.seat.listener.lock() {
             listener.abort();
         }
         self.seat.service.lock().take();

@@ -5,7 +5,10 @@ mod merges;
 mod properties;
 mod splits;
 
-use crate::format::{Encoder, Mention, Rich, Style};
+use crate::{
+    format::{Encoder, Mention, Rich, Style},
+    id::UserId,
+};
 
 /// Marks as IRC has them: bold, italic and underline are switched, colours are set and taken back.
 struct Irc;
@@ -31,6 +34,10 @@ impl Encoder for Irc {
     fn mention(&self, mention: &Mention, _: &Style, out: &mut String) {
         out.push_str(&mention.name.to_lowercase());
     }
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
 }
 
 fn rich(html: &str) -> Rich {

@@ -9,6 +9,7 @@ use crate::format::{
     rich::Block,
     tidy, uri,
 };
+use crate::id::MxcUri;
 
 /// What texts, links and reasons may take together once marks have been spread over the pieces they mark.
 const MAX_COST_BYTES: usize = 4 * MAX_INPUT_BYTES;
@@ -96,7 +97,7 @@ impl Reader {
                 self.push(Inline::text(text, style.clone()), flow);
             }
             NodeData::Element(element) => {
-                self.element(element.name.local.as_ref(), node, style, flow)
+                self.element(element.name.local.as_ref(), node, style, flow);
             }
             NodeData::Document | NodeData::Other => {}
         }
@@ -207,7 +208,7 @@ impl Reader {
     fn image(&mut self, node: &NodeRef, style: &Style, flow: &mut Flow) {
         let alt = attribute(node, "alt").or_else(|| attribute(node, "title"));
         let alt = alt.unwrap_or_default();
-        let piece = match attribute(node, "src").filter(|uri| uri::is_mxc(uri)) {
+        let piece = match attribute(node, "src").and_then(|uri| MxcUri::parse(&uri).ok()) {
             Some(uri) => Piece::Image(Image {
                 uri,
                 alt,

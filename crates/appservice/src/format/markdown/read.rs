@@ -8,6 +8,7 @@ use crate::format::{
     rich::Block,
     uri,
 };
+use crate::id::MxcUri;
 
 /// What texts and links may take together once links have been spread over the pieces they mark.
 const MAX_COST_BYTES: usize = 4 * MAX_INPUT_BYTES;
@@ -234,32 +235,19 @@ impl Reader {
         let Some((url, alt)) = self.images.pop() else {
             return;
         };
-        let inline = if uri::is_mxc(&url) {
-            let image = Image {
-                uri: url,
+        let mut style = self.style.clone();
+        let piece = match MxcUri::parse(&url) {
+            Ok(uri) => Piece::Image(Image {
+                uri,
                 alt,
                 emoji: false,
-            };
-            Inline {
-                piece: Piece::Image(image),
-                style: self.style.clone(),
+            }),
+            Err(_) => {
+                style.link = style.link.or_else(|| Some(url.as_str().into()));
+                Piece::Text(if alt.is_empty() { url } else { alt })
             }
-        } else {
-            let link = self
-                .style
-                .link
-                .clone()
-                .or_else(|| Some(url.as_str().into()));
-            let words = if alt.is_empty() { url } else { alt };
-            Inline::text(
-                words,
-                Style {
-                    link,
-                    ..self.style.clone()
-                },
-            )
         };
-        self.push(inline);
+        self.push(Inline { piece, style });
     }
 
     fn end_block(&mut self, tag: TagEnd) {

@@ -176,7 +176,11 @@ fn words(inline: &Inline) -> String {
             Some(url) => format!("[{}]({})", escaped(&mention.name), destination(&url)),
             None => escaped(&mention.name),
         },
-        Piece::Image(image) => format!("![{}]({})", escaped(&image.alt), destination(&image.uri)),
+        Piece::Image(image) => format!(
+            "![{}]({})",
+            escaped(&image.alt),
+            destination(image.uri.as_str())
+        ),
         Piece::Break => String::new(),
     }
 }

@@ -91,18 +91,53 @@ fn a_service_that_dies_in_the_middle_goes_on_where_it_was() {
         let alice = lab.user("alice").await.unwrap();
         let room = alice.join("#echo_room:localhost").await.unwrap();
         lab.settle().await;
+        // The host has done what the service never hears of.
+        let slow = Fault::of_calls().delay_answer(Duration::from_millis(6));
+        lab.faults().plan(slow.times(1_000));
         for number in 0..10 {
             alice.say(&room, &number.to_string()).await.unwrap();
-            // Its ghost's answer is under way, or not even begun.
-            lab.pass(Duration::from_millis(number)).await;
+            lab.pass(Duration::from_millis(3 * number)).await;
             lab.restart(&service).await.unwrap();
         }
         lab.settle().await;
+        let transcript = lab.transcript().await;
+        assert!(
+            transcript.contains(": given up (answer 6ms late)"),
+            "{transcript}"
+        );
         let mut texts = alice.texts(&room).await.unwrap();
         texts.sort();
         let twice: Vec<_> = (0..10)
             .flat_map(|n| [n.to_string(), n.to_string()])
             .collect();
-        assert_eq!(texts, twice, "{}", lab.transcript().await);
+        assert_eq!(texts, twice, "{transcript}");
     });
+}
+
+#[test]
+fn a_seed_repeats_a_run_with_faults_and_crashes() {
+    let run = |seed| {
+        LabOptions::default().seed(seed).run(async |lab| {
+            let echo = lab.mount(echo()).await.unwrap();
+            lab.mount(logger(&Arc::default())).await.unwrap();
+            let (alice, bob) = (
+                lab.user("alice").await.unwrap(),
+                lab.user("bob").await.unwrap(),
+            );
+            let room = alice.join("#echo_room:localhost").await.unwrap();
+            let logged = bob.join("#logged_rust:localhost").await.unwrap();
+            lab.faults().answer_5xx_next(3);
+            for number in 0..5 {
+                alice.say(&room, &format!("a{number}")).await.unwrap();
+                bob.say(&logged, &format!("b{number}")).await.unwrap();
+                lab.pass(Duration::from_millis(number * 7)).await;
+                lab.restart(&echo).await.unwrap();
+            }
+            lab.settle().await;
+            (lab.now_ms(), lab.transcript().await)
+        })
+    };
+    let first = run(11);
+    assert_eq!(first, run(11));
+    println!("{}", first.1);
 }

@@ -34,7 +34,7 @@ fn style() -> impl Strategy<Value = Style> {
 fn inline() -> impl Strategy<Value = Inline> {
     let piece = prop_oneof![
         8 => words().prop_map(Piece::Text),
-        1 => "[A-Z][a-z]{1,9} [A-Z][a-z]{1,9}".prop_map(|name| Piece::Mention(Mention::user("@a:x.org", &name))),
+        1 => "[A-Z][a-z]{1,9} [A-Z][a-z]{1,9}".prop_map(|name| Piece::Mention(Mention::user(&user("@a:x.org"), &name))),
         1 => Just(Piece::Break),
     ];
     (piece, style()).prop_map(|(piece, style)| Inline { piece, style })
@@ -77,7 +77,7 @@ fn seen(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     /// Nothing is lost, order is kept, every part is within the budget and the parts cover the text.
     #[test]
@@ -102,9 +102,11 @@ proptest! {
     /// A part's range is what it says.
     #[test]
     fn ranges_are_what_parts_say(rich in paragraph(), max_bytes in 64usize..200) {
-        let text = rich.text().to_lowercase();
         // Addresses of links are added to the text.
-        prop_assume!(!rich.to_plain().contains('('));
+        let rich = rich.map_inlines(&mut |inline| {
+            vec![Inline { style: Style { link: None, ..inline.style.clone() }, ..inline.clone() }]
+        });
+        let text = rich.text().to_lowercase();
         for part in split_with(&rich, Budget::line(max_bytes), &Irc) {
             prop_assert_eq!(seen(&part.value), seen(&text[part.range]));
         }

@@ -1,9 +1,12 @@
 //! Cutting and shortening.
 
 use super::{super::*, *};
-use crate::format::{
-    Inline,
-    content::{Content, Kind},
+use crate::{
+    format::{
+        Inline, Mentions,
+        content::{Content, Kind},
+    },
+    id::EventId,
 };
 
 /// The parts of a text, by their beginnings and ends if they are long.
@@ -250,21 +253,20 @@ fn parts_are_found_again() {
 /// However long a text is, each of its events can be sent, and edited.
 #[test]
 fn events_have_room_for_their_edits() {
-    let paragraph = format!(
-        "<b>{}</b> <a href='https://x.org/?a&b'>\"x\"</a>",
-        "wörd ".repeat(300)
-    );
-    let long = Rich::from_blocks(
-        (0..60)
-            .flat_map(|_| rich(&paragraph).into_blocks())
-            .collect(),
-    );
+    let paragraph = |n: u32| {
+        let words = "wörd ".repeat(300);
+        let pills = (0..30).map(|m| format!("<a href='matrix:u/user_{n}_{m}:example.org'>U</a> "));
+        let pills: String = pills.collect();
+        format!("<b>{words}</b> <a href='https://x.org/?a&b'>\"x\"</a> {pills}")
+    };
+    let blocks = (0..60).flat_map(|n| rich(&paragraph(n)).into_blocks());
+    let long = Rich::from_blocks(blocks.collect());
     let parts = split_events(&long);
     assert!(parts.len() > 2);
     let mut words = String::new();
     for part in &parts {
-        let content =
-            Content::message(Kind::Text, &part.value).as_edit_of("$event", &part.value.mentions());
+        let content = Content::message(Kind::Text, &part.value)
+            .as_edit_of(&EventId::parse("$event").unwrap(), &Mentions::none());
         let bytes = serde_json::to_vec(&content).unwrap().len();
         assert!(bytes <= 65_536 - 4_096, "{bytes}");
         words += &part.value.to_plain();
