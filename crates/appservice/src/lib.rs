@@ -1,5 +1,10 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
@@ -17,6 +22,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;
