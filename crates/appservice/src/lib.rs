@@ -4,8 +4,8 @@ mod actors;
 pub mod backoff;
 pub mod bridge;
 mod client;
-mod core;
 pub mod config;
+mod core;
 mod error;
 mod event;
 mod handler;
@@ -38,7 +38,7 @@ pub use self::{
         Verdict,
     },
     inbox::Parked,
-    run::{Database, Health, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
 };
 pub use bridgehead_registration::{self as registration, Secret};
