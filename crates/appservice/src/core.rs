@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use bridgehead_registration::Registration;
 use tokio::sync::watch;
 
 use crate::{
     client::Client,
-    handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
+    handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
     metrics::Metrics,
@@ -20,6 +21,7 @@ use crate::{
     run::Figures,
     store::Store,
     surroundings::Surroundings,
+    wire::Pings,
 };
 
 /// Waits, sizes and counts of a running service.
@@ -84,6 +86,11 @@ pub(crate) struct Core {
     pub(crate) server_name: Arc<str>,
     /// The service's own user.
     pub(crate) bot: UserId,
+    pub(crate) registration: Registration,
+    /// The homeserver's address; of no meaning where there is another transport than HTTP.
+    pub(crate) homeserver: Arc<str>,
+    pub(crate) pings: Pings,
+    pub(crate) third_party: Protocols,
     pub(crate) namespaces: Namespaces,
     pub(crate) client: Client,
     pub(crate) store: Store,

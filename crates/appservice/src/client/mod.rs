@@ -10,7 +10,14 @@ mod http;
 pub mod limiter;
 pub mod retry_after;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
@@ -18,7 +25,7 @@ use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
@@ -158,6 +165,10 @@ struct Shared {
     limiter: Mutex<Limiter>,
     metrics: Metrics,
     contact: Contact,
+    /// Whether the homeserver was away when it was last asked.
+    away: AtomicBool,
+    /// How often it has come back.
+    comebacks: watch::Sender<u64>,
 }
 
 /// What the client is made of.
@@ -185,6 +196,8 @@ impl Client {
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
                 metrics: config.metrics,
                 contact: Contact::default(),
+                away: AtomicBool::new(false),
+                comebacks: watch::Sender::new(0),
             }),
         }
     }
@@ -197,6 +210,23 @@ impl Client {
     /// How the homeserver has answered lately.
     pub(crate) fn contact(&self) -> &Contact {
         &self.shared.contact
+    }
+
+    /// The sender of the registration, as which the token alone acts.
+    pub(crate) fn sender(&self) -> &UserId {
+        &self.shared.sender
+    }
+
+    /// How often the homeserver was away and has come back, as far as calls have shown.
+    pub(crate) fn comebacks(&self) -> watch::Receiver<u64> {
+        self.shared.comebacks.subscribe()
+    }
+
+    fn note_reach(&self, is_there: bool) {
+        let was_away = self.shared.away.swap(!is_there, Ordering::Relaxed);
+        if was_away && is_there {
+            self.shared.comebacks.send_modify(|count| *count += 1);
+        }
     }
 
     /// One attempt, with the answer's JSON read as `T`.
@@ -295,6 +325,7 @@ impl Client {
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let response = shared.transport.call(request, max_bytes).await;
+        self.note_reach(response.as_ref().is_ok_and(is_of_homeserver));
         let outcome = match &response {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
@@ -371,6 +402,17 @@ impl Client {
         request
             .body(call.body.clone().unwrap_or_default())
             .map_err(|error| no_request(&error))
+    }
+}
+
+/// Whether a response is the homeserver's, and not of a proxy before it which finds nobody there.
+fn is_of_homeserver(response: &Response<Bytes>) -> bool {
+    match response.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            let body = serde_json::from_slice::<Value>(response.body());
+            body.is_ok_and(|body| body.get("errcode").is_some_and(Value::is_string))
+        }
+        _ => true,
     }
 }
 

@@ -11,8 +11,11 @@
 //! - [`load`] reads a file and variables. A variable `PREFIX_SECTION_KEY` wins over the file, the file over the default.
 //!   Lists in variables are separated by commas. For a secret `token`, the key `token_file` (or the variable
 //!   `…_TOKEN_FILE`) names a file that holds it.
-//! - [`example`], [`schema`] and [`reference`] are for the operator and for the documentation.
+//! - [`example`], [`schema()`] and [`reference()`] are for the operator and for the documentation.
 //! - [`upgrade`] gives keys their new names in the operator's file, comments kept; [`diff`] says what a reload changes.
+//!
+//! A struct's derived code looks for `schemars` by that name: import it from here. An author who does not depend on
+//! `serde` writes `#[serde(crate = "bridgehead_appservice::config::serde")]`.
 //!
 //! Nothing here reads the process's environment: the caller passes it in. Secrets never reach an error or a page.
 
@@ -38,6 +41,7 @@ mod upgrade;
 use std::path::Path;
 
 pub use schemars::{self, JsonSchema};
+pub use serde;
 
 pub use self::{
     document::{Config, Document, NoConfig, Whole},

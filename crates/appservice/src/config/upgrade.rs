@@ -3,7 +3,7 @@
 //! A key that stays in its section is renamed where it stands. One that goes to another section takes the comment above
 //! it along. The result is read again and compared with what it should mean, so a file is never damaged.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::ops::Range;
 
 use toml::{
     Spanned, Value,
@@ -259,8 +259,11 @@ fn lines(text: &str, span: &Range<usize>) -> Range<usize> {
     start..end
 }
 
+/// A range of the text, and what stands there instead.
+type Edit = (Range<usize>, String);
+
 /// Replaces ranges of `text`, all taken from the text as it is now. What is put in goes before the range.
-fn edit(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+fn edit(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|(range, _)| (range.start, range.end));
     let mut new = String::with_capacity(text.len() + 64);
     let mut at = 0;
@@ -275,6 +278,9 @@ fn edit(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
 
 /// The text with one key or section moved; `None` when it stands where it cannot be moved.
 fn move_key(text: &str, moved: &Moved) -> Option<String> {
+    // Whatever is put behind the last line begins a line then.
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    let text = &format!("{text}{newline}");
     let layout = Layout::of(text)?;
     let (from, to) = (moved.old_parts(), moved.new_parts());
     let is_within = |statement: &&Statement| starts_with(&statement.path, &from);
@@ -290,7 +296,7 @@ fn move_key(text: &str, moved: &Moved) -> Option<String> {
             edits.push((statement.key.clone(), spell(&path)));
         } else if statement.head_parts >= from.len() {
             // Its section's head is renamed, or it is deeper than what is moved.
-        } else if stays(statement, &path, from.len()) {
+        } else if layout.stays(statement, &path, from.len()) {
             let key = spell(&path[statement.head_parts..]);
             edits.push((statement.key.clone(), key));
         } else {
@@ -305,18 +311,14 @@ fn move_key(text: &str, moved: &Moved) -> Option<String> {
             gone.push(*statement);
         }
     }
-    edits.extend(empty_heads(&layout, &from, &gone));
-    for piece in pieces {
-        edits.push(layout.place(text, &piece, &gone));
+    edits.extend(empty_heads(&layout, &from, &to));
+    for (index, piece) in pieces.iter().enumerate() {
+        let is_made = pieces[..index]
+            .iter()
+            .any(|earlier| earlier.section() == piece.section());
+        edits.push(layout.place(text, piece, &gone, is_made));
     }
     Some(edit(text, edits))
-}
-
-/// Whether a key is renamed where it stands: it keeps its section, or is part of a section that was written with dots.
-fn stays(statement: &Statement, path: &[String], from_parts: usize) -> bool {
-    let (old, head) = (&statement.path, statement.head_parts);
-    let same_section = old[..old.len() - 1] == path[..path.len() - 1];
-    (same_section || old.len() > from_parts) && path.len() > head && path[..head] == old[..head]
 }
 
 /// A key on its way to another section.
@@ -330,22 +332,39 @@ struct Piece {
 }
 
 impl Piece {
+    /// Its new section.
+    fn section(&self) -> &[String] {
+        &self.path[..self.path.len() - 1]
+    }
+
     /// Its lines, with the key spelt without the first `head_parts` of its path.
     fn lines(&self, head_parts: usize) -> String {
         let key = spell(&self.path[head_parts..]);
-        let mut lines = format!("{}{key}{}", self.before, self.behind);
-        if !lines.ends_with('\n') {
-            lines.push('\n');
-        }
-        lines
+        format!("{}{key}{}", self.before, self.behind)
     }
 }
 
 impl Layout {
+    /// Whether a key is renamed where it stands: it keeps its section, or was written with dots and its new section
+    /// has no head elsewhere.
+    fn stays(&self, statement: &Statement, path: &[String], from_parts: usize) -> bool {
+        let (old, head) = (&statement.path, statement.head_parts);
+        let section = &path[..path.len() - 1];
+        let has_head = |other: &Statement| {
+            let parts = other.path.len();
+            other.is_head && parts > head && section.starts_with(&other.path)
+        };
+        let is_dotted = old.len() > from_parts || old.len() > head + 1;
+        let is_free = || is_dotted && !self.statements.iter().any(has_head);
+        path.len() > head
+            && path[..head] == old[..head]
+            && (old[..old.len() - 1] == *section || is_free())
+    }
+
     /// Where a key goes: behind the last one of its section, below its section's head, or under a head of its own at
-    /// the end.
-    fn place(&self, text: &str, piece: &Piece, gone: &[&Statement]) -> (Range<usize>, String) {
-        let section = &piece.path[..piece.path.len() - 1];
+    /// the end, which is made unless one `is_made`.
+    fn place(&self, text: &str, piece: &Piece, gone: &[&Statement], is_made: bool) -> Edit {
+        let section = piece.section();
         let stays =
             |s: &&Statement| !s.is_in_list && !gone.iter().any(|gone| gone.lines == s.lines);
         let is_sibling = |s: &&Statement| !s.is_head && s.path[..s.path.len() - 1] == *section;
@@ -354,44 +373,51 @@ impl Layout {
         let neighbour = kept().rfind(is_sibling).or_else(|| kept().find(is_head));
         if let Some(neighbour) = neighbour {
             let at = neighbour.lines.end;
-            let newline = if text[..at].ends_with('\n') { "" } else { "\n" };
-            let lines = format!("{newline}{}", piece.lines(neighbour.head_parts));
-            return (at..at, lines);
+            return (at..at, piece.lines(neighbour.head_parts));
         }
         if section.is_empty() {
             let first_head = self.statements.iter().find(|s| s.is_head);
             let at = first_head.map_or(text.len(), |head| with_comment(text, &head.lines).start);
             return (at..at, format!("{}\n", piece.lines(0)));
         }
-        let newline = if text.is_empty() || text.ends_with('\n') {
-            ""
+        let head = if is_made {
+            String::new()
         } else {
-            "\n"
+            format!("\n[{}]\n", spell(section))
         };
-        let lines = format!(
-            "{newline}\n[{}]\n{}",
-            spell(section),
-            piece.lines(section.len())
-        );
+        let lines = format!("{head}{}", piece.lines(section.len()));
         (text.len()..text.len(), lines)
     }
 }
 
-/// Heads of sections that are left with nothing in them.
-fn empty_heads(layout: &Layout, from: &[&str], gone: &[&Statement]) -> Vec<(Range<usize>, String)> {
-    let gone: BTreeSet<usize> = gone.iter().map(|s| s.lines.start).collect();
-    let is_empty = |head: &Statement| {
-        head.is_head
-            && head.path.len() < from.len()
-            && from.iter().zip(&head.path).all(|(a, b)| a == b)
-            && !layout.statements.iter().any(|other| {
-                other.lines != head.lines
-                    && other.path.len() > head.path.len()
-                    && other.path[..head.path.len()] == head.path[..]
-                    && !gone.contains(&other.lines.start)
-            })
+/// Heads of sections that the move leaves with nothing in them: what was there goes elsewhere, if only by its new name.
+fn empty_heads(layout: &Layout, from: &[&str], to: &[&str]) -> Vec<Edit> {
+    let is_on_the_way = |statement: &&Statement| {
+        let path = &statement.path;
+        statement.is_head && path.len() < from.len() && from.iter().zip(path).all(|(a, b)| a == b)
     };
-    let heads = layout.statements.iter().filter(|head| is_empty(head));
+    // Heads on the way are no contents: they go too, if nothing else is below them.
+    let contents: Vec<Vec<String>> = layout
+        .statements
+        .iter()
+        .filter(|statement| !is_on_the_way(statement))
+        .map(|statement| {
+            let path = &statement.path;
+            if starts_with(path, from) {
+                new_path(path, from, to)
+            } else {
+                path.clone()
+            }
+        })
+        .collect();
+    let is_empty = |head: &&Statement| {
+        let depth = head.path.len();
+        is_on_the_way(head)
+            && !contents
+                .iter()
+                .any(|path| path.len() > depth && path[..depth] == head.path)
+    };
+    let heads = layout.statements.iter().filter(is_empty);
     heads
         .map(|head| (head.lines.clone(), String::new()))
         .collect()

@@ -7,7 +7,10 @@ use std::sync::{
 
 use serde_json::Value;
 
-use super::query::{AliasAsk, UserAsk};
+use super::{
+    query::{AliasAsk, UserAsk},
+    third_party::RemoteAsk,
+};
 use crate::{Event, core::Core, id::RoomId, store::Tx};
 
 /// What has come in.
@@ -22,6 +25,8 @@ pub(crate) enum Input {
     Ephemeral(Arc<Value>),
     Alias(AliasAsk),
     User(UserAsk),
+    /// Something of the other network is looked for.
+    Remote(RemoteAsk),
     /// The service has started.
     Start,
 }
@@ -37,6 +42,7 @@ impl Input {
             Self::Devices(_) => "devices".to_owned(),
             Self::Alias(_) => "alias".to_owned(),
             Self::User(_) => "user".to_owned(),
+            Self::Remote(_) => "third-party".to_owned(),
             Self::Start => "start".to_owned(),
         }
     }
@@ -119,6 +125,7 @@ impl Context {
             | Input::Devices(_)
             | Input::Alias(_)
             | Input::User(_)
+            | Input::Remote(_)
             | Input::Start => None,
         }
     }

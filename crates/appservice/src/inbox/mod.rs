@@ -26,7 +26,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-pub use self::{parked::Parked, take::TakeError};
+pub use self::parked::Parked;
+pub(crate) use self::take::TakeError;
 use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},

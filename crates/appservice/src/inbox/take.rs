@@ -1,9 +1,12 @@
 //! Taking a transaction: read leniently, stored as a whole, then acknowledged.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use super::Inbox;
@@ -13,12 +16,21 @@ use crate::{
     trace::Trace,
 };
 
+/// Events and messages of one transaction at most; homeservers send some hundred.
+const MAX_ITEMS: usize = 100_000;
+
 /// Why a transaction is not taken. The homeserver keeps it and comes again.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    /// The body is no transaction.
+pub(crate) enum TakeError {
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// The body is JSON, and no transaction.
     #[error("the body is no transaction: {0}")]
     BadJson(String),
+    /// More is in it than may be.
+    #[error("the transaction has {0} events and messages; {MAX_ITEMS} are the most")]
+    TooMany(usize),
     /// As many events wait as may.
     #[error("{0} events wait to be handled: come back later")]
     Full(usize),
@@ -28,25 +40,76 @@ pub enum TakeError {
 }
 
 /// A transaction as homeservers send it (specification, *Application Service API*, *Pushing events*), with the keys
-/// of the proposals that came before.
-#[derive(Deserialize)]
+/// of the proposals that came before. Where both are there, the specification's own counts.
 struct Body<'a> {
-    #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
-    #[serde(borrow, default, alias = "de.sorunome.msc2409.ephemeral")]
     ephemeral: Vec<&'a RawValue>,
-    #[serde(borrow, default, alias = "de.sorunome.msc2409.to_device")]
     to_device: Vec<&'a RawValue>,
-    #[serde(default, alias = "org.matrix.msc3202.device_lists")]
-    device_lists: Option<Value>,
-    #[serde(
-        default,
-        alias = "org.matrix.msc3202.device_one_time_keys_count",
-        alias = "org.matrix.msc3202.device_one_time_key_counts"
-    )]
-    device_one_time_keys_count: Option<Value>,
-    #[serde(default, alias = "org.matrix.msc3202.device_unused_fallback_key_types")]
-    device_unused_fallback_key_types: Option<Value>,
+    devices: DeviceNews<'a>,
+}
+
+/// Whose devices have changed, and how many keys are left.
+#[derive(Serialize)]
+struct DeviceNews<'a> {
+    device_lists: Option<&'a RawValue>,
+    one_time_keys: Option<&'a RawValue>,
+    unused_fallback_keys: Option<&'a RawValue>,
+}
+
+/// The keys of a JSON object; of the same key twice the last one counts.
+struct Keys<'a>(HashMap<String, &'a RawValue>);
+
+impl<'a> Keys<'a> {
+    /// The value under the first of these names that says anything.
+    fn first(&self, names: &[&str]) -> Option<&'a RawValue> {
+        let mut found = names.iter().filter_map(|name| self.0.get(*name).copied());
+        found.find(|value| !matches!(value.get(), "null" | "[]" | "{}"))
+    }
+
+    /// The items of a list. What is no list counts as its only item: it is set aside then, alone, instead of coming
+    /// back for ever.
+    fn list(&self, names: &[&str]) -> Vec<&'a RawValue> {
+        let Some(value) = self.first(names) else {
+            return Vec::new();
+        };
+        serde_json::from_str(value.get()).unwrap_or_else(|_| vec![value])
+    }
+}
+
+impl<'a> Body<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, TakeError> {
+        let not_json = |error: &dyn std::fmt::Display| TakeError::NotJson(error.to_string());
+        let text = std::str::from_utf8(bytes).map_err(|error| not_json(&error))?;
+        let keys = Keys(serde_json::from_str(text).map_err(|error| {
+            if error.is_data() {
+                TakeError::BadJson(error.to_string())
+            } else {
+                not_json(&error)
+            }
+        })?);
+        let body = Self {
+            events: keys.list(&["events"]),
+            ephemeral: keys.list(&["ephemeral", "de.sorunome.msc2409.ephemeral"]),
+            to_device: keys.list(&["to_device", "de.sorunome.msc2409.to_device"]),
+            devices: DeviceNews {
+                device_lists: keys.first(&["device_lists", "org.matrix.msc3202.device_lists"]),
+                one_time_keys: keys.first(&[
+                    "device_one_time_keys_count",
+                    "org.matrix.msc3202.device_one_time_keys_count",
+                    "org.matrix.msc3202.device_one_time_key_counts",
+                ]),
+                unused_fallback_keys: keys.first(&[
+                    "device_unused_fallback_key_types",
+                    "org.matrix.msc3202.device_unused_fallback_key_types",
+                ]),
+            },
+        };
+        let items = body.events.len() + body.ephemeral.len() + body.to_device.len();
+        if items > MAX_ITEMS {
+            return Err(TakeError::TooMany(items));
+        }
+        Ok(body)
+    }
 }
 
 /// What lanes and duplicates need of an event.
@@ -76,7 +139,7 @@ impl Inbox {
         let outcome = match &taken {
             Ok(true) => "received",
             Ok(false) => "repeated",
-            Err(TakeError::BadJson(_)) => "refused",
+            Err(TakeError::NotJson(_) | TakeError::BadJson(_) | TakeError::TooMany(_)) => "refused",
             Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
         };
         self.metrics.count(&TRANSACTIONS, &[outcome], 1);
@@ -84,8 +147,7 @@ impl Inbox {
     }
 
     async fn take_whole(&self, txn_id: &str, body: &[u8], now_ms: i64) -> Result<bool, TakeError> {
-        let body: Body<'_> =
-            serde_json::from_slice(body).map_err(|error| TakeError::BadJson(error.to_string()))?;
+        let body = Body::parse(body)?;
         let depth = self.depth();
         if depth >= self.high_water {
             return Err(TakeError::Full(depth));
@@ -177,27 +239,26 @@ fn event_row(event: &RawValue) -> NewInboxRow {
 }
 
 fn devices_row(body: &Body<'_>) -> Option<NewInboxRow> {
-    let (lists, keys, fallback) = (
-        &body.device_lists,
-        &body.device_one_time_keys_count,
-        &body.device_unused_fallback_key_types,
-    );
-    let is_empty = |value: &Option<Value>| match value {
-        None | Some(Value::Null) => true,
-        Some(Value::Object(map)) => map
-            .values()
-            .all(|value| value.as_array().is_some_and(Vec::is_empty)),
-        Some(_) => false,
+    let news = &body.devices;
+    let is_empty = |value: Option<&RawValue>| {
+        value.is_none_or(|value| {
+            // What cannot be read here is kept, and set aside with its error.
+            let lists = serde_json::from_str::<HashMap<&str, Vec<&RawValue>>>(value.get());
+            lists.is_ok_and(|lists| lists.values().all(Vec::is_empty))
+        })
     };
-    if is_empty(lists) && is_empty(keys) && is_empty(fallback) {
+    let parts = [
+        news.device_lists,
+        news.one_time_keys,
+        news.unused_fallback_keys,
+    ];
+    if parts.into_iter().all(is_empty) {
         return None;
     }
-    let news =
-        json!({ "device_lists": lists, "one_time_keys": keys, "unused_fallback_keys": fallback });
     Some(NewInboxRow {
         lane: "devices".to_owned(),
         kind: InboxKind::Devices,
-        body: news.to_string(),
+        body: serde_json::to_string(news).ok()?,
         digest: None,
         trace: None,
     })

@@ -27,7 +27,7 @@ use crate::{
     service::Service,
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
-    wire::{self, HomeserverToken},
+    wire::{self, HomeserverToken, Pings},
 };
 
 pub(crate) use self::figures::Figures;
@@ -186,6 +186,10 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         name: service.name.clone(),
         server_name: setup.server_name.as_str().into(),
         bot,
+        registration: setup.registration.clone(),
+        homeserver: setup.homeserver.as_str().into(),
+        pings: Pings::default(),
+        third_party: service.third_party.clone(),
         namespaces,
         inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
         outbox: Outbox::new(
@@ -338,6 +342,11 @@ impl Running {
                 failed
             }
         }
+    }
+
+    /// What all its parts share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// The service's own user.

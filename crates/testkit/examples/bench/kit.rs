@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::Context as _;
 use bridgehead_appservice::{
-    Database, Running, Service, Setup, Timeline, registration::Generated, surroundings::Surroundings,
+    Database, Running, Service, Setup, Timeline, registration::Generated,
+    surroundings::Surroundings,
 };
 use bridgehead_testkit::{Process, SERVER_NAME, ServerProcess, free_port};
 use rand::Rng as _;
@@ -34,20 +35,37 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let rounds = arguments.get("rounds", 3)?;
     empty_handler(events * 10).await?;
     println!("\nlogging {events} events, one line of JSON each, in turns:");
-    println!("{:>16} {:>14} {:>14} {:>10}", "", "acknowledged/s", "written/s", "RSS MiB");
+    println!(
+        "{:>16} {:>14} {:>14} {:>10}",
+        "", "acknowledged/s", "written/s", "RSS MiB"
+    );
     for _ in 0..rounds {
         log_with("kit", events).await?;
         log_with("mautrix-python", events).await?;
     }
-    ghosts(&arguments.binary, arguments.get("ghosts", 10_000)?, arguments.get("rooms", 1_000)?).await
+    ghosts(
+        &arguments.binary,
+        arguments.get("ghosts", 10_000)?,
+        arguments.get("rooms", 1_000)?,
+    )
+    .await
 }
 
 async fn empty_handler(events: usize) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
-    let service = Service::new("empty").bot("empty").on(|_: Timeline| async {});
+    let service = Service::new("empty")
+        .bot("empty")
+        .on(|_: Timeline| async {});
     let port = free_port()?;
     let generated = generate(&service, port)?;
-    let running = start(service, &generated, "http://127.0.0.1:9", folder.path(), Some(NoHomeserver)).await?;
+    let running = start(
+        service,
+        &generated,
+        "http://127.0.0.1:9",
+        folder.path(),
+        Some(NoHomeserver),
+    )
+    .await?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let router = running.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -113,12 +131,18 @@ fn generate(service: &Service, port: u16) -> anyhow::Result<Generated> {
 
 /// Brings events as a homeserver does.
 async fn push(port: u16, generated: &Generated, events: usize) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .build()?;
     let token = generated.registration.hs_token.expose();
     for txn in 0..events / BATCH {
         let batch: Vec<Value> = (0..BATCH).map(|index| event(txn * BATCH + index)).collect();
         let url = format!("http://127.0.0.1:{port}/_matrix/app/v1/transactions/{txn}");
-        let request = client.put(url).bearer_auth(token).json(&json!({ "events": batch }));
+        let request = client
+            .put(url)
+            .bearer_auth(token)
+            .json(&json!({ "events": batch }));
         request.send().await?.error_for_status()?;
     }
     Ok(())
@@ -139,7 +163,9 @@ fn event(number: usize) -> Value {
 async fn log_with(peer: &str, events: usize) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let port = free_port()?;
-    let service = Service::new("logger").bot("logging").aliases("#logged_{topic}");
+    let service = Service::new("logger")
+        .bot("logging")
+        .aliases("#logged_{topic}");
     let generated = generate(&service, port)?;
     let registration = folder.path().join("registration.yaml");
     std::fs::write(&registration, generated.text.expose())?;
@@ -149,7 +175,8 @@ async fn log_with(peer: &str, events: usize) -> anyhow::Result<()> {
         command.arg("kit-logger");
         command
     } else {
-        let python = std::env::var_os("BRIDGEHEAD_TEST_PYTHON").context("BRIDGEHEAD_TEST_PYTHON is not set")?;
+        let python = std::env::var_os("BRIDGEHEAD_TEST_PYTHON")
+            .context("BRIDGEHEAD_TEST_PYTHON is not set")?;
         let mut command = Command::new(python);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/mautrix_logger.py"));
         command
@@ -162,7 +189,9 @@ async fn log_with(peer: &str, events: usize) -> anyhow::Result<()> {
         .current_dir(folder.path());
     let process = Process::spawn(peer, command)?;
     let listening = |lines: &[String]| lines.iter().any(|line| line.contains("listening"));
-    process.wait_for_output("the logger listens", PATIENCE, listening).await?;
+    process
+        .wait_for_output("the logger listens", PATIENCE, listening)
+        .await?;
     let begun = Instant::now();
     push(port, &generated, events).await?;
     let acknowledged = begun.elapsed();
@@ -191,16 +220,26 @@ pub(crate) async fn logger(args: Vec<String>) -> anyhow::Result<()> {
         anyhow::bail!("four arguments");
     };
     let file = PathBuf::from(file);
-    let (registration, _) = bridgehead_appservice::registration::parse(&file, &std::fs::read(&file)?)
-        .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-    let log = std::fs::File::options().create(true).append(true).open(log)?;
+    let (registration, _) =
+        bridgehead_appservice::registration::parse(&file, &std::fs::read(&file)?)
+            .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log)?;
     let log = std::sync::Arc::new(parking_lot::Mutex::new(log));
     // Written line by line, as the other one does it.
-    let service = Service::new("logger").bot("logging").aliases("#logged_{topic}").on(move |event: Timeline| {
-        let log = log.clone();
-        async move { writeln!(log.lock(), "{}", event.raw()) }
-    });
-    let address = registration.url.as_ref().map(|url| url.as_str().trim_start_matches("http://").to_owned());
+    let service = Service::new("logger")
+        .bot("logging")
+        .aliases("#logged_{topic}")
+        .on(move |event: Timeline| {
+            let log = log.clone();
+            async move { writeln!(log.lock(), "{}", event.raw()) }
+        });
+    let address = registration
+        .url
+        .as_ref()
+        .map(|url| url.as_str().trim_start_matches("http://").to_owned());
     let setup = Setup {
         registration,
         server_name: server_name.clone(),
@@ -222,7 +261,10 @@ pub(crate) async fn logger(args: Vec<String>) -> anyhow::Result<()> {
 async fn ghosts(binary: &Path, ghosts: usize, rooms: usize) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let port = free_port()?;
-    let service = Service::new("many").bot("manybot").users("_many_{name}").on(|_: Timeline| async {});
+    let service = Service::new("many")
+        .bot("manybot")
+        .users("_many_{name}")
+        .on(|_: Timeline| async {});
     let generated = generate(&service, port)?;
     let registration = folder.path().join("registration.yaml");
     std::fs::write(&registration, generated.text.expose())?;
@@ -237,7 +279,9 @@ async fn ghosts(binary: &Path, ghosts: usize, rooms: usize) -> anyhow::Result<()
     for index in 0..rooms {
         let (bot, many) = (running.bot(), running.ghosts());
         all.spawn(async move {
-            let room = bot.create_room(bridgehead_appservice::RoomPlan::public()).await?;
+            let room = bot
+                .create_room(bridgehead_appservice::RoomPlan::public())
+                .await?;
             for ghost in (index..ghosts).step_by(rooms) {
                 many.named(&ghost.to_string())?.send(&room, "hello").await?;
             }
@@ -272,8 +316,15 @@ fn mib(bytes: u64) -> f64 {
 /// Memory of this process that is in RAM.
 fn resident_bytes() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    let kib: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("VmRSS")?;
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
     Ok(kib * 1024)
 }
 

@@ -22,7 +22,7 @@ fn a_key_is_renamed_where_it_stands() {
     check(
         "# top\nold   =  1 # why\nb = 2",
         &[moved("old", "new")],
-        "# top\nnew   =  1 # why\nb = 2",
+        "# top\nnew   =  1 # why\nb = 2\n",
     );
     check(
         "[s]\n  'old' = [\n 1, # one\n 2]\n",
@@ -46,7 +46,7 @@ fn a_key_takes_its_comment_to_its_new_section() {
     check(
         "[a]\nx = \"\"\"m\nn\"\"\" # t\n[b]\n[c]\nx = 1",
         &[moved("a.x", "b.y")],
-        "[b]\ny = \"\"\"m\nn\"\"\" # t\n[c]\nx = 1",
+        "[b]\ny = \"\"\"m\nn\"\"\" # t\n[c]\nx = 1\n",
     );
     check(
         "a = 1\nb = 2",
@@ -81,6 +81,14 @@ fn a_section_is_renamed_with_all_that_is_below() {
         &[moved("old", "new.er")],
         "[new.er] # head\na = 1\n[new.er.sub.x]\nb = 2\n[ other ]\nold = 3\n",
     );
+    check("[a.b]\n[a]\n", &[moved("a.b", "n")], "[n]\n");
+    check("b.c = 1\na.b = 2", &[moved("b.c", "n")], "n = 1\na.b = 2\n");
+    check(
+        "# one\na.b = 1\na.c = 2\n[s]",
+        &[moved("a", "s.n")],
+        "[s]\n\n[s.n]\n# one\nb = 1\nc = 2\n",
+    );
+    check("[s]\n[s.b]\nb = 0", &[moved("s.b.b", "n")], "n = 0\n\n");
     check(
         "[p]\nold.a = 1\n[p.old.sub]\nb = 2\n",
         &[moved("p.old", "p.new")],
@@ -150,7 +158,7 @@ fn file() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(5000))]
     #[test]
     fn nothing_is_lost_and_nothing_else_changes(
         text in file(), from in "[abs](\\.[abc]){0,2}", to in "(n|[abs]\\.n|n\\.m)",
