@@ -8,6 +8,7 @@ pub mod config;
 mod core;
 mod error;
 mod event;
+mod flights;
 mod handler;
 pub mod id;
 mod inbox;
@@ -25,7 +26,10 @@ mod trace;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Room},
+    actors::{
+        Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
+        Puppets, Room, SendOptions,
+    },
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
     error::{Error, HandlerError},
@@ -40,6 +44,7 @@ pub use self::{
     inbox::Parked,
     run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
+    state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{
         Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
         WebsocketState,

@@ -72,9 +72,6 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         Err(error) => return park(core, row, NO_HANDLER, &error).await,
     };
     tracing::Span::current().record("event.id", name.as_str());
-    if let Input::Event(event) = &input {
-        core.observe(event, &tx).await;
-    }
     let delivery = Delivery {
         txn_id: row.txn_id.as_str().into(),
         attempt: row.attempts + 1,

@@ -16,15 +16,16 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::Ghosts,
+    actors::{Actors, Ghosts, Puppets, Room},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
     handler::{Context, Delivery, Input, Scope},
-    id::UserId,
+    id::{RoomId, UserId},
     inbox::{Inbox, Parked},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
+    state::{Interest, Rooms},
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     wire::{self, HomeserverToken, Pings},
@@ -127,7 +128,7 @@ impl Service {
         let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
         core.inbox.open().await?;
-        core.outbox.begin().await?;
+        core.outbox.begin(&core).await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
@@ -181,6 +182,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
     });
+    let interest = Interest::new(registration, &bot, client.sender());
+    let rooms = Rooms::new(store.clone(), Arc::new(interest));
     let stop = watch::Sender::new(false);
     Ok(Core {
         name: service.name.clone(),
@@ -191,7 +194,12 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         pings: Pings::default(),
         third_party: service.third_party.clone(),
         namespaces,
-        inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
+        inbox: Inbox::new(
+            store.clone(),
+            &service.limits,
+            metrics.clone(),
+            rooms.clone(),
+        ),
         outbox: Outbox::new(
             store.clone(),
             client.clone(),
@@ -199,6 +207,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             stop.subscribe(),
         ),
+        actors: Actors::new(&store, &service.limits),
+        rooms,
         client,
         store,
         surroundings: setup.surroundings.clone(),
@@ -318,6 +328,7 @@ async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
         core.commit(&tx).await?;
     }
     core.inbox.begin(core).await?;
+    core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
 }
@@ -367,6 +378,18 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
+    /// The people for whom the service may act, outside of handlers.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// A room, to ask about it outside of handlers.
+    #[must_use]
+    pub fn room(&self, id: &RoomId) -> Room {
+        Room::new(self.core.clone(), id.clone(), None)
+    }
+
     /// The service's database.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -396,11 +419,13 @@ impl Running {
         self.core.inbox.depth()
     }
 
-    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// Whether the service has begun its work, and nothing waits to be handled, sent, joined or left. An event that was just taken
     /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.core.inbox.is_idle() && self.core.outbox.is_idle()
+        self.core.inbox.is_idle()
+            && self.core.outbox.is_idle()
+            && self.core.actors.planner.is_idle()
     }
 
     /// What was set aside with numbers above `after`, oldest first, at most `limit`.
@@ -438,6 +463,7 @@ impl Running {
         self.core.inbox.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
+        self.core.actors.planner.finish(GRACE).await;
         self.core.store.close().await;
     }
 }

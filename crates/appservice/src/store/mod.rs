@@ -8,10 +8,12 @@
 //! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
 //! see of it: [`Tx`], [`Value`]).
 
+mod goals;
 mod inbox;
 mod outbox;
 mod schema;
 pub(crate) mod sql;
+mod state;
 mod writer;
 
 use std::{
@@ -26,8 +28,10 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    state::{Heard, Origin, RoomRow, StateRow},
     writer::Unit,
 };
 
