@@ -7,18 +7,24 @@ use std::{
     time::Duration,
 };
 
+use bridgehead_registration::Registration;
 use tokio::sync::watch;
 
 use crate::{
+    actors::Actors,
     bridge::{Bridges, Commands, Level, Permissions},
     client::Client,
-    handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
+    handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
+    metrics::Metrics,
     namespaces::Namespaces,
     outbox::Outbox,
+    run::Figures,
+    state::Rooms,
     store::Store,
     surroundings::Surroundings,
+    wire::Pings,
 };
 
 /// Waits, sizes and counts of a running service.
@@ -45,6 +51,10 @@ pub struct Limits {
     pub send_concurrency: usize,
     /// How long events are remembered that came already, and sends that went.
     pub remember: Duration,
+    /// Joins and parts in the background that are under way at the same time.
+    pub membership_concurrency: usize,
+    /// The time between the beginnings of two of them.
+    pub membership_pace: Duration,
 }
 
 impl Default for Limits {
@@ -60,6 +70,8 @@ impl Default for Limits {
             give_up_after: Duration::from_secs(24 * 3600),
             send_concurrency: 32,
             remember: Duration::from_secs(30 * 24 * 3600),
+            membership_concurrency: 8,
+            membership_pace: Duration::from_millis(10),
         }
     }
 }
@@ -83,6 +95,11 @@ pub(crate) struct Core {
     pub(crate) server_name: Arc<str>,
     /// The service's own user.
     pub(crate) bot: UserId,
+    pub(crate) registration: Registration,
+    /// The homeserver's address; of no meaning where there is another transport than HTTP.
+    pub(crate) homeserver: Arc<str>,
+    pub(crate) pings: Pings,
+    pub(crate) third_party: Protocols,
     pub(crate) namespaces: Namespaces,
     pub(crate) client: Client,
     pub(crate) store: Store,
@@ -90,11 +107,15 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
+    pub(crate) rooms: Rooms,
+    pub(crate) actors: Actors,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
     pub(crate) bridges: Bridges,
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use bridgehead_registration::{HIDDEN, Secret};
+
 use crate::{id::InvalidId, store::StoreError, surroundings::TransportError};
 
 /// Why something that was asked of the homeserver was not done. Displays as a sentence for people, without secrets.
@@ -59,6 +61,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same with this token hidden, should the homeserver have repeated it in its answer.
+    pub(crate) fn without(mut self, token: &Secret) -> Self {
+        if let Self::Refused {
+            message, errcode, ..
+        } = &mut self
+        {
+            for text in [message, errcode] {
+                *text = text.replace(token.expose(), HIDDEN);
+            }
+        }
+        self
+    }
+
     /// The specification's code of a refusal.
     #[must_use]
     pub fn errcode(&self) -> Option<&str> {

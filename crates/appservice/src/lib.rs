@@ -1,12 +1,19 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
 mod client;
+pub mod config;
 mod core;
 mod error;
 mod event;
+mod flights;
 mod handler;
 pub mod id;
 mod inbox;
@@ -15,15 +22,20 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
+mod trace;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Room},
+    actors::{
+        Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
+        Puppets, Room, SendOptions,
+    },
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
     error::{Error, HandlerError},
@@ -31,13 +43,18 @@ pub use self::{
     format::content::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
-        IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
-        RoomPlan, Sender, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing, UserAsk,
-        Verdict,
+        IntoOutcome, Member, Message, Presence, ProtocolInfo, Raw, Reaction, Receipt, Redaction,
+        Rejection, RemoteAsk, RemoteLocation, RemoteUser, RoomPlan, Sender, State, StateEvent,
+        StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
+    state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
+    wire::{
+        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
+        WebsocketState,
+    },
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

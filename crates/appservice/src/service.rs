@@ -7,7 +7,8 @@ use bridgehead_registration::{Features, Namespace, NamespaceTemplate, Registrati
 use crate::{
     bridge::{Commands, Factory, Permissions},
     core::{Handlers, Limits, States},
-    handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
+    handler::{AnyHandler, Declared, GhostPlan, Handler, Protocols, RoomPlan, ThirdParty, Verdict},
+    metrics::Metrics,
     namespaces::NamespacePlan,
     run::StartError,
     store::Migration,
@@ -26,7 +27,7 @@ pub struct Service {
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
     pub(crate) migrations: Vec<Migration>,
-    pub(crate) protocols: Vec<String>,
+    pub(crate) third_party: Protocols,
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
@@ -35,6 +36,7 @@ pub struct Service {
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,
+    pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
 }
@@ -49,7 +51,7 @@ impl Service {
             handlers: Handlers::default(),
             states: States::default(),
             migrations: Vec::new(),
-            protocols: Vec::new(),
+            third_party: Protocols::new(),
             features: Features {
                 receive_ephemeral: true,
                 ..Features::default()
@@ -60,6 +62,7 @@ impl Service {
             kits: Vec::new(),
             commands: Commands::default(),
             permissions: Permissions::default(),
+            metrics: None,
             mistakes: Vec::new(),
         }
     }
@@ -147,6 +150,34 @@ impl Service {
         self
     }
 
+    /// The service answers for this protocol of another network, such as `irc`: people look up its users and places.
+    pub fn third_party(mut self, protocol: &str, network: ThirdParty) -> Self {
+        if protocol.is_empty() {
+            self.mistakes.push("a protocol has no name".to_owned());
+        }
+        if self.third_party.insert(protocol.into(), network).is_some() {
+            let mistake = format!("the protocol `{protocol}` is declared twice");
+            self.mistakes.push(mistake);
+        }
+        self
+    }
+
+    /// Whether the service wants to hear who types, who has read what, and who is there; it does where this is not
+    /// said.
+    pub fn ephemeral(mut self, wanted: bool) -> Self {
+        self.features.receive_ephemeral = wanted;
+        self
+    }
+
+    /// Whether the service and its ghosts take part in encryption: with its transactions come to-device messages, whose
+    /// devices have changed and how many keys are left (MSC2409, MSC3202), and its users have devices without logging
+    /// in (MSC4190). It does not where this is not said.
+    pub fn encryption(mut self, wanted: bool) -> Self {
+        self.features.msc3202 = wanted;
+        self.features.msc4190 = wanted;
+        self
+    }
+
     /// Something that handlers can take as [`State<S>`](crate::State).
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(TypeId::of::<S>(), Arc::new(state));
@@ -159,7 +190,9 @@ impl Service {
         self
     }
 
-    /// The author's own routes, beside those of the application-service API. They check by themselves who asks.
+    /// The author's own routes, beside those of the application-service API. They check by themselves who asks. Their
+    /// handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
+    /// [`Handle`](crate::Handle), beside whatever axum gives.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
         self
@@ -168,6 +201,13 @@ impl Service {
     /// Waits, sizes and counts other than the usual ones.
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    /// Counts into these instruments, such as those that several services of one process share
+    /// ([`Metrics::for_service`]); without this, into ones of its own.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
         self
     }
 
@@ -202,7 +242,7 @@ impl Service {
             users,
             aliases,
             rooms: watched(&self.namespaces.watched_rooms).collect(),
-            protocols: self.protocols.clone(),
+            protocols: self.third_party.keys().map(ToString::to_string).collect(),
             features: self.features,
             ..RegistrationDraft::default()
         })
@@ -215,6 +255,9 @@ impl Service {
         };
         let mut mistakes = self.mistakes.clone();
         mistakes.extend(self.commands.mistakes(&declared));
+        for (protocol, network) in &self.third_party {
+            mistakes.extend(network.check(protocol, &declared));
+        }
         let events = self.handlers.events.iter().chain(&self.handlers.start);
         mistakes.extend(events.filter_map(|handler| handler.check(&declared).err()));
         mistakes.extend(

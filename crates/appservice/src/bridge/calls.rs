@@ -1,26 +1,20 @@
-//! Requests of the bridge kit that no actor makes: each one call, tried again where that may help.
+//! What the bridge kit asks of the homeserver that no actor offers.
 
-use std::sync::Arc;
-
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Urgency,
+    Bot, Error,
     client::{Call, escape},
     core::Core,
     id::{EventId, RoomAlias, RoomId, UserId},
+    outbox::Outgoing,
 };
 
 /// Rooms that are looked at when something is searched in them.
-pub(super) const MAX_ROOMS: usize = 1000;
+const MAX_ROOMS: usize = 1000;
 
 fn room_path(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{}/{rest}", escape(room.as_str()))
-}
-
-async fn done(core: &Core, call: Call) -> Result<(), Error> {
-    core.client.ask::<Value>(&call).await.map(drop)
 }
 
 /// A `None` for what is not there.
@@ -32,59 +26,20 @@ fn unless_missing<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Leaves a room, or declines an invitation. Somebody who is not there has left.
-pub(super) async fn leave(
-    core: &Core,
-    user: &UserId,
-    room: &RoomId,
-    reason: Option<&str>,
-) -> Result<(), Error> {
-    let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
-    let call = Call::post(room_path(room, "leave"), &body)
-        .by(Some(user))
-        .urgency(Urgency::Membership);
-    match done(core, call).await {
-        Err(error) if matches!(error.status(), Some(403 | 404)) => {
-            tracing::debug!(%user, room.id = %room, %error, "not left: it was not there");
+/// Sends, with what it needs seen to before, and waits until it is there.
+pub(super) async fn send(core: &Core, outgoing: &Outgoing) -> Result<EventId, Error> {
+    if !core.is_ready(outgoing).await? {
+        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
+            return Ok(event);
         }
-        other => other?,
+        core.prepare(outgoing).await?;
     }
-    let (id, place, now_ms) = (user.to_string(), room.to_string(), core.now_ms());
-    core.store
-        .write(move |unit| unit.note_membership(&place, &id, "leave", now_ms))
-        .await?;
-    Ok(())
+    core.send(outgoing).await
 }
 
-/// The room that an alias names.
-pub(super) async fn resolve_alias(core: &Core, alias: &RoomAlias) -> Result<Option<RoomId>, Error> {
-    let path = format!(
-        "/_matrix/client/v3/directory/room/{}",
-        escape(alias.as_str())
-    );
-    let found: Option<Value> = unless_missing(core.client.ask(&Call::get(path)).await)?;
-    let id = found
-        .as_ref()
-        .and_then(|found| found.get("room_id")?.as_str());
-    Ok(id.map(RoomId::parse).transpose()?)
-}
-
-/// Makes an alias name a room.
-pub(super) async fn set_alias(core: &Core, alias: &RoomAlias, room: &RoomId) -> Result<(), Error> {
-    let path = format!(
-        "/_matrix/client/v3/directory/room/{}",
-        escape(alias.as_str())
-    );
-    done(core, Call::put(path, &json!({ "room_id": room.as_str() }))).await
-}
-
-/// Makes an alias name nothing.
-pub(super) async fn delete_alias(core: &Core, alias: &RoomAlias) -> Result<(), Error> {
-    let path = format!(
-        "/_matrix/client/v3/directory/room/{}",
-        escape(alias.as_str())
-    );
-    unless_missing(done(core, Call::new(Method::DELETE, path)).await).map(drop)
+/// Whether the homeserver, or the room's own rules, say no for good.
+pub(super) fn is_refused(error: &Error) -> bool {
+    error.status() == Some(403) || matches!(error, Error::Forbidden(_))
 }
 
 /// A part of a room's state, as the homeserver has it now.
@@ -109,7 +64,21 @@ pub(super) async fn event(
     unless_missing(core.client.ask(&Call::get(path).by(Some(by))).await)
 }
 
-/// The rooms that a user has joined, as the homeserver knows; at most [`MAX_ROOMS`].
+/// The content of a state event, as far as the service has been told.
+pub(super) async fn heard_state(
+    core: &Core,
+    room: &RoomId,
+    kind: &'static str,
+    key: &str,
+) -> Result<Option<Value>, Error> {
+    let (room, key) = (room.to_string(), key.to_owned());
+    let read = core
+        .store
+        .read(move |unit| unit.state_row(&room, kind, &key));
+    Ok(read.await?.map(|row| row.content))
+}
+
+/// The rooms that a user has joined, as the homeserver knows; at most a thousand.
 pub(super) async fn joined_rooms(core: &Core, user: &UserId) -> Result<Vec<RoomId>, Error> {
     let call = Call::get("/_matrix/client/v3/joined_rooms").by(Some(user));
     let answer: Value = core.client.ask(&call).await?;
@@ -119,17 +88,6 @@ pub(super) async fn joined_rooms(core: &Core, user: &UserId) -> Result<Vec<RoomI
         .filter_map(|id| RoomId::parse(id).ok())
         .take(MAX_ROOMS)
         .collect())
-}
-
-/// All of a room's state, as the homeserver has it now: whole events.
-pub(super) async fn all_state(
-    core: &Core,
-    by: &UserId,
-    room: &RoomId,
-) -> Result<Vec<Value>, Error> {
-    core.client
-        .ask(&Call::get(room_path(room, "state")).by(Some(by)))
-        .await
 }
 
 /// Who has joined a room, as the homeserver knows.
@@ -145,37 +103,24 @@ pub(super) async fn joined_members(
     Ok(ids.filter_map(|id| UserId::parse(id).ok()).collect())
 }
 
-/// Shows a user typing for that many ms; not any more, where it is `None`.
-pub(super) async fn typing(
-    core: &Arc<Core>,
-    user: &UserId,
+/// Makes an alias name this room, whichever it named before.
+pub(super) async fn move_alias(
+    core: &std::sync::Arc<Core>,
+    alias: &RoomAlias,
     room: &RoomId,
-    timeout_ms: Option<u64>,
 ) -> Result<(), Error> {
-    let body = match timeout_ms {
-        Some(timeout_ms) => json!({ "typing": true, "timeout": timeout_ms }),
-        None => json!({ "typing": false }),
-    };
-    let path = room_path(room, &format!("typing/{}", escape(user.as_str())));
-    let call = Call::put(path, &body).by(Some(user));
-    core.client.call::<Value>(&call).await.map(drop)
-}
-
-/// A user has read up to this event.
-pub(super) async fn receipt(
-    core: &Arc<Core>,
-    user: &UserId,
-    room: &RoomId,
-    event: &EventId,
-) -> Result<(), Error> {
-    let path = room_path(room, &format!("receipt/m.read/{}", escape(event.as_str())));
-    let call = Call::post(path, &json!({})).by(Some(user));
-    core.client.call::<Value>(&call).await.map(drop)
+    match core.resolve_alias(alias).await? {
+        Some((id, _)) if id == *room => return Ok(()),
+        Some(_) => drop(Bot::outside(core.clone()).remove_alias(alias).await?),
+        None => {}
+    }
+    Bot::outside(core.clone()).set_alias(room, alias).await
 }
 
 /// Closes a user's account for good.
 pub(super) async fn deactivate(core: &Core, user: &UserId) -> Result<(), Error> {
     let body = json!({ "erase": false });
     let call = Call::post("/_matrix/client/v3/account/deactivate", &body).by(Some(user));
-    done(core, call).await
+    core.client.ask::<Value>(&call).await?;
+    core.forget_registered(user).await
 }

@@ -357,13 +357,7 @@ async fn unlink<N: Network>(
         )));
     };
     if ask.level < Level::Admin && portal.data.creator.as_ref() != Some(&ask.sender) {
-        portal::check_power(
-            &portals.core,
-            &portal.agent(&portals.core),
-            &ask.sender,
-            &ask.room_id,
-        )
-        .await?;
+        portal::check_power(&portals.core, &ask.sender, &ask.room_id).await?;
     }
     let reason = format!("unlinked by {}", ask.sender);
     portals.unbridge(&portal, Some(&reason)).await?;

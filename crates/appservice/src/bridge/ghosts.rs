@@ -46,7 +46,7 @@ pub(crate) async fn ensure<N: Network>(
     {
         return Ok(ghost);
     }
-    let _alone = live.making.lock(&format!("user/{}", user.to_text())).await;
+    let _alone = live.making.enter(&format!("user/{}", user.to_text())).await;
     let info = live.network().describe_user(user).await;
     let info = info.map_err(|error| Undone::later(&error))?;
     // Who speaks is there, whatever the network knows of them.
@@ -68,7 +68,7 @@ pub(crate) async fn set_profile<N: Network>(
         return Ok(());
     };
     if link.data != profile(&info) {
-        let _alone = live.making.lock(&format!("user/{}", user.to_text())).await;
+        let _alone = live.making.enter(&format!("user/{}", user.to_text())).await;
         give(core, &link.matrix, &info).await?;
         links.link(user, &link.matrix, &profile(&info)).await?;
     }

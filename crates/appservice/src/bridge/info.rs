@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Named, Network, Place,
+    Named, Network, Place, calls,
     live::Live,
     portal::{Portal, PortalData},
 };
@@ -105,12 +105,7 @@ async fn put<N: Network>(
 ) -> Result<(), Error> {
     let agent = portal.agent(core);
     for kind in KINDS {
-        let (room, state_key) = (portal.matrix.to_string(), key.to_owned());
-        let known = core
-            .store
-            .read(move |unit| unit.state_content(&room, kind, &state_key))
-            .await?;
-        let known = known.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let known = calls::heard_state(core, &portal.matrix, kind, key).await?;
         if known.as_ref() == Some(content) {
             continue;
         }
@@ -134,9 +129,9 @@ async fn put_one<N: Network>(
         ts_ms: None,
         urgency: Urgency::Profile,
     };
-    match core.send(&outgoing).await {
+    match calls::send(core, &outgoing).await {
         // In rooms that were there before, the bridge may have no power; the bridge works all the same.
-        Err(error) if error.status() == Some(403) => {
+        Err(error) if calls::is_refused(&error) => {
             tracing::debug!(room.id = %portal.matrix, %error, "the room cannot say what it is bridged to");
             Ok(())
         }

@@ -12,7 +12,6 @@ use std::{
 
 use bridgehead_registration::BoundTemplate;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
@@ -25,6 +24,7 @@ use super::{
 use crate::{
     Error,
     core::{Core, Limits},
+    flights::Flights,
     handler::{Context, FromContext, Rejection},
     id::{RoomAlias, RoomId, UserId},
     lanes::Lanes,
@@ -120,7 +120,7 @@ pub(crate) struct Live<N: Network> {
     depth: AtomicUsize,
     fewer: Notify,
     /// Only one makes or links the portal of a room at a time.
-    pub(crate) making: Locks,
+    pub(crate) making: Flights<String>,
     pub(crate) floods: Floods,
     connects: Notify,
     /// Failures of the connection since it last stood.
@@ -166,7 +166,7 @@ impl<N: Network> Live<N> {
             tasks: Lanes::new(Work::new(LiveRef(weak.clone())), limits.send_concurrency),
             depth: AtomicUsize::new(0),
             fewer: Notify::new(),
-            making: Locks::default(),
+            making: Flights::default(),
             floods: Floods::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
@@ -408,26 +408,5 @@ impl<N: Network> FromContext for Held<N> {
                 N::TITLE
             )))
         })
-    }
-}
-
-/// Locks by name, each there for as long as somebody holds it or waits for it.
-#[derive(Default)]
-pub(crate) struct Locks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
-
-impl Locks {
-    pub(crate) async fn lock(&self, name: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.0.lock();
-            if let Some(lock) = locks.get(name).and_then(Weak::upgrade) {
-                lock
-            } else {
-                locks.retain(|_, lock| lock.strong_count() > 0);
-                let lock = Arc::new(tokio::sync::Mutex::new(()));
-                locks.insert(name.to_owned(), Arc::downgrade(&lock));
-                lock
-            }
-        };
-        lock.lock_owned().await
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     handler::{Context, FromContext, Input, Rejection, RoomPlan, Scope, Verdict},
     id::{RoomId, UserId},
     outbox::{Outgoing, What},
+    state::Membership,
 };
 
 /// Which room is whose with the service's user.
@@ -138,11 +139,11 @@ pub(crate) async fn send(
     if let Some(room) = room_of(core, user).await? {
         let outgoing = notice(&room, &core.bot, key.clone(), content.clone());
         let sent = match is_there(core, user, &room).await? {
-            true => core.send(&outgoing).await.map(drop),
+            true => calls::send(core, &outgoing).await.map(drop),
             false => Err(Error::Forbidden("they have left".to_owned())),
         };
         match sent {
-            Err(error) if error.status() == Some(403) || matches!(error, Error::Forbidden(_)) => {
+            Err(error) if calls::is_refused(&error) => {
                 tracing::debug!(%user, room.id = %room, %error, "another room is made");
             }
             sent => return sent,
@@ -150,24 +151,16 @@ pub(crate) async fn send(
     }
     let room = make(core, user).await?;
     let outgoing = notice(&room, &core.bot, format!("{key}/{room}"), content);
-    core.send(&outgoing).await.map(drop)
+    calls::send(core, &outgoing).await.map(drop)
 }
 
 /// Whether somebody is in a room, or is invited, as far as it is known.
 async fn is_there(core: &Core, user: &UserId, room: &RoomId) -> Result<bool, Error> {
-    let (place, id) = (room.to_string(), user.to_string());
-    let content = core
-        .store
-        .read(move |unit| unit.state_content(&place, "m.room.member", &id))
-        .await?;
-    let gone = |text: &str| {
-        let content: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-        matches!(
-            content.get("membership").and_then(|is| is.as_str()),
-            Some("leave" | "ban")
-        )
-    };
-    Ok(!content.is_some_and(|text| gone(&text)))
+    let view = core.rooms.view(room).await?;
+    Ok(!matches!(
+        view.membership(user),
+        Some(Membership::Leave | Membership::Ban)
+    ))
 }
 
 async fn make(core: &Arc<Core>, user: &UserId) -> Result<RoomId, Error> {
@@ -205,11 +198,11 @@ async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
     let room = &event.room_id;
     if core.level(&event.sender) < Level::User {
         let reason = "you may not use this service: ask who runs it";
-        return calls::leave(core, &core.bot, room, Some(reason)).await;
+        return core.leave(&core.bot, room, Some(reason)).await;
     }
     match core.ensure_joined(&core.bot, room).await {
         // The invitation was taken back meanwhile.
-        Err(error) if matches!(error.status(), Some(403 | 404)) => return Ok(()),
+        Err(error) if calls::is_refused(&error) || error.status() == Some(404) => return Ok(()),
         joined => joined?,
     }
     let members = calls::joined_members(core, &core.bot, room).await?;
@@ -228,7 +221,7 @@ async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
         ),
     };
     let outgoing = notice(room, &core.bot, format!("{}/welcome", event.id), &text);
-    core.send(&outgoing).await.map(drop)
+    calls::send(core, &outgoing).await.map(drop)
 }
 
 /// Somebody else comes into a person's own room: it is their own no more.
@@ -248,7 +241,7 @@ async fn joined(core: &Arc<Core>, event: &Event, whom: &UserId) -> Result<(), Er
     );
     let key = format!("{}/not-alone", event.id);
     let outgoing = notice(&event.room_id, &core.bot, key, &text);
-    core.send(&outgoing).await.map(drop)
+    calls::send(core, &outgoing).await.map(drop)
 }
 
 /// The owner, or the service's user, has left.
@@ -260,7 +253,7 @@ async fn left(core: &Arc<Core>, event: &Event, whom: &UserId) -> Result<(), Erro
         return Ok(());
     }
     if *whom == owner {
-        calls::leave(core, &core.bot, &event.room_id, None).await?;
+        core.leave(&core.bot, &event.room_id, None).await?;
     }
     Links::<OwnRooms>::of(core)
         .unlink(&owner.to_string())

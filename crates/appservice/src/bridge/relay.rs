@@ -13,7 +13,7 @@ use crate::{
     Content, Error,
     format::{
         Inline, Rich, Style,
-        content::{Kind, Profile},
+        content::{Avatar, Kind, Profile},
     },
     id::UserId,
 };
@@ -248,11 +248,14 @@ impl Saying<'_> {
             let profile = Profile {
                 id: spoken.id.clone(),
                 name: Some(name.to_owned()),
-                avatar: spoken.info.avatar.as_ref().map(ToString::to_string),
+                avatar: match &spoken.info.avatar {
+                    Some(uri) => Avatar::Picture(uri.clone()),
+                    None => Avatar::Blank,
+                },
             };
             return content.with_profile(&profile, true);
         }
-        let reply = content.replies_to().map(str::to_owned);
+        let reply = content.replies_to();
         let head = style.template.head(name, &spoken.id, &spoken.id);
         let said = prefixed(&content, head);
         match reply {
@@ -303,6 +306,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::id::EventId;
 
     fn speaker(name: &str) -> Speaker {
         Speaker {
@@ -347,7 +351,7 @@ mod tests {
         speaker.profile = Some(Profile {
             id: "bob".to_owned(),
             name: Some("Bob".to_owned()),
-            avatar: None,
+            avatar: Avatar::Blank,
         });
         let said = Relay::default().relayed(&Content::from("hi"), &speaker);
         assert_eq!(said.text(), Some("<Bob> hi"));
@@ -397,11 +401,12 @@ mod tests {
             user,
             style: Some((&without, spoken())),
         };
-        let answer = Content::from("hi").in_reply_to("$a", None);
+        let answered = EventId::parse("$a").expect("an id");
+        let answer = Content::from("hi").in_reply_to(&answered, None);
         let said = saying.say(answer);
         assert_eq!(
             (said.text(), said.replies_to()),
-            (Some("<Bob> hi"), Some("$a"))
+            (Some("<Bob> hi"), Some(answered))
         );
     }
 

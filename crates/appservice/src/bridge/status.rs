@@ -412,7 +412,7 @@ async fn notice_failure<N: Network>(
         sentence(&no.reason)
     );
     let content = Content::message(Kind::Notice, &Rich::plain(&text))
-        .in_reply_to(event.id.as_str(), Some(event.sender.as_str()));
+        .in_reply_to(&event.id, Some(&event.sender));
     let key = key(carrying, event, "notice");
     enqueue(carrying, "m.room.message", key, content.into_json()).await?;
     let (live, room) = (Arc::downgrade(carrying.live), event.room_id.clone());
@@ -469,11 +469,10 @@ pub(crate) async fn asked_again<N: Network>(
     let content = Content::new(&event.kind, event.content.clone());
     let Some((target, AGAIN)) = content
         .reaction()
-        .map(|(target, key)| (target, key.trim_end_matches('\u{fe0f}')))
+        .map(|(target, key)| (target.to_string(), key.trim_end_matches('\u{fe0f}')))
     else {
         return Ok(None);
     };
-    let target = target.to_owned();
     let room = event.room_id.to_string();
     let failed = core
         .store

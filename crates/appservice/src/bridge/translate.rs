@@ -50,8 +50,8 @@ async fn message<N: Network>(
     event: &Event,
 ) -> Result<Meaning<N>, Error> {
     let content = Content::new(&event.kind, event.content.clone());
-    if let Some(target) = content.is_edit_of().map(EventId::parse) {
-        return edit(live, core, portal, (&content, target?)).await;
+    if let Some(target) = content.is_edit_of() {
+        return edit(live, core, portal, (&content, target)).await;
     }
     let is_message = matches!(event.kind.as_str(), "m.room.message" | "m.sticker");
     // Events of other types go if they can be said in words; the rest is clients' business among themselves.
@@ -65,9 +65,9 @@ async fn message<N: Network>(
     {
         return Ok(None);
     }
-    let reply_to = match content.replies_to().map(EventId::parse) {
-        Some(Ok(answered)) => messages::by_event::<N>(core, &answered).await?,
-        Some(Err(_)) | None => None,
+    let reply_to = match content.replies_to() {
+        Some(answered) => messages::by_event::<N>(core, &answered).await?,
+        None => None,
     };
     Ok(Some(Ok(Action::Message { content, reply_to })))
 }
@@ -135,9 +135,6 @@ async fn reaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, 
         let rejected = Rejected::new(Cause::Unsupported, format!("{} has no reactions", N::TITLE));
         return Ok(Some(Err(rejected.quiet())));
     }
-    let Ok(target) = EventId::parse(target) else {
-        return Ok(None);
-    };
     Ok(match messages::by_event::<N>(core, &target).await? {
         Some(target) => Some(Ok(Action::React {
             target,

@@ -16,7 +16,7 @@ use super::{
     portal::{Portal, PortalKind, Rooms},
 };
 use crate::{
-    Error, Urgency,
+    Bot, Error, Room, Urgency,
     core::Core,
     id::{RoomId, UserId},
 };
@@ -92,23 +92,23 @@ async fn step<N: Network>(
     match stage {
         Stage::Begun => Ok(()),
         Stage::Told => unless_forbidden(tell(doing, portal, reason).await),
-        Stage::GhostsGone => ghosts_leave(core, portal, &agent).await,
+        Stage::GhostsGone => ghosts_leave(doing.live, core, portal, &agent).await,
         Stage::InfoGone => unless_forbidden(info::clear(doing.live, core, portal).await),
         Stage::AliasGone => match &portal.data.alias {
-            Some(alias) => unless_forbidden(calls::delete_alias(core, alias).await),
+            Some(alias) => {
+                let removed = Bot::outside(core.clone()).remove_alias(alias).await;
+                unless_forbidden(removed.map(drop))
+            }
             None => Ok(()),
         },
-        Stage::BridgeGone => calls::leave(core, &agent, &portal.matrix, None).await,
+        Stage::BridgeGone => core.leave(&agent, &portal.matrix, None).await,
     }
 }
 
 /// What the bridge may not do any more, where it was removed already, stays undone.
 fn unless_forbidden(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
-        Err(error)
-            if error.status() == Some(403)
-                || matches!(error, Error::Forbidden(_) | Error::GivenUp { .. }) =>
-        {
+        Err(error) if calls::is_refused(&error) || matches!(error, Error::GivenUp { .. }) => {
             tracing::debug!(%error, "left as it is: the bridge may not");
             Ok(())
         }
@@ -129,39 +129,29 @@ async fn tell<N: Network>(
     let agent = portal.agent(doing.core);
     let mut outgoing = notice(&portal.matrix, &agent, doing.key("told"), &text);
     outgoing.urgency = Urgency::Membership;
-    doing.core.send(&outgoing).await.map(drop)
+    calls::send(doing.core, &outgoing).await.map(drop)
 }
 
-/// All of the service's users but the one who looks after the room.
+/// All of the network's ghosts but the one who looks after the room. What was wished for is wished for no more.
 async fn ghosts_leave<N: Network>(
+    live: &Live<N>,
     core: &Arc<Core>,
     portal: &Portal<N>,
     agent: &UserId,
 ) -> Result<(), Error> {
-    // The homeserver knows best who is there; where the bridge was removed, what the stream told has to do.
-    let members = match calls::joined_members(core, agent, &portal.matrix).await {
-        Ok(members) => members,
-        Err(error) if error.status() == Some(403) => heard_members(core, &portal.matrix).await?,
-        Err(error) => return Err(error),
-    };
-    for ghost in members.iter().filter(|user| core.is_own(user)) {
-        if ghost != agent && *ghost != core.bot {
-            calls::leave(core, ghost, &portal.matrix, None).await?;
-        }
+    let is_ghost = |user: &UserId| user != agent && live.user_of(user).is_some();
+    let view = core.known_view(&portal.matrix).await?;
+    let joined = view.members().filter(|member| member.is_joined());
+    let own = joined
+        .map(|member| member.user_id.clone())
+        .filter(|user| core.is_own(user));
+    let (ghosts, others): (Vec<UserId>, Vec<UserId>) = own.partition(is_ghost);
+    let room = Room::new(core.clone(), portal.matrix.clone(), None);
+    room.want_members(others).await?;
+    for ghost in &ghosts {
+        core.leave(ghost, &portal.matrix, None).await?;
     }
     Ok(())
-}
-
-async fn heard_members(core: &Core, room: &RoomId) -> Result<Vec<UserId>, Error> {
-    let room = room.to_string();
-    let members = core
-        .store
-        .read(move |unit| unit.members_with(&room, "join"))
-        .await?;
-    Ok(members
-        .iter()
-        .filter_map(|id| UserId::parse(id).ok())
-        .collect())
 }
 
 /// A ghost that is of no use.
@@ -242,28 +232,21 @@ pub(crate) async fn dismiss<N: Network>(
     let Some(user) = live.user_of(ghost).filter(|_| *ghost != core.bot) else {
         return Ok(false);
     };
-    let _alone = live.making.lock(&format!("user/{}", user.to_text())).await;
+    let _alone = live.making.enter(&format!("user/{}", user.to_text())).await;
     if let Some(room) = &orphan.room_id {
         if live.portal_at(room).await?.is_some() {
             return Ok(false);
         }
-        calls::leave(core, ghost, room, None).await?;
+        core.leave(ghost, room, None).await?;
         return Ok(true);
     }
     if !calls::joined_rooms(core, ghost).await?.is_empty() {
         return Ok(false);
     }
     calls::deactivate(core, ghost).await?;
-    let (kind, remote, id) = (
-        super::ghosts::Users::<N>::kind(),
-        user.to_text(),
-        ghost.to_string(),
-    );
+    let (kind, remote) = (super::ghosts::Users::<N>::kind(), user.to_text());
     core.store
-        .write(move |unit| {
-            unit.delete_link(&kind, &remote)?;
-            unit.delete_ghost(&id)
-        })
+        .write(move |unit| unit.delete_link(&kind, &remote))
         .await?;
     Ok(true)
 }

@@ -7,7 +7,7 @@
 //! the bridge joins the new room (again and again, until it may) ─▶ links move ─▶ ghosts move ─▶ alias, info
 //! ```
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,21 +17,17 @@ use super::{
     network::{Change, Doing, Task, Undone},
     portal::Portal,
 };
-use crate::{
-    Error, Event,
-    core::Core,
-    id::{RoomId, UserId},
-};
+use crate::{Error, Event, Ghosts, core::Core, id::RoomId};
 
 /// How far an upgrade has come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "stage", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Stage {
     /// The bridge is to join the new room.
     #[default]
     Joining,
-    /// The links have moved; these ghosts are still to.
-    Moving { ghosts: BTreeSet<UserId> },
+    /// The links have moved; the ghosts are to follow.
+    Moving,
 }
 
 /// A tombstone was set in a portal.
@@ -61,36 +57,28 @@ pub(crate) async fn carry_out<N: Network>(
     to: &RoomId,
 ) -> Result<Option<Change>, Undone> {
     let stage = doing.row.progress.as_deref();
-    let stage: Stage = stage.map_or_else(Stage::default, |stage| {
-        serde_json::from_str(stage).unwrap_or_default()
-    });
-    let mut ghosts = match stage {
-        Stage::Moving { ghosts } => ghosts,
-        Stage::Joining => {
-            let portal = doing.live.portal(room).await?;
-            let Some(portal) = portal.filter(|portal| portal.matrix == *from) else {
-                return Err(Undone::Dropped("the room is no portal any more".to_owned()));
-            };
-            enter(doing, &portal, to).await?;
-            move_links(doing, from, to).await?
-        }
-    };
+    let stage: Option<Stage> = stage.and_then(|stage| serde_json::from_str(stage).ok());
+    if stage.unwrap_or_default() == Stage::Joining {
+        let portal = doing.live.portal(room).await?;
+        let Some(portal) = portal.filter(|portal| portal.matrix == *from) else {
+            return Err(Undone::Dropped("the room is no portal any more".to_owned()));
+        };
+        enter(doing, &portal, to).await?;
+        move_links(doing, from, to).await?;
+    }
     let Some(portal) = doing.live.portal(room).await? else {
         return Err(Undone::Dropped("the room is no portal any more".to_owned()));
     };
-    while let Some(ghost) = ghosts.pop_first() {
-        move_ghost(doing.core, &ghost, from, to).await?;
-        let stage = Stage::Moving {
-            ghosts: ghosts.clone(),
-        };
-        store_stage(doing, &stage).await?;
-    }
+    move_ghosts(doing.core, &portal, from).await?;
     if let Some(alias) = &portal.data.alias {
-        move_alias(doing.core, &portal, alias).await?;
+        calls::move_alias(doing.core, alias, &portal.matrix).await?;
     }
     info::update(doing.live, doing.core, &portal).await?;
     let agent = portal.agent(doing.core);
-    calls::leave(doing.core, &agent, from, Some("the room was replaced")).await?;
+    doing
+        .core
+        .leave(&agent, from, Some("the room was replaced"))
+        .await?;
     tracing::info!(network = N::NAME, from = %from, to = %to, "a portal has moved to a new room");
     Ok(None)
 }
@@ -104,7 +92,7 @@ async fn enter<N: Network>(
     let agent = portal.agent(doing.core);
     match doing.core.ensure_joined(&agent, to).await {
         // A room that is not open has to invite the bridge, or is not there yet.
-        Err(error) if matches!(error.status(), Some(403 | 404)) => {
+        Err(error) if calls::is_refused(&error) || error.status() == Some(404) => {
             return Err(Undone::Later(format!(
                 "the new room is not open yet: {error}"
             )));
@@ -119,80 +107,47 @@ async fn enter<N: Network>(
         return Ok(());
     }
     // Whoever may set a tombstone may not thereby take the portal into a room of somebody else's.
-    calls::leave(doing.core, &agent, to, None).await?;
+    doing.core.leave(&agent, to, None).await?;
     Err(Undone::Dropped(format!(
         "{to} does not say that it replaces {}",
         portal.matrix
     )))
 }
 
-/// Moves all links of a room at once, and notes which ghosts are to follow.
+/// Moves all links of a room at once.
 async fn move_links<N: Network>(
     doing: &Doing<'_, N>,
     from: &RoomId,
     to: &RoomId,
-) -> Result<BTreeSet<UserId>, Error> {
+) -> Result<(), Error> {
     let (old, new, id) = (from.to_string(), to.to_string(), doing.row.id);
-    let (core, agent) = (doing.core.clone(), doing.core.bot.clone());
-    let ghosts = doing
-        .core
-        .store
-        .write(move |unit| {
-            let members = unit.members_with(&old, "join")?;
-            let members = members.iter().filter_map(|id| UserId::parse(id).ok());
-            let ghosts: BTreeSet<UserId> = members
-                .filter(|user| core.is_own(user) && *user != agent)
-                .collect();
-            unit.move_links(&old, &new)?;
-            let stage = Stage::Moving {
-                ghosts: ghosts.clone(),
-            };
-            unit.note_task_progress(id, &text_of(&stage))?;
-            Ok(ghosts)
-        })
-        .await?;
-    Ok(ghosts)
-}
-
-fn text_of(stage: &Stage) -> String {
-    serde_json::to_string(stage).unwrap_or_default()
-}
-
-async fn store_stage<N: Network>(doing: &Doing<'_, N>, stage: &Stage) -> Result<(), Error> {
-    let (id, text) = (doing.row.id, text_of(stage));
+    let stage = serde_json::to_string(&Stage::Moving).unwrap_or_default();
     doing
         .core
         .store
-        .write(move |unit| unit.note_task_progress(id, &text))
+        .write(move |unit| {
+            unit.move_links(&old, &new)?;
+            unit.note_task_progress(id, &stage)
+        })
         .await?;
     Ok(())
 }
 
-/// A ghost that may not come stays behind: it comes when it speaks.
-async fn move_ghost(
-    core: &Arc<Core>,
-    ghost: &UserId,
-    from: &RoomId,
-    to: &RoomId,
-) -> Result<(), Error> {
-    match core.ensure_joined(ghost, to).await {
-        Err(error) if error.status() == Some(403) => {
-            tracing::debug!(%ghost, room.id = %to, %error, "may not follow into the new room");
-        }
-        joined => joined?,
-    }
-    calls::leave(core, ghost, from, None).await
-}
-
-/// Servers move aliases with an upgrade; where they have not, the bridge does.
-async fn move_alias<N: Network>(
+/// Ghosts follow in the background; one that may not, comes when it speaks.
+async fn move_ghosts<N: Network>(
     core: &Arc<Core>,
     portal: &Portal<N>,
-    alias: &crate::id::RoomAlias,
+    from: &RoomId,
 ) -> Result<(), Error> {
-    if calls::resolve_alias(core, alias).await?.as_ref() == Some(&portal.matrix) {
-        return Ok(());
+    let agent = portal.agent(core);
+    let view = core.known_view(from).await?;
+    let joined = view.members().filter(|member| member.is_joined());
+    for member in joined.filter(|member| core.is_own(&member.user_id)) {
+        if member.user_id != agent && member.user_id != core.bot {
+            let ghost = Ghosts::new(core.clone(), None).user(&member.user_id)?;
+            ghost.want(&portal.matrix, true).await?;
+            ghost.want(from, false).await?;
+        }
     }
-    calls::delete_alias(core, alias).await?;
-    calls::set_alias(core, alias, &portal.matrix).await
+    Ok(())
 }

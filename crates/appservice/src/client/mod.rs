@@ -4,30 +4,43 @@
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
 //! device: acting as a user is said call by call.
 
+mod contact;
 pub mod gate;
 mod http;
 pub mod limiter;
 pub mod retry_after;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use ::http::{Method, Request, Response, StatusCode, header};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
 use self::{
+    contact::Contact,
     gate::Gate,
     limiter::{Class, Limiter, Outcome, Target},
 };
 use crate::{
     error::Error,
     id::UserId,
+    metrics::{Metrics, catalogue::LIMIT_WAIT_SECONDS},
     surroundings::{Surroundings, Transport},
+    trace::{self, Trace},
 };
 use bridgehead_registration::Secret;
 
@@ -151,6 +164,14 @@ struct Shared {
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
+    metrics: Metrics,
+    contact: Contact,
+    /// Access tokens of people for whom the service acts.
+    tokens: Mutex<HashMap<UserId, Secret>>,
+    /// Whether the homeserver was away when it was last asked.
+    away: AtomicBool,
+    /// How often it has come back.
+    comebacks: watch::Sender<u64>,
 }
 
 /// What the client is made of.
@@ -162,6 +183,7 @@ pub(crate) struct ClientConfig {
     pub(crate) surroundings: Surroundings,
     /// Requests under way at the same time.
     pub(crate) concurrency: usize,
+    pub(crate) metrics: Metrics,
 }
 
 impl Client {
@@ -175,7 +197,68 @@ impl Client {
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+                metrics: config.metrics,
+                contact: Contact::default(),
+                tokens: Mutex::default(),
+                away: AtomicBool::new(false),
+                comebacks: watch::Sender::new(0),
             }),
+        }
+    }
+
+    /// Where requests are counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How the homeserver has answered lately.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.shared.contact
+    }
+
+    /// The sender of the registration, as which the token alone acts.
+    pub(crate) fn sender(&self) -> &UserId {
+        &self.shared.sender
+    }
+
+    /// Requests as this user are made with their own access token from now on, or not any more.
+    pub(crate) fn set_token(&self, user: &UserId, token: Option<Secret>) {
+        let mut tokens = self.shared.tokens.lock();
+        match token {
+            Some(token) => tokens.insert(user.clone(), token),
+            None => tokens.remove(user),
+        };
+    }
+
+    /// Whether requests as this user are made with their own access token.
+    pub(crate) fn has_token(&self, user: &UserId) -> bool {
+        self.shared.tokens.lock().contains_key(user)
+    }
+
+    /// The same by the id's text.
+    pub(crate) fn has_token_of(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.shared.tokens.lock().contains_key(user))
+    }
+
+    /// When the last of so many calls is likely to be let through, as far as the homeserver has shown its limits.
+    pub(crate) fn forecast(&self, user: &UserId, class: Class, calls: u32) -> Duration {
+        let target = Target {
+            account: user.as_str(),
+            class,
+        };
+        let limiter = self.shared.limiter.lock();
+        limiter.forecast(Instant::now(), target, calls)
+    }
+
+    /// How often the homeserver was away and has come back, as far as calls have shown.
+    pub(crate) fn comebacks(&self) -> watch::Receiver<u64> {
+        self.shared.comebacks.subscribe()
+    }
+
+    fn note_reach(&self, is_there: bool) {
+        let was_away = self.shared.away.swap(!is_there, Ordering::Relaxed);
+        if was_away && is_there {
+            self.shared.comebacks.send_modify(|count| *count += 1);
         }
     }
 
@@ -235,12 +318,28 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
+        let span = tracing::info_span!(
+            "call",
+            call = call.name(),
+            user = call.user.as_ref().map(tracing::field::display),
+        );
+        let answer = self.answer(call, max_bytes).instrument(span).await;
+        let now_ms = self.shared.surroundings.clock.now_ms();
+        self.shared.contact.note(&answer, now_ms);
+        answer
+    }
+
+    async fn answer(&self, call: &Call, max_bytes: usize) -> Result<Response<Bytes>, Error> {
         let request = self.request(call)?;
+        let started = Instant::now();
         let response = self.admitted(call, request, max_bytes).await?;
+        let status = response.status().as_u16();
+        tracing::debug!(status, took = ?started.elapsed(), "answered");
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &response, self.named_wait(&response)))
+        let wait = self.named_wait(&response);
+        Err(refusal(call, &response, wait).without(&self.shared.as_token))
     }
 
     /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
@@ -255,16 +354,11 @@ impl Client {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
             class: class_of(call),
         };
-        loop {
-            let wait = shared.limiter.lock().take(Instant::now(), target);
-            if wait.is_zero() {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-        }
+        self.obey_limits(target).await;
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let response = shared.transport.call(request, max_bytes).await;
+        self.note_reach(response.as_ref().is_ok_and(is_of_homeserver));
         let outcome = match &response {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
@@ -277,6 +371,22 @@ impl Client {
             .lock()
             .observe(Instant::now(), target, started, outcome);
         Ok(response?)
+    }
+
+    async fn obey_limits(&self, target: Target<'_>) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let wait = self.shared.limiter.lock().take(Instant::now(), target);
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
+        }
+        if !waited.is_zero() {
+            let metrics = &self.shared.metrics;
+            metrics.record(&LIMIT_WAIT_SECONDS, &[], waited.as_secs_f64());
+        }
     }
 
     /// The wait that a refusal names (specification, *Rate limiting*).
@@ -297,7 +407,10 @@ impl Client {
         query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
         let user = call.user.as_ref().unwrap_or(&self.shared.bot);
-        if *user != self.shared.sender {
+        let tokens = self.shared.tokens.lock();
+        // A person's own token says who acts.
+        let own_token = call.user.as_ref().and_then(|user| tokens.get(user));
+        if *user != self.shared.sender && own_token.is_none() {
             query.append_pair("user_id", user.as_str());
         }
         let query = query.finish();
@@ -305,21 +418,38 @@ impl Client {
             uri.push('?');
             uri.push_str(&query);
         }
+        let no_request = |error: &dyn std::fmt::Display| {
+            Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
+        };
+        let token = own_token.unwrap_or(&self.shared.as_token).expose();
+        let token = format!("Bearer {token}");
+        let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
+        // What prints headers does not print this one.
+        token.set_sensitive(true);
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(uri)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.shared.as_token.expose()),
-            );
+            .header(header::AUTHORIZATION, token);
+        if let Some(trace) = Trace::current() {
+            request = request.header(trace::HEADER, trace.as_str());
+        }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         request
             .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| {
-                Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
-            })
+            .map_err(|error| no_request(&error))
+    }
+}
+
+/// Whether a response is the homeserver's, and not of a proxy before it which finds nobody there.
+fn is_of_homeserver(response: &Response<Bytes>) -> bool {
+    match response.status() {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            let body = serde_json::from_slice::<Value>(response.body());
+            body.is_ok_and(|body| body.get("errcode").is_some_and(Value::is_string))
+        }
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ use super::Inbox;
 use crate::store::{ParkedRow, Result as StoreResult};
 
 /// An event that no handler could handle.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Parked {
     /// Its number, for [`replay`](crate::Running::replay).
@@ -57,9 +57,7 @@ impl Inbox {
         let begun = self.taking.lock().await;
         let row = self.store.write(move |unit| unit.unpark(number)).await?;
         let found = row.is_some();
-        if let Some(row) = row.filter(|_| *begun) {
-            self.queue_again(row);
-        }
+        self.queue(row, *begun);
         Ok(found)
     }
 

@@ -4,27 +4,44 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+use tracing::Instrument as _;
 
 use crate::{
     Error, Urgency,
     client::{Call, Client, escape},
-    core::Limits,
+    core::{Core, Limits},
     id::{EventId, RoomId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
+    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
     store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, TransportError},
+    trace::Trace,
 };
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// How long after its start a service may still be given a person's access token.
+const TOKENS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether it has been.
+const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
 /// Something to be sent.
 #[derive(Clone, Debug)]
@@ -83,7 +100,35 @@ impl Outgoing {
             path,
             ts_ms: self.ts_ms,
             body: self.content.to_string(),
+            trace: Trace::current().map(|trace| trace.as_str().to_owned()),
         }
+    }
+}
+
+impl Outgoing {
+    /// What a row of the outbox was made of; `None` for what is sent elsewhere than into a room.
+    fn of(row: &OutboxRow) -> Option<Self> {
+        let path = row.send.path.strip_prefix("/_matrix/client/v3/rooms/")?;
+        let parts: Vec<String> = path
+            .split('/')
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let what = match parts[..] {
+            [_, "send", kind, _] => What::Event(kind.to_owned()),
+            [_, "state", kind, key] => What::State(kind.to_owned(), key.to_owned()),
+            [_, "redact", event, _] => What::Redaction(EventId::parse(event).ok()?),
+            _ => return None,
+        };
+        Some(Self {
+            key: row.send.key.clone(),
+            room_id: RoomId::parse(parts.first()?).ok()?,
+            user: UserId::parse(row.send.user_id.as_deref()?).ok()?,
+            what,
+            content: serde_json::from_str(&row.send.body).unwrap_or_default(),
+            ts_ms: row.send.ts_ms,
+            urgency: urgency_of(row.send.urgency),
+        })
     }
 }
 
@@ -140,6 +185,9 @@ pub(crate) struct Sending {
     waiters: Mutex<Waiters>,
     /// Rooms that handlers' units of work have written sends for.
     woken: Mutex<Vec<String>>,
+    /// Sees to what a refused send lacks. Set when the service starts.
+    core: OnceLock<Weak<Core>>,
+    began: Instant,
 }
 
 impl Outbox {
@@ -157,6 +205,8 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             waiters: Mutex::default(),
             woken: Mutex::default(),
+            core: OnceLock::new(),
+            began: Instant::now(),
         };
         Self {
             store,
@@ -167,7 +217,8 @@ impl Outbox {
     }
 
     /// Begins with what waits from before.
-    pub(crate) async fn begin(&self) -> StoreResult<()> {
+    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+        self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
@@ -175,7 +226,7 @@ impl Outbox {
     }
 
     /// Stores a send and waits until the homeserver has taken it; gives back the event it made. One that is known by
-    /// its key is not made again.
+    /// its key is not made again; one that was given up is tried again, under its own transaction id.
     ///
     /// # Errors
     /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
@@ -200,6 +251,22 @@ impl Outbox {
         tokio::select! {
             answer = answer => answer.unwrap_or(Err(Error::Stopping)),
             _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
+        }
+    }
+
+    /// The event that the send of this key has made, if it was sent.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn sent(&self, key: &str) -> Result<Option<EventId>, Error> {
+        let key = key.to_owned();
+        let row = self
+            .store
+            .read(move |unit| unit.outbox_by_key(&key))
+            .await?;
+        match row.map(|row| row.state) {
+            Some(OutboxState::Done(Some(event))) => Ok(Some(EventId::parse(&event)?)),
+            _ => Ok(None),
         }
     }
 
@@ -295,12 +362,23 @@ impl LaneWork for Sending {
     }
 
     fn work<'a>(&'a self, row: &'a mut OutboxRow) -> BoxFuture<'a, Step> {
-        self.attempt(row).boxed()
+        let trace = row.send.trace.as_deref().and_then(Trace::parse);
+        let span = tracing::info_span!(
+            "send",
+            service = self.client.metrics().service(),
+            room.id = %row.send.lane,
+            attempt = row.attempts + 1,
+            trace.id = trace.as_ref().map(Trace::id),
+        );
+        Trace::around(trace, self.attempt(row).instrument(span)).boxed()
     }
 }
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
+        if self.waits_for_token(row) {
+            return Step::Again(TOKENS_LOOK);
+        }
         match self.put(row).await {
             Ok(event_id) => {
                 let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
@@ -311,6 +389,9 @@ impl Sending {
                     })
                     .await;
                 self.answer(&row.send.key, &Ok(event_id));
+                let metrics = self.client.metrics();
+                metrics.count(&SENDS, &["sent"], 1);
+                metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
                 Step::Next
             }
             Err(error) => self.failed(row, error).await,
@@ -332,29 +413,81 @@ impl Sending {
         Ok(event_id.map(EventId::parse).transpose()?)
     }
 
+    /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
+    async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        if error.status() != Some(403) || row.is_mended {
+            return Some(error);
+        }
+        let core = self.core.get().and_then(Weak::upgrade);
+        let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
+            return Some(error);
+        };
+        match core.repair(&outgoing).await {
+            Ok(()) => {
+                row.is_mended = true;
+                None
+            }
+            Err(Error::Stopping) => Some(Error::Stopping),
+            // What is only a matter of time is tried again with the send.
+            Err(why) if why.is_transient() => Some(why),
+            // The room's rules say more than the homeserver has.
+            Err(why @ Error::Forbidden(_)) => Some(why),
+            Err(_) => Some(error),
+        }
+    }
+
+    /// Whether it is sent for a person whose access token is still to come: those are told again after a start.
+    fn waits_for_token(&self, row: &OutboxRow) -> bool {
+        let core = self.core.get().and_then(Weak::upgrade);
+        let user = row
+            .send
+            .user_id
+            .as_deref()
+            .and_then(|id| UserId::parse(id).ok());
+        let (Some(core), Some(user)) = (core, user) else {
+            return false;
+        };
+        self.began.elapsed() < TOKENS_WITHIN && !core.may_act_as(&user)
+    }
+
+    /// For how long it has been in the outbox.
+    fn age(&self, row: &OutboxRow) -> Duration {
+        let ms = self.surroundings.clock.now_ms() - row.created_ms;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
     async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
+        let error = match self.mend(row, error).await {
+            None => return Step::Again(Duration::ZERO),
+            Some(Error::Stopping) => return Step::Stop,
+            Some(error) => error,
+        };
         row.attempts += 1;
         let now_ms = self.surroundings.clock.now_ms();
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        let age = Duration::from_millis(u64::try_from(now_ms - row.created_ms).unwrap_or(0));
-        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it.
-        let may_help = error.is_transient() || error.status() == Some(401);
-        if may_help && age < self.give_up_after {
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
+        // own is gone for good, and others wait behind.
+        let is_ours = !self.client.has_token_of(row.send.user_id.as_deref());
+        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
+        if may_help && self.age(row) < self.give_up_after {
+            let cause = cause_of(&error);
+            self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
             let wait = self
                 .client
                 .wait_before_retry(&error, attempts)
                 .min(MAX_WAIT);
-            tracing::debug!(%error, attempts, ?wait, room.id = %row.send.lane, "not sent; it will be tried again");
+            tracing::debug!(%error, attempts, ?wait, "not sent; it will be tried again");
             self.store
                 .write_later(move |unit| unit.fail_outbox(id, attempts, &text))
                 .await;
             return Step::Again(wait);
         }
-        tracing::warn!(%error, attempts, room.id = %row.send.lane, "not sent, and given up");
+        tracing::warn!(%error, attempts, "not sent, and given up");
         self.store
             .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
             .await;
         self.answer(&row.send.key, &Err(error));
+        self.client.metrics().count(&SENDS, &["given_up"], 1);
         Step::Next
     }
 
@@ -363,5 +496,16 @@ impl Sending {
             // Who has stopped waiting does not want to know.
             waiter.send(outcome.clone()).ok();
         }
+    }
+}
+
+/// Why a send has to be tried again, in the words of the metrics.
+fn cause_of(error: &Error) -> &'static str {
+    match error {
+        error if error.is_rate_limit() => "limited",
+        Error::Transport(TransportError::Unreachable(_)) => "unreachable",
+        Error::Transport(TransportError::Timeout(_)) => "timeout",
+        error if error.status().is_some_and(|status| status >= 500) => "5xx",
+        _ => "other",
     }
 }

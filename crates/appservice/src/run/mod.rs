@@ -1,35 +1,48 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
+mod figures;
+mod handle;
+mod health;
+mod upkeep;
+
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::Ghosts,
+    actors::{Actors, Ghosts, Puppets, Room},
     bridge::{Bridges, Management, Network, Portals},
     client::{Client, ClientConfig, HttpTransport},
     core::{Core, Handlers},
     handler::{Context, Delivery, Input, Scope},
-    id::UserId,
+    id::{RoomId, UserId},
     inbox::{Inbox, Parked},
+    metrics::Metrics,
     outbox::Outbox,
     service::Service,
+    state::{Interest, Rooms},
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
-    wire::{self, HomeserverToken},
+    wire::{self, HomeserverToken, Pings},
 };
+
+pub(crate) use self::figures::Figures;
+pub use self::{handle::Handle, health::Health};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The longest wait between attempts at starting work.
 const START_WAIT: Duration = Duration::from_secs(30);
+
+/// How often the same trouble at the start is told.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer of the service's own routes at most, when it is asked by function call.
 const MAX_ANSWER: usize = 64 << 20;
@@ -81,10 +94,17 @@ fn lines(texts: &[String]) -> String {
 /// A service that runs. Dropping it is like a crash: nothing that was acknowledged is lost. [`stop`](Self::stop) ends
 /// it in order.
 pub struct Running {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     router: axum::Router,
     /// Keeps other processes out of the database.
     _lock: Option<std::fs::File>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What waits for a better time must not wait, and hold the database, for ever.
+        self.core.stop.send_replace(true);
+    }
 }
 
 impl fmt::Debug for Running {
@@ -108,10 +128,14 @@ impl Service {
         }
         let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
-        core.outbox.begin().await?;
+        core.inbox.open().await?;
+        core.outbox.begin(&core).await?;
+        figures::show(&core);
+        tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
-        let router = wire::router(core.clone(), token).merge(self.routes);
+        let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
+        let router = wire::router(core.clone(), token).merge(routes);
         Ok(Running {
             core,
             router,
@@ -148,6 +172,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         Some(transport) => transport.clone(),
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
+    let metrics = service.metrics.clone();
+    let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
     let client = Client::new(ClientConfig {
         transport,
         as_token: registration.as_token.clone(),
@@ -155,14 +181,26 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         bot: bot.clone(),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
+        metrics: metrics.clone(),
     });
+    let interest = Interest::new(registration, &bot, client.sender());
+    let rooms = Rooms::new(store.clone(), Arc::new(interest));
     let stop = watch::Sender::new(false);
     Ok(Core {
         name: service.name.clone(),
         server_name: setup.server_name.as_str().into(),
         bot,
+        registration: setup.registration.clone(),
+        homeserver: setup.homeserver.as_str().into(),
+        pings: Pings::default(),
+        third_party: service.third_party.clone(),
         namespaces,
-        inbox: Inbox::new(store.clone(), &service.limits),
+        inbox: Inbox::new(
+            store.clone(),
+            &service.limits,
+            metrics.clone(),
+            rooms.clone(),
+        ),
         outbox: Outbox::new(
             store.clone(),
             client.clone(),
@@ -170,6 +208,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             stop.subscribe(),
         ),
+        actors: Actors::new(&store, &service.limits),
+        rooms,
         client,
         store,
         surroundings: setup.surroundings.clone(),
@@ -186,6 +226,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             .with_prefix(&format!("!{}", service.name)),
         permissions: service.permissions.clone(),
         states: service.states.clone(),
+        metrics,
+        figures: Figures::default(),
         stop,
     })
 }
@@ -208,7 +250,7 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
 }
 
 /// One process to a database: two would handle the same events.
-fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
+pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
     let Database::File(path) = database else {
         return Ok(None);
     };
@@ -234,17 +276,43 @@ fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
 /// Brings the service to work: its own user, the handlers of its start, then the inbox.
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
+    let mut told: Option<(Instant, String)> = None;
     while let Err(error) = begin_once(&core).await {
         attempt += 1;
         let wait = core
             .client
             .wait_before_retry(&error, attempt)
             .min(START_WAIT);
-        tracing::warn!(service = %core.name, %error, ?wait, "the service waits for its start");
+        let text = error.to_string();
+        let is_news = told
+            .as_ref()
+            .is_none_or(|(at, before)| *before != text || at.elapsed() >= TOLD_AGAIN);
+        if is_news {
+            tracing::warn!(service = %core.name, error = text, advice = advice(&error), "the service waits for its start");
+            told = Some((Instant::now(), text));
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = core.stopping() => return,
         }
+    }
+}
+
+/// What may have to be done before the start succeeds.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Refused { errcode, .. } if errcode == "M_UNKNOWN_TOKEN" => {
+            "the homeserver does not have this registration, or has another as_token for it: give it the file and let \
+             it read it (`register` tells how)"
+        }
+        Error::Transport(_) => {
+            "the homeserver is not there, or not at this address; the service goes on by itself once it answers"
+        }
+        Error::Refused { errcode, .. } if errcode == "M_EXCLUSIVE" => {
+            "the homeserver has another registration that claims the service's own user for itself"
+        }
+        error if error.is_transient() => "it goes on by itself",
+        _ => "`doctor` may tell more",
     }
 }
 
@@ -272,6 +340,7 @@ async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
     }
     core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
+    core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
 }
@@ -281,6 +350,11 @@ impl Running {
     #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// Puts something before the routes.
+    pub(crate) fn wrap_router(&mut self, wrap: impl FnOnce(axum::Router) -> axum::Router) {
+        self.router = wrap(std::mem::take(&mut self.router));
     }
 
     /// A request of the homeserver, without a socket.
@@ -296,6 +370,11 @@ impl Running {
                 failed
             }
         }
+    }
+
+    /// What all its parts share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// The service's own user.
@@ -329,10 +408,39 @@ impl Running {
         Management::outside(self.core.clone())
     }
 
+    /// The people for whom the service may act, outside of handlers.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// A room, to ask about it outside of handlers.
+    #[must_use]
+    pub fn room(&self, id: &RoomId) -> Room {
+        Room::new(self.core.clone(), id.clone(), None)
+    }
+
     /// The service's database.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.core.store
+    }
+
+    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
+    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    /// The page of figures that Prometheus reads, with all of them read anew; its type is
+    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn figures(&self) -> Result<String, StoreError> {
+        self.core.read_figures().await?;
+        Ok(self.core.metrics.render())
     }
 
     /// How many events wait to be handled.
@@ -341,10 +449,14 @@ impl Running {
         self.core.inbox.depth()
     }
 
-    /// Whether nothing waits to be handled or sent. An event that was just taken counts as waiting.
+    /// Whether the service has begun its work, and nothing waits to be handled, sent, joined or left. An event that was just taken
+    /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.core.inbox.is_idle() && self.core.bridges.is_idle() && self.core.outbox.is_idle()
+        self.core.inbox.is_idle()
+            && self.core.bridges.is_idle()
+            && self.core.outbox.is_idle()
+            && self.core.actors.planner.is_idle()
     }
 
     /// What was set aside with numbers above `after`, oldest first, at most `limit`.
@@ -384,6 +496,7 @@ impl Running {
         self.core.bridges.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
+        self.core.actors.planner.finish(GRACE).await;
         self.core.store.close().await;
     }
 }

@@ -10,12 +10,14 @@
 
 mod census;
 pub(crate) mod fates;
+mod goals;
 mod inbox;
 mod links;
 mod messages;
 mod outbox;
 mod schema;
 pub(crate) mod sql;
+mod state;
 mod tasks;
 mod writer;
 
@@ -32,10 +34,12 @@ pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
     fates::FateRow,
+    goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
     messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    state::{Heard, Origin, RoomRow, StateRow},
     tasks::{NewTask, TaskRow},
     writer::Unit,
 };
@@ -249,6 +253,19 @@ fn connect(location: &Location) -> Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(connection)
+}
+
+impl Unit<'_> {
+    /// Writes something for no other purpose than to see that it can be written.
+    pub(crate) fn probe(&self, now_ms: i64) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO kv (scope, key, value) VALUES ('', 'health', ?1)
+                 ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([now_ms.to_string()])?;
+        Ok(())
+    }
 }
 
 /// A step of the author's own tables: SQL that is run once, in the order of the list.

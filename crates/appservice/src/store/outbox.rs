@@ -31,6 +31,8 @@ pub(crate) struct NewOutboxRow {
     pub(crate) ts_ms: Option<i64>,
     /// JSON.
     pub(crate) body: String,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<String>,
 }
 
 /// A send.
@@ -42,9 +44,11 @@ pub(crate) struct OutboxRow {
     pub(crate) attempts: u32,
     pub(crate) error: Option<String>,
     pub(crate) state: OutboxState,
+    /// After a no, what was missing has been seen to. Not stored: after a restart it may be done once more.
+    pub(crate) is_mended: bool,
 }
 
-const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id";
+const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id, trace";
 
 const PENDING: i64 = 0;
 const DONE: i64 = 1;
@@ -67,26 +71,32 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
             path: row.get(5)?,
             ts_ms: row.get(6)?,
             body: row.get(7)?,
+            trace: row.get(13)?,
         },
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
         error,
         state,
+        is_mended: false,
     })
 }
 
 impl Unit<'_> {
-    /// Adds a send, unless its key is known; gives back what is stored under the key, and whether it is new.
+    /// Adds a send, unless its key is known; gives back what is stored under the key, and whether it waits anew. One
+    /// that was given up waits again, behind all others: whoever asks has a reason to think that it may succeed now.
     pub(crate) fn insert_outbox(
         &self,
         send: &NewOutboxRow,
         now_ms: i64,
     ) -> Result<(OutboxRow, bool)> {
+        self.connection
+            .prepare_cached("DELETE FROM outbox WHERE key = ?1 AND state = ?2")?
+            .execute(params![send.key, FAILED])?;
         let new = self
             .connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms, trace)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 send.key,
@@ -96,7 +106,8 @@ impl Unit<'_> {
                 send.path,
                 send.ts_ms,
                 send.body,
-                now_ms
+                now_ms,
+                send.trace
             ])?;
         let mut statement = self
             .connection
@@ -181,6 +192,17 @@ impl Unit<'_> {
             .prepare_cached("UPDATE outbox SET state = 2, attempts = ?2, error = ?3, done_ms = ?4 WHERE id = ?1")?
             .execute(params![id, attempts, error, now_ms])?;
         Ok(())
+    }
+
+    /// How many sends wait, and since when the oldest of them does.
+    pub(crate) fn outbox_waiting(&self) -> Result<(usize, Option<i64>)> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT waiting, (SELECT created_ms FROM outbox WHERE id = first)
+             FROM (SELECT count(*) AS waiting, min(id) AS first FROM outbox WHERE state = 0)",
+        )?;
+        let waiting =
+            statement.query_row([], |row| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?)))?;
+        Ok(waiting)
     }
 
     /// Forgets what was sent, or given up, before then.

@@ -30,14 +30,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn delivery(service: &str, request: &Request<Bytes>) -> Self {
-        Self::new(Side::Delivery, service, request)
-    }
-
-    pub(super) fn call(service: &str, request: &Request<Bytes>) -> Self {
-        Self::new(Side::Call, service, request)
-    }
-
     fn new(side: Side, service: &str, request: &Request<Bytes>) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let mut query = url::form_urlencoded::parse(query.as_bytes());
@@ -49,25 +41,33 @@ impl Entry {
             path: request.uri().path().to_owned(),
             acting_as: acting_as.map(|(_, user)| user.into_owned()),
             body: request.body().clone(),
-            outcome: Err("under way".to_owned()),
+            outcome: Err("given up".to_owned()),
             fault: None,
         }
     }
+}
 
-    /// The same with its end.
-    pub(super) fn ended(
-        self,
-        act: Option<&Act>,
-        answer: &Result<Response<Bytes>, TransportError>,
-    ) -> Self {
-        let outcome = match answer {
-            Ok(answer) => Ok((answer.status().as_u16(), telling(answer.body()))),
-            Err(error) => Err(error.to_string()),
-        };
-        Self {
-            outcome,
-            fault: act.map(ToString::to_string),
-            ..self
+/// A request under way; written down when it ends, be it that it is dropped.
+pub(super) struct Note<'a> {
+    journal: &'a Journal,
+    entry: Option<Entry>,
+}
+
+impl Note<'_> {
+    pub(super) fn end(mut self, answer: &Result<Response<Bytes>, TransportError>) {
+        if let Some(entry) = &mut self.entry {
+            entry.outcome = match answer {
+                Ok(answer) => Ok((answer.status().as_u16(), telling(answer.body()))),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+    }
+}
+
+impl Drop for Note<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.journal.add(entry);
         }
     }
 }
@@ -102,7 +102,24 @@ struct Kept {
 }
 
 impl Journal {
-    pub(super) fn add(&self, entry: Entry) {
+    pub(super) fn begin(
+        &self,
+        side: Side,
+        service: &str,
+        request: &Request<Bytes>,
+        act: Option<&Act>,
+    ) -> Note<'_> {
+        let entry = Entry {
+            fault: act.map(ToString::to_string),
+            ..Entry::new(side, service, request)
+        };
+        Note {
+            journal: self,
+            entry: Some(entry),
+        }
+    }
+
+    fn add(&self, entry: Entry) {
         let mut kept = self.0.lock();
         let bytes = kept.bytes + entry.body.len();
         if bytes > MAX_BYTES || kept.entries.len() >= MAX_ENTRIES {

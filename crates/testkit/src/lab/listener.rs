@@ -1,6 +1,6 @@
 //! Where a host that is not in this process reaches a service: HTTP at the registration's url.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
@@ -10,12 +10,21 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 use super::{mount::Seat, seam::Seam};
 
 /// No transaction is larger.
 const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// How long the listener of a life before may take to end.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Listens for one service until the task is ended.
 pub(super) async fn listen(
@@ -23,7 +32,7 @@ pub(super) async fn listen(
     seam: Arc<Seam>,
     seat: Arc<Seat>,
 ) -> anyhow::Result<JoinHandle<()>> {
-    let listener = TcpListener::bind(address)
+    let listener = bind(address)
         .await
         .with_context(|| format!("cannot listen at {address} for `{}`", seat.id))?;
     let router = Router::new().fallback(arrived).with_state((seam, seat));
@@ -31,6 +40,19 @@ pub(super) async fn listen(
         // Ends when the task is ended; accepting goes on after errors.
         axum::serve(listener, router).await.ok();
     }))
+}
+
+/// The listener of the life before may have been told to end and not have ended yet.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let deadline = Instant::now() + LAST_BREATH;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                sleep(LOOK).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 async fn arrived(State((seam, seat)): State<(Arc<Seam>, Arc<Seat>)>, request: Request) -> Response {

@@ -13,8 +13,37 @@
 //! });
 //! ```
 //!
+//! A service made with the kit is mounted, and then anything may go wrong:
+//!
+//! ```
+//! use bridgehead_appservice::prelude::*;
+//! use bridgehead_testkit::lab::Lab;
+//!
+//! let echo = Service::new("echo")
+//!     .bot("echobot")
+//!     .users("_echo_{name}")
+//!     .aliases("#echo_{topic}")
+//!     .on(|text: Text, room: Room, ghosts: Ghosts| async move {
+//!         ghosts.named(text.sender_local())?.send(&room, text.body).await
+//!     })
+//!     .on_alias(|ask: AliasAsk| async move { RoomPlan::public().name(&ask["topic"]) });
+//! Lab::run(async |lab| {
+//!     let echo = lab.mount(echo).await.expect("a declaration without mistakes");
+//!     let alice = lab.user("alice").await.expect("a new user");
+//!     let room = alice.join("#echo_hall:localhost").await.expect("made on demand");
+//!     lab.faults().lose_next_ack(&echo);
+//!     alice.say(&room, "hi").await.expect("a message");
+//!     lab.settle().await;
+//!     lab.restart(&echo).await.expect("the same database");
+//!     // Told twice, handled once.
+//!     assert_eq!(alice.texts(&room).await.expect("a timeline"), ["hi", "hi"]);
+//!     assert!(lab.faults().unused().is_empty());
+//! });
+//! ```
+//!
 //! - [`Lab`]: the way in; [`LabOptions`]: how it is made, also against another homeserver;
-//! - [`LabUser`]: a person; [`Mounted`]: a service's place, [`MountedService`]: what sits there;
+//! - [`LabUser`]: a person; [`LabService`]: a service made with the kit, from [`Lab::mount`];
+//! - [`Mounted`]: a service's place, [`MountedService`]: what sits there, kit or not;
 //! - [`Faults`], [`Fault`]: what goes wrong between host and services.
 //!
 //! With the homeserver in the process everything runs on one thread, and chances come from one
@@ -32,6 +61,7 @@ mod names;
 mod options;
 mod rooms;
 mod seam;
+mod service;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -39,7 +69,9 @@ mod user;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bridgehead_appservice::Service;
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use self::{
@@ -57,16 +89,19 @@ pub use self::{
     faults::{Fault, Faults, RetryAfter},
     mount::{Mounted, MountedService},
     options::{LabOptions, SEED_VARIABLE},
+    service::{LabService, registration_for},
     user::{Download, LabUser},
 };
 use crate::SERVER_NAME;
 
 /// The first pause of [`Lab::settle`] between two looks.
 const SHORTEST_LOOK: Duration = Duration::from_millis(1);
-/// The longest.
+/// The longest, where time costs nothing and an outage may last for days.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
+/// The longest by the machine's clock.
+const LONGEST_REAL_LOOK: Duration = Duration::from_millis(50);
 /// How long nothing must pass before another homeserver counts as settled.
-const QUIET: Duration = Duration::from_millis(700);
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A lab. Clones are the same one.
 #[derive(Clone)]
@@ -78,6 +113,10 @@ struct Inner {
     host: Host,
     seam: Arc<Seam>,
     users: Mutex<BTreeMap<String, LabUser>>,
+    /// Registrations that were given, by id.
+    registrations: BTreeMap<String, String>,
+    /// Databases of services.
+    folder: TempDir,
     shared: Shared,
     server_name: String,
     /// Stands behind localparts, where a homeserver knows people of earlier runs.
@@ -132,6 +171,8 @@ impl Lab {
             host,
             seam,
             users: Mutex::default(),
+            registrations: by_id(options.registrations())?,
+            folder: TempDir::new()?,
             shared,
             server_name: other
                 .map_or(SERVER_NAME, |host| &host.server_name)
@@ -200,20 +241,23 @@ impl Lab {
         Ok(self.mounted(seat))
     }
 
-    /// Makes a place for a service, the service, and serves it: `make` gets what the service takes
-    /// from outside.
+    /// Registers a service made with the kit, starts it, and serves it: the host reaches it by
+    /// function call. Its registration is made here, unless [`LabOptions::registration`] gave one
+    /// with the service's name as its id.
     ///
     /// # Errors
-    /// As [`Lab::place`] and [`Mounted::serve`], and what `make` says.
-    pub async fn mount(
-        &self,
-        registration: &str,
-        make: impl AsyncFnOnce(&Mounted) -> anyhow::Result<Arc<dyn MountedService>>,
-    ) -> anyhow::Result<Mounted> {
-        let mounted = self.place(registration).await?;
-        let service = make(&mounted).await?;
-        mounted.serve(service).await?;
-        Ok(mounted)
+    /// Mistakes in the service's declaration, and those of [`Lab::place`] and [`Mounted::serve`].
+    pub async fn mount(&self, service: Service) -> anyhow::Result<LabService> {
+        LabService::mount(self, service).await
+    }
+
+    /// Ends a service as a crash would, and starts it again on its database.
+    ///
+    /// # Errors
+    /// As [`LabService::start`].
+    pub async fn restart(&self, service: &LabService) -> anyhow::Result<()> {
+        service.crash();
+        service.start().await
     }
 
     fn mounted(&self, seat: Arc<Seat>) -> Mounted {
@@ -256,13 +300,18 @@ impl Lab {
     /// Waits until nothing is under way: the host has told each service that is up all it has for
     /// it, no request between them is unanswered (long polls aside), and every service says that
     /// it is settled. Of another homeserver it cannot be seen what it still has; there, nothing
-    /// must have passed for most of a second.
+    /// must have passed for half a second.
     ///
     /// # Panics
     /// When that does not come about within a day of the lab's time (a minute of the machine's);
     /// it says what is still under way.
     pub async fn settle(&self) {
         let deadline = Instant::now() + self.0.shared.patience;
+        let longest = if self.0.host.is_ours() {
+            LONGEST_LOOK
+        } else {
+            LONGEST_REAL_LOOK
+        };
         let mut pause = SHORTEST_LOOK;
         loop {
             // With paused time this returns when there is nothing left that could be done now.
@@ -276,7 +325,7 @@ impl Lab {
                 "the lab does not settle: {}",
                 under_way.join("; ")
             );
-            pause = (pause * 2).min(LONGEST_LOOK);
+            pause = (pause * 2).min(longest);
         }
     }
 
@@ -331,6 +380,14 @@ impl Lab {
         let names = Names::new(&self.0.server_name, &self.0.suffix);
         transcript::render(names, &rooms, &self.0.seam.journal)
     }
+}
+
+fn by_id(registrations: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    let with_id = registrations.iter().map(|text| {
+        let registration = mount::read(text)?;
+        Ok((registration.id, text.clone()))
+    });
+    with_id.collect()
 }
 
 /// Tells service ids apart when they share a lab's seed.

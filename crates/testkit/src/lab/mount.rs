@@ -7,7 +7,7 @@ use bridgehead_appservice::{
     Secret,
     surroundings::{SeededRandomness, Surroundings, Transport, TransportError},
 };
-use bridgehead_registration::AsUrl;
+use bridgehead_registration::{AsUrl, Registration};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
@@ -61,11 +61,7 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(yaml: &str, ours: bool) -> anyhow::Result<Self> {
-        let parsed = bridgehead_registration::parse(Path::new("registration"), yaml.as_bytes());
-        let (registration, _) = parsed.map_err(|errors| {
-            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("this is no registration: {}", errors.join("; "))
-        })?;
+        let registration = read(yaml)?;
         let Some(AsUrl::Http(url)) = registration.url else {
             bail!(
                 "the registration `{}` has no http url, and so the host would never call it",
@@ -110,6 +106,17 @@ impl Seat {
     fn is_alive(&self, life: u64) -> bool {
         *self.life.borrow() == life
     }
+}
+
+/// Reads a registration.
+pub(super) fn read(text: &str) -> anyhow::Result<Registration> {
+    let parsed = bridgehead_registration::parse(Path::new("registration"), text.as_bytes());
+    parsed
+        .map(|(registration, _)| registration)
+        .map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("this is no registration: {}", errors.join("; "))
+        })
 }
 
 fn address(url: &str) -> anyhow::Result<SocketAddr> {
@@ -185,10 +192,14 @@ impl Mounted {
     /// When it is to be served over HTTP, and nobody can listen at the registration's `url`.
     pub async fn serve(&self, service: Arc<dyn MountedService>) -> anyhow::Result<()> {
         if let Some(address) = self.seat.listens {
-            let task = listener::listen(address, self.seam.clone(), self.seat.clone()).await?;
-            if let Some(before) = self.seat.listener.lock().replace(task) {
+            let before = self.seat.listener.lock().take();
+            if let Some(before) = before {
                 before.abort();
+                // The address is free once the task is gone; that it was ended is no news.
+                before.await.ok();
             }
+            let task = listener::listen(address, self.seam.clone(), self.seat.clone()).await?;
+            *self.seat.listener.lock() = Some(task);
         }
         *self.seat.service.lock() = Some(service);
         Ok(())
@@ -198,11 +209,16 @@ impl Mounted {
     /// requests under way break off, and calls of this life arrive no more. The service's own
     /// tasks are its maker's to end. Nothing happens when none is served.
     pub fn take_down(&self) {
-        if let Some(listener) = self.seat.listener.lock().take() {
+        self.refuse();
+        self.seat.life.send_modify(|life| *life += 1);
+    }
+
+    /// The host cannot connect any more; what is under way goes on.
+    pub(super) fn refuse(&self) {
+        if let Some(listener) = &*self.seat.listener.lock() {
             listener.abort();
         }
         self.seat.service.lock().take();
-        self.seat.life.send_modify(|life| *life += 1);
     }
 
     /// Whether a service is served here.

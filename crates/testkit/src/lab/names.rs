@@ -11,8 +11,10 @@ pub(super) struct Names {
     suffix: String,
     rooms: HashMap<String, String>,
     taken: BTreeSet<String>,
-    numbered: HashMap<String, String>,
-    counts: HashMap<&'static str, usize>,
+    /// What has been numbered, by list and id.
+    numbered: HashMap<(String, String), String>,
+    /// How many are in each list.
+    counts: HashMap<String, usize>,
 }
 
 impl Names {
@@ -71,13 +73,17 @@ impl Names {
         }
     }
 
-    /// The number of a thing of its kind.
-    pub(super) fn number(&mut self, kind: &'static str, id: &str) -> String {
-        let key = format!("{kind}{id}");
+    fn number(&mut self, kind: &str, id: &str) -> String {
+        self.number_in(kind, kind, id)
+    }
+
+    /// The number of a thing in its list, behind the word for its kind.
+    pub(super) fn number_in(&mut self, list: &str, kind: &str, id: &str) -> String {
+        let key = (list.to_owned(), id.to_owned());
         if let Some(name) = self.numbered.get(&key) {
             return name.clone();
         }
-        let count = self.counts.entry(kind).or_default();
+        let count = self.counts.entry(list.to_owned()).or_default();
         *count += 1;
         let name = format!("{kind}{count}");
         self.numbered.insert(key, name.clone());

@@ -18,6 +18,7 @@ pub struct LabOptions {
     seed: Option<u64>,
     settings: Vec<(String, String)>,
     rate_limits: bool,
+    registrations: Vec<String>,
     against: Option<Against>,
 }
 
@@ -70,6 +71,15 @@ impl LabOptions {
         }
     }
 
+    /// The registration (YAML or JSON) of a service that is to be mounted, in place of one that is
+    /// made for it. Against another homeserver each service needs one, the same that the
+    /// homeserver was started with; [`super::registration_for`] makes it.
+    #[must_use]
+    pub fn registration(mut self, registration: &str) -> Self {
+        self.registrations.push(registration.to_owned());
+        self
+    }
+
     /// Makes the lab, runs the test in it, and ends it. Whoever fails is told the seed.
     ///
     /// # Panics
@@ -94,6 +104,10 @@ impl LabOptions {
 
     pub(super) fn settings(&self) -> impl Iterator<Item = (String, String)> {
         self.settings.clone().into_iter()
+    }
+
+    pub(super) fn registrations(&self) -> &[String] {
+        &self.registrations
     }
 
     pub(super) fn has_rate_limits(&self) -> bool {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     faults::{Act, Faults, Side},
     host::HostPort,
-    journal::{Entry, Journal},
+    journal::Journal,
     mount::Seat,
 };
 
@@ -109,9 +109,11 @@ impl Seam {
     ) -> Result<Response<Bytes>, TransportError> {
         let _under_way = self.enter();
         let act = self.faults.take(Side::Delivery, &seat.id, &request);
-        let entry = Entry::delivery(&seat.id, &request);
+        let note = self
+            .journal
+            .begin(Side::Delivery, &seat.id, &request, act.as_ref());
         let answer = carry(&Target::Service(seat), act.as_ref(), request).await;
-        self.journal.add(entry.ended(act.as_ref(), &answer));
+        note.end(&answer);
         answer
     }
 
@@ -127,10 +129,13 @@ impl Seam {
         let is_poll = request.uri().path().ends_with("/sync");
         let _under_way = (!is_poll).then(|| self.enter());
         let act = self.faults.take(Side::Call, &seat.id, &request);
-        let entry = Entry::call(&seat.id, &request);
+        let note = (!is_poll).then(|| {
+            self.journal
+                .begin(Side::Call, &seat.id, &request, act.as_ref())
+        });
         let answer = carry(&Target::Host(port), act.as_ref(), request).await;
-        if !is_poll {
-            self.journal.add(entry.ended(act.as_ref(), &answer));
+        if let Some(note) = note {
+            note.end(&answer);
         }
         answer
     }

@@ -1,6 +1,7 @@
 //! The lab with a service of a few lines, in the process and over HTTP.
 
 mod echo;
+mod kit;
 
 use std::time::Duration;
 
@@ -137,8 +138,8 @@ fn all_that_happened_is_told_in_stable_names() {
             lobby: $9 echo m.room.member echo join
           host → echo: PUT transactions/T3: 200
             lobby: $10 alice m.room.message "hi"
-          echo → host: PUT rooms/lobby/send/m.room.message/T4 {"body":"echo: hi","msgtype":"m.text"}: 200 $11
-          host → echo: PUT transactions/T5: 200
+          echo → host: PUT rooms/lobby/send/m.room.message/T1 {"body":"echo: hi","msgtype":"m.text"}: 200 $11
+          host → echo: PUT transactions/T4: 200
             lobby: $11 echo m.room.message "echo: hi"
         "#);
     });

@@ -250,7 +250,9 @@ fn path_of(names: &mut Names, entry: &Entry) -> String {
     let shown = segments.iter().enumerate().map(|(index, part)| {
         let part = percent_decode_str(part).decode_utf8_lossy();
         if has_txn && index == last {
-            names.number("T", &part)
+            // Each side of each service counts for itself.
+            let list = format!("{:?} {}", entry.side, entry.service);
+            names.number_in(&list, "T", &part)
         } else {
             names.name(&part)
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use self::ask::{Answer, CommandAsk, CommandError};
 use super::{
-    Level,
+    Level, calls,
     management::{self, notice},
     network::{Origin, origin},
 };
@@ -299,15 +299,11 @@ fn passes(error: &HandlerError) -> bool {
 
 /// Answers in the room, or where the service's user cannot speak there, in the person's own room with it.
 async fn say(core: &Arc<Core>, event: &Event, answer: &Rich) -> Result<(), Error> {
-    let content = Content::message(Kind::Notice, answer).in_reply_to(event.id.as_str(), None);
+    let content = Content::message(Kind::Notice, answer).in_reply_to(&event.id, None);
     let key = format!("{}/answer", event.id);
     let outgoing = notice(&event.room_id, &core.bot, key.clone(), content);
-    let sent = match core.ensure_joined(&core.bot, &event.room_id).await {
-        Ok(()) => core.send(&outgoing).await.map(drop),
-        Err(error) => Err(error),
-    };
-    match sent {
-        Err(error) if error.status() == Some(403) => {
+    match calls::send(core, &outgoing).await.map(drop) {
+        Err(error) if calls::is_refused(&error) => {
             let key = format!("{key}/alone");
             tell(core, &event.sender, answer, key).await
         }

@@ -22,7 +22,7 @@ use crate::{
     },
     core::Core,
     handler::{Context, FromContext as _, Input, Receipt as ReadReceipt, Typing, Verdict},
-    id::{MxcUri, UserId},
+    state::RoomMember,
 };
 
 /// How long the network may take with one thing.
@@ -281,48 +281,30 @@ async fn speaker<N: Network>(
     portal: &Portal<N>,
     event: &Event,
 ) -> Speaker {
-    let member = member(core, portal, &event.sender).await;
-    let text = |field: &str| member.get(field).and_then(|value| value.as_str());
-    let mut name = text("displayname")
-        .filter(|name| !name.trim().is_empty())
-        .unwrap_or(event.sender.localpart())
-        .to_owned();
-    if has_namesake(core, portal, &event.sender, &name).await {
+    let view = core.rooms.view(&portal.matrix).await.ok();
+    let member = view.as_ref().and_then(|view| view.member(&event.sender));
+    let name = member.and_then(|member| member.displayname.as_deref());
+    let name = name.filter(|name| !name.trim().is_empty());
+    let mut name = name.unwrap_or(event.sender.localpart()).to_owned();
+    let is_namesake = |other: &RoomMember| {
+        other.is_joined()
+            && other.user_id != event.sender
+            && other.displayname.as_deref() == Some(name.as_str())
+    };
+    if view
+        .as_ref()
+        .is_some_and(|view| view.members().any(is_namesake))
+    {
         name = format!("{name} ({})", event.sender);
     }
     let content = Content::new(&event.kind, event.content.clone());
     Speaker {
         user_id: event.sender.clone(),
         name,
-        avatar: text("avatar_url").and_then(|uri| MxcUri::parse(uri).ok()),
+        avatar: member.and_then(|member| member.avatar_url.clone()),
         has_account: live.network().has_account(&event.sender).await,
         profile: content.profile(),
     }
-}
-
-/// The content of somebody's membership, as far as it is known.
-async fn member<N: Network>(core: &Core, portal: &Portal<N>, user: &UserId) -> serde_json::Value {
-    let (room, user) = (portal.matrix.to_string(), user.to_string());
-    let known = core
-        .store
-        .read(move |unit| unit.state_content(&room, "m.room.member", &user))
-        .await;
-    let text = known.ok().flatten().unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-async fn has_namesake<N: Network>(
-    core: &Core,
-    portal: &Portal<N>,
-    user: &UserId,
-    name: &str,
-) -> bool {
-    let (room, user, name) = (portal.matrix.to_string(), user.to_string(), name.to_owned());
-    let others = core
-        .store
-        .read(move |unit| unit.namesakes(&room, &user, &name))
-        .await;
-    others.is_ok_and(|others| others > 0)
 }
 
 /// What is said, in the relay's words for those without an account.

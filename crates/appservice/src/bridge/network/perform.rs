@@ -9,7 +9,7 @@ use super::{
     remote::{Said, Task},
 };
 use crate::{
-    Content, Error, Urgency,
+    Content, Error, Ghost, Ghosts, Room, Urgency,
     bridge::{
         RemoteId, calls, ghosts,
         live::Live,
@@ -21,6 +21,7 @@ use crate::{
     format::Mentions,
     id::{EventId, UserId},
     outbox::{Outgoing, What},
+    state::Membership,
     store::TaskRow,
 };
 
@@ -137,7 +138,6 @@ impl<N: Network> Doing<'_, N> {
         content: Content,
         ts_ms: Option<i64>,
     ) -> Result<EventId, Error> {
-        self.core.ensure_joined(by, &portal.matrix).await?;
         let key = self.key("");
         let content = content.with_field(ORIGIN, mark(N::NAME, &key));
         let outgoing = Outgoing {
@@ -149,7 +149,7 @@ impl<N: Network> Doing<'_, N> {
             ts_ms,
             urgency: Urgency::Message,
         };
-        self.core.send(&outgoing).await
+        calls::send(self.core, &outgoing).await
     }
 
     async fn message(
@@ -166,7 +166,7 @@ impl<N: Network> Doing<'_, N> {
                 messages::by_remote::<N>(&self.core.store, &portal.remote, &reply_to).await?
             && let Some(event) = answered.events.last()
         {
-            content = content.in_reply_to(event.as_str(), Some(answered.sender.as_str()));
+            content = content.in_reply_to(event, Some(&answered.sender));
         }
         let voice = relay::voice(self, portal, &sender).await?;
         let content = voice.say(content);
@@ -209,7 +209,7 @@ impl<N: Network> Doing<'_, N> {
         }
         let before = message.content.as_ref().and_then(Content::mentions);
         let notified = before.unwrap_or_else(Mentions::default);
-        let content = new.clone().as_edit_of(event.as_str(), &notified);
+        let content = new.clone().as_edit_of(&event, &notified);
         self.send(portal, &message.sender, content, said.ts_ms)
             .await?;
         message.content = Some(new);
@@ -253,7 +253,6 @@ impl<N: Network> Doing<'_, N> {
         event: &EventId,
         (index, reason): (usize, Option<&str>),
     ) -> Result<(), Error> {
-        self.core.ensure_joined(by, &portal.matrix).await?;
         let content = reason.map_or_else(
             || serde_json::json!({}),
             |reason| serde_json::json!({ "reason": reason }),
@@ -267,7 +266,7 @@ impl<N: Network> Doing<'_, N> {
             ts_ms: None,
             urgency: Urgency::Message,
         };
-        self.core.send(&outgoing).await.map(drop)
+        calls::send(self.core, &outgoing).await.map(drop)
     }
 
     async fn react(&self, portal: &Portal<N>, target: &str, sender: &str, key: &str) -> Done {
@@ -282,7 +281,7 @@ impl<N: Network> Doing<'_, N> {
             return Ok(None);
         };
         let voice = relay::voice(self, portal, &self.user(sender)?).await?;
-        let content = Content::reaction_to(event.as_str(), key);
+        let content = Content::reaction_to(event, key);
         let reaction = self.send(portal, &voice.user, content, None).await?;
         let mut link = MessageRef::new(&portal.matrix, &reaction, &voice.user, vec![id]);
         link.reaction = Some(ReactionRef {
@@ -309,49 +308,53 @@ impl<N: Network> Doing<'_, N> {
         })))
     }
 
+    /// The ghost of somebody, if the network's users have ghosts.
+    fn actor(&self, ghost: &UserId) -> Result<Ghost, Error> {
+        Ghosts::new(self.core.clone(), None).user(ghost)
+    }
+
+    /// Brought about in the background: a channel of thousands must not hold up what is said in it.
     async fn join(&self, portal: &Portal<N>, user: &str) -> Done {
         if self.live.plan.voice.has_ghosts() {
             let ghost = ghosts::ensure(self.live, self.core, &self.user(user)?).await?;
-            self.core.ensure_joined(&ghost, &portal.matrix).await?;
+            self.actor(&ghost)?.want(&portal.matrix, true).await?;
         }
         Ok(None)
     }
 
     async fn part(&self, portal: &Portal<N>, user: &str, reason: Option<&str>) -> Done {
-        if self.live.plan.voice.has_ghosts() {
-            let ghost = self.live.ghost_id(&self.user(user)?)?;
-            let (id, place) = (ghost.to_string(), portal.matrix.to_string());
-            let rooms = self
-                .core
-                .store
-                .read(move |unit| unit.joined_rooms_of(&id))
-                .await?;
-            if rooms.contains(&place) {
-                calls::leave(self.core, &ghost, &portal.matrix, reason).await?;
+        if !self.live.plan.voice.has_ghosts() {
+            return Ok(None);
+        }
+        let ghost = self.live.ghost_id(&self.user(user)?)?;
+        let view = self.core.rooms.view(&portal.matrix).await?;
+        match (view.membership(&ghost), reason) {
+            (Some(Membership::Join), Some(reason)) => {
+                self.core
+                    .leave(&ghost, &portal.matrix, Some(reason))
+                    .await?;
             }
+            _ => self.actor(&ghost)?.want(&portal.matrix, false).await?,
         }
         Ok(None)
     }
 
     async fn members(&self, portal: &Portal<N>, users: &[String]) -> Done {
+        if !self.live.plan.voice.has_ghosts() {
+            return Ok(None);
+        }
+        let mut wanted: Vec<UserId> = portal.data.agent.iter().cloned().collect();
         for user in users {
-            self.join(portal, user).await?;
+            wanted.push(ghosts::ensure(self.live, self.core, &self.user(user)?).await?);
         }
-        let place = portal.matrix.to_string();
-        let there = self
-            .core
-            .store
-            .read(move |unit| unit.members_with(&place, "join"))
-            .await?;
-        for ghost in there.iter().filter_map(|id| UserId::parse(id).ok()) {
-            let gone = self
-                .live
-                .user_of(&ghost)
-                .filter(|user| !users.contains(&user.to_text()));
-            if gone.is_some() {
-                calls::leave(self.core, &ghost, &portal.matrix, None).await?;
-            }
-        }
+        // Ghosts of other networks in the same room are none of this one's business.
+        let view = self.core.rooms.view(&portal.matrix).await?;
+        let others = view.members().filter(|member| {
+            self.core.is_own(&member.user_id) && self.live.user_of(&member.user_id).is_none()
+        });
+        wanted.extend(others.map(|member| member.user_id.clone()));
+        let room = Room::new(self.core.clone(), portal.matrix.clone(), None);
+        room.want_members(wanted).await?;
         Ok(None)
     }
 }

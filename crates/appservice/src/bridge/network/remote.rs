@@ -8,15 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Network, UserInfo, intake};
 use crate::{
-    Content, Error,
+    Content, Error, Ghost, Ghosts,
+    bridge::links::LinkKind as _,
     bridge::{RemoteId, live::LiveRef, portal::Rooms},
-    bridge::{calls, links::LinkKind as _},
-    id::{MxcUri, RoomId, UserId},
+    id::{MxcUri, RoomId},
+    state::Membership,
     store::NewTask,
 };
-
-/// How long typing lasts unless it is told again, in ms.
-const TYPING_MS: u64 = 30_000;
 
 /// Rooms on a page of [`Remote::rooms`].
 const PAGE: usize = 500;
@@ -360,7 +358,7 @@ impl<N: Network> Remote<N> {
             .core()?
             .store
             .read(move |unit| {
-                let rooms = unit.joined_rooms_of(&ghost)?;
+                let rooms = unit.rooms_of(&ghost)?;
                 let links = rooms
                     .iter()
                     .map(|room| unit.links_by_matrix(&kind, room, 1));
@@ -424,8 +422,8 @@ impl<N: Network> Remote<N> {
 
     /// Somebody types, or has stopped. Told if it can be told now, and not kept.
     pub async fn typing(&self, room: &N::Room, user: &N::User, is_typing: bool) {
-        let told = self.signal(room, user, |core, ghost, room| async move {
-            calls::typing(&core, &ghost, &room, is_typing.then_some(TYPING_MS)).await
+        let told = self.signal(room, user, |ghost, room| async move {
+            ghost.typing(&room, is_typing).await
         });
         told.await;
     }
@@ -442,8 +440,8 @@ impl<N: Network> Remote<N> {
         else {
             return;
         };
-        let told = self.signal(room, user, |core, ghost, room| async move {
-            calls::receipt(&core, &ghost, &room, &event).await
+        let told = self.signal(room, user, |ghost, room| async move {
+            ghost.read(&room, &event).await
         });
         told.await;
     }
@@ -451,7 +449,7 @@ impl<N: Network> Remote<N> {
     /// Does what is of no use later: once, and if the ghost is in the portal.
     async fn signal<F, Fut>(&self, room: &N::Room, user: &N::User, call: F)
     where
-        F: FnOnce(std::sync::Arc<crate::core::Core>, UserId, RoomId) -> Fut,
+        F: FnOnce(Ghost, RoomId) -> Fut,
         Fut: Future<Output = Result<(), Error>>,
     {
         let done = async {
@@ -461,13 +459,10 @@ impl<N: Network> Remote<N> {
                 return Ok(());
             };
             let ghost = live.ghost_id(user)?;
-            let (id, place) = (ghost.to_string(), portal.matrix.to_string());
-            let rooms = core
-                .store
-                .read(move |unit| unit.joined_rooms_of(&id))
-                .await?;
-            if rooms.contains(&place) {
-                call(core, ghost, portal.matrix).await?;
+            let view = core.rooms.view(&portal.matrix).await?;
+            if view.membership(&ghost) == Some(Membership::Join) {
+                let ghost = Ghosts::new(core, None).user(&ghost)?;
+                call(ghost, portal.matrix).await?;
             }
             Ok::<_, Error>(())
         };

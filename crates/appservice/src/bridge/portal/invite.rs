@@ -58,12 +58,12 @@ async fn invited<N: Network>(
     if portal.is_some() {
         if !N::MEMBERSHIP {
             let reason = format!("on {} nobody can be invited from here", N::TITLE);
-            calls::leave(core, ghost, &event.room_id, Some(&reason)).await?;
+            core.leave(ghost, &event.room_id, Some(&reason)).await?;
         }
         return Ok(());
     }
     if let Err(reason) = talk_alone(live, core, event, (ghost, user)).await? {
-        calls::leave(core, ghost, &event.room_id, Some(&reason)).await?;
+        core.leave(ghost, &event.room_id, Some(&reason)).await?;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn talk_alone<N: Network>(
             N::TITLE
         )));
     };
-    let _alone = live.making.lock(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
     if let Some(other) = live.portal(&room).await? {
         if other.matrix == event.room_id {
             return Ok(Ok(()));
@@ -95,7 +95,7 @@ async fn talk_alone<N: Network>(
             return Ok(Err(format!("you talk to them in {}", other.matrix)));
         }
         // The person has left that room: they talk here from now on.
-        calls::leave(core, &other.agent(core), &other.matrix, None).await?;
+        core.leave(&other.agent(core), &other.matrix, None).await?;
     }
     match ghosts::ensure(live, core, user).await {
         Ok(_) => {}

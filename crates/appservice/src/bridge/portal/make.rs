@@ -11,12 +11,11 @@ use serde_json::json;
 
 use super::{Portal, PortalData, PortalKind};
 use crate::{
-    Error, Urgency,
+    Error,
     bridge::{
         Network, RemoteId, RoomInfo, calls, ghosts, info, links::LinkKind as _, live::Live,
         network::Undone,
     },
-    client::Call,
     core::Core,
     handler::RoomPlan,
     id::{RoomAlias, RoomId, UserId},
@@ -38,7 +37,7 @@ pub(crate) async fn ensure<N: Network>(
     room: &N::Room,
     creator: Option<&UserId>,
 ) -> Result<Portal<N>, Undone> {
-    let _alone = live.making.lock(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
     if let Some(portal) = live.portal(room).await? {
         return Ok(portal);
     }
@@ -62,10 +61,10 @@ pub(crate) async fn ensure_for_alias<N: Network>(
     let Some(room) = live.room_of_alias(alias) else {
         return Ok(None);
     };
-    let _alone = live.making.lock(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
     if let Some(portal) = live.portal(&room).await? {
         // The portal is there, and somebody has taken its alias away.
-        calls::set_alias(core, alias, &portal.matrix).await?;
+        calls::move_alias(core, alias, &portal.matrix).await?;
         return Ok(Some(portal));
     }
     let described = live.network().describe_room(&room).await;
@@ -150,27 +149,12 @@ async fn create<N: Network>(
         .await?;
     let plan = plan(live, core, room, described, data);
     let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
-    core.ensure_registered(&agent).await?;
-    let body = serde_json::Value::Object(plan.body);
-    let call = Call::post("/_matrix/client/v3/createRoom", &body)
-        .by(Some(&agent))
-        .urgency(Urgency::Membership);
-    let made = core.client.ask::<serde_json::Value>(&call).await;
-    let room_id = match (made, &data.alias) {
-        (Ok(answer), _) => {
-            let id = answer.get("room_id").and_then(serde_json::Value::as_str);
-            RoomId::parse(id.unwrap_or_default())?
-        }
+    match (core.create_room_as(&agent, plan).await, &data.alias) {
         (Err(error), Some(alias)) if error.errcode() == Some("M_ROOM_IN_USE") => {
-            adopted(core, &agent, alias, error).await?
+            adopted(core, &agent, alias, error).await
         }
-        (Err(error), _) => return Err(error),
-    };
-    let (id, place, now_ms) = (agent.to_string(), room_id.to_string(), core.now_ms());
-    core.store
-        .write(move |unit| unit.note_membership(&place, &id, "join", now_ms))
-        .await?;
-    Ok(room_id)
+        (made, _) => made,
+    }
 }
 
 /// The room that has the portal's alias already: made before the links were lost, or by the operator.
@@ -180,7 +164,7 @@ async fn adopted(
     alias: &RoomAlias,
     error: Error,
 ) -> Result<RoomId, Error> {
-    let room_id = calls::resolve_alias(core, alias).await?.ok_or(error)?;
+    let (room_id, _) = core.resolve_alias(alias).await?.ok_or(error)?;
     core.ensure_joined(agent, &room_id).await?;
     Ok(room_id)
 }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::{Portal, PortalData, Rooms};
 use crate::{
     Error, Urgency,
+    actors::preflight,
     bridge::{
-        Network, RoomChange, info,
+        Network, RoomChange, calls, info,
         links::Links,
         live::Live,
         management,
@@ -15,6 +16,7 @@ use crate::{
     core::Core,
     id::UserId,
     outbox::{Outgoing, What},
+    state::Membership,
 };
 
 /// The state events that a change is, with what they become.
@@ -71,13 +73,7 @@ async fn is_so<N: Network>(
     portal: &Portal<N>,
     (kind, wanted): (&'static str, &Value),
 ) -> Result<bool, Error> {
-    let room = portal.matrix.to_string();
-    let known = doing
-        .core
-        .store
-        .read(move |unit| unit.state_content(&room, kind, ""))
-        .await?;
-    let known = known.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    let known = calls::heard_state(doing.core, &portal.matrix, kind, "").await?;
     let Some((known, wanted)) = known.as_ref().zip(wanted.as_object()) else {
         return Ok(false);
     };
@@ -91,19 +87,21 @@ async fn set<N: Network>(
     doing: &Doing<'_, N>,
     portal: &Portal<N>,
     ghost: Option<&UserId>,
-    (kind, content): (&str, Value),
+    (kind, content): (&'static str, Value),
 ) -> Result<(), Error> {
     let agent = portal.agent(doing.core);
-    let is_there = match ghost {
-        Some(ghost) => {
-            let (id, place) = (ghost.to_string(), portal.matrix.to_string());
-            let rooms = doing.core.store.read(move |unit| unit.joined_rooms_of(&id));
-            rooms.await?.contains(&place)
-        }
-        None => false,
+    let view = doing.core.rooms.view(&portal.matrix).await?;
+    let action = preflight::Action::State {
+        kind,
+        key: "",
+        content: &content,
     };
-    let first = ghost.filter(|_| is_there);
-    for user in first.into_iter().chain([&agent]) {
+    // The ghost is given no power for this: the bridge has it.
+    let may = |ghost: &&UserId| {
+        view.membership(ghost) == Some(Membership::Join)
+            && doing.core.check_action(&view, ghost, &action).is_none()
+    };
+    for user in ghost.filter(may).into_iter().chain([&agent]) {
         let outgoing = Outgoing {
             key: doing.key(&format!("{kind}/{user}")),
             room_id: portal.matrix.clone(),
@@ -113,19 +111,14 @@ async fn set<N: Network>(
             ts_ms: None,
             urgency: Urgency::Profile,
         };
-        match doing.core.send(&outgoing).await {
-            Err(error) if is_refused(&error) => {
+        match calls::send(doing.core, &outgoing).await {
+            Err(error) if calls::is_refused(&error) => {
                 tracing::debug!(%user, kind, %error, "may not change the room");
             }
             sent => return sent.map(drop),
         }
     }
     Ok(())
-}
-
-/// Whether the homeserver, or the room's rules, say no for good.
-fn is_refused(error: &Error) -> bool {
-    error.status() == Some(403) || matches!(error, Error::Forbidden(_) | Error::GivenUp { .. })
 }
 
 /// The network's room cannot be reached any more.
@@ -141,8 +134,8 @@ pub(crate) async fn gone<N: Network>(
         doing.key("gone"),
         &said,
     );
-    if let Err(error) = doing.core.send(&outgoing).await
-        && !is_refused(&error)
+    if let Err(error) = calls::send(doing.core, &outgoing).await
+        && !calls::is_refused(&error)
     {
         return Err(error.into());
     }
