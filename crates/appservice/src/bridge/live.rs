@@ -121,6 +121,8 @@ pub(crate) struct Live<N: Network> {
     fewer: Notify,
     /// Only one makes or links the portal of a room at a time.
     pub(crate) making: Flights<String>,
+    /// Where the network echoes: rooms that something is on its way to.
+    pub(crate) sending: Flights<String>,
     pub(crate) floods: Floods,
     connects: Notify,
     /// Failures of the connection since it last stood.
@@ -167,6 +169,7 @@ impl<N: Network> Live<N> {
             depth: AtomicUsize::new(0),
             fewer: Notify::new(),
             making: Flights::default(),
+            sending: Flights::default(),
             floods: Floods::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),

@@ -191,6 +191,11 @@ pub(crate) async fn say<N: Network>(
         attempt,
         event: event.clone(),
     };
+    let room = crate::bridge::RemoteId::to_text(&portal.remote);
+    let _on_its_way = match N::ECHOES {
+        true => Some(live.sending.enter(&room).await),
+        false => None,
+    };
     let sending = AssertUnwindSafe(live.network().send(outgoing)).catch_unwind();
     let sent = match tokio::time::timeout(SEND_TIMEOUT, sending).await {
         Err(_) => Err(SendError::retry(format!("{} does not answer", N::TITLE))),

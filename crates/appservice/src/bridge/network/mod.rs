@@ -53,6 +53,9 @@ pub trait Network: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Its name for people.
     const TITLE: &'static str = Self::NAME;
+    /// The network tells of what was sent to it as well, under the ids of its receipt. What comes in waits then for
+    /// what is on its way out, and is not taken for somebody else's.
+    const ECHOES: bool = false;
     /// Messages can be edited. Where they cannot, the edit is said in words.
     const EDITS: bool = false;
     /// Messages can be taken back. Where they cannot, the sender is told so.

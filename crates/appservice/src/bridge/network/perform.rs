@@ -159,6 +159,9 @@ impl<N: Network> Doing<'_, N> {
         said: Said,
         reply_to: Option<String>,
     ) -> Done {
+        if self.is_echo(portal, id).await? {
+            return Ok(None);
+        }
         let sender = self.user(&said.sender)?;
         let mut content = Content::new(&said.kind, said.content);
         if let Some(reply_to) = reply_to
@@ -176,6 +179,17 @@ impl<N: Network> Doing<'_, N> {
         let mut message = MessageRef::new(&portal.matrix, &event, &voice.user, vec![id.to_owned()]);
         message.content = Some(content);
         Ok(self.linked(portal, message))
+    }
+
+    /// Whether the network tells of what it was sent from here.
+    async fn is_echo(&self, portal: &Portal<N>, id: &str) -> Result<bool, Undone> {
+        if !N::ECHOES {
+            return Ok(false);
+        }
+        // Its id is known once it has been sent.
+        let _on_its_way = self.live.sending.enter(&portal.remote.to_text()).await;
+        let known = self.known(portal, id).await?;
+        Ok(known.is_some_and(|known| !self.core.is_own(&known.sender)))
     }
 
     /// What is written when a message has reached Matrix.
