@@ -2,7 +2,7 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,6 +12,7 @@ use std::{
 
 use bridgehead_registration::BoundTemplate;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
@@ -52,6 +53,8 @@ pub(crate) trait Part: Any + Send + Sync {
     fn begin(self: Arc<Self>, core: Arc<Core>) -> BoxFuture<'static, Result<(), Error>>;
     /// Whether nothing waits.
     fn is_idle(&self) -> bool;
+    /// Whether something waits for being let into this room.
+    fn awaits(&self, room: &RoomId) -> bool;
     /// Ends waits between attempts.
     fn hurry(&self);
     /// Lets what runs finish, for a while, and begins nothing more.
@@ -97,6 +100,16 @@ impl Bridges {
         self.0.values().all(|part| part.is_idle())
     }
 
+    /// Whether something waits for being let into this room; then it is looked at again at once.
+    pub(crate) fn awaits(&self, room: &RoomId) -> bool {
+        let mut is_awaited = false;
+        for part in self.0.values().filter(|part| part.awaits(room)) {
+            part.hurry();
+            is_awaited = true;
+        }
+        is_awaited
+    }
+
     pub(crate) fn hurry(&self) {
         self.0.values().for_each(|part| part.hurry());
     }
@@ -123,6 +136,8 @@ pub(crate) struct Live<N: Network> {
     pub(crate) making: Flights<String>,
     /// Where the network echoes: rooms that something is on its way to.
     pub(crate) sending: Flights<String>,
+    /// Rooms that portals are to move to, and that are not open yet.
+    pub(crate) awaited: Mutex<BTreeSet<RoomId>>,
     pub(crate) floods: Floods,
     connects: Notify,
     /// Failures of the connection since it last stood.
@@ -170,6 +185,7 @@ impl<N: Network> Live<N> {
             fewer: Notify::new(),
             making: Flights::default(),
             sending: Flights::default(),
+            awaited: Mutex::default(),
             floods: Floods::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
@@ -387,6 +403,10 @@ impl<N: Network> Part for Live<N> {
 
     fn is_idle(&self) -> bool {
         self.tasks.busy() == 0
+    }
+
+    fn awaits(&self, room: &RoomId) -> bool {
+        self.awaited.lock().contains(room)
     }
 
     fn hurry(&self) {

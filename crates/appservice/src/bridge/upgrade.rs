@@ -93,12 +93,13 @@ async fn enter<N: Network>(
     match doing.core.ensure_joined(&agent, to).await {
         // A room that is not open has to invite the bridge, or is not there yet.
         Err(error) if calls::is_refused(&error) || error.status() == Some(404) => {
-            return Err(Undone::Later(format!(
-                "the new room is not open yet: {error}"
-            )));
+            doing.live.awaited.lock().insert(to.clone());
+            let why = format!("the new room is not open yet: {error}");
+            return Err(Undone::Later(why));
         }
         joined => joined?,
     }
+    doing.live.awaited.lock().remove(to);
     let create = calls::state(doing.core, &agent, to, ("m.room.create", "")).await?;
     let predecessor = create
         .as_ref()

@@ -19,7 +19,7 @@ use crate::{
     },
     core::Core,
     format::Mentions,
-    id::{EventId, UserId},
+    id::{EventId, RoomId, UserId},
     outbox::{Outgoing, What},
     state::Membership,
     store::TaskRow,
@@ -32,13 +32,20 @@ pub(crate) struct Doing<'a, N: Network> {
     pub(crate) live: &'a Arc<Live<N>>,
     pub(crate) core: &'a Arc<Core>,
     pub(crate) row: &'a TaskRow,
+    /// The portal has moved to another room since the task was begun: its effects are others.
+    has_moved: bool,
 }
 
 /// Does a task; gives back what is to be written when it is done.
 pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row: &TaskRow) -> Done {
     let task: Task = serde_json::from_str(&row.task.body)
         .map_err(|error| Undone::Dropped(format!("not readable: {error}")))?;
-    let doing = Doing { live, core, row };
+    let doing = Doing {
+        live,
+        core,
+        row,
+        has_moved: false,
+    };
     if let Task::Profile { user, name, avatar } = task {
         let user = doing.user(&user)?;
         ghosts::set_profile(live, core, &user, UserInfo { name, avatar }).await?;
@@ -47,58 +54,91 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
     let room = room_of::<N>(&row.task.lane)
         .ok_or_else(|| Undone::Dropped("in the lane of no room".to_owned()))?;
     match task {
-        Task::Upgrade { from, to } => return upgrade::carry_out(&doing, &room, &from, &to).await,
-        Task::Unbridge { reason } => {
-            return unbridge::carry_out(&doing, &room, reason.as_deref()).await;
-        }
-        Task::Message { id, said, reply_to } => {
-            let portal = doing.portal_for_speech(&room).await?;
-            return doing.message(&portal, &id, said, reply_to).await;
-        }
-        _ => {}
-    }
-    let portal = doing.portal(&room).await?;
-    match task {
-        Task::Edit { target, said } => doing.edit(&portal, &target, said).await,
-        Task::Redact {
-            target,
-            sender,
-            reason,
-        } => {
-            doing
-                .redact(&portal, &target, sender, reason.as_deref())
-                .await
-        }
-        Task::React {
-            target,
-            sender,
-            key,
-        } => doing.react(&portal, &target, &sender, &key).await,
-        Task::Unreact {
-            target,
-            sender,
-            key,
-        } => doing.unreact(&portal, &target, &sender, &key).await,
-        Task::Join { user } => doing.join(&portal, &user).await,
-        Task::Part { user, reason } => doing.part(&portal, &user, reason.as_deref()).await,
-        Task::Swap { from, to } => {
-            doing.join(&portal, &to).await?;
-            doing.part(&portal, &from, None).await
-        }
-        Task::Members { users } => doing.members(&portal, &users).await,
-        Task::Change { sender, change } => {
-            let sender = sender.map(|sender| doing.user(&sender)).transpose()?;
-            portal::sync(&doing, portal, sender.as_ref(), change).await
-        }
-        Task::Gone { reason } => portal::gone(&doing, portal, &reason).await,
-        Task::Message { .. }
-        | Task::Profile { .. }
-        | Task::Upgrade { .. }
-        | Task::Unbridge { .. } => Ok(None),
+        Task::Upgrade { from, to } => upgrade::carry_out(&doing, &room, &from, &to).await,
+        Task::Unbridge { reason } => unbridge::carry_out(&doing, &room, reason.as_deref()).await,
+        task => in_portal(&doing, &room, task).await,
     }
 }
 
+/// Does what concerns a portal. A room that was replaced lets nobody speak any more, and news of that may still be on
+/// their way: then the portal moves first.
+async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task) -> Done {
+    let portal = match &task {
+        Task::Message { .. } => doing.portal_for_speech(room).await?,
+        _ => doing.portal(room).await?,
+    };
+    let from = portal.matrix.clone();
+    let refused = match doing.change(portal, task.clone()).await {
+        Err(Undone::Failed(error)) if calls::is_refused(&error) => error,
+        done => return done,
+    };
+    let Some(to) = doing.replacement(&from).await? else {
+        return Err(refused.into());
+    };
+    upgrade::carry_out(doing, room, &from, &to).await?;
+    let moved = Doing {
+        has_moved: true,
+        ..*doing
+    };
+    let portal = moved.portal(room).await?;
+    moved.change(portal, task).await
+}
+
 impl<N: Network> Doing<'_, N> {
+    async fn change(&self, portal: Portal<N>, task: Task) -> Done {
+        match task {
+            Task::Message { id, said, reply_to } => {
+                self.message(&portal, &id, said, reply_to).await
+            }
+            Task::Edit { target, said } => self.edit(&portal, &target, said).await,
+            Task::Redact {
+                target,
+                sender,
+                reason,
+            } => {
+                self.redact(&portal, &target, sender, reason.as_deref())
+                    .await
+            }
+            Task::React {
+                target,
+                sender,
+                key,
+            } => self.react(&portal, &target, &sender, &key).await,
+            Task::Unreact {
+                target,
+                sender,
+                key,
+            } => self.unreact(&portal, &target, &sender, &key).await,
+            Task::Join { user } => self.join(&portal, &user).await,
+            Task::Part { user, reason } => self.part(&portal, &user, reason.as_deref()).await,
+            Task::Swap { from, to } => {
+                self.join(&portal, &to).await?;
+                self.part(&portal, &from, None).await
+            }
+            Task::Members { users } => self.members(&portal, &users).await,
+            Task::Change { sender, change } => {
+                let sender = sender.map(|sender| self.user(&sender)).transpose()?;
+                portal::sync(self, portal, sender.as_ref(), change).await
+            }
+            Task::Gone { reason } => portal::gone(self, portal, &reason).await,
+            Task::Profile { .. } | Task::Upgrade { .. } | Task::Unbridge { .. } => Ok(None),
+        }
+    }
+
+    /// The room that replaces this one, as the homeserver has it now.
+    async fn replacement(&self, room: &RoomId) -> Result<Option<RoomId>, Error> {
+        let bot = &self.core.bot;
+        let tombstone = calls::state(self.core, bot, room, ("m.room.tombstone", "")).await;
+        let tombstone = match tombstone {
+            Err(error) if calls::is_refused(&error) => None,
+            asked => asked?,
+        };
+        let id = tombstone
+            .as_ref()
+            .and_then(|content| content.get("replacement_room")?.as_str());
+        Ok(id.and_then(|id| RoomId::parse(id).ok()))
+    }
+
     fn user(&self, text: &str) -> Result<N::User, Undone> {
         N::User::from_text(text).ok_or_else(|| Undone::Dropped(format!("`{text}` is no user")))
     }
@@ -123,7 +163,10 @@ impl<N: Network> Doing<'_, N> {
     /// The key of an effect of this task.
     pub(crate) fn key(&self, effect: &str) -> String {
         let task = self.row.task.key.clone();
-        let task = task.unwrap_or_else(|| format!("{}/task/{}", N::NAME, self.row.id));
+        let mut task = task.unwrap_or_else(|| format!("{}/task/{}", N::NAME, self.row.id));
+        if self.has_moved {
+            task.push_str("/moved");
+        }
         match effect {
             "" => task,
             effect => format!("{task}/{effect}"),
