@@ -31,7 +31,7 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
-    pub(crate) bridges: Vec<(TypeId, Factory)>,
+    pub(crate) bridges: Vec<Factory>,
     /// Handlers of the kit's own, for its bridges.
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
     pub(crate) commands: Commands,

@@ -29,6 +29,7 @@ use crate::{
     handler::{Context, FromContext, Rejection},
     id::{RoomAlias, RoomId, UserId},
     lanes::Lanes,
+    metrics::catalogue::REMOTE_UP,
     store::NewTask,
 };
 
@@ -62,7 +63,15 @@ pub(crate) trait Part: Any + Send + Sync {
 }
 
 /// Makes a bridge for a homeserver of this name.
-pub(crate) type Factory = Arc<dyn Fn(&str, &Limits) -> Result<Arc<dyn Part>, String> + Send + Sync>;
+type Make = dyn Fn(&str, &Limits) -> Result<Arc<dyn Part>, String> + Send + Sync;
+
+/// A bridge as it was declared.
+#[derive(Clone)]
+pub(crate) struct Factory {
+    pub(crate) network: TypeId,
+    pub(crate) name: &'static str,
+    pub(crate) make: Arc<Make>,
+}
 
 /// The bridges of a running service, by their networks.
 #[derive(Default)]
@@ -70,13 +79,13 @@ pub(crate) struct Bridges(HashMap<TypeId, Arc<dyn Part>>);
 
 impl Bridges {
     pub(crate) fn build(
-        factories: &[(TypeId, Factory)],
+        factories: &[Factory],
         server_name: &str,
         limits: &Limits,
     ) -> Result<Self, String> {
         let built = factories
             .iter()
-            .map(|(network, factory)| Ok((*network, factory(server_name, limits)?)));
+            .map(|factory| Ok((factory.network, (factory.make)(server_name, limits)?)));
         Ok(Self(built.collect::<Result<_, String>>()?))
     }
 
@@ -295,6 +304,7 @@ impl<N: Network> Live<N> {
     /// The connection stands.
     pub(crate) fn connected(&self) {
         self.failures.store(0, Ordering::Release);
+        self.show_connection(true);
         self.tasks.hurry();
     }
 
@@ -310,6 +320,7 @@ impl<N: Network> Live<N> {
                 ended = self.network().run(remote.clone()) => ended,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            self.show_connection(false);
             let failures = self.failures.fetch_add(1, Ordering::AcqRel);
             let wait = self.wait_after(failures);
             match ended {
@@ -323,6 +334,13 @@ impl<N: Network> Live<N> {
                 () = self.connects.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+        }
+    }
+
+    fn show_connection(&self, is_up: bool) {
+        if let Ok(core) = self.core() {
+            let up = if is_up { 1.0 } else { 0.0 };
+            core.metrics.set(&REMOTE_UP, &[N::NAME], up);
         }
     }
 

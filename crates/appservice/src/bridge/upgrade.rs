@@ -60,11 +60,17 @@ pub(crate) async fn carry_out<N: Network>(
     let stage: Option<Stage> = stage.and_then(|stage| serde_json::from_str(stage).ok());
     if stage.unwrap_or_default() == Stage::Joining {
         let portal = doing.live.portal(room).await?;
-        let Some(portal) = portal.filter(|portal| portal.matrix == *from) else {
-            return Err(Undone::Dropped("the room is no portal any more".to_owned()));
-        };
-        enter(doing, &portal, to).await?;
-        move_links(doing, from, to).await?;
+        match portal {
+            Some(portal) if portal.matrix == *from => {
+                enter(doing, &portal, to).await?;
+                move_links(doing, from, to).await?;
+            }
+            // Another bridge to the same room has moved them.
+            Some(portal) if portal.matrix == *to => {}
+            Some(_) | None => {
+                return Err(Undone::Dropped("the room is no portal any more".to_owned()));
+            }
+        }
     }
     let Some(portal) = doing.live.portal(room).await? else {
         return Err(Undone::Dropped("the room is no portal any more".to_owned()));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{
     Network, UserInfo,
     intake::{Change, Undone, room_of},
@@ -24,6 +26,9 @@ use crate::{
     state::Membership,
     store::TaskRow,
 };
+
+/// Ghosts that are made at the same time, when a whole channel comes.
+const GHOSTS_AT_ONCE: usize = 16;
 
 pub(super) type Done = Result<Option<Change>, Undone>;
 
@@ -67,12 +72,12 @@ async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task)
         Task::Message { .. } => doing.portal_for_speech(room).await?,
         _ => doing.portal(room).await?,
     };
-    let from = portal.matrix.clone();
+    let (from, agent) = (portal.matrix.clone(), portal.agent(doing.core));
     let refused = match doing.change(portal, task.clone()).await {
         Err(Undone::Failed(error)) if calls::is_refused(&error) => error,
         done => return done,
     };
-    let Some(to) = doing.replacement(&from).await? else {
+    let Some(to) = doing.replacement(&agent, &from).await? else {
         return Err(refused.into());
     };
     upgrade::carry_out(doing, room, &from, &to).await?;
@@ -126,9 +131,8 @@ impl<N: Network> Doing<'_, N> {
     }
 
     /// The room that replaces this one, as the homeserver has it now.
-    async fn replacement(&self, room: &RoomId) -> Result<Option<RoomId>, Error> {
-        let bot = &self.core.bot;
-        let tombstone = calls::state(self.core, bot, room, ("m.room.tombstone", "")).await;
+    async fn replacement(&self, agent: &UserId, room: &RoomId) -> Result<Option<RoomId>, Error> {
+        let tombstone = calls::state(self.core, agent, room, ("m.room.tombstone", "")).await;
         let tombstone = match tombstone {
             Err(error) if calls::is_refused(&error) => None,
             asked => asked?,
@@ -182,7 +186,7 @@ impl<N: Network> Doing<'_, N> {
         ts_ms: Option<i64>,
     ) -> Result<EventId, Error> {
         let key = self.key("");
-        let content = content.with_field(ORIGIN, mark(N::NAME, &key));
+        let content = content.with_field(ORIGIN, mark::<N>(&portal.remote, &key));
         let outgoing = Outgoing {
             key,
             room_id: portal.matrix.clone(),
@@ -259,7 +263,8 @@ impl<N: Network> Doing<'_, N> {
         let Some(event) = message.events.first().cloned() else {
             return Ok(None);
         };
-        if !self.core.is_own(&message.sender) {
+        // A person may edit from there what they said from here; nobody else may.
+        if !self.core.is_own(&message.sender) && message.sender != voice.user {
             return Err(Undone::Dropped(
                 "somebody of Matrix has said it: it cannot be edited for them".to_owned(),
             ));
@@ -284,10 +289,12 @@ impl<N: Network> Doing<'_, N> {
             return Err(Undone::Dropped("the message is not known".to_owned()));
         };
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
-        let ghost = sender.and_then(|sender| self.live.ghost_id(&sender).ok());
-        let is_moderator = ghost.is_some_and(|ghost| ghost != message.sender);
+        let author = match &sender {
+            Some(sender) => relay::voice(self, portal, sender).await?.user == message.sender,
+            None => self.core.is_own(&message.sender),
+        };
         // Everybody may take back what is their own; for the rest it takes the bridge's power.
-        let by = match self.core.is_own(&message.sender) && !is_moderator {
+        let by = match author {
             true => message.sender.clone(),
             false => portal.agent(self.core),
         };
@@ -400,10 +407,16 @@ impl<N: Network> Doing<'_, N> {
         if !self.live.plan.voice.has_ghosts() {
             return Ok(None);
         }
-        let mut wanted: Vec<UserId> = portal.data.agent.iter().cloned().collect();
-        for user in users {
-            wanted.push(ghosts::ensure(self.live, self.core, &self.user(user)?).await?);
-        }
+        let users = users.iter().map(|user| self.user(user));
+        let users: Vec<N::User> = users.collect::<Result<_, _>>()?;
+        let (live, core) = (self.live.clone(), self.core.clone());
+        let ghosts = stream::iter(users).map(move |user| {
+            let (live, core) = (live.clone(), core.clone());
+            async move { ghosts::ensure(&live, &core, &user).await }
+        });
+        let ghosts = ghosts.buffer_unordered(GHOSTS_AT_ONCE);
+        let mut wanted: Vec<UserId> = ghosts.try_collect().await?;
+        wanted.extend(portal.data.agent.clone());
         // Ghosts of other networks in the same room are none of this one's business.
         let view = self.core.rooms.view(&portal.matrix).await?;
         let others = view.members().filter(|member| {
