@@ -382,3 +382,45 @@ async fn retry<N: Network>(
         many => format!("{many} messages were tried again."),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::testing::Nowhere;
+
+    fn mistakes(bridge: Bridge<Nowhere>) -> String {
+        Service::new("test").bridge(bridge).check().join("\n")
+    }
+
+    #[test]
+    fn what_is_declared_is_looked_at() {
+        let good = || Bridge::new(Nowhere).users("_no_{name}");
+        assert_eq!(mistakes(good()), "");
+        for (bridge, said) in [
+            (Bridge::new(Nowhere), "has no template for its ghosts"),
+            (
+                good().users("_no_{a}_{b}"),
+                "has 2 fields, and users of nowhere are made of 1 values",
+            ),
+            (
+                good().aliases("#no_{a}_{b}"),
+                "and rooms of nowhere are made of 1 values",
+            ),
+            (good().users("_no_{"), "_no_{"),
+            (good().prefix(" "), "prefix is empty"),
+        ] {
+            let mistakes = mistakes(bridge);
+            assert!(mistakes.contains(said), "{said}: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn two_bridges_need_two_names() {
+        let bridge = || Bridge::new(Nowhere).users("_no_{name}");
+        let service = Service::new("test").bridge(bridge()).bridge(bridge());
+        let mistakes = service.check().join("\n");
+        assert!(mistakes.contains("two bridges to `nowhere`"), "{mistakes}");
+        // The commands of the second have longer names, and so are no second ones.
+        assert!(!mistakes.contains("two commands"), "{mistakes}");
+    }
+}
