@@ -232,7 +232,6 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
         .await;
     match written {
         Ok(()) => {
-            core.outbox.wake_new().await;
             core.metrics.count(&EVENTS_HANDLED, &[], 1);
             Step::Next
         }
@@ -324,7 +323,6 @@ pub(super) async fn ephemeral(
                         changes.into_iter().try_for_each(|change| change(unit))
                     };
                     core.store.write_later(all).await;
-                    core.outbox.wake_new().await;
                 }
             }
             Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {

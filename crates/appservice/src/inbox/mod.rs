@@ -167,6 +167,11 @@ impl Inbox {
         self.lanes.hurry();
     }
 
+    /// Starts no further handler.
+    pub(crate) fn halt(&self) {
+        self.lanes.halt();
+    }
+
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;

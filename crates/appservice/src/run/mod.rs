@@ -93,14 +93,16 @@ fn lines(texts: &[String]) -> String {
 pub struct Running {
     pub(crate) core: Arc<Core>,
     router: axum::Router,
-    /// Keeps other processes out of the database.
-    _lock: Option<std::fs::File>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What waits for a better time must not wait, and hold the database, for ever.
+        // What waits for a better time must not wait, and hold the database, for ever. Nor may what still runs write:
+        // the service may be started anew, and would do the same.
         self.core.stop.send_replace(true);
+        self.core.inbox.halt();
+        self.core.outbox.halt();
+        self.core.store.shut();
     }
 }
 
@@ -123,7 +125,6 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(StartError::Declaration(mistakes));
         }
-        let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
         core.inbox.open().await?;
         core.outbox.begin().await?;
@@ -132,11 +133,7 @@ impl Service {
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let router = wire::router(core.clone(), token).merge(self.routes);
-        Ok(Running {
-            core,
-            router,
-            _lock: lock,
-        })
+        Ok(Running { core, router })
     }
 }
 
@@ -224,30 +221,6 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
     } else {
         sender.clone()
     })
-}
-
-/// One process to a database: two would handle the same events.
-fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
-    let Database::File(path) = database else {
-        return Ok(None);
-    };
-    let mut name = path.clone().into_os_string();
-    name.push(".lock");
-    let failed = |error: std::io::Error| {
-        let place = PathBuf::from(&name);
-        StartError::Setup(format!("{} cannot be used: {error}", place.display()))
-    };
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
-    }
 }
 
 /// Brings the service to work: its own user, the handlers of its start, then the inbox.
