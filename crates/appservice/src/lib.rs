@@ -17,6 +17,8 @@ mod namespaces;
 mod outbox;
 pub mod prelude;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod service;
 mod state;
 pub mod store;

@@ -1,10 +1,8 @@
 //! The outbox over a homeserver that answers by a script.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use bridgehead_registration::Secret;
-use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -12,67 +10,11 @@ use super::*;
 use crate::{
     client::ClientConfig,
     metrics::Metrics,
+    scripted::{PausedClock, Said, Scripted},
     store::Location,
-    surroundings::{Clock, Transport},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// What the homeserver answers.
-enum Said {
-    /// A status and a body.
-    Answer(u16, Value),
-    /// Nothing, ever.
-    Silence,
-    /// Half of an answer.
-    Broken,
-}
-
-/// A homeserver that answers by a script, and then takes everything.
-#[derive(Default)]
-struct Scripted {
-    script: Mutex<VecDeque<Said>>,
-    /// Method and uri of each request.
-    heard: Mutex<Vec<String>>,
-    bodies: Mutex<Vec<Bytes>>,
-}
-
-impl Transport for Scripted {
-    fn call(
-        &self,
-        request: Request<Bytes>,
-        _max_bytes: usize,
-    ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let heard = format!("{} {}", request.method(), request.uri());
-        let number = {
-            let mut all = self.heard.lock();
-            all.push(heard);
-            all.len()
-        };
-        self.bodies.lock().push(request.into_body());
-        let said = self.script.lock().pop_front();
-        async move {
-            let taken = Said::Answer(200, json!({ "event_id": format!("${number}") }));
-            match said.unwrap_or(taken) {
-                Said::Answer(status, body) => Ok(Response::builder()
-                    .status(status)
-                    .body(Bytes::from(body.to_string()))
-                    .expect("a response")),
-                Said::Silence => std::future::pending().await,
-                Said::Broken => Err(TransportError::Broken("half-way".to_owned())),
-            }
-        }
-        .boxed()
-    }
-}
-
-struct PausedClock(Instant);
-
-impl Clock for PausedClock {
-    fn now_ms(&self) -> i64 {
-        1_000_000 + i64::try_from(self.0.elapsed().as_millis()).expect("a short test")
-    }
-}
 
 /// An outbox, and what is around it.
 struct Stage {
@@ -89,12 +31,9 @@ impl Stage {
     }
 
     fn on(store: Store, script: impl IntoIterator<Item = Said>) -> Self {
-        let host = Arc::new(Scripted {
-            script: Mutex::new(script.into_iter().collect()),
-            ..Scripted::default()
-        });
+        let host = Arc::new(Scripted::saying(script));
         let surroundings = Surroundings {
-            clock: Arc::new(PausedClock(Instant::now())),
+            clock: Arc::new(PausedClock::default()),
             ..Surroundings::default()
         };
         let bot = UserId::parse("@bot:x").expect("a user");

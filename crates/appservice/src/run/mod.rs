@@ -4,11 +4,12 @@ mod figures;
 mod health;
 mod upkeep;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
@@ -18,7 +19,7 @@ use crate::{
     actors::Ghosts,
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
-    handler::{Context, Delivery, Input, Scope},
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::UserId,
     inbox::{Inbox, Parked},
     metrics::Metrics,
@@ -227,7 +228,16 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
     let mut told: Option<(Instant, String)> = None;
-    while let Err(error) = begin_once(&core).await {
+    let mut beginning = Beginning {
+        name: format!("start-{}", core.surroundings.randomness.hex(16)),
+        done: 0,
+    };
+    loop {
+        let begun = tokio::select! {
+            begun = begin_once(&core, &mut beginning) => begun,
+            () = core.stopping() => return,
+        };
+        let Err(error) = begun else { return };
         attempt += 1;
         let wait = core
             .client
@@ -266,31 +276,51 @@ fn advice(error: &Error) -> &'static str {
     }
 }
 
-async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
+/// How far the start has come: a handler that has succeeded is not called again, and one that has failed does nothing
+/// twice.
+struct Beginning {
+    /// Names the effects of this start.
+    name: String,
+    /// Handlers that have succeeded.
+    done: usize,
+}
+
+async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), Error> {
     core.ensure_registered(&core.bot).await?;
-    for (index, handler) in core.handlers.start.iter().enumerate() {
+    let left = core.handlers.start.iter().enumerate().skip(beginning.done);
+    for (index, handler) in left {
         let tx = Tx::new(core.store.clone());
         let context = Context {
             core: core.clone(),
             input: Input::Start,
             delivery: Delivery::default(),
             tx: tx.clone(),
-            scope: Scope::new(format!(
-                "start-{}/{index}",
-                core.surroundings.randomness.hex(16)
-            )),
+            scope: Scope::new(format!("{}/{index}", beginning.name)),
         };
-        if let Some(Err(error)) = handler.call(context).await {
-            return Err(match error.as_error() {
-                Some(error) => error.clone(),
-                None => Error::Unsupported(error.to_string()),
-            });
-        }
+        call_at_start(handler, context).await?;
         core.commit(&tx).await?;
+        beginning.done = index + 1;
     }
     core.inbox.begin(core).await?;
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
+}
+
+async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Result<(), Error> {
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind().await;
+    let failed = |text: String| Err(Error::Unsupported(text));
+    match called {
+        Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
+        Ok(Some(Ok(Verdict::RetryIn(_)))) => {
+            failed("a handler of the start is to be called again".to_owned())
+        }
+        Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
+        Ok(Some(Err(error))) => match error.as_error() {
+            Some(error) => Err(error.clone()),
+            None => failed(error.to_string()),
+        },
+        Err(_) => failed("a handler of the start has panicked".to_owned()),
+    }
 }
 
 impl Running {
