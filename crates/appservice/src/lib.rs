@@ -24,6 +24,8 @@ mod outbox;
 pub mod prelude;
 pub mod program;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod service;
 mod state;
 pub mod store;
