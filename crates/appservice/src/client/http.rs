@@ -17,6 +17,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) struct HttpTransport {
     client: reqwest::Client,
     base: String,
+    timeout: Duration,
 }
 
 impl HttpTransport {
@@ -25,6 +26,10 @@ impl HttpTransport {
     /// # Errors
     /// A sentence for people, when the address is none.
     pub(crate) fn new(base: &str) -> Result<Self, String> {
+        Self::with_timeout(base, REQUEST_TIMEOUT)
+    }
+
+    fn with_timeout(base: &str, timeout: Duration) -> Result<Self, String> {
         let address =
             url::Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
         if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
@@ -38,7 +43,7 @@ impl HttpTransport {
             .ok();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
+            .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .user_agent(concat!("bridgehead-appservice/", env!("CARGO_PKG_VERSION")))
@@ -47,6 +52,7 @@ impl HttpTransport {
         Ok(Self {
             client,
             base: base.trim_end_matches('/').to_owned(),
+            timeout,
         })
     }
 
@@ -63,7 +69,7 @@ impl HttpTransport {
             .body(body)
             .send()
             .await
-            .map_err(failure)?;
+            .map_err(|error| self.failure(error))?;
         let mut whole = Response::builder().status(response.status());
         if let Some(headers) = whole.headers_mut() {
             *headers = response.headers().clone();
@@ -71,7 +77,7 @@ impl HttpTransport {
         let mut bytes = BytesMut::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(failure)?;
+            let chunk = chunk.map_err(|error| self.failure(error))?;
             if bytes.len() + chunk.len() > max_bytes {
                 return Err(TransportError::TooLarge(max_bytes));
             }
@@ -80,6 +86,26 @@ impl HttpTransport {
         whole
             .body(bytes.freeze())
             .map_err(|error| TransportError::Broken(error.to_string()))
+    }
+
+    /// What went wrong, without the address, which may hold a token in its query.
+    fn failure(&self, error: reqwest::Error) -> TransportError {
+        let error = error.without_url();
+        if error.is_timeout() && !error.is_connect() {
+            let ms = u64::try_from(self.timeout.as_millis());
+            return TransportError::Timeout(ms.unwrap_or(u64::MAX));
+        }
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            text = inner.to_string();
+            source = inner.source();
+        }
+        if error.is_connect() || error.is_builder() {
+            TransportError::Unreachable(text)
+        } else {
+            TransportError::Broken(text)
+        }
     }
 }
 
@@ -93,23 +119,5 @@ impl Transport for HttpTransport {
     }
 }
 
-/// What went wrong, without the address, which may hold a token in its query.
-fn failure(error: reqwest::Error) -> TransportError {
-    let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
-        return TransportError::Timeout(
-            u64::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
-        );
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_connect() || error.is_builder() {
-        TransportError::Unreachable(text)
-    } else {
-        TransportError::Broken(text)
-    }
-}
+#[cfg(test)]
+mod tests;
