@@ -1,5 +1,10 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
@@ -17,6 +22,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;
@@ -42,7 +48,7 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Health, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{

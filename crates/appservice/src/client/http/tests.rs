@@ -22,12 +22,9 @@ const AT_MOST: Duration = Duration::from_secs(20);
 const LIMIT: usize = 1 << 20;
 
 /// Asks a homeserver that does this with each connection, once it has read the request.
-async fn ask<F: Future<Output = ()> + Send>(
+async fn ask<F: Future<Output = ()> + Send + 'static>(
     answers: impl Fn(TcpStream) -> F + Send + Sync + Copy + 'static,
-) -> Result<http::Response<Bytes>, TransportError>
-where
-    F: 'static,
-{
+) -> Result<http::Response<Bytes>, TransportError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let mut serving = JoinSet::new();
