@@ -17,6 +17,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 pub(crate) struct HttpTransport {
     client: reqwest::Client,
     base: String,
+    timeout: Duration,
 }
 
 impl HttpTransport {
@@ -25,6 +26,10 @@ impl HttpTransport {
     /// # Errors
     /// A sentence for people, when the address is none.
     pub(crate) fn new(base: &str) -> Result<Self, String> {
+        Self::with_timeout(base, REQUEST_TIMEOUT)
+    }
+
+    fn with_timeout(base: &str, timeout: Duration) -> Result<Self, String> {
         let address =
             url::Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
         if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
@@ -43,7 +48,7 @@ impl HttpTransport {
         }
         let client = client
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
+            .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .user_agent(concat!("bridgehead-appservice/", env!("CARGO_PKG_VERSION")))
@@ -52,6 +57,7 @@ impl HttpTransport {
         Ok(Self {
             client,
             base: base.trim_end_matches('/').to_owned(),
+            timeout,
         })
     }
 
@@ -68,7 +74,7 @@ impl HttpTransport {
             .body(body)
             .send()
             .await
-            .map_err(failure)?;
+            .map_err(|error| self.failure(error))?;
         let mut whole = Response::builder().status(response.status());
         if let Some(headers) = whole.headers_mut() {
             *headers = response.headers().clone();
@@ -76,7 +82,7 @@ impl HttpTransport {
         let mut bytes = BytesMut::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(failure)?;
+            let chunk = chunk.map_err(|error| self.failure(error))?;
             if bytes.len() + chunk.len() > max_bytes {
                 return Err(TransportError::TooLarge(max_bytes));
             }
@@ -85,6 +91,26 @@ impl HttpTransport {
         whole
             .body(bytes.freeze())
             .map_err(|error| TransportError::Broken(error.to_string()))
+    }
+
+    /// What went wrong, without the address, which may hold a token in its query.
+    fn failure(&self, error: reqwest::Error) -> TransportError {
+        let error = error.without_url();
+        if error.is_timeout() && !error.is_connect() {
+            let ms = u64::try_from(self.timeout.as_millis());
+            return TransportError::Timeout(ms.unwrap_or(u64::MAX));
+        }
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(inner) = source {
+            text = inner.to_string();
+            source = inner.source();
+        }
+        if error.is_connect() || error.is_builder() {
+            TransportError::Unreachable(text)
+        } else {
+            TransportError::Broken(text)
+        }
     }
 }
 
@@ -98,7 +124,8 @@ impl Transport for HttpTransport {
     }
 }
 
-fn is_local(address: &url::Url) -> bool {
+/// Whether an address is this machine's.
+pub(crate) fn is_local(address: &url::Url) -> bool {
     match address.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -107,23 +134,5 @@ fn is_local(address: &url::Url) -> bool {
     }
 }
 
-/// What went wrong, without the address, which may hold a token in its query.
-fn failure(error: reqwest::Error) -> TransportError {
-    let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
-        return TransportError::Timeout(
-            u64::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
-        );
-    }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_connect() || error.is_builder() {
-        TransportError::Unreachable(text)
-    } else {
-        TransportError::Broken(text)
-    }
-}
+#[cfg(test)]
+mod tests;

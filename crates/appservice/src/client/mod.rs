@@ -29,7 +29,7 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
-pub(crate) use self::http::HttpTransport;
+pub(crate) use self::http::{HttpTransport, is_local};
 use self::{
     contact::Contact,
     gate::Gate,

@@ -39,6 +39,9 @@ pub(crate) enum TakeError {
     /// As many events wait as may.
     #[error("{0} events wait to be handled: come back later")]
     Full(usize),
+    /// The service is being ended.
+    #[error("the service is being ended: come back later")]
+    Stopping,
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -157,7 +160,7 @@ impl Inbox {
             Ok(true) => "received",
             Ok(false) => "repeated",
             Err(TakeError::NotJson(_) | TakeError::BadJson(_) | TakeError::TooMany(_)) => "refused",
-            Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
+            Err(TakeError::Full(_) | TakeError::Stopping | TakeError::Store(_)) => "deferred",
         };
         self.metrics.count(&TRANSACTIONS, &[outcome], 1);
         taken

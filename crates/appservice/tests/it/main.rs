@@ -3,6 +3,7 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod nonsense;
 mod rig;
 mod suite;
 mod traps;
