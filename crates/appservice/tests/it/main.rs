@@ -3,4 +3,5 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod program;
 mod suite;
