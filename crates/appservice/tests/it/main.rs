@@ -4,4 +4,7 @@ mod crash;
 mod first_steps;
 mod harness;
 mod program;
+mod rig;
 mod suite;
+mod traps;
+mod wire;
