@@ -39,6 +39,7 @@ pub use self::{
         Puppets, Room, SendOptions,
     },
     client::{Urgency, gate, limiter, retry_after},
+    config::ListenAddress,
     core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
@@ -53,10 +54,7 @@ pub use self::{
     run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
-    wire::{
-        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
-        WebsocketState,
-    },
+    wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

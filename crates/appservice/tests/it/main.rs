@@ -4,6 +4,7 @@ mod crash;
 mod first_steps;
 mod harness;
 mod nonsense;
+mod program;
 mod rig;
 mod suite;
 mod traps;
