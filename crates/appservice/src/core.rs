@@ -10,14 +10,18 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    bridge::{backfill::BackfillShared, puppets::PuppetKeeper},
+    capabilities::CapabilityCache,
     client::Client,
     handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
+    media::MediaShared,
     namespaces::Namespaces,
     outbox::Outbox,
     store::Store,
     surroundings::Surroundings,
+    web::Web,
 };
 
 /// Waits, sizes and counts of a running service.
@@ -42,6 +46,8 @@ pub struct Limits {
     pub give_up_after: Duration,
     /// Rooms that are sent to at the same time.
     pub send_concurrency: usize,
+    /// Bytes of media at most that the service reads into memory.
+    pub max_media_bytes: usize,
     /// How long events are remembered that came already, and sends that went.
     pub remember: Duration,
 }
@@ -58,6 +64,7 @@ impl Default for Limits {
             attempts: 10,
             give_up_after: Duration::from_secs(24 * 3600),
             send_concurrency: 32,
+            max_media_bytes: 100 << 20,
             remember: Duration::from_secs(30 * 24 * 3600),
         }
     }
@@ -91,6 +98,13 @@ pub(crate) struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
+    /// The homeserver's address, where it has one.
+    pub(crate) homeserver: Option<url::Url>,
+    pub(crate) web: Web,
+    pub(crate) capabilities: CapabilityCache,
+    pub(crate) media: MediaShared,
+    pub(crate) puppets: PuppetKeeper,
+    pub(crate) backfills: BackfillShared,
     pub(crate) stop: watch::Sender<bool>,
 }
 

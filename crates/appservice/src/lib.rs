@@ -3,6 +3,7 @@
 mod actors;
 pub mod backoff;
 pub mod bridge;
+mod capabilities;
 mod client;
 mod core;
 mod error;
@@ -11,6 +12,7 @@ mod handler;
 pub mod id;
 mod inbox;
 mod lanes;
+pub mod media;
 pub mod metrics;
 mod namespaces;
 mod outbox;
@@ -20,10 +22,12 @@ mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
+mod web;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Room},
+    actors::{Bot, Ghost, Ghosts, Puppet, Room},
+    capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
     error::{Error, HandlerError},

@@ -50,6 +50,10 @@ impl Core {
 
     /// Makes sure that the homeserver has this user.
     pub(crate) async fn ensure_registered(&self, user: &UserId) -> Result<(), Error> {
+        if !self.is_own(user) {
+            // A person: they have an account.
+            return Ok(());
+        }
         let id = user.to_string();
         if self.store.read(move |unit| unit.is_registered(&id)).await? {
             return Ok(());

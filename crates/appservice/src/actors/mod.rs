@@ -8,7 +8,8 @@ mod ensure;
 mod room;
 mod user;
 
+pub(crate) use self::user::Actor;
 pub use self::{
     room::Room,
-    user::{Bot, Ghost, Ghosts},
+    user::{Bot, Ghost, Ghosts, Puppet},
 };

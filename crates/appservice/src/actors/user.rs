@@ -122,8 +122,13 @@ pub struct Bot(pub(crate) Actor);
 #[derive(Clone, Debug)]
 pub struct Ghost(pub(crate) Actor);
 
+/// A person who lets the service act for them: see [`puppets`](crate::bridge::puppets).
+#[derive(Clone, Debug)]
+pub struct Puppet(pub(crate) Actor);
+
 acting!(Bot);
 acting!(Ghost);
+acting!(Puppet);
 
 impl Bot {
     /// The service's own user, outside of handlers.

@@ -2,17 +2,20 @@
 //!
 //! [`Client::call`] makes one attempt; [`Client::ask`] obeys rate limits and tries again what may help, within a
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
-//! device: acting as a user is said call by call.
+//! device: acting as a user is said call by call. Calls as a person who has given the service a token of their own go
+//! with that one.
 
 pub mod gate;
 mod http;
 pub mod limiter;
+mod request;
 pub mod retry_after;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use ::http::{Method, Request, Response, StatusCode, header};
+use ::http::{Method, Response, StatusCode, header};
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -23,11 +26,13 @@ pub(crate) use self::http::HttpTransport;
 use self::{
     gate::Gate,
     limiter::{Class, Limiter, Outcome, Target},
+    request::{Answer, Identity, request, split},
 };
 use crate::{
+    bridge::puppets::PuppetTable,
     error::Error,
     id::UserId,
-    surroundings::{Surroundings, Transport},
+    surroundings::{BodyStream, Surroundings, Transport, TransportError},
 };
 use bridgehead_registration::Secret;
 
@@ -78,11 +83,25 @@ pub(crate) struct Call {
     /// From `/_matrix` on, escaped, without a query.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
-    /// JSON.
+    /// JSON, unless `content_type` says otherwise.
     pub(crate) body: Option<Bytes>,
+    pub(crate) content_type: Option<String>,
     /// Who acts; `None` is the service's own user.
     pub(crate) user: Option<UserId>,
+    pub(crate) token: Token,
     pub(crate) urgency: Urgency,
+}
+
+/// Which token a request shows.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Token {
+    /// That of who acts: the service's, or the person's own.
+    #[default]
+    Actors,
+    /// This one.
+    Given(Secret),
+    /// None.
+    None,
 }
 
 impl Call {
@@ -92,7 +111,9 @@ impl Call {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            content_type: None,
             user: None,
+            token: Token::Actors,
             urgency: Urgency::Message,
         }
     }
@@ -111,6 +132,17 @@ impl Call {
 
     pub(crate) fn json(mut self, body: &Value) -> Self {
         self.body = Some(Bytes::from(body.to_string()));
+        self
+    }
+
+    pub(crate) fn bytes(mut self, bytes: Bytes, content_type: &str) -> Self {
+        self.body = Some(bytes);
+        self.content_type = Some(content_type.to_owned());
+        self
+    }
+
+    pub(crate) fn token(mut self, token: Token) -> Self {
+        self.token = token;
         self
     }
 
@@ -148,6 +180,7 @@ struct Shared {
     sender: UserId,
     /// The service's own user; another one than the sender where the registration has it in its namespace.
     bot: UserId,
+    puppets: Arc<PuppetTable>,
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
@@ -159,6 +192,7 @@ pub(crate) struct ClientConfig {
     pub(crate) as_token: Secret,
     pub(crate) sender: UserId,
     pub(crate) bot: UserId,
+    pub(crate) puppets: Arc<PuppetTable>,
     pub(crate) surroundings: Surroundings,
     /// Requests under way at the same time.
     pub(crate) concurrency: usize,
@@ -172,6 +206,7 @@ impl Client {
                 as_token: config.as_token,
                 sender: config.sender,
                 bot: config.bot,
+                puppets: config.puppets,
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
@@ -196,17 +231,37 @@ impl Client {
     /// # Errors
     /// As [`Client::call`], of the last attempt.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
-        let mut attempt = 0;
+        self.retried(call, || self.call(call)).await
+    }
+
+    /// The same for a success whose body is read piece by piece, or a redirection.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn open(
+        &self,
+        call: &Call,
+        max_bytes: usize,
+    ) -> Result<Response<BodyStream>, Error> {
+        self.retried(call, || self.open_once(call, max_bytes)).await
+    }
+
+    async fn retried<T, F, Attempt>(&self, call: &Call, attempt: F) -> Result<T, Error>
+    where
+        F: Fn() -> Attempt + Send + Sync,
+        Attempt: Future<Output = Result<T, Error>> + Send,
+    {
+        let mut attempts = 0;
         loop {
-            attempt += 1;
-            let error = match self.call(call).await {
+            attempts += 1;
+            let error = match attempt().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !error.is_transient() || attempt >= ASK_ATTEMPTS {
+            if !error.is_transient() || attempts >= ASK_ATTEMPTS {
                 return Err(error);
             }
-            let wait = self.wait_before_retry(&error, attempt);
+            let wait = self.wait_before_retry(&error, attempts);
             tracing::debug!(call = call.name(), %error, ?wait, "trying again");
             tokio::time::sleep(wait).await;
         }
@@ -235,21 +290,39 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
-        let request = self.request(call)?;
-        let response = self.admitted(call, request, max_bytes).await?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        Err(refusal(call, &response, self.named_wait(&response)))
+        let identity = self.identity(call);
+        let sent = self
+            .shared
+            .transport
+            .call(request(call, &identity)?, max_bytes);
+        let sent = async { Ok((sent.await?, None)) };
+        let (response, _) = self.admitted(call, &identity, sent).await?;
+        Ok(response)
+    }
+
+    async fn open_once(
+        &self,
+        call: &Call,
+        max_bytes: usize,
+    ) -> Result<Response<BodyStream>, Error> {
+        let identity = self.identity(call);
+        let opened = self
+            .shared
+            .transport
+            .open(request(call, &identity)?, max_bytes);
+        let opened = async { split(opened.await?).await };
+        let (response, body) = self.admitted(call, &identity, opened).await?;
+        Ok(response.map(|_| body.unwrap_or_else(|| stream::empty().boxed())))
     }
 
     /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
+    /// Gives back what is no refusal.
     async fn admitted(
         &self,
         call: &Call,
-        request: Request<Bytes>,
-        max_bytes: usize,
-    ) -> Result<Response<Bytes>, Error> {
+        identity: &Identity<'_>,
+        sending: impl Future<Output = Result<Answer, TransportError>> + Send,
+    ) -> Result<Answer, Error> {
         let shared = &self.shared;
         let target = Target {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
@@ -264,19 +337,44 @@ impl Client {
         }
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
-        let response = shared.transport.call(request, max_bytes).await;
-        let outcome = match &response {
-            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+        let answer = sending.await;
+        let outcome = match &answer {
+            Ok((response, _)) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
             }
-            Ok(response) if !response.status().is_server_error() => Outcome::Admitted,
+            Ok((response, _)) if !response.status().is_server_error() => Outcome::Admitted,
             Ok(_) | Err(_) => Outcome::Unknown,
         };
         shared
             .limiter
             .lock()
             .observe(Instant::now(), target, started, outcome);
-        Ok(response?)
+        let (response, body) = answer?;
+        // A redirection's body is never of use, but where it leads may be.
+        if response.status().is_success() || (body.is_some() && response.status().is_redirection())
+        {
+            return Ok((response, body));
+        }
+        let error = refusal(call, &response, self.named_wait(&response));
+        Err(self.without_lost(identity, error))
+    }
+
+    /// A person's token that is no longer good is forgotten.
+    fn without_lost(&self, identity: &Identity<'_>, error: Error) -> Error {
+        let is_unknown_token =
+            error.status() == Some(401) && error.errcode() == Some("M_UNKNOWN_TOKEN");
+        match identity {
+            Identity::Person(user, token) if is_unknown_token => {
+                self.shared.puppets.lose(user, token);
+                Error::PuppetLost((*user).clone())
+            }
+            _ => error,
+        }
+    }
+
+    /// The persons whom the service acts for.
+    pub(crate) fn puppets(&self) -> &PuppetTable {
+        &self.shared.puppets
     }
 
     /// The wait that a refusal names (specification, *Rate limiting*).
@@ -291,35 +389,22 @@ impl Client {
         )
     }
 
-    fn request(&self, call: &Call) -> Result<Request<Bytes>, Error> {
-        let mut uri = call.path.clone();
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
+    fn identity<'a>(&'a self, call: &'a Call) -> Identity<'a> {
+        let shared = &self.shared;
+        match &call.token {
+            Token::None => return Identity::Nobody,
+            Token::Given(token) => return Identity::Holder(token),
+            Token::Actors => {}
+        }
+        if let Some(user) = &call.user
+            && let Some(token) = shared.puppets.token(user)
+        {
+            return Identity::Person(user, token);
+        }
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
-        let user = call.user.as_ref().unwrap_or(&self.shared.bot);
-        if *user != self.shared.sender {
-            query.append_pair("user_id", user.as_str());
-        }
-        let query = query.finish();
-        if !query.is_empty() {
-            uri.push('?');
-            uri.push_str(&query);
-        }
-        let mut request = Request::builder()
-            .method(call.method.clone())
-            .uri(uri)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.shared.as_token.expose()),
-            );
-        if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| {
-                Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
-            })
+        let user = call.user.as_ref().unwrap_or(&shared.bot);
+        let mask = (*user != shared.sender).then_some(user);
+        Identity::Service(&shared.as_token, mask)
     }
 }
 

@@ -318,8 +318,11 @@ impl Sending {
     }
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
-        let body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
+        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
+        if let Some(user) = &user {
+            self.client.puppets().mark(user, &mut body);
+        }
         let mut call = Call::new(Method::PUT, row.send.path.clone())
             .json(&body)
             .by(user.as_ref())

@@ -12,15 +12,22 @@ use tower::ServiceExt as _;
 use crate::{
     Error,
     actors::Ghosts,
+    bridge::{
+        backfill::{BackfillShared, Backfills},
+        puppets::{PuppetKeeper, PuppetTable, Puppets},
+    },
+    capabilities::{Capabilities, CapabilityCache},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
     handler::{Context, Delivery, Input, Scope},
     id::UserId,
     inbox::{Inbox, Parked},
+    media::{self, MediaRepo, MediaShared},
     outbox::Outbox,
     service::Service,
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
+    web::Web,
     wire::{self, HomeserverToken},
 };
 
@@ -107,10 +114,18 @@ impl Service {
         }
         let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
+        core.begin_puppets().await?;
         core.outbox.begin().await?;
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
-        let router = wire::router(core.clone(), token).merge(self.routes);
+        let router = wire::router(core.clone(), token)
+            .merge(self.routes)
+            .merge(media::proxy_router(&core))
+            .merge(
+                self.provisioning
+                    .map(|api| api.router(&core))
+                    .unwrap_or_default(),
+            );
         Ok(Running {
             core,
             router,
@@ -147,11 +162,13 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         Some(transport) => transport.clone(),
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
+    let (puppets, losses) = PuppetTable::new(&service.name);
     let client = Client::new(ClientConfig {
         transport,
         as_token: registration.as_token.clone(),
         sender,
         bot: bot.clone(),
+        puppets: Arc::new(puppets),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
     });
@@ -175,6 +192,12 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         limits: service.limits.clone(),
         handlers: service.handlers.clone(),
         states: service.states.clone(),
+        homeserver: url::Url::parse(&setup.homeserver).ok(),
+        web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
+        capabilities: CapabilityCache::default(),
+        media: MediaShared::new(service.media_proxy.clone()),
+        puppets: PuppetKeeper::new(registration, service.puppet_secret.as_ref(), losses),
+        backfills: BackfillShared::default(),
         stop,
     })
 }
@@ -302,6 +325,32 @@ impl Running {
     #[must_use]
     pub fn ghosts(&self) -> Ghosts {
         Ghosts::new(self.core.clone(), None)
+    }
+
+    /// The people for whom the service acts, outside of handlers.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// The homeserver's media.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        MediaRepo::new(self.core.clone())
+    }
+
+    /// Histories of rooms.
+    #[must_use]
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(self.core.clone())
+    }
+
+    /// What the homeserver can do, as it said within the last hour.
+    ///
+    /// # Errors
+    /// When it was never heard and does not answer.
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        Ok(Capabilities::clone(&*self.core.capabilities().await?))
     }
 
     /// The service's database.

@@ -8,8 +8,12 @@
 //! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
 //! see of it: [`Tx`], [`Value`]).
 
+mod backfill;
 mod inbox;
+mod media;
 mod outbox;
+mod provisioning;
+mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod writer;
@@ -26,8 +30,12 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    backfill::BackfillRow,
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    media::UploadRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    provisioning::SessionRow,
+    puppets::PuppetRow,
     writer::Unit,
 };
 

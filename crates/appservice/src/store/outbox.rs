@@ -183,6 +183,14 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Forgets what was given up of the sends whose keys begin so.
+    pub(crate) fn forget_failed_outbox(&self, prefix: &str) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM outbox WHERE state = 2 AND key >= ?1 AND key < ?1 || char(1114111)",
+        )?;
+        Ok(statement.execute([prefix])?)
+    }
+
     /// Forgets what was sent, or given up, before then.
     pub(crate) fn forget_outbox(&self, before_ms: i64, limit: usize) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(

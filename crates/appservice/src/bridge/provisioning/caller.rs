@@ -1,0 +1,200 @@
+//! Who asks: found out before anything else of a request is looked at.
+
+use std::{convert::Infallible, future::ready, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use bridgehead_registration::Secret;
+use http::{HeaderMap, Uri, header, request::Parts};
+use serde_json::Value;
+
+use super::{Api, error::ProvisionError, session};
+use crate::{
+    Bot, Ghosts,
+    bridge::{backfill::Backfills, puppets::Puppets},
+    client::{Call, escape},
+    core::Core,
+    id::{RoomId, UserId},
+    media::MediaRepo,
+    store::Store,
+};
+
+/// Who asks, and the service to act with. Handlers of the provisioning API take it as an argument.
+#[derive(Clone)]
+pub struct Caller {
+    core: Arc<Core>,
+    user: UserId,
+    /// The token of their session; `None`: the shared secret.
+    session: Option<Secret>,
+}
+
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.user, f)
+    }
+}
+
+impl Caller {
+    /// The person who asks, or for whom a program of the operator does.
+    #[must_use]
+    pub fn user_id(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Whether it is a program of the operator, with the shared secret.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// The service's own user.
+    #[must_use]
+    pub fn bot(&self) -> Bot {
+        Bot::outside(self.core.clone())
+    }
+
+    /// The service's ghosts.
+    #[must_use]
+    pub fn ghosts(&self) -> Ghosts {
+        Ghosts::new(self.core.clone(), None)
+    }
+
+    /// The people for whom the service acts.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// The homeserver's media.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        MediaRepo::new(self.core.clone())
+    }
+
+    /// Histories.
+    #[must_use]
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(self.core.clone())
+    }
+
+    /// The service's database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// Whether this person is in the room and has the power to change its state.
+    ///
+    /// # Errors
+    /// When the service's own user does not see the room's state.
+    pub async fn may_change(&self, room: &RoomId) -> Result<bool, ProvisionError> {
+        let path = format!("/_matrix/client/v3/rooms/{}/state", escape(room.as_str()));
+        let state: Vec<Value> = match self.core.client.ask(&Call::get(path)).await {
+            Err(error) if matches!(error.status(), Some(403 | 404)) => {
+                let bot = &self.core.bot;
+                let message = format!("{bot} does not see this room: invite it first");
+                return Err(ProvisionError::forbidden(message));
+            }
+            other => other?,
+        };
+        Ok(has_power(&state, &self.user))
+    }
+
+    pub(super) fn session(&self) -> Option<&Secret> {
+        self.session.as_ref()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ProvisionError;
+
+    fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, ProvisionError>> + Send {
+        // Only routes below the mount have one; elsewhere nobody has been checked.
+        let caller = parts.extensions.get::<Self>().cloned();
+        ready(caller.ok_or_else(ProvisionError::missing_token))
+    }
+}
+
+/// Lets nobody pass whose token is not good.
+pub(super) async fn check(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Infallible> {
+    let found = caller(&api, request.headers(), request.uri()).await;
+    Ok(match found {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    })
+}
+
+async fn caller(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ProvisionError> {
+    let token = bearer(headers).ok_or_else(ProvisionError::missing_token)?;
+    let core = api.core.clone();
+    if api
+        .secret
+        .as_ref()
+        .is_some_and(|secret| secret.matches(&token))
+    {
+        return Ok(Caller {
+            user: named(uri)?,
+            core,
+            session: None,
+        });
+    }
+    Ok(Caller {
+        user: session::owner(&core, &token).await?,
+        core,
+        session: Some(Secret::new(token)),
+    })
+}
+
+/// Whether a room's state gives somebody in it the power to change it.
+fn has_power(state: &[Value], user: &UserId) -> bool {
+    let event = |kind: &str, key: &str| {
+        let is_it = |event: &&Value| event["type"] == kind && event["state_key"] == key;
+        state.iter().find(is_it)
+    };
+    let member = event("m.room.member", user.as_str());
+    if member.is_none_or(|member| member["content"]["membership"] != "join") {
+        return false;
+    }
+    let create = event("m.room.create", "");
+    let is_creator = create.is_some_and(|create| create["sender"] == user.as_str());
+    let levels = event("m.room.power_levels", "").map(|levels| &levels["content"]);
+    let Some(levels) = levels else {
+        return is_creator;
+    };
+    let own = levels["users"]
+        .get(user.as_str())
+        .or(levels.get("users_default"));
+    let own = own.and_then(Value::as_i64).unwrap_or(0);
+    own >= levels["state_default"].as_i64().unwrap_or(50)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim().to_owned())
+}
+
+/// The person whom a program of the operator acts for.
+fn named(uri: &Uri) -> Result<UserId, ProvisionError> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let mut pairs = url::form_urlencoded::parse(query);
+    let user = pairs.find(|(key, _)| key == "user_id");
+    let (_, user) = user.ok_or_else(|| {
+        ProvisionError::bad_request("the shared secret says nothing of who asks: add `?user_id=`")
+    })?;
+    UserId::parse(&user).map_err(|error| ProvisionError::bad_request(error.to_string()))
+}
