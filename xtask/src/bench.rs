@@ -45,6 +45,21 @@ enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         events: usize,
     },
+    /// The kit: an empty handler, logging beside mautrix-python, and many ghosts
+    Kit {
+        /// How many events are logged
+        #[arg(long, default_value_t = 20_000)]
+        events: usize,
+        /// How often each logger has its turn
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// How many ghosts
+        #[arg(long, default_value_t = 10_000)]
+        ghosts: usize,
+        /// In how many rooms
+        #[arg(long, default_value_t = 1_000)]
+        rooms: usize,
+    },
     /// Time from a service's return to its first delivery
     Wakeup {
         /// How often it returns in each way
@@ -62,6 +77,17 @@ impl Bench {
                 ("--seconds", seconds.to_string()),
                 ("--rounds", rounds.to_string()),
             ],
+            Self::Kit {
+                events,
+                rounds,
+                ghosts,
+                rooms,
+            } => vec![
+                ("--events", events.to_string()),
+                ("--rounds", rounds.to_string()),
+                ("--ghosts", ghosts.to_string()),
+                ("--rooms", rooms.to_string()),
+            ],
             Self::Backlog { events } => vec![("--events", events.to_string())],
             Self::Wakeup { rounds } => vec![("--rounds", rounds.to_string())],
         };
@@ -77,6 +103,7 @@ impl Bench {
             Self::Isolation { .. } => "isolation",
             Self::Namespaces { .. } => "namespaces",
             Self::Backlog { .. } => "backlog",
+            Self::Kit { .. } => "kit",
             Self::Wakeup { .. } => "wakeup",
         }
     }

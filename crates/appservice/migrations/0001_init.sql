@@ -19,6 +19,7 @@ CREATE TABLE inbox (
     body TEXT NOT NULL,
     txn_id TEXT NOT NULL,
     received_ms INTEGER NOT NULL,
+    trace TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     parked_ms INTEGER
@@ -37,6 +38,7 @@ CREATE TABLE outbox (
     ts_ms INTEGER,
     body TEXT NOT NULL,
     created_ms INTEGER NOT NULL,
+    trace TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     state INTEGER NOT NULL DEFAULT 0,

@@ -7,21 +7,25 @@ use std::{
     time::Duration,
 };
 
+use bridgehead_registration::Registration;
 use tokio::sync::watch;
 
 use crate::{
     bridge::{backfill::BackfillShared, puppets::PuppetKeeper},
     capabilities::CapabilityCache,
     client::Client,
-    handler::{AnyHandler, GhostPlan, RoomPlan, Verdict},
+    handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
     media::MediaShared,
+    metrics::Metrics,
     namespaces::Namespaces,
     outbox::Outbox,
+    run::Figures,
     store::Store,
     surroundings::Surroundings,
     web::Web,
+    wire::Pings,
 };
 
 /// Waits, sizes and counts of a running service.
@@ -89,6 +93,11 @@ pub(crate) struct Core {
     pub(crate) server_name: Arc<str>,
     /// The service's own user.
     pub(crate) bot: UserId,
+    pub(crate) registration: Registration,
+    /// The homeserver's address; of no meaning where there is another transport than HTTP.
+    pub(crate) homeserver: Arc<str>,
+    pub(crate) pings: Pings,
+    pub(crate) third_party: Protocols,
     pub(crate) namespaces: Namespaces,
     pub(crate) client: Client,
     pub(crate) store: Store,
@@ -98,13 +107,13 @@ pub(crate) struct Core {
     pub(crate) outbox: Outbox,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
-    /// The homeserver's address, where it has one.
-    pub(crate) homeserver: Option<url::Url>,
     pub(crate) web: Web,
     pub(crate) capabilities: CapabilityCache,
     pub(crate) media: MediaShared,
     pub(crate) puppets: PuppetKeeper,
     pub(crate) backfills: BackfillShared,
+    pub(crate) metrics: Metrics,
+    pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
 }
 

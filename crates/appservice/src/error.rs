@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use bridgehead_registration::{HIDDEN, Secret};
+
 use crate::{
     id::{InvalidId, UserId},
     store::StoreError,
@@ -67,6 +69,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same with this token hidden, should the homeserver have repeated it in its answer.
+    pub(crate) fn without(mut self, token: &Secret) -> Self {
+        if let Self::Refused {
+            message, errcode, ..
+        } = &mut self
+        {
+            for text in [message, errcode] {
+                *text = text.replace(token.expose(), HIDDEN);
+            }
+        }
+        self
+    }
+
     /// The specification's code of a refusal.
     #[must_use]
     pub fn errcode(&self) -> Option<&str> {

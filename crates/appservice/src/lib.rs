@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod bridge;
 mod capabilities;
 mod client;
+pub mod config;
 mod core;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
+mod trace;
 mod web;
 mod wire;
 
@@ -35,13 +37,17 @@ pub use self::{
     format::content::Content,
     handler::{
         AliasAsk, Context, Declared, Delivery, Devices, Edit, FromContext, GhostPlan, Handler,
-        IntoOutcome, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Rejection,
-        RoomPlan, Sender, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing, UserAsk,
-        Verdict,
+        IntoOutcome, Member, Message, Presence, ProtocolInfo, Raw, Reaction, Receipt, Redaction,
+        Rejection, RemoteAsk, RemoteLocation, RemoteUser, RoomPlan, Sender, State, StateEvent,
+        StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Running, Setup, StartError},
+    run::{Database, Health, Running, Setup, StartError},
     service::Service,
+    wire::{
+        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
+        WebsocketState,
+    },
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

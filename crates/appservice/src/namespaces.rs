@@ -72,7 +72,7 @@ impl Namespaces {
                     .any(|template| template.parse(user.as_str()).is_some()))
     }
 
-    /// The fields of a user's id, by the first template that it fits.
+    /// The fields of a user's id, by the first template that it fits. A template may fit the service's own user too.
     pub(crate) fn user_fields(&self, user: &UserId) -> Option<BTreeMap<String, String>> {
         fields(&self.users, user.as_str())
     }

@@ -2,15 +2,17 @@
 
 use std::{any::TypeId, sync::Arc};
 
-use bridgehead_registration::{Features, NamespaceTemplate};
+use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
 
 use crate::{
     Secret,
     bridge::provisioning::Provisioning,
     core::{Handlers, Limits, States},
-    handler::{AnyHandler, Declared, GhostPlan, Handler, RoomPlan, Verdict},
+    handler::{AnyHandler, Declared, GhostPlan, Handler, Protocols, RoomPlan, ThirdParty, Verdict},
     media::MediaProxy,
+    metrics::Metrics,
     namespaces::NamespacePlan,
+    run::StartError,
     store::Migration,
 };
 
@@ -27,7 +29,7 @@ pub struct Service {
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
     pub(crate) migrations: Vec<Migration>,
-    pub(crate) protocols: Vec<String>,
+    pub(crate) third_party: Protocols,
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
@@ -35,6 +37,7 @@ pub struct Service {
     pub(crate) provisioning: Option<Provisioning>,
     pub(crate) puppet_secret: Option<Secret>,
     pub(crate) trusted_hosts: Vec<String>,
+    pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
 }
@@ -49,7 +52,7 @@ impl Service {
             handlers: Handlers::default(),
             states: States::default(),
             migrations: Vec::new(),
-            protocols: Vec::new(),
+            third_party: Protocols::new(),
             features: Features {
                 receive_ephemeral: true,
                 ..Features::default()
@@ -60,6 +63,7 @@ impl Service {
             provisioning: None,
             puppet_secret: None,
             trusted_hosts: Vec::new(),
+            metrics: None,
             mistakes: Vec::new(),
         }
     }
@@ -147,6 +151,34 @@ impl Service {
         self
     }
 
+    /// The service answers for this protocol of another network, such as `irc`: people look up its users and places.
+    pub fn third_party(mut self, protocol: &str, network: ThirdParty) -> Self {
+        if protocol.is_empty() {
+            self.mistakes.push("a protocol has no name".to_owned());
+        }
+        if self.third_party.insert(protocol.into(), network).is_some() {
+            let mistake = format!("the protocol `{protocol}` is declared twice");
+            self.mistakes.push(mistake);
+        }
+        self
+    }
+
+    /// Whether the service wants to hear who types, who has read what, and who is there; it does where this is not
+    /// said.
+    pub fn ephemeral(mut self, wanted: bool) -> Self {
+        self.features.receive_ephemeral = wanted;
+        self
+    }
+
+    /// Whether the service and its ghosts take part in encryption: with its transactions come to-device messages, whose
+    /// devices have changed and how many keys are left (MSC2409, MSC3202), and its users have devices without logging
+    /// in (MSC4190). It does not where this is not said.
+    pub fn encryption(mut self, wanted: bool) -> Self {
+        self.features.msc3202 = wanted;
+        self.features.msc4190 = wanted;
+        self
+    }
+
     /// Something that handlers can take as [`State<S>`](crate::State).
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(TypeId::of::<S>(), Arc::new(state));
@@ -201,9 +233,48 @@ impl Service {
         self
     }
 
+    /// Counts into these instruments, such as those that several services of one process share
+    /// ([`Metrics::for_service`]); without this, into ones of its own.
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = Some(metrics.clone());
+        self
+    }
+
     /// The localpart of the service's own user.
     pub(crate) fn bot_localpart(&self) -> &str {
         self.bot.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The registration that this declaration asks for, on a homeserver of this name. `url` is where the homeserver
+    /// reaches the service; `None` for one that comes for its transactions itself.
+    ///
+    /// # Errors
+    /// The declaration's mistakes.
+    pub fn registration(
+        &self,
+        url: Option<&str>,
+        server_name: &str,
+    ) -> Result<RegistrationDraft, StartError> {
+        let mistakes = self.check();
+        if !mistakes.is_empty() {
+            return Err(StartError::Declaration(mistakes));
+        }
+        let namespaces = self.namespaces.at(server_name, &[]);
+        let namespaces = namespaces.map_err(|error| StartError::Setup(error.to_string()))?;
+        let (mut users, mut aliases) = namespaces.entries();
+        users.extend(watched(&self.namespaces.watched_users));
+        aliases.extend(watched(&self.namespaces.watched_aliases));
+        Ok(RegistrationDraft {
+            id: self.name.to_string(),
+            url: url.map(str::to_owned),
+            sender_localpart: self.bot_localpart().to_owned(),
+            users,
+            aliases,
+            rooms: watched(&self.namespaces.watched_rooms).collect(),
+            protocols: self.third_party.keys().map(ToString::to_string).collect(),
+            features: self.features,
+            ..RegistrationDraft::default()
+        })
     }
 
     /// All that is wrong with the declaration.
@@ -212,6 +283,9 @@ impl Service {
             states: &self.states,
         };
         let mut mistakes = self.mistakes.clone();
+        for (protocol, network) in &self.third_party {
+            mistakes.extend(network.check(protocol, &declared));
+        }
         let events = self.handlers.events.iter().chain(&self.handlers.start);
         mistakes.extend(events.filter_map(|handler| handler.check(&declared).err()));
         mistakes.extend(
@@ -228,4 +302,12 @@ impl Service {
         );
         mistakes
     }
+}
+
+/// Namespaces that are heard, and owned by nobody here.
+fn watched(patterns: &[String]) -> impl Iterator<Item = Namespace> + '_ {
+    patterns.iter().map(|regex| Namespace {
+        regex: regex.clone(),
+        exclusive: false,
+    })
 }

@@ -157,14 +157,26 @@ impl Server {
     }
 
     /// Whether nothing is under way that goes on by itself: each service has all that it is to be
-    /// told (those that nobody delivers to count as served: paused, given up, or without a way to
-    /// them), and changed profiles have reached their rooms. Requests under way are their callers'
+    /// told, and changed profiles have reached their rooms. Requests under way are their callers'
     /// to know.
     pub fn is_settled(&self) -> bool {
+        self.unsettled_services().is_empty() && !self.is_spreading_profiles()
+    }
+
+    /// Services that something waits for. Those that nobody delivers to are not among them: paused,
+    /// given up, or without a way to them.
+    pub fn unsettled_services(&self) -> Vec<String> {
         let (registry, now_ms) = (self.app.registry(), self.app.now_ms());
-        let mut services = registry.services().iter();
-        services.all(|service| service.delivery.is_settled(now_ms))
-            && self.app.profile_fanout.is_idle()
+        let services = registry.services().iter();
+        services
+            .filter(|service| !service.delivery.is_settled(now_ms))
+            .map(|service| service.registration.id.clone())
+            .collect()
+    }
+
+    /// Whether changed profiles are still on their way into rooms.
+    pub fn is_spreading_profiles(&self) -> bool {
+        !self.app.profile_fanout.is_idle()
     }
 
     /// The ids of the application services, in the order of their registrations.

@@ -1,5 +1,7 @@
 //! Test helpers, used as a dev-dependency only.
 //!
+//! - [`lab`] is where application services are tested: the homeserver inside the test without
+//!   sockets, time that stands still, and faults in between.
 //! - [`Process`] runs any program and lets a test wait for what it prints; [`ServerProcess`] runs our own server
 //!   that way, and can kill and restart it.
 //! - [`Synapse`] is a homeserver of others, for what has to hold against any.
@@ -14,6 +16,7 @@ mod appservice;
 mod client;
 mod in_process;
 mod judge;
+pub mod lab;
 mod process;
 mod rows;
 mod server;

@@ -11,6 +11,7 @@ use crate::{
     core::Core,
     handler::{GhostPlan, RoomPlan, Scope},
     id::{EventId, RoomId, UserId},
+    metrics::catalogue::{GHOSTS_REGISTERED, JOINS},
     outbox::Outgoing,
     store::{Result as StoreResult, Tx, Unit},
 };
@@ -59,6 +60,7 @@ impl Core {
             return Ok(());
         }
         self.register(user).await?;
+        self.metrics.count(&GHOSTS_REGISTERED, &[], 1);
         let (id, now_ms) = (user.to_string(), self.now_ms());
         self.store
             .write(move |unit| unit.insert_ghost(&id, now_ms))
@@ -115,7 +117,10 @@ impl Core {
         let call = Call::post(path, &json!({}))
             .by(Some(user))
             .urgency(Urgency::Membership);
-        self.client.ask::<Value>(&call).await.map(drop)
+        let joined = self.client.ask::<Value>(&call).await.map(drop);
+        let outcome = if joined.is_ok() { "joined" } else { "failed" };
+        self.metrics.count(&JOINS, &[outcome], 1);
+        joined
     }
 
     async fn invite(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {

@@ -5,33 +5,45 @@
 //! device: acting as a user is said call by call. Calls as a person who has given the service a token of their own go
 //! with that one.
 
+mod contact;
 pub mod gate;
 mod http;
 pub mod limiter;
 mod request;
 pub mod retry_after;
 
-use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use ::http::{Method, Response, StatusCode, header};
+use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+use tracing::Instrument as _;
 
 pub(crate) use self::http::HttpTransport;
 use self::{
+    contact::Contact,
     gate::Gate,
-    limiter::{Class, Limiter, Outcome, Target},
-    request::{Answer, Identity, request, split},
+    limiter::{Limiter, Outcome, Target},
+    request::{Answer, Identity, class_of, is_of_homeserver, refusal, request, split},
 };
 use crate::{
     bridge::puppets::PuppetTable,
     error::Error,
     id::UserId,
+    metrics::{Metrics, catalogue::LIMIT_WAIT_SECONDS},
     surroundings::{BodyStream, Surroundings, Transport, TransportError},
 };
 use bridgehead_registration::Secret;
@@ -184,6 +196,12 @@ struct Shared {
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
+    metrics: Metrics,
+    contact: Contact,
+    /// Whether the homeserver was away when it was last asked.
+    away: AtomicBool,
+    /// How often it has come back.
+    comebacks: watch::Sender<u64>,
 }
 
 /// What the client is made of.
@@ -196,6 +214,7 @@ pub(crate) struct ClientConfig {
     pub(crate) surroundings: Surroundings,
     /// Requests under way at the same time.
     pub(crate) concurrency: usize,
+    pub(crate) metrics: Metrics,
 }
 
 impl Client {
@@ -210,7 +229,38 @@ impl Client {
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
+                metrics: config.metrics,
+                contact: Contact::default(),
+                away: AtomicBool::new(false),
+                comebacks: watch::Sender::new(0),
             }),
+        }
+    }
+
+    /// Where requests are counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How the homeserver has answered lately.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.shared.contact
+    }
+
+    /// The sender of the registration, as which the token alone acts.
+    pub(crate) fn sender(&self) -> &UserId {
+        &self.shared.sender
+    }
+
+    /// How often the homeserver was away and has come back, as far as calls have shown.
+    pub(crate) fn comebacks(&self) -> watch::Receiver<u64> {
+        self.shared.comebacks.subscribe()
+    }
+
+    fn note_reach(&self, is_there: bool) {
+        let was_away = self.shared.away.swap(!is_there, Ordering::Relaxed);
+        if was_away && is_there {
+            self.shared.comebacks.send_modify(|count| *count += 1);
         }
     }
 
@@ -290,13 +340,11 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
-        let identity = self.identity(call);
-        let sent = self
-            .shared
-            .transport
-            .call(request(call, &identity)?, max_bytes);
-        let sent = async { Ok((sent.await?, None)) };
-        let (response, _) = self.admitted(call, &identity, sent).await?;
+        let transport = &self.shared.transport;
+        let sent = self.exchange(call, |request| async move {
+            Ok((transport.call(request, max_bytes).await?, None))
+        });
+        let (response, _) = sent.await?;
         Ok(response)
     }
 
@@ -305,22 +353,65 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<BodyStream>, Error> {
-        let identity = self.identity(call);
-        let opened = self
-            .shared
-            .transport
-            .open(request(call, &identity)?, max_bytes);
-        let opened = async { split(opened.await?).await };
-        let (response, body) = self.admitted(call, &identity, opened).await?;
+        let transport = &self.shared.transport;
+        let opened = self.exchange(call, |request| async move {
+            split(transport.open(request, max_bytes).await?).await
+        });
+        let (response, body) = opened.await?;
         Ok(response.map(|_| body.unwrap_or_else(|| stream::empty().boxed())))
     }
 
-    /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
-    /// Gives back what is no refusal.
-    async fn admitted(
+    /// Sends a request by that way, and notes how it went. Gives back what is no refusal.
+    async fn exchange<F, Sending>(&self, call: &Call, send: F) -> Result<Answer, Error>
+    where
+        F: FnOnce(Request<Bytes>) -> Sending + Send,
+        Sending: Future<Output = Result<Answer, TransportError>> + Send,
+    {
+        let span = tracing::info_span!(
+            "call",
+            call = call.name(),
+            user = call.user.as_ref().map(tracing::field::display),
+        );
+        let identity = self.identity(call);
+        let answer = self.answer(call, &identity, send).instrument(span).await;
+        // A no to somebody else's token says nothing of the service's.
+        if answer.is_ok() || matches!(identity, Identity::Service(..)) {
+            let now_ms = self.shared.surroundings.clock.now_ms();
+            self.shared.contact.note(&answer, now_ms);
+        }
+        answer
+    }
+
+    async fn answer<F, Sending>(
         &self,
         call: &Call,
         identity: &Identity<'_>,
+        send: F,
+    ) -> Result<Answer, Error>
+    where
+        F: FnOnce(Request<Bytes>) -> Sending + Send,
+        Sending: Future<Output = Result<Answer, TransportError>> + Send,
+    {
+        let request = request(call, identity)?;
+        let started = Instant::now();
+        let (response, body) = self.admitted(call, send(request)).await?;
+        let status = response.status();
+        tracing::debug!(status = status.as_u16(), took = ?started.elapsed(), "answered");
+        // A redirection's body is never of use, but where it leads may be.
+        if status.is_success() || (body.is_some() && status.is_redirection()) {
+            return Ok((response, body));
+        }
+        let mut error = refusal(call, &response, self.named_wait(&response));
+        if let Some(token) = identity.token() {
+            error = error.without(token);
+        }
+        Err(self.without_lost(identity, error))
+    }
+
+    /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
+    async fn admitted(
+        &self,
+        call: &Call,
         sending: impl Future<Output = Result<Answer, TransportError>> + Send,
     ) -> Result<Answer, Error> {
         let shared = &self.shared;
@@ -328,35 +419,24 @@ impl Client {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
             class: class_of(call),
         };
-        loop {
-            let wait = shared.limiter.lock().take(Instant::now(), target);
-            if wait.is_zero() {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-        }
+        self.obey_limits(target).await;
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let answer = sending.await;
-        let outcome = match &answer {
-            Ok((response, _)) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+        let response = answer.as_ref().map(|(response, _)| response);
+        self.note_reach(response.is_ok_and(is_of_homeserver));
+        let outcome = match response {
+            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
             }
-            Ok((response, _)) if !response.status().is_server_error() => Outcome::Admitted,
+            Ok(response) if !response.status().is_server_error() => Outcome::Admitted,
             Ok(_) | Err(_) => Outcome::Unknown,
         };
         shared
             .limiter
             .lock()
             .observe(Instant::now(), target, started, outcome);
-        let (response, body) = answer?;
-        // A redirection's body is never of use, but where it leads may be.
-        if response.status().is_success() || (body.is_some() && response.status().is_redirection())
-        {
-            return Ok((response, body));
-        }
-        let error = refusal(call, &response, self.named_wait(&response));
-        Err(self.without_lost(identity, error))
+        Ok(answer?)
     }
 
     /// A person's token that is no longer good is forgotten.
@@ -375,6 +455,22 @@ impl Client {
     /// The persons whom the service acts for.
     pub(crate) fn puppets(&self) -> &PuppetTable {
         &self.shared.puppets
+    }
+
+    async fn obey_limits(&self, target: Target<'_>) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let wait = self.shared.limiter.lock().take(Instant::now(), target);
+            if wait.is_zero() {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            waited += wait;
+        }
+        if !waited.is_zero() {
+            let metrics = &self.shared.metrics;
+            metrics.record(&LIMIT_WAIT_SECONDS, &[], waited.as_secs_f64());
+        }
     }
 
     /// The wait that a refusal names (specification, *Rate limiting*).
@@ -405,41 +501,5 @@ impl Client {
         let user = call.user.as_ref().unwrap_or(&shared.bot);
         let mask = (*user != shared.sender).then_some(user);
         Identity::Service(&shared.as_token, mask)
-    }
-}
-
-/// The error that a response which is no success stands for.
-fn refusal(call: &Call, response: &Response<Bytes>, retry_after: Option<Duration>) -> Error {
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = match text("error") {
-        "" => {
-            String::from_utf8_lossy(&response.body()[..response.body().len().min(300)]).into_owned()
-        }
-        message => message.chars().take(300).collect(),
-    };
-    Error::Refused {
-        what: call.name(),
-        status: response.status().as_u16(),
-        errcode: text("errcode").chars().take(100).collect(),
-        message,
-        retry_after,
-    }
-}
-
-/// Which of the homeserver's limits a request counts for.
-fn class_of(call: &Call) -> Class {
-    let path = call.path.strip_prefix("/_matrix/").unwrap_or(&call.path);
-    let mut parts = path
-        .split('/')
-        .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
-    match (parts.next(), parts.nth(1)) {
-        (Some("rooms"), Some("send" | "state" | "redact")) => Class::Message,
-        (Some("rooms"), Some("invite")) => Class::Invite,
-        (Some("rooms"), Some("join")) | (Some("join"), _) => Class::Join,
-        (Some("profile"), _) => Class::Profile,
-        (Some("register"), _) => Class::Registration,
-        (Some("media"), _) => Class::Media,
-        _ => Class::Other,
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{tidy, uri};
+use super::uri;
+use crate::id::{MxcUri, RoomAlias, RoomId, UserId};
 
 /// A colour without transparency, as `data-mx-color` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,17 +152,32 @@ impl Style {
 /// Who or what is mentioned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// A user, by id.
-    User(String),
-    /// A room, by id or alias, with servers that know it (for ids).
+    /// A user.
+    User(UserId),
+    /// A room by its id, with servers that know it.
     Room {
-        /// The room's id or alias.
-        id: String,
-        /// Servers by which the room can be joined.
+        /// The room.
+        id: RoomId,
+        /// Servers by which it can be joined.
         via: Vec<String>,
     },
+    /// A room by its alias.
+    Alias(RoomAlias),
     /// All members of the room (`@room`). Never read from text: whoever writes it must mean it.
     Everyone,
+}
+
+impl Target {
+    /// What names it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::User(id) => id.as_str(),
+            Self::Room { id, .. } => id.as_str(),
+            Self::Alias(alias) => alias.as_str(),
+            Self::Everyone => "@room",
+        }
+    }
 }
 
 /// A user or a room that is mentioned; clients show it as a pill.
@@ -176,23 +192,32 @@ pub struct Mention {
 impl Mention {
     /// A mention of a user.
     #[must_use]
-    pub fn user(user_id: &str, name: &str) -> Self {
+    pub fn user(user_id: &UserId, name: &str) -> Self {
         Self {
-            target: Target::User(user_id.to_owned()),
+            target: Target::User(user_id.clone()),
             name: name.to_owned(),
         }
     }
 
-    /// A mention of a room by its id or alias.
+    /// A mention of a room.
     #[must_use]
-    pub fn room(id: &str, name: &str) -> Self {
+    pub fn room(room_id: &RoomId, name: &str) -> Self {
         let target = Target::Room {
-            id: id.to_owned(),
+            id: room_id.clone(),
             via: Vec::new(),
         };
         Self {
             target,
             name: name.to_owned(),
+        }
+    }
+
+    /// A mention of a room by its alias.
+    #[must_use]
+    pub fn alias(alias: &RoomAlias) -> Self {
+        Self {
+            target: Target::Alias(alias.clone()),
+            name: alias.to_string(),
         }
     }
 
@@ -215,8 +240,8 @@ impl Mention {
 /// A picture in the line: a custom emoji, or any other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Image {
-    /// The picture's `mxc://` URI.
-    pub uri: String,
+    /// The picture.
+    pub uri: MxcUri,
     /// What is shown instead of it, such as `:party:`.
     pub alt: String,
     /// Whether it is a custom emoji, as large as the line (`data-mx-emoticon`).
@@ -308,7 +333,7 @@ impl From<Image> for Inline {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// The users, each once, in the text's order.
-    pub users: Vec<String>,
+    pub users: Vec<UserId>,
     /// Whether all members of the room are meant.
     pub room: bool,
 }
@@ -321,16 +346,16 @@ impl Mentions {
     }
 
     /// Adds a user, once.
-    pub fn add_user(&mut self, user_id: &str) {
-        if tidy::is_user_id(user_id) && !self.users.iter().any(|known| known == user_id) {
-            self.users.push(user_id.to_owned());
+    pub fn add_user(&mut self, user_id: &UserId) {
+        if !self.users.contains(user_id) {
+            self.users.push(user_id.clone());
         }
     }
 
     pub(super) fn add(&mut self, mention: &Mention) {
         match &mention.target {
             Target::User(id) => self.add_user(id),
-            Target::Room { .. } => {}
+            Target::Room { .. } | Target::Alias(_) => {}
             Target::Everyone => self.room = true,
         }
     }

@@ -44,7 +44,7 @@ impl Default for Layout {
             links: Links::default(),
             quote: "> ".to_owned(),
             bullet: "• ".to_owned(),
-            rule: "---".to_owned(),
+            rule: RULE.to_owned(),
             blank_lines: true,
         }
     }
@@ -65,34 +65,29 @@ pub enum LineKind {
     Blank,
 }
 
-/// A piece of a line, and whether it stands in the text or was added by the layout.
+/// What a rule is in [`Rich::text`].
+pub(super) const RULE: &str = "---";
+
+/// A piece of a line.
 #[derive(Clone, Debug)]
 pub(super) struct Atom {
     pub(super) inline: Inline,
-    pub(super) is_own: bool,
+    /// How many bytes of the text it stands for; none if the layout added it.
+    pub(super) own_len: usize,
 }
 
 impl Atom {
     fn own(inline: &Inline) -> Self {
         Self {
             inline: inline.clone(),
-            is_own: true,
+            own_len: inline.words().len(),
         }
     }
 
     fn added(text: String, style: Style) -> Self {
         Self {
             inline: Inline::text(text, style),
-            is_own: false,
-        }
-    }
-
-    /// How many bytes of the text it carries.
-    pub(super) fn own_len(&self) -> usize {
-        if self.is_own {
-            self.inline.words().len()
-        } else {
-            0
+            own_len: 0,
         }
     }
 }
@@ -141,7 +136,8 @@ impl Rich {
         liner.lines
     }
 
-    /// The words of the text without any marks: its lines one below the other. Ranges of parts count bytes of it.
+    /// The words of the text without any marks: its lines one below the other, a rule as `---`. Ranges of parts count bytes
+    /// of it.
     #[must_use]
     pub fn text(&self) -> String {
         let layout = Layout {
@@ -153,7 +149,7 @@ impl Rich {
             if index > 0 {
                 text.push('\n');
             }
-            for atom in line.atoms.iter().filter(|atom| atom.is_own) {
+            for atom in line.atoms.iter().filter(|atom| atom.own_len > 0) {
                 text.push_str(atom.inline.words());
             }
         }
@@ -208,7 +204,10 @@ impl Liner<'_> {
                 }
             }
             Block::Rule => {
-                let rule = Atom::added(self.layout.rule.clone(), Style::default());
+                let rule = Atom {
+                    inline: Inline::plain(self.layout.rule.as_str()),
+                    own_len: RULE.len(),
+                };
                 self.line(vec![rule], LineKind::Rule);
             }
         }
@@ -247,7 +246,7 @@ impl Liner<'_> {
         self.at += usize::from(self.has_lines);
         self.has_lines = true;
         let start = self.at;
-        self.at += atoms.iter().map(Atom::own_len).sum::<usize>();
+        self.at += atoms.iter().map(|atom| atom.own_len).sum::<usize>();
         let lead = std::mem::replace(&mut self.first, self.lead.clone());
         self.lines.push(Line {
             lead,

@@ -183,7 +183,13 @@ impl Rich {
                 pieces.append(inlines);
                 *inlines = pieces;
             }
-            _ => self.blocks.insert(0, Block::Paragraph(pieces)),
+            _ => {
+                // They stand on a line of their own, where a space at the end would be one too many.
+                if let Some(Piece::Text(text)) = pieces.last_mut().map(|last| &mut last.piece) {
+                    text.truncate(text.trim_end().len());
+                }
+                self.blocks.insert(0, Block::Paragraph(pieces));
+            }
         }
         Self::from_blocks(self.blocks)
     }

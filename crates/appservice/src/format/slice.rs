@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::{
+    LineKind,
     inline::{Inline, Piece},
+    layout::RULE,
     rich::{Block, Rich},
 };
 
@@ -31,8 +33,8 @@ impl Rich {
         for line in self.lines(&layout) {
             let mut at = line.range.start;
             for atom in &line.atoms {
-                let end = at + atom.own_len();
-                if atom.inline.is_whole() {
+                let end = at + atom.own_len;
+                if atom.inline.is_whole() || line.kind == LineKind::Rule {
                     wholes.push(at..end);
                 }
                 at = end;
@@ -76,8 +78,9 @@ impl Slicer {
             }
             Block::Rule => {
                 self.begin_line();
-                let is_last = self.at == self.range.end && self.at == self.range.start;
-                (self.range.contains(&self.at) || is_last).then_some(Block::Rule)
+                let begins_inside = self.range.contains(&self.at);
+                self.at += RULE.len();
+                begins_inside.then_some(Block::Rule)
             }
         }
     }
@@ -111,7 +114,9 @@ impl Slicer {
             let begins_inside = self.range.contains(&self.at);
             if let Piece::Text(text) = &inline.piece {
                 let text = self.cut(text);
-                kept.push(Inline::text(text, inline.style.clone()));
+                if !text.is_empty() {
+                    kept.push(Inline::text(text, inline.style.clone()));
+                }
             } else {
                 self.at += inline.words().len();
                 if begins_inside {

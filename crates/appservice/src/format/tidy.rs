@@ -136,21 +136,10 @@ fn push_text(tidy: &mut Vec<Inline>, text: &str, style: &Style) {
 }
 
 fn push_mention(tidy: &mut Vec<Inline>, mut mention: Mention, style: Style) {
-    let id = match &mention.target {
-        Target::User(id) => is_user_id(id).then_some(id.as_str()),
-        Target::Room { id, .. } => is_room(id).then_some(id.as_str()),
-        Target::Everyone => Some("@room"),
-    };
-    let name = one_line(&mention.name);
-    let Some(id) = id else {
-        push_text(tidy, &name, &style);
-        return;
-    };
-    mention.name = if name.is_empty() || mention.target == Target::Everyone {
-        id.to_owned()
-    } else {
-        name
-    };
+    mention.name = one_line(&mention.name);
+    if mention.name.is_empty() || mention.target == Target::Everyone {
+        mention.name = one_line(mention.target.as_str());
+    }
     if let Target::Room { via, .. } = &mut mention.target {
         via.retain(|server| is_server_name(server));
         via.truncate(3);
@@ -168,14 +157,10 @@ fn push_mention(tidy: &mut Vec<Inline>, mut mention: Mention, style: Style) {
 
 fn push_image(tidy: &mut Vec<Inline>, mut image: Image, style: Style) {
     image.alt = one_line(&image.alt);
-    if uri::is_mxc(&image.uri) {
-        tidy.push(Inline {
-            piece: Piece::Image(image),
-            style,
-        });
-    } else {
-        push_text(tidy, &image.alt, &style);
-    }
+    tidy.push(Inline {
+        piece: Piece::Image(image),
+        style,
+    });
 }
 
 /// A break inside a run of one style belongs to the run: no mark is closed and opened again for it.
@@ -223,30 +208,12 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The text with `\n` for every kind of line end and without control characters, which other networks take for
-/// commands or colours.
-fn without_controls(text: &str, keep: impl Fn(char) -> bool) -> String {
+/// commands or colours, and without byte order marks, which parsers leave out here and there.
+pub(super) fn without_controls(text: &str, keep: impl Fn(char) -> bool) -> String {
     let unix = text.replace("\r\n", "\n").replace('\r', "\n");
     unix.chars()
-        .filter(|&c| keep(c) || !(c < ' ' || c == '\u{7f}'))
+        .filter(|&c| keep(c) || !(c < ' ' || c == '\u{7f}' || c == '\u{feff}'))
         .collect()
-}
-
-/// Whether it is a user id as far as its form tells (Appendices, "User Identifiers", with the historical ones).
-pub(super) fn is_user_id(id: &str) -> bool {
-    is_id(id)
-        && id.starts_with('@')
-        && id
-            .split_once(':')
-            .is_some_and(|(_, server)| is_server_name(server))
-}
-
-fn is_room(id: &str) -> bool {
-    is_id(id) && (id.starts_with('!') || (id.starts_with('#') && id.contains(':')))
-}
-
-fn is_id(id: &str) -> bool {
-    (2..=MAX_NAME_BYTES).contains(&id.len())
-        && !id.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 fn is_server_name(name: &str) -> bool {

@@ -5,6 +5,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::{inline::Target, tidy::MAX_ATTRIBUTE_BYTES};
+use crate::id::{RoomAlias, RoomId, UserId};
 
 /// What the specification allows in `a[href]`, and `matrix`, which clients send.
 const LINK_SCHEMES: [&str; 6] = ["https", "http", "ftp", "mailto", "magnet", "matrix"];
@@ -40,16 +41,6 @@ pub(super) fn is_allowed_link(url: &str) -> bool {
         && !url.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// Whether it is a URI of Matrix media.
-pub(super) fn is_mxc(uri: &str) -> bool {
-    let parts = uri
-        .strip_prefix("mxc://")
-        .and_then(|rest| rest.split_once('/'));
-    uri.len() <= MAX_ATTRIBUTE_BYTES
-        && parts.is_some_and(|(server, id)| !server.is_empty() && !id.is_empty())
-        && !uri.contains(|c: char| c.is_whitespace() || c.is_control())
-}
-
 /// Whom a link mentions: `matrix.to` links and `matrix:` URIs of users and rooms. Links to events are links.
 pub(super) fn mentioned(url: &str) -> Option<Target> {
     if url.len() > MAX_ATTRIBUTE_BYTES {
@@ -62,9 +53,10 @@ pub(super) fn mentioned(url: &str) -> Option<Target> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let id = id_of(path.strip_suffix('/').unwrap_or(path))?;
     match id.as_bytes().first()? {
-        b'@' => Some(Target::User(id)),
-        b'!' | b'#' => Some(Target::Room {
-            id,
+        b'@' => Some(Target::User(UserId::parse(&id).ok()?)),
+        b'#' => Some(Target::Alias(RoomAlias::parse(&id).ok()?)),
+        b'!' => Some(Target::Room {
+            id: RoomId::parse(&id).ok()?,
             via: via(query),
         }),
         _ => None,
@@ -118,18 +110,17 @@ fn via(query: &str) -> Vec<String> {
 
 /// The `matrix.to` link of a user or a room.
 pub(super) fn matrix_to(target: &Target) -> Option<String> {
-    match target {
-        Target::User(id) => Some(format!("{MATRIX_TO}{}", encode(id))),
-        Target::Room { id, via } => {
-            let mut url = format!("{MATRIX_TO}{}", encode(id));
-            for (index, server) in via.iter().enumerate() {
-                url.push_str(if index == 0 { "?via=" } else { "&via=" });
-                url.push_str(server);
-            }
-            Some(url)
-        }
-        Target::Everyone => None,
+    let via: &[String] = match target {
+        Target::Everyone => return None,
+        Target::Room { via, .. } => via,
+        Target::User(_) | Target::Alias(_) => &[],
+    };
+    let mut url = format!("{MATRIX_TO}{}", encode(target.as_str()));
+    for (index, server) in via.iter().enumerate() {
+        url.push_str(if index == 0 { "?via=" } else { "&via=" });
+        url.push_str(server);
     }
+    Some(url)
 }
 
 fn encode(id: &str) -> impl std::fmt::Display {
@@ -141,10 +132,9 @@ mod tests {
     use super::*;
 
     fn check(url: &str, expected: Option<&str>) {
-        let found = mentioned(url).map(|target| match target {
-            Target::User(id) => id,
+        let found = mentioned(url).map(|target| match &target {
             Target::Room { id, via } => format!("{id} {}", via.join(",")).trim_end().to_owned(),
-            Target::Everyone => "everyone".to_owned(),
+            _ => target.as_str().to_owned(),
         });
         assert_eq!(found.as_deref(), expected, "{url}");
     }
@@ -188,12 +178,10 @@ mod tests {
             "https://matrix.to/#/%ff",
             "https://matrix.to/#/?",
             "matrix:u/a//b",
+            "matrix:u/a:",
         ] {
             let found = mentioned(url);
-            assert!(
-                !matches!(found, Some(Target::Room { .. })),
-                "{url} {found:?}"
-            );
+            assert_eq!(found, None, "{url}");
         }
     }
 
@@ -216,9 +204,10 @@ mod tests {
 
     #[test]
     fn ids_survive_the_link() {
-        for id in ["@a:b.c", "@a/b?c#d%41:b.c", "@ü \"<>:b.c"] {
-            let url = matrix_to(&Target::User(id.to_owned())).unwrap();
-            assert_eq!(mentioned(&url), Some(Target::User(id.to_owned())));
+        for id in ["@a:b.c", "@a/b?c#d%41:b.c", "@ü \t\"<>:b.c"] {
+            let target = Target::User(UserId::parse(id).unwrap());
+            let url = matrix_to(&target).unwrap();
+            assert_eq!(mentioned(&url), Some(target));
         }
     }
 }

@@ -62,11 +62,17 @@ fn is_punctuation(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::UserId;
 
     fn check(text: &str, expected: &str) {
         let mut known = |word: &str| {
             let known = ["bob", "al|away", "[x]"].contains(&word);
-            known.then(|| Mention::user(&format!("@{}:x.org", word.len()), word))
+            known.then(|| {
+                Mention::user(
+                    &UserId::parse(&format!("@{}:x.org", word.len())).unwrap(),
+                    word,
+                )
+            })
         };
         let rich = Rich::from_markdown(text).mention_words(2, &mut known);
         let marked = rich.map_inlines(&mut |inline| match &inline.piece {

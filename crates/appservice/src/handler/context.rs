@@ -7,7 +7,10 @@ use std::sync::{
 
 use serde_json::Value;
 
-use super::query::{AliasAsk, UserAsk};
+use super::{
+    query::{AliasAsk, UserAsk},
+    third_party::RemoteAsk,
+};
 use crate::{Event, core::Core, id::RoomId, store::Tx};
 
 /// What has come in.
@@ -22,8 +25,27 @@ pub(crate) enum Input {
     Ephemeral(Arc<Value>),
     Alias(AliasAsk),
     User(UserAsk),
+    /// Something of the other network is looked for.
+    Remote(RemoteAsk),
     /// The service has started.
     Start,
+}
+
+impl Input {
+    /// What kind of thing it is, for figures: an event's type, where it is one.
+    pub(crate) fn kind(&self) -> String {
+        let kind_of = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+        match self {
+            Self::Event(event) => event.kind.to_string(),
+            Self::Ephemeral(value) => kind_of(value).unwrap_or_else(|| "ephemeral".to_owned()),
+            Self::ToDevice(_) => "to-device".to_owned(),
+            Self::Devices(_) => "devices".to_owned(),
+            Self::Alias(_) => "alias".to_owned(),
+            Self::User(_) => "user".to_owned(),
+            Self::Remote(_) => "third-party".to_owned(),
+            Self::Start => "start".to_owned(),
+        }
+    }
 }
 
 /// Names the effects of one call of a handler, so that the same call again means the same effects.
@@ -103,6 +125,7 @@ impl Context {
             | Input::Devices(_)
             | Input::Alias(_)
             | Input::User(_)
+            | Input::Remote(_)
             | Input::Start => None,
         }
     }

@@ -99,7 +99,9 @@ impl FromContext for Raw {
             Input::ToDevice(value) | Input::Devices(value) | Input::Ephemeral(value) => {
                 Ok(Self(value.clone()))
             }
-            Input::Alias(_) | Input::User(_) | Input::Start => Err(Rejection::NotForThis),
+            Input::Alias(_) | Input::User(_) | Input::Remote(_) | Input::Start => {
+                Err(Rejection::NotForThis)
+            }
         }
     }
 }

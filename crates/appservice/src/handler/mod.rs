@@ -9,12 +9,12 @@ mod ephemeral;
 mod extract;
 mod message;
 mod query;
+mod third_party;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use self::context::{Input, Scope};
 pub use self::{
     context::{Context, Delivery},
     ephemeral::{Devices, Presence, Receipt, ToDevice, Typing},
@@ -24,6 +24,11 @@ pub use self::{
     },
     message::{Edit, Message, Reaction, Text},
     query::{AliasAsk, GhostPlan, RoomPlan, UserAsk},
+    third_party::{ProtocolInfo, RemoteAsk, RemoteLocation, RemoteUser, ThirdParty},
+};
+pub(crate) use self::{
+    context::{Input, Scope},
+    third_party::{Protocols, ask_of_alias, ask_of_user},
 };
 use crate::error::HandlerError;
 

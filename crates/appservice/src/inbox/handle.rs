@@ -11,15 +11,19 @@ use std::{
 
 use futures_util::FutureExt as _;
 use serde_json::{Value, value::RawValue};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument as _;
 
 use crate::{
     Error, Event, HandlerError,
     core::Core,
-    handler::{Context, Delivery, Input, Scope, Verdict},
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     lanes::Step,
+    metrics::catalogue::{
+        EVENTS_FAILED, EVENTS_HANDLED, EVENTS_PARKED, EVENTS_RETRIED, HANDLER_SECONDS,
+    },
     store::{InboxKind, InboxRow, Tx},
+    trace::Trace,
 };
 
 /// Characters of an error that are kept.
@@ -34,6 +38,15 @@ enum Outcome {
     Stopping,
 }
 
+/// The outcome of an attempt, and which handler has decided it.
+struct Ended {
+    outcome: Outcome,
+    handler: Arc<str>,
+}
+
+/// Stands for the handler in figures about what never came to one.
+const NO_HANDLER: &str = "none";
+
 /// Handles a row: one attempt.
 pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
     let span = tracing::info_span!(
@@ -43,15 +56,20 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         room.id = %row.lane,
         event.id = tracing::field::Empty,
         attempt = row.attempts + 1,
+        trace.id = tracing::field::Empty,
     );
-    attempt(core, row).instrument(span).await
+    let trace = row.trace.as_deref().and_then(Trace::parse);
+    if let Some(trace) = &trace {
+        span.record("trace.id", trace.id());
+    }
+    Trace::around(trace, attempt(core, row).instrument(span)).await
 }
 
 async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
     let tx = Tx::new(core.store.clone());
     let (input, name) = match input_of(row) {
         Ok(input) => input,
-        Err(error) => return park(core, row, &error).await,
+        Err(error) => return park(core, row, NO_HANDLER, &error).await,
     };
     tracing::Span::current().record("event.id", name.as_str());
     if let Input::Event(event) = &input {
@@ -62,8 +80,8 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         attempt: row.attempts + 1,
         received_ms: row.received_ms,
     };
-    let outcome = run(core, &input, &delivery, &tx, &name).await;
-    settle(core, row, outcome, &input, &tx).await
+    let ended = run(core, &input, &delivery, &tx, &name).await;
+    settle(core, row, ended, &input, &tx).await
 }
 
 fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
@@ -88,7 +106,7 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
 }
 
 /// Runs the handlers one after another, each with its own names for its effects.
-async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Outcome {
+async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Ended {
     for (index, handler) in core.handlers.events.iter().enumerate() {
         let context = Context {
             core: core.clone(),
@@ -97,32 +115,57 @@ async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name
             tx: tx.clone(),
             scope: Scope::new(format!("{name}/{index}")),
         };
-        let called = AssertUnwindSafe(handler.call(context)).catch_unwind();
-        let called = called.instrument(tracing::info_span!("handler", handler = %handler.name));
-        let returned = match tokio::time::timeout(core.limits.handler_timeout, called).await {
-            Err(_) => {
-                let text = format!(
-                    "the handler took longer than {:?}",
-                    core.limits.handler_timeout
-                );
-                return Outcome::Retry(None, text);
+        if let Some(outcome) = call(core, handler, context).await {
+            let handler = handler.name.clone();
+            if matches!(outcome, Outcome::Retry(..)) {
+                core.metrics.count(&EVENTS_FAILED, &[&handler], 1);
             }
-            Ok(Err(panic)) => {
-                return Outcome::Retry(None, format!("the handler panicked: {}", said(&panic)));
-            }
-            Ok(Ok(returned)) => returned,
-        };
-        match returned {
-            None | Some(Ok(Verdict::Done)) => {}
-            Some(Ok(Verdict::RetryIn(wait))) => {
-                return Outcome::Retry(Some(wait), "the handler asked for it".to_owned());
-            }
-            Some(Ok(Verdict::Reject(reason))) => return Outcome::Reject(reason),
-            Some(Ok(Verdict::Park(reason))) => return Outcome::Park(reason),
-            Some(Err(error)) => return failed(&error),
+            return Ended { outcome, handler };
         }
     }
-    Outcome::Done
+    Ended {
+        outcome: Outcome::Done,
+        handler: NO_HANDLER.into(),
+    }
+}
+
+/// Calls one handler; `None` when the next may be called.
+async fn call(
+    core: &Arc<Core>,
+    handler: &AnyHandler<Verdict>,
+    context: Context,
+) -> Option<Outcome> {
+    let (kind, is_retry) = (context.input.kind(), context.delivery.attempt > 1);
+    let started = Instant::now();
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind();
+    let called = called.instrument(tracing::info_span!("handler", handler = %handler.name));
+    let limit = core.limits.handler_timeout;
+    let outcome = match tokio::time::timeout(limit, called).await {
+        Ok(Ok(None)) => return None,
+        Ok(Ok(Some(Ok(Verdict::Done)))) => None,
+        Ok(Ok(Some(Ok(Verdict::RetryIn(wait))))) => Some(Outcome::Retry(
+            Some(wait),
+            "the handler asked for it".to_owned(),
+        )),
+        Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
+        Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
+        Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
+        Ok(Err(panic)) => {
+            let text = format!("the handler panicked: {}", said(&panic));
+            Some(Outcome::Retry(None, text))
+        }
+        Err(_) => {
+            let text = format!("the handler took longer than {limit:?}");
+            Some(Outcome::Retry(None, text))
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let labels: [&str; 2] = [&handler.name, &kind];
+    core.metrics.record(&HANDLER_SECONDS, &labels, seconds);
+    if is_retry {
+        core.metrics.count(&EVENTS_RETRIED, &[&handler.name], 1);
+    }
+    outcome
 }
 
 fn failed(error: &HandlerError) -> Outcome {
@@ -142,11 +185,12 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
 async fn settle(
     core: &Arc<Core>,
     row: &mut InboxRow,
-    outcome: Outcome,
+    ended: Ended,
     input: &Input,
     tx: &Tx,
 ) -> Step {
-    match outcome {
+    let handler = &*ended.handler;
+    match ended.outcome {
         Outcome::Done => consume(core, row, tx).await,
         Outcome::Reject(reason) => {
             // What was gathered before the no is dropped; the no itself is sent.
@@ -158,8 +202,11 @@ async fn settle(
             }
             consume(core, row, tx).await
         }
-        Outcome::Retry(wait, error) => retry(core, row, wait, &error).await,
-        Outcome::Park(reason) => park(core, row, &reason).await,
+        Outcome::Retry(wait, error) => {
+            let wait = wait.unwrap_or_else(|| backoff(core, row.attempts + 1));
+            retry(core, row, wait, handler, &error).await
+        }
+        Outcome::Park(reason) => park(core, row, handler, &reason).await,
         Outcome::Stopping => Step::Stop,
     }
 }
@@ -171,6 +218,7 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
         core.store
             .write_later(move |unit| unit.consume_inbox(id))
             .await;
+        core.metrics.count(&EVENTS_HANDLED, &[], 1);
         return Step::Next;
     }
     let written = core
@@ -185,18 +233,27 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     match written {
         Ok(()) => {
             core.outbox.wake_new().await;
+            core.metrics.count(&EVENTS_HANDLED, &[], 1);
             Step::Next
         }
-        Err(error) => retry(core, row, None, &error.to_string()).await,
+        Err(error) => {
+            let wait = backoff(core, row.attempts + 1);
+            retry(core, row, wait, NO_HANDLER, &error.to_string()).await
+        }
     }
 }
 
-async fn retry(core: &Arc<Core>, row: &mut InboxRow, wait: Option<Duration>, error: &str) -> Step {
+async fn retry(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    wait: Duration,
+    handler: &str,
+    error: &str,
+) -> Step {
     row.attempts += 1;
     if row.attempts >= core.limits.attempts {
-        return park(core, row, error).await;
+        return park(core, row, handler, error).await;
     }
-    let wait = wait.unwrap_or_else(|| backoff(core, row.attempts));
     tracing::warn!(
         error,
         attempt = row.attempts,
@@ -221,7 +278,7 @@ fn backoff(core: &Core, attempts: u32) -> Duration {
     wait - Duration::from_millis(core.surroundings.randomness.below(spread + 1))
 }
 
-async fn park(core: &Arc<Core>, row: &InboxRow, error: &str) -> Step {
+async fn park(core: &Arc<Core>, row: &InboxRow, handler: &str, error: &str) -> Step {
     tracing::error!(
         error,
         "set aside: see `parked`, and `replay` when its cause is mended"
@@ -232,7 +289,10 @@ async fn park(core: &Arc<Core>, row: &InboxRow, error: &str) -> Step {
         .write(move |unit| unit.park_inbox(id, attempts, &error, now_ms))
         .await;
     match parked {
-        Ok(()) => Step::Next,
+        Ok(()) => {
+            core.metrics.count(&EVENTS_PARKED, &[handler], 1);
+            Step::Next
+        }
         Err(error) => {
             tracing::error!(%error, "an event cannot be set aside");
             Step::Again(core.limits.max_retry)
@@ -255,7 +315,8 @@ pub(super) async fn ephemeral(
         let tx = Tx::new(core.store.clone());
         let name = format!("ephemeral-{}", core.surroundings.randomness.hex(16));
         let input = Input::Ephemeral(value);
-        match run(&core, &input, &Delivery::default(), &tx, &name).await {
+        let ended = run(&core, &input, &Delivery::default(), &tx, &name).await;
+        match ended.outcome {
             Outcome::Done => {
                 let changes = tx.take();
                 if !changes.is_empty() {

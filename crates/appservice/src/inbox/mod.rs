@@ -26,10 +26,12 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-pub use self::{parked::Parked, take::TakeError};
+pub use self::parked::Parked;
+pub(crate) use self::take::TakeError;
 use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
+    metrics::Metrics,
     store::{InboxRow, Result as StoreResult, Store},
 };
 
@@ -47,6 +49,7 @@ pub(crate) struct Inbox {
     store: Store,
     lanes: Lanes<Handling>,
     high_water: usize,
+    metrics: Metrics,
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
@@ -93,7 +96,7 @@ impl LaneWork for Handling {
 }
 
 impl Inbox {
-    pub(crate) fn new(store: Store, limits: &Limits) -> Self {
+    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics) -> Self {
         let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
         let handling = Handling {
             store: store.clone(),
@@ -104,6 +107,7 @@ impl Inbox {
             store,
             lanes: Lanes::new(handling, limits.concurrency),
             high_water: limits.inbox_high_water,
+            metrics,
             taking: tokio::sync::Mutex::new(false),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),
@@ -111,14 +115,20 @@ impl Inbox {
         }
     }
 
+    /// Counts what waits from before; to be called before anything is taken.
+    pub(crate) async fn open(&self) -> StoreResult<()> {
+        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
+        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        self.lanes.work().depth.store(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Begins to handle what waits from before, and what will come.
     pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
         let mut begun = self.taking.lock().await;
         *begun = true;
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
-        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
-        for (lane, rows) in waiting {
-            self.lanes.work().depth.fetch_add(rows, Ordering::Relaxed);
+        for (lane, _) in self.store.read(|unit| unit.inbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
         drop(begun);
@@ -135,14 +145,21 @@ impl Inbox {
         self.lanes.work().depth.load(Ordering::Relaxed)
     }
 
+    /// Whether events are being handled: not before the service's start has succeeded.
+    pub(crate) async fn has_begun(&self) -> bool {
+        *self.taking.lock().await
+    }
+
     /// How many rooms have events that wait.
     pub(crate) fn lanes(&self) -> usize {
         self.lanes.busy()
     }
 
-    /// Whether nothing waits.
+    /// Whether it has begun and nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lanes.busy() == 0 && self.ephemeral_waiting.load(Ordering::Acquire) == 0
+        // Who holds the lock is taking something.
+        let has_begun = self.taking.try_lock().is_ok_and(|begun| *begun);
+        has_begun && self.lanes.busy() == 0 && self.ephemeral_waiting.load(Ordering::Acquire) == 0
     }
 
     /// Ends waits between attempts: there is reason to think that they will succeed now.

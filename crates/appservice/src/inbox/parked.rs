@@ -57,9 +57,7 @@ impl Inbox {
         let begun = self.taking.lock().await;
         let row = self.store.write(move |unit| unit.unpark(number)).await?;
         let found = row.is_some();
-        if let Some(row) = row.filter(|_| *begun) {
-            self.queue_again(row);
-        }
+        self.queue(row, *begun);
         Ok(found)
     }
 

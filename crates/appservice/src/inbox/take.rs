@@ -1,20 +1,36 @@
 //! Taking a transaction: read leniently, stored as a whole, then acknowledged.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
 use super::Inbox;
-use crate::store::{InboxKind, InboxRow, NewInboxRow, StoreError};
+use crate::{
+    metrics::catalogue::{EPHEMERAL_DROPPED, EVENTS_RECEIVED, TRANSACTIONS},
+    store::{InboxKind, InboxRow, NewInboxRow, StoreError},
+    trace::Trace,
+};
+
+/// Events and messages of one transaction at most; homeservers send some hundred.
+const MAX_ITEMS: usize = 100_000;
 
 /// Why a transaction is not taken. The homeserver keeps it and comes again.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeError {
-    /// The body is no transaction.
+pub(crate) enum TakeError {
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// The body is JSON, and no transaction.
     #[error("the body is no transaction: {0}")]
     BadJson(String),
+    /// More is in it than may be.
+    #[error("the transaction has {0} events and messages; {MAX_ITEMS} are the most")]
+    TooMany(usize),
     /// As many events wait as may.
     #[error("{0} events wait to be handled: come back later")]
     Full(usize),
@@ -24,25 +40,76 @@ pub enum TakeError {
 }
 
 /// A transaction as homeservers send it (specification, *Application Service API*, *Pushing events*), with the keys
-/// of the proposals that came before.
-#[derive(Deserialize)]
+/// of the proposals that came before. Where both are there, the specification's own counts.
 struct Body<'a> {
-    #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
-    #[serde(borrow, default, alias = "de.sorunome.msc2409.ephemeral")]
     ephemeral: Vec<&'a RawValue>,
-    #[serde(borrow, default, alias = "de.sorunome.msc2409.to_device")]
     to_device: Vec<&'a RawValue>,
-    #[serde(default, alias = "org.matrix.msc3202.device_lists")]
-    device_lists: Option<Value>,
-    #[serde(
-        default,
-        alias = "org.matrix.msc3202.device_one_time_keys_count",
-        alias = "org.matrix.msc3202.device_one_time_key_counts"
-    )]
-    device_one_time_keys_count: Option<Value>,
-    #[serde(default, alias = "org.matrix.msc3202.device_unused_fallback_key_types")]
-    device_unused_fallback_key_types: Option<Value>,
+    devices: DeviceNews<'a>,
+}
+
+/// Whose devices have changed, and how many keys are left.
+#[derive(Serialize)]
+struct DeviceNews<'a> {
+    device_lists: Option<&'a RawValue>,
+    one_time_keys: Option<&'a RawValue>,
+    unused_fallback_keys: Option<&'a RawValue>,
+}
+
+/// The keys of a JSON object; of the same key twice the last one counts.
+struct Keys<'a>(HashMap<String, &'a RawValue>);
+
+impl<'a> Keys<'a> {
+    /// The value under the first of these names that says anything.
+    fn first(&self, names: &[&str]) -> Option<&'a RawValue> {
+        let mut found = names.iter().filter_map(|name| self.0.get(*name).copied());
+        found.find(|value| !matches!(value.get(), "null" | "[]" | "{}"))
+    }
+
+    /// The items of a list. What is no list counts as its only item: it is set aside then, alone, instead of coming
+    /// back for ever.
+    fn list(&self, names: &[&str]) -> Vec<&'a RawValue> {
+        let Some(value) = self.first(names) else {
+            return Vec::new();
+        };
+        serde_json::from_str(value.get()).unwrap_or_else(|_| vec![value])
+    }
+}
+
+impl<'a> Body<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, TakeError> {
+        let not_json = |error: &dyn std::fmt::Display| TakeError::NotJson(error.to_string());
+        let text = std::str::from_utf8(bytes).map_err(|error| not_json(&error))?;
+        let keys = Keys(serde_json::from_str(text).map_err(|error| {
+            if error.is_data() {
+                TakeError::BadJson(error.to_string())
+            } else {
+                not_json(&error)
+            }
+        })?);
+        let body = Self {
+            events: keys.list(&["events"]),
+            ephemeral: keys.list(&["ephemeral", "de.sorunome.msc2409.ephemeral"]),
+            to_device: keys.list(&["to_device", "de.sorunome.msc2409.to_device"]),
+            devices: DeviceNews {
+                device_lists: keys.first(&["device_lists", "org.matrix.msc3202.device_lists"]),
+                one_time_keys: keys.first(&[
+                    "device_one_time_keys_count",
+                    "org.matrix.msc3202.device_one_time_keys_count",
+                    "org.matrix.msc3202.device_one_time_key_counts",
+                ]),
+                unused_fallback_keys: keys.first(&[
+                    "device_unused_fallback_key_types",
+                    "org.matrix.msc3202.device_unused_fallback_key_types",
+                ]),
+            },
+        };
+        let items = body.events.len() + body.ephemeral.len() + body.to_device.len();
+        if items > MAX_ITEMS {
+            return Err(TakeError::TooMany(items));
+        }
+        Ok(body)
+    }
 }
 
 /// What lanes and duplicates need of an event.
@@ -68,8 +135,19 @@ impl Inbox {
         body: &[u8],
         now_ms: i64,
     ) -> Result<bool, TakeError> {
-        let body: Body<'_> =
-            serde_json::from_slice(body).map_err(|error| TakeError::BadJson(error.to_string()))?;
+        let taken = self.take_whole(txn_id, body, now_ms).await;
+        let outcome = match &taken {
+            Ok(true) => "received",
+            Ok(false) => "repeated",
+            Err(TakeError::NotJson(_) | TakeError::BadJson(_) | TakeError::TooMany(_)) => "refused",
+            Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
+        };
+        self.metrics.count(&TRANSACTIONS, &[outcome], 1);
+        taken
+    }
+
+    async fn take_whole(&self, txn_id: &str, body: &[u8], now_ms: i64) -> Result<bool, TakeError> {
+        let body = Body::parse(body)?;
         let depth = self.depth();
         if depth >= self.high_water {
             return Err(TakeError::Full(depth));
@@ -89,24 +167,25 @@ impl Inbox {
             })
             .await?;
         let Some(rows) = taken else { return Ok(false) };
-        if *begun {
-            self.queue(rows.into_iter().flatten());
-        }
+        let queued = self.queue(rows.into_iter().flatten(), *begun);
+        self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
         Ok(true)
     }
 
-    fn queue(&self, rows: impl Iterator<Item = InboxRow>) {
+    /// Counts rows whose ids are the newest, and brings them to their lanes if handling has begun; to be called with
+    /// `taking` held. Gives back how many there were.
+    pub(super) fn queue(&self, rows: impl IntoIterator<Item = InboxRow>, begun: bool) -> usize {
+        let mut queued = 0;
         for row in rows {
+            queued += 1;
             self.lanes.work().depth.fetch_add(1, Ordering::Relaxed);
-            let lane = row.lane.clone();
-            self.lanes.push(&lane, row);
+            if begun {
+                let lane = row.lane.clone();
+                self.lanes.push(&lane, row);
+            }
         }
-    }
-
-    /// Puts back rows whose ids are the newest; to be called with `taking` held.
-    pub(super) fn queue_again(&self, row: InboxRow) {
-        self.queue(std::iter::once(row));
+        queued
     }
 
     fn queue_ephemeral(&self, events: &[&RawValue]) {
@@ -117,6 +196,7 @@ impl Inbox {
             self.ephemeral_waiting.fetch_add(1, Ordering::AcqRel);
             if self.ephemeral.try_send(Arc::new(value)).is_err() {
                 self.ephemeral_waiting.fetch_sub(1, Ordering::AcqRel);
+                self.metrics.count(&EPHEMERAL_DROPPED, &[], 1);
                 tracing::debug!("an ephemeral event is dropped: too many wait");
             }
         }
@@ -130,8 +210,14 @@ fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {
         kind: InboxKind::ToDevice,
         body: message.get().to_owned(),
         digest: None,
+        trace: None,
     }));
     rows.extend(devices_row(body));
+    if let Some(trace) = Trace::current() {
+        for row in &mut rows {
+            row.trace = Some(trace.as_str().to_owned());
+        }
+    }
     rows
 }
 
@@ -148,32 +234,33 @@ fn event_row(event: &RawValue) -> NewInboxRow {
         kind: InboxKind::Event,
         body: event.get().to_owned(),
         digest: id.map(|id| short_digest(&[id.as_bytes()])),
+        trace: None,
     }
 }
 
 fn devices_row(body: &Body<'_>) -> Option<NewInboxRow> {
-    let (lists, keys, fallback) = (
-        &body.device_lists,
-        &body.device_one_time_keys_count,
-        &body.device_unused_fallback_key_types,
-    );
-    let is_empty = |value: &Option<Value>| match value {
-        None | Some(Value::Null) => true,
-        Some(Value::Object(map)) => map
-            .values()
-            .all(|value| value.as_array().is_some_and(Vec::is_empty)),
-        Some(_) => false,
+    let news = &body.devices;
+    let is_empty = |value: Option<&RawValue>| {
+        value.is_none_or(|value| {
+            // What cannot be read here is kept, and set aside with its error.
+            let lists = serde_json::from_str::<HashMap<&str, Vec<&RawValue>>>(value.get());
+            lists.is_ok_and(|lists| lists.values().all(Vec::is_empty))
+        })
     };
-    if is_empty(lists) && is_empty(keys) && is_empty(fallback) {
+    let parts = [
+        news.device_lists,
+        news.one_time_keys,
+        news.unused_fallback_keys,
+    ];
+    if parts.into_iter().all(is_empty) {
         return None;
     }
-    let news =
-        json!({ "device_lists": lists, "one_time_keys": keys, "unused_fallback_keys": fallback });
     Some(NewInboxRow {
         lane: "devices".to_owned(),
         kind: InboxKind::Devices,
-        body: news.to_string(),
+        body: serde_json::to_string(news).ok()?,
         digest: None,
+        trace: None,
     })
 }
 

@@ -16,6 +16,7 @@ use super::{MediaError, MediaRepo, headers};
 use crate::{
     Error,
     client::{Call, Token, escape},
+    format::content::Media,
     id::MxcUri,
     surroundings::{BodyStream, TransportError},
     web::{SaidBy, WebError},
@@ -164,6 +165,17 @@ impl MediaRepo {
             .await
     }
 
+    /// Downloads the media of a message as a whole.
+    ///
+    /// # Errors
+    /// See [`MediaError`]; [`MediaError::Encrypted`] when it is.
+    pub async fn download_of(&self, media: &Media) -> Result<Downloaded, MediaError> {
+        if media.encrypted {
+            return Err(MediaError::Encrypted);
+        }
+        self.download(&media.uri).await
+    }
+
     /// Downloads media piece by piece, of at most `max_bytes`. Read it without long pauses, or the connection ends.
     ///
     /// # Errors
@@ -228,9 +240,8 @@ impl MediaRepo {
         mut response: Response<BodyStream>,
         ask: &Ask<'_>,
     ) -> Result<Response<BodyStream>, MediaError> {
-        let home = self.core.homeserver.as_ref();
-        let placeholder = Url::parse(HOME).expect("invariant: a constant address");
-        let base = home.cloned().unwrap_or(placeholder);
+        let base = Url::parse(&self.core.homeserver).or_else(|_| Url::parse(HOME));
+        let base = base.expect("invariant: a constant address");
         let mut at = base.clone();
         for _ in 0..MAX_REDIRECTS {
             if !response.status().is_redirection() {

@@ -39,7 +39,6 @@ use crate::{
     Error,
     bridge::signed::LinkRefused,
     core::Core,
-    format::content,
     handler::{Context, FromContext, Rejection},
     id::MxcUri,
     store::StoreError,
@@ -133,17 +132,6 @@ impl FromContext for MediaRepo {
 impl MediaRepo {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self { core }
-    }
-
-    /// Where the media of a message is, if the service can read it.
-    ///
-    /// # Errors
-    /// [`MediaError::Encrypted`] when it is encrypted, [`MediaError::Unreadable`] when its address is none.
-    pub fn address(media: &content::Media) -> Result<MxcUri, MediaError> {
-        if media.encrypted {
-            return Err(MediaError::Encrypted);
-        }
-        MxcUri::parse(&media.uri).map_err(|error| MediaError::Unreadable(error.to_string()))
     }
 
     /// A link to media that anybody can open, for as long as the [`MediaProxy`] says. The name is that under which a

@@ -80,7 +80,7 @@ catalogue! {
     TRANSACTIONS = "appservice_transactions_total", Kind::Counter, Count, [outcome: ["received", "repeated", "refused", "deferred"]];
     /// Events stored in the inbox.
     EVENTS_RECEIVED = "appservice_events_received_total", Kind::Counter, Count, [];
-    /// Events that are done with, because every handler has ended well.
+    /// Events that are done with: every handler has ended well, or one has refused the event and its sender was told.
     EVENTS_HANDLED = "appservice_events_handled_total", Kind::Counter, Count, [];
     /// Attempts of handlers that ended with an error or a panic.
     EVENTS_FAILED = "appservice_events_failed_total", Kind::Counter, Count, [handler: []];

@@ -126,6 +126,12 @@ impl Metrics {
         metrics
     }
 
+    /// The name of the service that these figures are about.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
     /// Calls `look` whenever somebody is about to see the figures: the place to set gauges, which so cannot drift from
     /// the truth. It must be quick, and should hold what it reads weakly.
     pub fn on_look(&self, look: impl Fn(&Self) + Send + Sync + 'static) {
@@ -146,7 +152,8 @@ impl Metrics {
         reference::render()
     }
 
-    /// Keeps what was recorded within bounds, and statsd informed. Never ends; to be run once beside the services.
+    /// Keeps what was recorded within bounds, and statsd informed. Never ends. A service that runs does this itself;
+    /// to be run where there are instruments without one.
     pub async fn run(&self) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -156,7 +163,7 @@ impl Metrics {
         }
     }
 
-    fn upkeep(&self) {
+    pub(crate) fn upkeep(&self) {
         if self.core.statsd.is_some() {
             self.look();
         }

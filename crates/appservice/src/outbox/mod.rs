@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{oneshot, watch};
+use tracing::Instrument as _;
 
 use crate::{
     Error, Urgency,
@@ -19,8 +20,10 @@ use crate::{
     core::Limits,
     id::{EventId, RoomId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
+    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
     store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx},
-    surroundings::Surroundings,
+    surroundings::{Surroundings, TransportError},
+    trace::Trace,
 };
 
 /// The longest wait between two attempts at a send.
@@ -83,6 +86,7 @@ impl Outgoing {
             path,
             ts_ms: self.ts_ms,
             body: self.content.to_string(),
+            trace: Trace::current().map(|trace| trace.as_str().to_owned()),
         }
     }
 }
@@ -295,7 +299,15 @@ impl LaneWork for Sending {
     }
 
     fn work<'a>(&'a self, row: &'a mut OutboxRow) -> BoxFuture<'a, Step> {
-        self.attempt(row).boxed()
+        let trace = row.send.trace.as_deref().and_then(Trace::parse);
+        let span = tracing::info_span!(
+            "send",
+            service = self.client.metrics().service(),
+            room.id = %row.send.lane,
+            attempt = row.attempts + 1,
+            trace.id = trace.as_ref().map(Trace::id),
+        );
+        Trace::around(trace, self.attempt(row).instrument(span)).boxed()
     }
 }
 
@@ -311,6 +323,9 @@ impl Sending {
                     })
                     .await;
                 self.answer(&row.send.key, &Ok(event_id));
+                let metrics = self.client.metrics();
+                metrics.count(&SENDS, &["sent"], 1);
+                metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
                 Step::Next
             }
             Err(error) => self.failed(row, error).await,
@@ -335,29 +350,37 @@ impl Sending {
         Ok(event_id.map(EventId::parse).transpose()?)
     }
 
+    /// For how long it has been in the outbox.
+    fn age(&self, row: &OutboxRow) -> Duration {
+        let ms = self.surroundings.clock.now_ms() - row.created_ms;
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
     async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
         row.attempts += 1;
         let now_ms = self.surroundings.clock.now_ms();
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        let age = Duration::from_millis(u64::try_from(now_ms - row.created_ms).unwrap_or(0));
         // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it.
         let may_help = error.is_transient() || error.status() == Some(401);
-        if may_help && age < self.give_up_after {
+        if may_help && self.age(row) < self.give_up_after {
+            let cause = cause_of(&error);
+            self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
             let wait = self
                 .client
                 .wait_before_retry(&error, attempts)
                 .min(MAX_WAIT);
-            tracing::debug!(%error, attempts, ?wait, room.id = %row.send.lane, "not sent; it will be tried again");
+            tracing::debug!(%error, attempts, ?wait, "not sent; it will be tried again");
             self.store
                 .write_later(move |unit| unit.fail_outbox(id, attempts, &text))
                 .await;
             return Step::Again(wait);
         }
-        tracing::warn!(%error, attempts, room.id = %row.send.lane, "not sent, and given up");
+        tracing::warn!(%error, attempts, "not sent, and given up");
         self.store
             .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
             .await;
         self.answer(&row.send.key, &Err(error));
+        self.client.metrics().count(&SENDS, &["given_up"], 1);
         Step::Next
     }
 
@@ -366,5 +389,16 @@ impl Sending {
             // Who has stopped waiting does not want to know.
             waiter.send(outcome.clone()).ok();
         }
+    }
+}
+
+/// Why a send has to be tried again, in the words of the metrics.
+fn cause_of(error: &Error) -> &'static str {
+    match error {
+        error if error.is_rate_limit() => "limited",
+        Error::Transport(TransportError::Unreachable(_)) => "unreachable",
+        Error::Transport(TransportError::Timeout(_)) => "timeout",
+        error if error.status().is_some_and(|status| status >= 500) => "5xx",
+        _ => "other",
     }
 }

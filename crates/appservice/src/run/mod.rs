@@ -1,12 +1,16 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
+mod figures;
+mod health;
+mod upkeep;
+
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
 
 use crate::{
@@ -23,19 +27,26 @@ use crate::{
     id::UserId,
     inbox::{Inbox, Parked},
     media::{self, MediaRepo, MediaShared},
+    metrics::Metrics,
     outbox::Outbox,
     service::Service,
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     web::Web,
-    wire::{self, HomeserverToken},
+    wire::{self, HomeserverToken, Pings},
 };
+
+pub(crate) use self::figures::Figures;
+pub use self::health::Health;
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The longest wait between attempts at starting work.
 const START_WAIT: Duration = Duration::from_secs(30);
+
+/// How often the same trouble at the start is told.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer of the service's own routes at most, when it is asked by function call.
 const MAX_ANSWER: usize = 64 << 20;
@@ -87,10 +98,17 @@ fn lines(texts: &[String]) -> String {
 /// A service that runs. Dropping it is like a crash: nothing that was acknowledged is lost. [`stop`](Self::stop) ends
 /// it in order.
 pub struct Running {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     router: axum::Router,
     /// Keeps other processes out of the database.
     _lock: Option<std::fs::File>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What waits for a better time must not wait, and hold the database, for ever.
+        self.core.stop.send_replace(true);
+    }
 }
 
 impl fmt::Debug for Running {
@@ -115,7 +133,10 @@ impl Service {
         let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
         core.begin_puppets().await?;
+        core.inbox.open().await?;
         core.outbox.begin().await?;
+        figures::show(&core);
+        tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let router = wire::router(core.clone(), token)
@@ -163,6 +184,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
     let (puppets, losses) = PuppetTable::new(&service.name);
+    let metrics = service.metrics.clone();
+    let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
     let client = Client::new(ClientConfig {
         transport,
         as_token: registration.as_token.clone(),
@@ -171,14 +194,19 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         puppets: Arc::new(puppets),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
+        metrics: metrics.clone(),
     });
     let stop = watch::Sender::new(false);
     Ok(Core {
         name: service.name.clone(),
         server_name: setup.server_name.as_str().into(),
         bot,
+        registration: setup.registration.clone(),
+        homeserver: setup.homeserver.as_str().into(),
+        pings: Pings::default(),
+        third_party: service.third_party.clone(),
         namespaces,
-        inbox: Inbox::new(store.clone(), &service.limits),
+        inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
         outbox: Outbox::new(
             store.clone(),
             client.clone(),
@@ -192,12 +220,13 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         limits: service.limits.clone(),
         handlers: service.handlers.clone(),
         states: service.states.clone(),
-        homeserver: url::Url::parse(&setup.homeserver).ok(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),
         media: MediaShared::new(service.media_proxy.clone()),
         puppets: PuppetKeeper::new(registration, service.puppet_secret.as_ref(), losses),
         backfills: BackfillShared::default(),
+        metrics,
+        figures: Figures::default(),
         stop,
     })
 }
@@ -246,17 +275,43 @@ fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
 /// Brings the service to work: its own user, the handlers of its start, then the inbox.
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
+    let mut told: Option<(Instant, String)> = None;
     while let Err(error) = begin_once(&core).await {
         attempt += 1;
         let wait = core
             .client
             .wait_before_retry(&error, attempt)
             .min(START_WAIT);
-        tracing::warn!(service = %core.name, %error, ?wait, "the service waits for its start");
+        let text = error.to_string();
+        let is_news = told
+            .as_ref()
+            .is_none_or(|(at, before)| *before != text || at.elapsed() >= TOLD_AGAIN);
+        if is_news {
+            tracing::warn!(service = %core.name, error = text, advice = advice(&error), "the service waits for its start");
+            told = Some((Instant::now(), text));
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = core.stopping() => return,
         }
+    }
+}
+
+/// What may have to be done before the start succeeds.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Refused { errcode, .. } if errcode == "M_UNKNOWN_TOKEN" => {
+            "the homeserver does not have this registration, or has another as_token for it: give it the file and let \
+             it read it (`register` tells how)"
+        }
+        Error::Transport(_) => {
+            "the homeserver is not there, or not at this address; the service goes on by itself once it answers"
+        }
+        Error::Refused { errcode, .. } if errcode == "M_EXCLUSIVE" => {
+            "the homeserver has another registration that claims the service's own user for itself"
+        }
+        error if error.is_transient() => "it goes on by itself",
+        _ => "`doctor` may tell more",
     }
 }
 
@@ -309,6 +364,11 @@ impl Running {
         }
     }
 
+    /// What all its parts share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// The service's own user.
     #[must_use]
     pub fn bot_id(&self) -> &UserId {
@@ -359,13 +419,31 @@ impl Running {
         &self.core.store
     }
 
+    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
+    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    /// The page of figures that Prometheus reads, with all of them read anew; its type is
+    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn figures(&self) -> Result<String, StoreError> {
+        self.core.read_figures().await?;
+        Ok(self.core.metrics.render())
+    }
+
     /// How many events wait to be handled.
     #[must_use]
     pub fn inbox_depth(&self) -> usize {
         self.core.inbox.depth()
     }
 
-    /// Whether nothing waits to be handled or sent. An event that was just taken counts as waiting.
+    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.core.inbox.is_idle() && self.core.outbox.is_idle()

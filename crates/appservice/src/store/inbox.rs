@@ -43,6 +43,8 @@ pub(crate) struct NewInboxRow {
     pub(crate) body: String,
     /// What recognises the event in another transaction; `None` for what has no id.
     pub(crate) digest: Option<[u8; 16]>,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<String>,
 }
 
 /// A row that waits.
@@ -54,6 +56,7 @@ pub(crate) struct InboxRow {
     pub(crate) body: String,
     pub(crate) txn_id: String,
     pub(crate) received_ms: i64,
+    pub(crate) trace: Option<String>,
     pub(crate) attempts: u32,
 }
 
@@ -65,7 +68,7 @@ pub(crate) struct ParkedRow {
     pub(crate) parked_ms: i64,
 }
 
-const COLUMNS: &str = "id, lane, kind, body, txn_id, received_ms, attempts";
+const COLUMNS: &str = "id, lane, kind, body, txn_id, received_ms, trace, attempts";
 
 fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     Ok(InboxRow {
@@ -75,7 +78,8 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
         body: row.get(3)?,
         txn_id: row.get(4)?,
         received_ms: row.get(5)?,
-        attempts: row.get(6)?,
+        trace: row.get(6)?,
+        attempts: row.get(7)?,
     })
 }
 
@@ -108,14 +112,15 @@ impl Unit<'_> {
             }
         }
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         let id = statement.insert(params![
             row.lane,
             row.kind.number(),
             row.body,
             txn_id,
-            now_ms
+            now_ms,
+            row.trace
         ])?;
         Ok(Some(InboxRow {
             id,
@@ -124,6 +129,7 @@ impl Unit<'_> {
             body: row.body.clone(),
             txn_id: txn_id.to_owned(),
             received_ms: now_ms,
+            trace: row.trace.clone(),
             attempts: 0,
         }))
     }
@@ -196,8 +202,8 @@ impl Unit<'_> {
         let rows = statement.query_map(params![after, limit as i64], |row| {
             Ok(ParkedRow {
                 row: row_of(row)?,
-                error: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
-                parked_ms: row.get(8)?,
+                error: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
+                parked_ms: row.get(9)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -215,8 +221,8 @@ impl Unit<'_> {
     pub(crate) fn unpark(&self, id: i64) -> Result<Option<InboxRow>> {
         // A new id, so that ids stay in the order in which rows are worked off.
         let mut statement = self.connection.prepare_cached(&format!(
-            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms)
-             SELECT lane, kind, body, txn_id, received_ms FROM inbox WHERE id = ?1 AND parked_ms IS NOT NULL
+            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace)
+             SELECT lane, kind, body, txn_id, received_ms, trace FROM inbox WHERE id = ?1 AND parked_ms IS NOT NULL
              RETURNING {COLUMNS}"
         ))?;
         let row = statement.query_row([id], row_of).optional()?;

@@ -31,6 +31,8 @@ pub(crate) struct NewOutboxRow {
     pub(crate) ts_ms: Option<i64>,
     /// JSON.
     pub(crate) body: String,
+    /// The trace that it belongs to.
+    pub(crate) trace: Option<String>,
 }
 
 /// A send.
@@ -44,7 +46,7 @@ pub(crate) struct OutboxRow {
     pub(crate) state: OutboxState,
 }
 
-const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id";
+const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id, trace";
 
 const PENDING: i64 = 0;
 const DONE: i64 = 1;
@@ -67,6 +69,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
             path: row.get(5)?,
             ts_ms: row.get(6)?,
             body: row.get(7)?,
+            trace: row.get(13)?,
         },
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
@@ -85,8 +88,8 @@ impl Unit<'_> {
         let new = self
             .connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms, trace)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 send.key,
@@ -96,7 +99,8 @@ impl Unit<'_> {
                 send.path,
                 send.ts_ms,
                 send.body,
-                now_ms
+                now_ms,
+                send.trace
             ])?;
         let mut statement = self
             .connection
@@ -189,6 +193,17 @@ impl Unit<'_> {
             "DELETE FROM outbox WHERE state = 2 AND key >= ?1 AND key < ?1 || char(1114111)",
         )?;
         Ok(statement.execute([prefix])?)
+    }
+
+    /// How many sends wait, and since when the oldest of them does.
+    pub(crate) fn outbox_waiting(&self) -> Result<(usize, Option<i64>)> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT waiting, (SELECT created_ms FROM outbox WHERE id = first)
+             FROM (SELECT count(*) AS waiting, min(id) AS first FROM outbox WHERE state = 0)",
+        )?;
+        let waiting =
+            statement.query_row([], |row| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?)))?;
+        Ok(waiting)
     }
 
     /// Forgets what was sent, or given up, before then.

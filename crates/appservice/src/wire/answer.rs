@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    extract::{Path, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -40,6 +41,14 @@ impl Refusal {
     }
 }
 
+/// A part of the path, its escapes resolved.
+pub(super) fn segment(part: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    part.map(|Path(part)| part).map_err(|error| {
+        let error = format!("a part of the path cannot be read: {error}");
+        Refusal::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", error)
+    })
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = Json(json!({ "errcode": self.errcode, "error": self.error }));
@@ -55,9 +64,17 @@ impl IntoResponse for Refusal {
 impl From<TakeError> for Refusal {
     fn from(error: TakeError) -> Self {
         match error {
+            TakeError::NotJson(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", error.to_string())
+            }
             TakeError::BadJson(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", error.to_string())
             }
+            TakeError::TooMany(_) => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "M_TOO_LARGE",
+                error.to_string(),
+            ),
             TakeError::Full(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "M_LIMIT_EXCEEDED",

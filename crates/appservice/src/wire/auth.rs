@@ -10,6 +10,7 @@ use bridgehead_registration::Secret;
 use std::sync::Arc;
 
 use super::answer::Refusal;
+use crate::metrics::{Metrics, catalogue::TRANSACTIONS};
 
 /// What the homeserver has to show.
 #[derive(Clone)]
@@ -17,27 +18,36 @@ pub(crate) struct HomeserverToken(pub(crate) Arc<Secret>);
 
 /// Lets nobody pass without the token; the body is not touched before.
 pub(super) async fn check(
-    State(token): State<HomeserverToken>,
+    State((token, metrics)): State<(HomeserverToken, Metrics)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(shown) = shown(&request) else {
-        return Refusal::new(
+    let refused = may_pass(&token, &request).err();
+    let Some(refusal) = refused else {
+        return next.run(request).await;
+    };
+    if request.uri().path().contains("/transactions/") {
+        metrics.count(&TRANSACTIONS, &["refused"], 1);
+    }
+    refusal.into_response()
+}
+
+fn may_pass(token: &HomeserverToken, request: &Request) -> Result<(), Refusal> {
+    let Some(shown) = shown(request) else {
+        return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "M_MISSING_TOKEN",
             "the registration's hs_token is missing: it belongs in the header Authorization",
-        )
-        .into_response();
+        ));
     };
     if !token.0.matches(&shown) {
-        return Refusal::new(
+        return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "M_FORBIDDEN",
             "this is not the hs_token of the registration that this service runs with",
-        )
-        .into_response();
+        ));
     }
-    next.run(request).await
+    Ok(())
 }
 
 fn shown(request: &Request) -> Option<String> {

@@ -5,8 +5,13 @@
 
 mod answer;
 mod auth;
+mod guard;
+mod listener;
+mod ping;
 mod query;
+mod third_party;
 mod transaction;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -17,7 +22,11 @@ use axum::{
 
 use crate::core::Core;
 
-pub(crate) use self::auth::HomeserverToken;
+pub(crate) use self::{auth::HomeserverToken, ping::Pings};
+pub use self::{
+    listener::{Listen, ListenAddress, ListenError, Listening, TlsFiles},
+    websocket::{Websocket, WebsocketLink, WebsocketState},
+};
 
 /// The routes of the application-service API.
 pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
@@ -25,12 +34,18 @@ pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
         .route("/transactions/{txn_id}", put(transaction::put))
         .route("/users/{user_id}", get(query::user))
         .route("/rooms/{alias}", get(query::alias));
-    let ping = Router::new().route("/ping", post(transaction::ping));
+    let guard = (token, core.metrics.clone());
+    let ping = || Router::new().route("/ping", post(ping::hear));
     Router::new()
         .merge(v1.clone())
-        .nest("/_matrix/app/v1", v1.merge(ping))
+        .nest(
+            "/_matrix/app/v1",
+            v1.merge(ping()).merge(third_party::routes()),
+        )
+        .nest("/_matrix/app/unstable", third_party::routes())
+        .nest("/_matrix/app/unstable/fi.mau.msc2659", ping())
         .method_not_allowed_fallback(answer::wrong_method)
-        .layer(middleware::from_fn_with_state(token, auth::check))
+        .layer(middleware::from_fn_with_state(guard, auth::check))
         .fallback(answer::unknown)
         .with_state(core)
 }

@@ -1,14 +1,15 @@
 //! `GET …/users/{userId}` and `GET …/rooms/{roomAlias}`: does this exist? A handler's yes makes it.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use super::answer::Refusal;
+use super::answer::{Refusal, segment};
 use crate::{
     Error, HandlerError,
     core::Core,
@@ -19,10 +20,11 @@ use crate::{
 
 pub(super) async fn alias(
     State(core): State<Arc<Core>>,
-    Path(alias): Path<String>,
+    alias: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let no = || Refusal::not_found("this service has no such room");
-    let alias = RoomAlias::parse(&alias).map_err(|error| Refusal::not_found(error.to_string()))?;
+    let alias = RoomAlias::parse(&segment(alias)?)
+        .map_err(|error| Refusal::not_found(error.to_string()))?;
     let fields = core.namespaces.alias_fields(&alias).ok_or_else(no)?;
     let ask = AliasAsk {
         alias: alias.clone(),
@@ -46,10 +48,17 @@ pub(super) async fn alias(
 
 pub(super) async fn user(
     State(core): State<Arc<Core>>,
-    Path(user_id): Path<String>,
+    user_id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Refusal> {
     let no = || Refusal::not_found("this service has no such user");
-    let user_id = UserId::parse(&user_id).map_err(|error| Refusal::not_found(error.to_string()))?;
+    let user_id =
+        UserId::parse(&segment(user_id)?).map_err(|error| Refusal::not_found(error.to_string()))?;
+    if user_id == core.bot {
+        core.ensure_registered(&user_id)
+            .await
+            .map_err(|error| failed(&error))?;
+        return Ok(Json(json!({})));
+    }
     let fields = core.namespaces.user_fields(&user_id).ok_or_else(no)?;
     let ask = UserAsk {
         user_id: user_id.clone(),
@@ -72,30 +81,45 @@ async fn answer<T: Send + 'static>(
     input: Input,
 ) -> Result<Option<T>, Refusal> {
     for handler in handlers {
-        let context = Context {
-            core: core.clone(),
-            input: input.clone(),
-            delivery: Delivery::default(),
-            tx: Tx::new(core.store.clone()),
-            scope: Scope::new(core.surroundings.randomness.hex(32)),
-        };
-        let tx = context.tx.clone();
-        let called = tokio::time::timeout(core.limits.handler_timeout, handler.call(context)).await;
-        match called {
-            Ok(None | Some(Ok(None))) => {}
-            Ok(Some(Ok(Some(plan)))) => {
-                core.commit(&tx).await.map_err(|error| failed(&error))?;
-                return Ok(Some(plan));
-            }
-            Ok(Some(Err(error))) => return Err(handler_failed(&error)),
-            Err(_) => {
-                return Err(handler_failed(&HandlerError::new(
-                    "the handler took too long",
-                )));
-            }
+        let plan = call(core, handler, &input, Option::is_some)
+            .await?
+            .flatten();
+        if plan.is_some() {
+            return Ok(plan);
         }
     }
     Ok(None)
+}
+
+/// Calls one handler, and keeps what it wrote where its answer is one to keep; `None` when it is not for it.
+pub(super) async fn call<T: Send + 'static>(
+    core: &Arc<Core>,
+    handler: &AnyHandler<T>,
+    input: &Input,
+    keep: impl FnOnce(&T) -> bool,
+) -> Result<Option<T>, Refusal> {
+    let context = Context {
+        core: core.clone(),
+        input: input.clone(),
+        delivery: Delivery::default(),
+        tx: Tx::new(core.store.clone()),
+        scope: Scope::new(core.surroundings.randomness.hex(32)),
+    };
+    let tx = context.tx.clone();
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind();
+    let failed_with = |what: &str| handler_failed(&HandlerError::new(what));
+    let returned = tokio::time::timeout(core.limits.handler_timeout, called)
+        .await
+        .map_err(|_| failed_with("the handler took too long"))?
+        .map_err(|_| failed_with("the handler panicked"))?;
+    let Some(returned) = returned else {
+        return Ok(None);
+    };
+    let answer = returned.map_err(|error| handler_failed(&error))?;
+    if keep(&answer) {
+        core.commit(&tx).await.map_err(|error| failed(&error))?;
+    }
+    Ok(Some(answer))
 }
 
 fn handler_failed(error: &HandlerError) -> Refusal {

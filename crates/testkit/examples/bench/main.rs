@@ -6,6 +6,7 @@
 
 mod backlog;
 mod isolation;
+mod kit;
 mod measured;
 mod namespaces;
 mod send;
@@ -55,12 +56,16 @@ impl Arguments {
 async fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let name = words.next().context("first argument: which benchmark")?;
+    if name == "kit-logger" {
+        return kit::logger(words.collect()).await;
+    }
     let arguments = Arguments::parse(words)?;
     match name.as_str() {
         "send" => send::run(&arguments).await,
         "isolation" => isolation::run(&arguments).await,
         "namespaces" => namespaces::run(&arguments).await,
         "backlog" => backlog::run(&arguments).await,
+        "kit" => kit::run(&arguments).await,
         "wakeup" => wakeup::run(&arguments).await,
         other => bail!("no benchmark is called {other}"),
     }

@@ -1,5 +1,6 @@
 //! The testkit's own peers, proven against each other: Synapse, and application services behind it.
 
+mod lab;
 mod mautrix_logger;
 mod synapse;
 

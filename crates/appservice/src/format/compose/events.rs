@@ -9,7 +9,7 @@ use crate::format::{Rich, cuts::Cuts};
 /// events, for which 8 KiB are left; and an edit carries the text twice.
 pub const EVENT_TEXT_BYTES: usize = (65_536 - 8_192) / 2;
 
-/// How many bytes a text takes in an event: its `body` and `formatted_body` as JSON.
+/// How many bytes a text takes in an event: its `body`, `formatted_body` and `m.mentions` as JSON.
 #[must_use]
 pub fn event_bytes(rich: &Rich) -> usize {
     let html = if rich.is_plain() {
@@ -17,7 +17,9 @@ pub fn event_bytes(rich: &Rich) -> usize {
     } else {
         json_bytes(&rich.to_html())
     };
-    json_bytes(&rich.to_plain()) + html
+    let users = rich.mentions().users;
+    let mentions: usize = users.iter().map(|user| json_bytes(user.as_str()) + 1).sum();
+    json_bytes(&rich.to_plain()) + html + mentions
 }
 
 fn json_bytes(text: &str) -> usize {

@@ -90,80 +90,136 @@ pub fn edit_parts<T>(
     new: &Rich,
     split: &dyn Fn(&Rich) -> Vec<Part<T>>,
 ) -> Vec<PartChange<T>> {
-    edit_middle(old, map, new, split).unwrap_or_else(|| renumbered(old, map, new, split(new)))
+    let edit = Edit {
+        map,
+        old: Side::new(old),
+        new: Side::new(new),
+    };
+    let mut changes = edit
+        .middle(split)
+        .unwrap_or_else(|| edit.renumbered(split(new)));
+    tile(&mut changes, edit.new.text.len());
+    changes
 }
 
-/// Keeps the parts at both ends that are the same in both texts.
-fn edit_middle<T>(
-    old: &Rich,
-    map: &PartMap,
-    new: &Rich,
-    split: &dyn Fn(&Rich) -> Vec<Part<T>>,
-) -> Option<Vec<PartChange<T>>> {
-    let (old_len, new_len) = (old.text().len(), new.text().len());
-    let count = map.ranges.len();
-    let is_same = |range: &Range<usize>, moved: &Range<usize>| {
-        moved.end <= new_len && old.slice(range.clone()) == new.slice(moved.clone())
-    };
-    let head = map
-        .ranges
-        .iter()
-        .take_while(|range| is_same(range, range))
-        .count();
-    let moved = |range: &Range<usize>| {
-        let start = (range.start + new_len).checked_sub(old_len)?;
-        Some(start..start + range.len())
-    };
-    let head_end = head.checked_sub(1).map_or(0, |last| map.ranges[last].end);
-    let is_same_tail = |range: &&Range<usize>| {
-        moved(range).is_some_and(|moved| moved.start >= head_end && is_same(range, &moved))
-    };
-    let tail = map.ranges[head..]
-        .iter()
-        .rev()
-        .take_while(is_same_tail)
-        .count();
-    let tail_ranges: Vec<_> = map.ranges[count - tail..]
-        .iter()
-        .filter_map(moved)
-        .collect();
-    let middle = head_end..tail_ranges.first().map_or(new_len, |range| range.start);
+/// A text, with its words at hand.
+struct Side<'a> {
+    rich: &'a Rich,
+    text: String,
+}
 
-    let parts = if middle.is_empty() {
-        Vec::new()
-    } else {
-        split(&new.slice(middle.clone()))
-    };
-    let room = count - head - tail;
-    if parts.len() > room && tail > 0 {
-        return None;
+impl<'a> Side<'a> {
+    fn new(rich: &'a Rich) -> Self {
+        Self {
+            rich,
+            text: rich.text(),
+        }
     }
-    let mut changes: Vec<_> = (0..head)
-        .map(|old| PartChange::Keep {
-            old,
-            range: map.ranges[old].clone(),
-        })
-        .collect();
-    changes.extend(changed_middle(head, room, tiled(parts, &middle)));
-    let tail = (count - tail..count).zip(tail_ranges);
-    changes.extend(tail.map(|(old, range)| PartChange::Keep { old, range }));
-    Some(changes)
+
+    fn before(&self, at: usize) -> Option<char> {
+        self.text[..at].chars().next_back()
+    }
+
+    fn behind(&self, at: usize) -> Option<char> {
+        self.text[at..].chars().next()
+    }
 }
 
-/// The ranges of parts of a slice as ranges of the whole text.
-fn tiled<T>(mut parts: Vec<Part<T>>, within: &Range<usize>) -> Vec<Part<T>> {
-    let mut start = within.start;
+struct Edit<'a> {
+    map: &'a PartMap,
+    old: Side<'a>,
+    new: Side<'a>,
+}
+
+impl Edit<'_> {
+    /// Whether the new text has the same in this place as the old one in that.
+    fn is_same(&self, old: &Range<usize>, new: &Range<usize>) -> bool {
+        let is_place = |at: usize| self.new.text.is_char_boundary(at);
+        is_place(new.start)
+            && is_place(new.end)
+            && self.old.rich.slice(old.clone()) == self.new.rich.slice(new.clone())
+    }
+
+    /// Where a part at the beginning stands in the new text, if it still is a part there: what follows it must not be
+    /// more of its last word.
+    fn head(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let end = range.end.min(self.new.text.len());
+        let moved = range.start.min(end)..end;
+        (self.is_same(range, &moved) && !moved.is_empty()).then_some(())?;
+        let next = self.new.behind(end);
+        let is_space = |c: Option<char>| c.is_none_or(char::is_whitespace);
+        let ends =
+            is_space(next) || is_space(self.new.before(end)) || next == self.old.behind(range.end);
+        ends.then_some(moved)
+    }
+
+    /// The same of a part at the end.
+    fn tail(&self, range: &Range<usize>, head_end: usize) -> Option<Range<usize>> {
+        let start = (range.start + self.new.text.len()).checked_sub(self.old.text.len())?;
+        let moved = start..start + range.len();
+        let begins = start >= head_end && self.is_same(range, &moved);
+        (begins && self.new.before(start) == self.old.before(range.start)).then_some(moved)
+    }
+
+    /// Keeps the parts at both ends.
+    fn middle<T>(&self, split: &dyn Fn(&Rich) -> Vec<Part<T>>) -> Option<Vec<PartChange<T>>> {
+        let ranges = &self.map.ranges;
+        let head: Vec<_> = ranges.iter().map_while(|range| self.head(range)).collect();
+        let head_end = head.last().map_or(0, |last| last.end);
+        let behind = ranges[head.len()..].iter().rev();
+        let mut tail: Vec<_> = behind
+            .map_while(|range| self.tail(range, head_end))
+            .collect();
+        tail.reverse();
+        let middle = head_end
+            ..tail
+                .first()
+                .map_or(self.new.text.len(), |first| first.start);
+
+        let parts = split(&self.new.rich.slice(middle.clone()));
+        let room = ranges.len() - head.len() - tail.len();
+        if parts.len() > room && !tail.is_empty() {
+            return None;
+        }
+        let first = head.len();
+        let mut changes: Vec<_> = head
+            .into_iter()
+            .enumerate()
+            .map(|(old, range)| PartChange::Keep { old, range })
+            .collect();
+        changes.extend(changed(first, room, moved(parts, &middle)));
+        let tail = (first + room..).zip(tail);
+        changes.extend(tail.map(|(old, range)| PartChange::Keep { old, range }));
+        Some(changes)
+    }
+
+    fn renumbered<T>(&self, parts: Vec<Part<T>>) -> Vec<PartChange<T>> {
+        let count = self.map.ranges.len();
+        let changes = changed(0, count, parts).into_iter();
+        let changes = changes.map(|change| match change {
+            PartChange::Edit { old, part } if self.is_same(&self.map.ranges[old], &part.range) => {
+                PartChange::Keep {
+                    old,
+                    range: part.range,
+                }
+            }
+            other => other,
+        });
+        changes.collect()
+    }
+}
+
+/// Parts of a slice as parts of the whole text.
+fn moved<T>(mut parts: Vec<Part<T>>, within: &Range<usize>) -> Vec<Part<T>> {
     for part in &mut parts {
-        part.range = start..(within.start + part.range.end).clamp(start, within.end);
-        start = part.range.end;
-    }
-    if let Some(last) = parts.last_mut() {
-        last.range.end = within.end;
+        let place = |at: usize| (within.start + at).min(within.end);
+        part.range = place(part.range.start)..place(part.range.end);
     }
     parts
 }
 
-fn changed_middle<T>(first: usize, room: usize, parts: Vec<Part<T>>) -> Vec<PartChange<T>> {
+/// Parts in the place of `room` old ones.
+fn changed<T>(first: usize, room: usize, parts: Vec<Part<T>>) -> Vec<PartChange<T>> {
     let count = parts.len();
     let mut changes = Vec::with_capacity(count.max(room));
     for (index, part) in parts.into_iter().enumerate() {
@@ -178,21 +234,17 @@ fn changed_middle<T>(first: usize, room: usize, parts: Vec<Part<T>>) -> Vec<Part
     changes
 }
 
-fn renumbered<T>(old: &Rich, map: &PartMap, new: &Rich, parts: Vec<Part<T>>) -> Vec<PartChange<T>> {
-    let count = map.ranges.len();
-    let mut changes = Vec::with_capacity(count.max(parts.len()));
-    let parts_count = parts.len();
-    for (index, part) in parts.into_iter().enumerate() {
-        let before = map.ranges.get(index).map(|range| old.slice(range.clone()));
-        changes.push(match before {
-            None => PartChange::Add(part),
-            Some(before) if before == new.slice(part.range.clone()) => PartChange::Keep {
-                old: index,
-                range: part.range,
-            },
-            Some(_) => PartChange::Edit { old: index, part },
-        });
+/// What no part carries (ends of lines) belongs to the part before it.
+fn tile<T>(changes: &mut [PartChange<T>], end: usize) {
+    let ranges = changes.iter_mut().filter_map(|change| match change {
+        PartChange::Keep { range, .. } => Some(range),
+        PartChange::Edit { part, .. } | PartChange::Add(part) => Some(&mut part.range),
+        PartChange::Remove { .. } => None,
+    });
+    let mut ranges: Vec<_> = ranges.collect();
+    let starts: Vec<_> = ranges.iter().map(|range| range.start).collect();
+    for (index, range) in ranges.iter_mut().enumerate() {
+        let start = if index == 0 { 0 } else { range.start };
+        **range = start..starts.get(index + 1).copied().unwrap_or(end);
     }
-    changes.extend((parts_count..count).map(|old| PartChange::Remove { old }));
-    changes
 }

@@ -177,9 +177,7 @@ fn own_before(atoms: &[Atom], to: usize) -> usize {
     let mut own = 0;
     for atom in atoms {
         let length = atom.inline.words().len();
-        if atom.is_own {
-            own += length.min(to.saturating_sub(at));
-        }
+        own += atom.own_len.min(to.saturating_sub(at));
         at += length;
     }
     own

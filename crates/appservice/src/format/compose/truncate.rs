@@ -15,7 +15,12 @@ pub fn truncate(rich: &Rich, budget: Budget, more: &[Inline]) -> Option<Rich> {
     let text = rich.text();
     let cuts = Cuts::new(&text, &rich.wholes());
     let to = cuts.next(0, &mut |to| fits(&shortened(rich, to, more), budget));
-    Some(shortened(rich, to, more))
+    let short = shortened(rich, to, more);
+    Some(if fits(&short, budget) {
+        short
+    } else {
+        on_one_line(rich, budget, more)
+    })
 }
 
 fn fits(rich: &Rich, budget: Budget) -> bool {
@@ -30,6 +35,15 @@ fn shortened(rich: &Rich, to: usize, more: &[Inline]) -> Rich {
         end.extend(more.iter().cloned());
     }
     trimmed(rich.slice(0..to)).suffixed(end)
+}
+
+/// Where what is around the text (a quote's first line, code) leaves no room for the end.
+fn on_one_line(rich: &Rich, budget: Budget, more: &[Inline]) -> Rich {
+    let end = shortened(&Rich::default(), 0, more);
+    let room = budget.max_bytes().saturating_sub(end.to_plain().len());
+    let words = first_words(rich, room);
+    let words = words.strip_suffix('…').unwrap_or(&words);
+    end.prefixed(vec![Inline::plain(words)])
 }
 
 /// Without a space before the ellipsis.

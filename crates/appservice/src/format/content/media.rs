@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Content, MESSAGE, STICKER};
-use crate::format::{Rich, tidy, uri};
+use crate::{
+    format::{Rich, tidy},
+    id::MxcUri,
+};
 
 /// What kind of media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +31,10 @@ const KINDS: [(MediaKind, &str); 4] = [
 ];
 
 /// A small picture of media.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thumbnail {
-    /// Its `mxc://` URI.
-    pub uri: String,
+    /// Where it is.
+    pub uri: MxcUri,
     /// Its MIME type.
     pub mime: Option<String>,
     /// Its size in bytes.
@@ -42,13 +45,27 @@ pub struct Thumbnail {
     pub height: Option<u64>,
 }
 
+impl Thumbnail {
+    /// A picture of which nothing more is known.
+    #[must_use]
+    pub fn new(uri: &MxcUri) -> Self {
+        Self {
+            uri: uri.clone(),
+            mime: None,
+            size_bytes: None,
+            width: None,
+            height: None,
+        }
+    }
+}
+
 /// Media that has been uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
     /// What kind it is.
     pub kind: MediaKind,
-    /// Its `mxc://` URI.
-    pub uri: String,
+    /// Where it is.
+    pub uri: MxcUri,
     /// The file's name; of a sticker what it shows.
     pub name: String,
     /// What the sender says about it.
@@ -74,10 +91,10 @@ pub struct Media {
 impl Media {
     /// Media of which nothing more is known.
     #[must_use]
-    pub fn new(kind: MediaKind, uri: &str, name: &str) -> Self {
+    pub fn new(kind: MediaKind, uri: &MxcUri, name: &str) -> Self {
         Self {
             kind,
-            uri: uri.to_owned(),
+            uri: uri.clone(),
             name: name.to_owned(),
             caption: None,
             mime: None,
@@ -99,7 +116,7 @@ impl Media {
         insert(&mut info, "h", self.height);
         insert(&mut info, "duration", self.duration_ms);
         if let Some(thumbnail) = &self.thumbnail {
-            insert(&mut info, "thumbnail_url", Some(thumbnail.uri.clone()));
+            insert(&mut info, "thumbnail_url", Some(thumbnail.uri.as_str()));
             let mut inner = Map::new();
             insert(&mut inner, "mimetype", thumbnail.mime.clone());
             insert(&mut inner, "size", thumbnail.size_bytes);
@@ -153,12 +170,12 @@ impl Content {
             .get("file")
             .and_then(|file| file.get("url"))
             .and_then(Value::as_str);
-        let uri = plain_uri.or(secret_uri).filter(|uri| uri::is_mxc(uri))?;
+        let uri = MxcUri::parse(plain_uri.or(secret_uri)?).ok()?;
         let info = self.fields.get("info").and_then(Value::as_object);
         let info = Info(info);
         Some(Media {
             kind,
-            uri: uri.to_owned(),
+            uri,
             name: self.file_name(),
             caption: self.caption().and_then(|caption| self.written(caption)),
             mime: info.mime("mimetype"),
@@ -232,14 +249,10 @@ impl Info<'_> {
     }
 
     fn thumbnail(&self) -> Option<Thumbnail> {
-        let uri = self
-            .0?
-            .get("thumbnail_url")?
-            .as_str()
-            .filter(|uri| uri::is_mxc(uri))?;
+        let uri = MxcUri::parse(self.0?.get("thumbnail_url")?.as_str()?).ok()?;
         let inner = Info(self.0?.get("thumbnail_info").and_then(Value::as_object));
         Some(Thumbnail {
-            uri: uri.to_owned(),
+            uri,
             mime: inner.mime("mimetype"),
             size_bytes: inner.number("size"),
             width: inner.number("w"),

@@ -5,11 +5,14 @@
 //!
 //! ```
 //! use bridgehead_appservice::format::{Rich, content::{Content, Kind}};
+//! use bridgehead_appservice::id::{EventId, UserId};
 //!
+//! let (parent, bob) = (EventId::parse("$parent")?, UserId::parse("@bob:example.org")?);
 //! let content = Content::message(Kind::Text, &Rich::from_markdown("**hi** all"))
-//!     .in_reply_to("$parent", Some("@bob:example.org"));
+//!     .in_reply_to(&parent, Some(&bob));
 //! assert_eq!(content.text(), Some("hi all"));
-//! assert_eq!(content.replies_to(), Some("$parent"));
+//! assert_eq!(content.replies_to(), Some(parent));
+//! # Ok::<(), bridgehead_appservice::id::InvalidId>(())
 //! ```
 
 mod describe;
@@ -25,9 +28,10 @@ use serde_json::{Map, Value, json};
 
 pub use self::{
     media::{Media, MediaKind, Thumbnail},
-    profile::Profile,
+    profile::{Avatar, Profile},
 };
 use super::{Mentions, Rich};
+use crate::Event;
 
 const MESSAGE: &str = "m.room.message";
 const REACTION: &str = "m.reaction";
@@ -80,6 +84,12 @@ impl Content {
             event_type: event_type.to_owned(),
             fields,
         }
+    }
+
+    /// The content of an event.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        Self::new(&event.kind, event.content.clone())
     }
 
     /// A message of plain text that mentions nobody.

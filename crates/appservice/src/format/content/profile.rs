@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::Content;
-use crate::format::{Inline, Rich, Style, html::Omit, tidy, uri};
+use crate::{
+    format::{Rich, html::Omit, tidy},
+    id::MxcUri,
+};
 
 /// The key in use until the MSC is accepted, which is the only one that may be written.
 const UNSTABLE: &str = "com.beeper.per_message_profile";
@@ -18,8 +21,38 @@ pub struct Profile {
     pub id: String,
     /// The name that is shown; the account's if none. At most 255 bytes.
     pub name: Option<String>,
-    /// The picture's `mxc://` URI; the account's if none, no picture at all if empty.
-    pub avatar: Option<String>,
+    /// The picture that is shown.
+    pub avatar: Avatar,
+}
+
+/// The picture of a [`Profile`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Avatar {
+    /// The account's.
+    #[default]
+    OfAccount,
+    /// None: clients draw one of the name.
+    Blank,
+    /// This one.
+    Picture(MxcUri),
+}
+
+impl Avatar {
+    fn read(uri: Option<&str>) -> Self {
+        match uri {
+            Some("") => Self::Blank,
+            Some(uri) => MxcUri::parse(uri).map_or(Self::OfAccount, Self::Picture),
+            None => Self::OfAccount,
+        }
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::OfAccount => None,
+            Self::Blank => Some(""),
+            Self::Picture(uri) => Some(uri.as_str()),
+        }
+    }
 }
 
 impl Content {
@@ -37,11 +70,7 @@ impl Content {
         if let Some(name) = &name {
             fields.insert("displayname".to_owned(), name.as_str().into());
         }
-        if let Some(avatar) = profile
-            .avatar
-            .as_deref()
-            .filter(|uri| uri.is_empty() || uri::is_mxc(uri))
-        {
+        if let Some(avatar) = profile.avatar.as_str() {
             fields.insert("avatar_url".to_owned(), avatar.into());
         }
         if let Some(name) = name.filter(|_| fallback && self.text().is_some()) {
@@ -59,7 +88,7 @@ impl Content {
         }
         self.set("body", format!("{name}: {body}"));
         if let Some(html) = self.string("formatted_body") {
-            let name = Rich::from_inlines(vec![Inline::text(name, Style::default())]).to_html();
+            let name = Rich::plain(name).to_html();
             let html = format!("<strong data-mx-profile-fallback>{name}: </strong>{html}");
             self.set("formatted_body", html);
         }
@@ -81,11 +110,10 @@ impl Content {
         let string = |name: &str| fields.get(name).and_then(Value::as_str);
         let id = string("id").filter(|id| !id.is_empty())?;
         let name = string("displayname").map(tidy::one_line);
-        let avatar = string("avatar_url").filter(|uri| uri.is_empty() || uri::is_mxc(uri));
         Some(Profile {
             id: tidy::one_line(id),
             name: name.filter(|name| !name.is_empty()),
-            avatar: avatar.map(str::to_owned),
+            avatar: Avatar::read(string("avatar_url")),
         })
     }
 

@@ -3,10 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::{Content, HTML, Kind, MESSAGE, REACTION};
-use crate::format::{Mentions, Rich};
+use crate::{
+    format::{Mentions, Rich},
+    id::{EventId, UserId},
+};
 
-/// The longest event id.
-const MAX_ID_BYTES: usize = 255;
+/// The most users that a message can mention.
+const MAX_MENTIONS: usize = 1_000;
 
 impl Content {
     pub(super) fn string(&self, name: &str) -> Option<&str> {
@@ -18,7 +21,7 @@ impl Content {
     }
 
     /// The event that it relates to in this way.
-    fn related(&self, rel_type: &str) -> Option<&str> {
+    fn related(&self, rel_type: &str) -> Option<EventId> {
         let relation = self.relation()?;
         (relation.get("rel_type")?.as_str()? == rel_type).then_some(())?;
         event_id(relation.get("event_id"))
@@ -87,16 +90,16 @@ impl Content {
         let fields = self.fields.get("m.mentions")?.as_object()?;
         let mut mentions = Mentions::none();
         let users = fields.get("user_ids").and_then(Value::as_array);
-        for user in users.into_iter().flatten().filter_map(Value::as_str) {
-            mentions.add_user(user);
-        }
+        let users = users.into_iter().flatten().take(MAX_MENTIONS);
+        let ids = users.filter_map(|user| UserId::parse(user.as_str()?).ok());
+        ids.for_each(|user| mentions.add_user(&user));
         mentions.room = fields.get("room") == Some(&Value::Bool(true));
         Some(mentions)
     }
 
     /// The event that it replies to. A message in a thread names one for clients without threads; that is no reply.
     #[must_use]
-    pub fn replies_to(&self) -> Option<&str> {
+    pub fn replies_to(&self) -> Option<EventId> {
         let relation = self.relation()?;
         let falls_back = relation.get("is_falling_back") == Some(&Value::Bool(true));
         if falls_back && self.thread_root().is_some() {
@@ -107,13 +110,13 @@ impl Content {
 
     /// The first event of the thread that it is in.
     #[must_use]
-    pub fn thread_root(&self) -> Option<&str> {
+    pub fn thread_root(&self) -> Option<EventId> {
         self.related("m.thread")
     }
 
     /// The event whose content it replaces. One that brings no new content replaces nothing.
     #[must_use]
-    pub fn is_edit_of(&self) -> Option<&str> {
+    pub fn is_edit_of(&self) -> Option<EventId> {
         self.fields.get("m.new_content")?.as_object()?;
         self.related("m.replace")
     }
@@ -130,7 +133,7 @@ impl Content {
 
     /// The event that it reacts to, and with what.
     #[must_use]
-    pub fn reaction(&self) -> Option<(&str, &str)> {
+    pub fn reaction(&self) -> Option<(EventId, &str)> {
         (self.event_type == REACTION).then_some(())?;
         let event_id = self.related("m.annotation")?;
         let key = self.relation()?.get("key")?.as_str()?;
@@ -138,9 +141,8 @@ impl Content {
     }
 }
 
-fn event_id(id: Option<&Value>) -> Option<&str> {
-    id?.as_str()
-        .filter(|id| id.starts_with('$') && id.len() <= MAX_ID_BYTES)
+fn event_id(id: Option<&Value>) -> Option<EventId> {
+    EventId::parse(id?.as_str()?).ok()
 }
 
 /// The body behind the lines that quote the original and the empty one that ends them, as the specification had it until

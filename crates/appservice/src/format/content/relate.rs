@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::{Content, REACTION, mentions_json};
-use crate::format::Mentions;
+use crate::{
+    format::Mentions,
+    id::{EventId, UserId},
+};
 
 impl Content {
     /// Makes it a reply to an event (Client-Server API, "Rich replies"). Whoever sent that event is notified if named here;
     /// leave the name out where the reply is the bridge's own notice. No fallback is written: clients have done without since
     /// version 1.13.
     #[must_use]
-    pub fn in_reply_to(mut self, event_id: &str, notify: Option<&str>) -> Self {
+    pub fn in_reply_to(mut self, event_id: &EventId, notify: Option<&UserId>) -> Self {
         if let Some(sender) = notify {
             let mut mentions = self.mentions().unwrap_or_default();
             mentions.add_user(sender);
@@ -28,7 +31,7 @@ impl Content {
     /// Puts it into the thread that began with `root` (Client-Server API, "Threading"). `latest` is the thread's newest
     /// event, to which clients without threads see a reply unless it already is a reply.
     #[must_use]
-    pub fn in_thread(mut self, root: &str, latest: &str) -> Self {
+    pub fn in_thread(mut self, root: &EventId, latest: &EventId) -> Self {
         let is_reply = self.replies_to().is_some();
         let relation = self.relation_mut();
         relation["rel_type"] = json!("m.thread");
@@ -45,7 +48,7 @@ impl Content {
     ///
     /// What it replies to and its thread cannot be edited and are left out.
     #[must_use]
-    pub fn as_edit_of(mut self, event_id: &str, notified: &Mentions) -> Self {
+    pub fn as_edit_of(mut self, event_id: &EventId, notified: &Mentions) -> Self {
         self.fields.remove("m.relates_to");
         self.fields.remove("m.new_content");
         let new_content = self.to_json();
@@ -69,7 +72,7 @@ impl Content {
 
     /// A reaction to an event (Client-Server API, "Event annotations and reactions"). The key is an emoji, or any short text.
     #[must_use]
-    pub fn reaction_to(event_id: &str, key: &str) -> Self {
+    pub fn reaction_to(event_id: &EventId, key: &str) -> Self {
         let relation = json!({ "rel_type": "m.annotation", "event_id": event_id, "key": key });
         Self::new(REACTION, json!({ "m.relates_to": relation }))
     }

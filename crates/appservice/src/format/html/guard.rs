@@ -189,9 +189,9 @@ impl Guard {
         match name {
             "a" => self.close(&["a"], &["td", "th"]),
             "li" => self.close(&["li"], &["ul", "ol", "td", "th"]),
-            "td" | "th" => self.close(&["td", "th", "caption"], &["table"]),
-            "tr" => self.close(&["tr", "caption"], &["table"]),
-            "thead" | "tbody" | "caption" => self.close(&["thead", "tbody", "caption"], &["table"]),
+            "td" | "th" => self.close_parts(&["td", "th", "caption"]),
+            "tr" => self.close_parts(&["tr", "td", "th", "caption"]),
+            "thead" | "tbody" | "caption" => self.close_parts(&TABLE_PARTS),
             _ => {}
         }
         if name == "hr" || BLOCKS.contains(&name) {
@@ -214,6 +214,16 @@ impl Guard {
             && names.contains(&self.open[at].name.as_str())
         {
             self.close_down_to(at);
+        }
+    }
+
+    /// Closes the outermost of these parts of the innermost table.
+    fn close_parts(&mut self, names: &[&str]) {
+        let table = self.open.iter().rposition(|open| open.name == "table");
+        let inside = table.map_or(0, |table| table + 1);
+        let mut parts = self.open[inside..].iter();
+        if let Some(at) = parts.position(|open| names.contains(&open.name.as_str())) {
+            self.close_down_to(inside + at);
         }
     }
 

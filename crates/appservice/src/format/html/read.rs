@@ -7,8 +7,9 @@ use crate::format::{
     MAX_INPUT_BYTES,
     inline::{Colour, Image, Inline, Mention, Piece, Style},
     rich::Block,
-    uri,
+    tidy, uri,
 };
+use crate::id::MxcUri;
 
 /// What texts, links and reasons may take together once marks have been spread over the pieces they mark.
 const MAX_COST_BYTES: usize = 4 * MAX_INPUT_BYTES;
@@ -91,10 +92,12 @@ impl Reader {
     fn node(&mut self, node: &NodeRef, style: &Style, flow: &mut Flow) {
         match node.data() {
             NodeData::Text(text) => {
-                self.push(Inline::text(text.borrow().to_string(), style.clone()), flow)
+                // Before spaces are collapsed, because what is left out has none around it.
+                let text = tidy::without_controls(&text.borrow(), |c| c.is_ascii_whitespace());
+                self.push(Inline::text(text, style.clone()), flow);
             }
             NodeData::Element(element) => {
-                self.element(element.name.local.as_ref(), node, style, flow)
+                self.element(element.name.local.as_ref(), node, style, flow);
             }
             NodeData::Document | NodeData::Other => {}
         }
@@ -204,18 +207,17 @@ impl Reader {
 
     fn image(&mut self, node: &NodeRef, style: &Style, flow: &mut Flow) {
         let alt = attribute(node, "alt").or_else(|| attribute(node, "title"));
-        let image = Image {
-            uri: attribute(node, "src").unwrap_or_default(),
-            alt: alt.unwrap_or_default(),
-            emoji: attribute(node, "data-mx-emoticon").is_some(),
+        let alt = alt.unwrap_or_default();
+        let piece = match attribute(node, "src").and_then(|uri| MxcUri::parse(&uri).ok()) {
+            Some(uri) => Piece::Image(Image {
+                uri,
+                alt,
+                emoji: attribute(node, "data-mx-emoticon").is_some(),
+            }),
+            None => Piece::Text(alt),
         };
-        self.push(
-            Inline {
-                piece: Piece::Image(image),
-                style: style.clone(),
-            },
-            flow,
-        );
+        let style = style.clone();
+        self.push(Inline { piece, style }, flow);
     }
 
     fn heading(&mut self, name: &str, node: &NodeRef, style: &Style, flow: &mut Flow) {

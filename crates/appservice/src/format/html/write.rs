@@ -24,7 +24,7 @@ fn write_blocks(blocks: &[Block], html: &mut String) {
             Block::Paragraph(inlines) => within("p", html, |html| write_inlines(inlines, html)),
             Block::Heading { level, content } => {
                 within(&format!("h{level}"), html, |html| {
-                    write_inlines(content, html)
+                    write_inlines(content, html);
                 });
             }
             Block::Quote(blocks) => within("blockquote", html, |html| write_blocks(blocks, html)),
@@ -149,7 +149,7 @@ fn write_piece(inlines: &[Inline], index: usize, html: &mut String) {
             } else {
                 ""
             };
-            let (uri, alt) = (escaped(&image.uri), escaped(&image.alt));
+            let (uri, alt) = (escaped(image.uri.as_str()), escaped(&image.alt));
             html.push_str(&format!(
                 "<img{emoji} src=\"{uri}\" alt=\"{alt}\" title=\"{alt}\">"
             ));

@@ -3,14 +3,18 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use crate::format::{
-    MAX_INPUT_BYTES,
+    MAX_DEPTH, MAX_INPUT_BYTES,
     inline::{Image, Inline, Mention, Piece, Style, Target},
     rich::Block,
     uri,
 };
+use crate::id::MxcUri;
 
 /// What texts and links may take together once links have been spread over the pieces they mark.
 const MAX_COST_BYTES: usize = 4 * MAX_INPUT_BYTES;
+
+/// The most blocks that are open within one another; an item is one, and its list another.
+const MAX_OPEN: usize = 3 * MAX_DEPTH;
 
 /// Reads Markdown.
 pub(in super::super) fn read(text: &str) -> Vec<Block> {
@@ -40,6 +44,8 @@ struct Anchor {
 struct Reader {
     blocks: Vec<Block>,
     open: Vec<Open>,
+    /// How many blocks are open that stand too deep to be one.
+    too_deep: usize,
     line: Vec<Inline>,
     style: Style,
     /// Styles outside of the marks that are open.
@@ -152,12 +158,12 @@ impl Reader {
         self.end_paragraph();
         match tag {
             Tag::Heading { level, .. } => self.heading = Some(level as u8),
-            Tag::BlockQuote(_) => self.open.push(Open::Quote(Vec::new())),
+            Tag::BlockQuote(_) => self.open(Open::Quote(Vec::new())),
             Tag::List(start) => {
                 let start = start.map(|start| u32::try_from(start).unwrap_or(u32::MAX));
-                self.open.push(Open::List(start, Vec::new()));
+                self.open(Open::List(start, Vec::new()));
             }
-            Tag::Item => self.open.push(Open::Item(Vec::new())),
+            Tag::Item => self.open(Open::Item(Vec::new())),
             Tag::CodeBlock(kind) => {
                 let language = match kind {
                     CodeBlockKind::Fenced(info) => {
@@ -168,6 +174,14 @@ impl Reader {
                 self.code = Some((language, String::new()));
             }
             _ => {}
+        }
+    }
+
+    fn open(&mut self, block: Open) {
+        if self.open.len() < MAX_OPEN {
+            self.open.push(block);
+        } else {
+            self.too_deep += 1;
         }
     }
 
@@ -221,32 +235,19 @@ impl Reader {
         let Some((url, alt)) = self.images.pop() else {
             return;
         };
-        let inline = if uri::is_mxc(&url) {
-            let image = Image {
-                uri: url,
+        let mut style = self.style.clone();
+        let piece = match MxcUri::parse(&url) {
+            Ok(uri) => Piece::Image(Image {
+                uri,
                 alt,
                 emoji: false,
-            };
-            Inline {
-                piece: Piece::Image(image),
-                style: self.style.clone(),
+            }),
+            Err(_) => {
+                style.link = style.link.or_else(|| Some(url.as_str().into()));
+                Piece::Text(if alt.is_empty() { url } else { alt })
             }
-        } else {
-            let link = self
-                .style
-                .link
-                .clone()
-                .or_else(|| Some(url.as_str().into()));
-            let words = if alt.is_empty() { url } else { alt };
-            Inline::text(
-                words,
-                Style {
-                    link,
-                    ..self.style.clone()
-                },
-            )
         };
-        self.push(inline);
+        self.push(Inline { piece, style });
     }
 
     fn end_block(&mut self, tag: TagEnd) {
@@ -261,6 +262,10 @@ impl Reader {
         }
         self.end_paragraph();
         if !matches!(tag, TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item) {
+            return;
+        }
+        if self.too_deep > 0 {
+            self.too_deep -= 1;
             return;
         }
         match self.open.pop() {

@@ -42,7 +42,8 @@ fn write_block(block: &Block, other_bullets: bool) -> Vec<String> {
         }
         Block::List { start, items } => write_list(*start, items, other_bullets),
         Block::Code { language, text } => write_code(language.as_deref(), text),
-        Block::Rule => vec!["---".to_owned()],
+        // Of the three ways to write it the one that cannot be taken for bullets.
+        Block::Rule => vec!["___".to_owned()],
     }
 }
 
@@ -139,11 +140,17 @@ fn write_line(inlines: &[Inline]) -> String {
         let lead = text.len() - text.trim_start_matches(' ').len();
         close_before_space(&mut open, same, &mut line);
         line.push_str(&text[..lead]);
+        let mut piece = String::new();
         for mark in &wanted[same..] {
-            mark.open(&mut line);
+            mark.open(&mut piece);
         }
         open = wanted;
-        line.push_str(&text[lead..]);
+        piece.push_str(&text[lead..]);
+        if piece.starts_with('[') && line.ends_with('!') {
+            // A link, not a picture.
+            line.insert(line.len() - 1, '\\');
+        }
+        line.push_str(&piece);
     }
     close_before_space(&mut open, 0, &mut line);
     escaped_start(line.trim_matches(' '))
@@ -169,7 +176,11 @@ fn words(inline: &Inline) -> String {
             Some(url) => format!("[{}]({})", escaped(&mention.name), destination(&url)),
             None => escaped(&mention.name),
         },
-        Piece::Image(image) => format!("![{}]({})", escaped(&image.alt), destination(&image.uri)),
+        Piece::Image(image) => format!(
+            "![{}]({})",
+            escaped(&image.alt),
+            destination(image.uri.as_str())
+        ),
         Piece::Break => String::new(),
     }
 }

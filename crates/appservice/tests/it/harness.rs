@@ -1,0 +1,160 @@
+//! A service of the kit beside our real homeserver, over HTTP on loopback.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bridgehead_appservice::{
+    Database, Running, Service, Setup, registration::Generated, surroundings::Surroundings,
+};
+use bridgehead_testkit::{Client, SERVER_NAME, TestServer};
+use rand::Rng as _;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// How long a test waits for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The homeserver, and one service that runs.
+pub(crate) struct Pair {
+    pub(crate) host: TestServer,
+    pub(crate) running: Running,
+    generated: Generated,
+    folder: TempDir,
+    address: String,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Pair {
+    /// Starts both.
+    pub(crate) async fn start(service: Service) -> anyhow::Result<Self> {
+        Self::start_with(service, Surroundings::default()).await
+    }
+
+    /// The same with other surroundings of the service.
+    pub(crate) async fn start_with(
+        service: Service,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let generated = generate(&service, Some(&address))?;
+        let file = folder.path().join("registration.yaml");
+        std::fs::write(&file, generated.text.expose())?;
+        let host = TestServer::start_with(&[file], &[]).await?;
+        let running = run(service, &generated, &host, &folder, surroundings).await?;
+        let serving = serve(listener, &running);
+        Ok(Self {
+            host,
+            running,
+            generated,
+            folder,
+            address,
+            serving,
+        })
+    }
+
+    /// Ends the service as a crash would (nothing is said, nothing waited for), and starts this one on its database.
+    pub(crate) async fn crash_and_start(self, service: Service) -> anyhow::Result<Self> {
+        self.serving.abort();
+        // Whoever still holds the old service's parts keeps the file's lock, until the tasks have seen the end.
+        drop(self.running);
+        let port = self.address.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind(&port).await?;
+        let running = retry_in_use(service, &self.generated, &self.host, &self.folder).await?;
+        let serving = serve(listener, &running);
+        Ok(Self {
+            running,
+            serving,
+            host: self.host,
+            generated: self.generated,
+            folder: self.folder,
+            address: self.address,
+        })
+    }
+
+    /// A person on the homeserver.
+    pub(crate) async fn user(&self, localpart: &str) -> anyhow::Result<Client> {
+        self.host.user(localpart).await
+    }
+
+    /// Returns when nothing waits in the service.
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
+        until("the service has nothing left to do", || async {
+            self.running.is_settled()
+        })
+        .await
+    }
+}
+
+/// A registration for this service, with fresh tokens.
+pub(crate) fn generate(service: &Service, url: Option<&str>) -> anyhow::Result<Generated> {
+    let draft = service.registration(url, SERVER_NAME)?;
+    draft
+        .generate(|bytes| rand::rng().fill_bytes(bytes))
+        .map_err(|errors| anyhow::anyhow!("{errors:?}"))
+}
+
+async fn run(
+    service: Service,
+    generated: &Generated,
+    host: &TestServer,
+    folder: &TempDir,
+    surroundings: Surroundings,
+) -> anyhow::Result<Running> {
+    let setup = Setup {
+        registration: generated.registration.clone(),
+        server_name: SERVER_NAME.to_owned(),
+        homeserver: host.base_url(),
+        database: Database::File(folder.path().join("service.db")),
+        surroundings,
+    };
+    Ok(service.start(setup).await?)
+}
+
+async fn retry_in_use(
+    service: Service,
+    generated: &Generated,
+    host: &TestServer,
+    folder: &TempDir,
+) -> anyhow::Result<Running> {
+    let started = std::time::Instant::now();
+    loop {
+        match run(
+            service.clone(),
+            generated,
+            host,
+            folder,
+            Surroundings::default(),
+        )
+        .await
+        {
+            Err(error) if started.elapsed() < PATIENCE && error.to_string().contains("in use") => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn serve(listener: TcpListener, running: &Running) -> tokio::task::JoinHandle<()> {
+    let router = running.router();
+    tokio::spawn(async move {
+        axum::serve(listener, router).await.ok();
+    })
+}
+
+/// Waits until this holds; fails with what was waited for.
+pub(crate) async fn until<F: Future<Output = bool>>(
+    what: &str,
+    mut holds: impl FnMut() -> F,
+) -> anyhow::Result<()> {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .with_context(|| format!("waited in vain until {what}"))
+}
