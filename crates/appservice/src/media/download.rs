@@ -332,6 +332,10 @@ fn is_unrecognized<T>(opened: &Result<T, Error>) -> bool {
 }
 
 fn download_error(error: Error, ask: &Ask<'_>) -> MediaError {
+    if matches!(error, Error::Transport(TransportError::TooLarge(_))) {
+        let limit = Some(ask.limit as u64);
+        return MediaError::TooLarge { limit };
+    }
     match (error.status(), error.errcode()) {
         (_, Some("M_NOT_YET_UPLOADED")) => MediaError::NotYet(ask.uri.clone()),
         (Some(413), _) | (_, Some("M_TOO_LARGE")) => MediaError::TooLarge { limit: None },

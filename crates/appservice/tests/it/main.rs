@@ -3,4 +3,6 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod media;
+mod outside;
 mod suite;
