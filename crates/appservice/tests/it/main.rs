@@ -5,4 +5,5 @@ mod first_steps;
 mod harness;
 mod media;
 mod outside;
+mod puppets;
 mod suite;

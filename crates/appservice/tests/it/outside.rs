@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use bridgehead_appservice::{
-    Database, Running, Service, Setup,
+    Database, Running, Secret, Service, Setup,
     registration::parse,
     surroundings::{Transport, TransportError},
 };
-use bridgehead_testkit::lab::{Lab, Mounted, MountedService, registration_for};
+use bridgehead_testkit::lab::{Lab, LabUser, Mounted, MountedService, registration_for};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response, StatusCode};
@@ -98,6 +99,15 @@ pub(crate) async fn mount_with_web(
     service: Service,
     web: Arc<Web>,
 ) -> anyhow::Result<(Mounted, Arc<Running>)> {
+    let (place, mut setup) = place(lab, &service).await?;
+    setup.surroundings.web = Some(web);
+    let running = Arc::new(service.start(setup).await?);
+    place.serve(Arc::new(Reached(running.clone()))).await?;
+    Ok((place, running))
+}
+
+/// A place for a service in a lab, and the setup of its next life, with its database in memory.
+pub(crate) async fn place(lab: &Lab, service: &Service) -> anyhow::Result<(Mounted, Setup)> {
     let text = registration_for(
         &service,
         "http://service.lab",
@@ -107,18 +117,14 @@ pub(crate) async fn mount_with_web(
     let (registration, _) = parse(std::path::Path::new("registration"), text.as_bytes())
         .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     let place = lab.place(&text).await?;
-    let mut surroundings = place.surroundings();
-    surroundings.web = Some(web);
     let setup = Setup {
         registration,
         server_name: lab.server_name().to_owned(),
         homeserver: "http://homeserver.lab".to_owned(),
         database: Database::Memory,
-        surroundings,
+        surroundings: place.surroundings(),
     };
-    let running = Arc::new(service.start(setup).await?);
-    place.serve(Arc::new(Reached(running.clone()))).await?;
-    Ok((place, running))
+    Ok((place, setup))
 }
 
 /// A request to one of the service's own routes.
@@ -134,4 +140,35 @@ pub(crate) async fn seen(lab: &Lab, what: &str) -> usize {
         .lines()
         .filter(|line| line.contains(what))
         .count()
+}
+
+/// Another session of a lab's user, by its password.
+pub(crate) async fn log_in(place: &Mounted, user: &LabUser) -> anyhow::Result<Secret> {
+    let body = serde_json::json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": user.id().as_str() },
+        "password": "a password of the lab's",
+    });
+    let answer = call(place, "POST", "/_matrix/client/v3/login", None, &body).await?;
+    let token = answer["access_token"].as_str();
+    Ok(Secret::new(token.context("a token")?.to_owned()))
+}
+
+/// A JSON request to the homeserver with this token; its answer must be a success.
+pub(crate) async fn call(
+    place: &Mounted,
+    method: &str,
+    path: &str,
+    token: Option<&Secret>,
+    body: &serde_json::Value,
+) -> anyhow::Result<serde_json::Value> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {}", token.expose()));
+    }
+    let request = request.body(Bytes::from(body.to_string()))?;
+    let answer = place.host().call(request, 1 << 20).await?;
+    let status = answer.status();
+    anyhow::ensure!(status.is_success(), "{status}: {:?}", answer.body());
+    Ok(serde_json::from_slice(answer.body())?)
 }

@@ -169,7 +169,7 @@ impl Core {
             let Some(last) = rows.last() else { break };
             after = last.user_id.clone();
             for row in &rows {
-                self.load_puppet(row).await?;
+                self.load_puppet(row);
             }
         }
         if let Some(losses) = self.puppets.losses.lock().take() {
@@ -178,12 +178,12 @@ impl Core {
         Ok(())
     }
 
-    async fn load_puppet(&self, row: &PuppetRow) -> Result<(), StoreError> {
+    fn load_puppet(&self, row: &PuppetRow) {
         let Ok(user) = UserId::parse(&row.user_id) else {
-            return Ok(());
+            return;
         };
         if row.lost_ms.is_some() {
-            return Ok(());
+            return;
         }
         let table = self.client.puppets();
         if Consent::of(row.consent) == Consent::Registration {
@@ -191,20 +191,16 @@ impl Core {
             if self.puppets.allowed.is_match(user.as_str()) {
                 table.insert(user, None);
             }
-            return Ok(());
+            return;
         }
         let sealed = row.token.as_deref().unwrap_or_default();
         match self.puppets.seal.open(&user, sealed) {
             Some(token) => table.insert(user, Some(token)),
             None => {
                 tracing::warn!(%user, "a puppet's token was sealed with another secret: its owner has to give it again");
-                let (id, now_ms) = (row.user_id.clone(), self.now_ms());
-                self.store
-                    .write(move |unit| unit.lose_puppet(&id, now_ms))
-                    .await?;
+                table.report(&user);
             }
         }
-        Ok(())
     }
 
     /// Whether an event was sent by the service: by one of its own users, or by it as a person.

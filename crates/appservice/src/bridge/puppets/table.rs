@@ -69,6 +69,11 @@ impl PuppetTable {
             return;
         }
         entries.remove(user);
+        self.report(user);
+    }
+
+    /// Has this person told that their token is no longer good.
+    pub(super) fn report(&self, user: &UserId) {
         if self.lost.try_send(user.clone()).is_err() {
             // Found out again at the next start, by the first request that is refused.
             tracing::warn!(%user, "a puppet's token was lost, and too many others too to tell them");
