@@ -11,6 +11,7 @@ use bridgehead_registration::Registration;
 use tokio::sync::watch;
 
 use crate::{
+    actors::Actors,
     bridge::{backfill::BackfillShared, puppets::PuppetKeeper},
     capabilities::CapabilityCache,
     client::Client,
@@ -22,6 +23,7 @@ use crate::{
     namespaces::Namespaces,
     outbox::Outbox,
     run::Figures,
+    state::Rooms,
     store::Store,
     surroundings::Surroundings,
     web::Web,
@@ -54,6 +56,10 @@ pub struct Limits {
     pub max_media_bytes: usize,
     /// How long events are remembered that came already, and sends that went.
     pub remember: Duration,
+    /// Joins and parts in the background that are under way at the same time.
+    pub membership_concurrency: usize,
+    /// The time between the beginnings of two of them.
+    pub membership_pace: Duration,
 }
 
 impl Default for Limits {
@@ -70,6 +76,8 @@ impl Default for Limits {
             send_concurrency: 32,
             max_media_bytes: 100 << 20,
             remember: Duration::from_secs(30 * 24 * 3600),
+            membership_concurrency: 8,
+            membership_pace: Duration::from_millis(10),
         }
     }
 }
@@ -105,6 +113,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
+    pub(crate) rooms: Rooms,
+    pub(crate) actors: Actors,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
     pub(crate) web: Web,

@@ -1,5 +1,10 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
@@ -9,6 +14,7 @@ pub mod config;
 mod core;
 mod error;
 mod event;
+mod flights;
 mod handler;
 pub mod id;
 mod inbox;
@@ -18,6 +24,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;
@@ -28,7 +35,10 @@ mod web;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Puppet, Room},
+    actors::{
+        Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
+        Room, SendOptions,
+    },
     capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
@@ -44,6 +54,7 @@ pub use self::{
     inbox::Parked,
     run::{Database, Health, Running, Setup, StartError},
     service::Service,
+    state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{
         Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
         WebsocketState,

@@ -38,7 +38,12 @@ impl HttpTransport {
                 "`{base}` is no address of a homeserver: write `http://host:port` or `https://host`"
             ));
         }
-        Self::with(builder(), base.trim_end_matches('/'))
+        let mut builder = builder();
+        if is_local(&address) {
+            // A proxy of the machine's is not for loopback.
+            builder = builder.no_proxy();
+        }
+        Self::with(builder, base.trim_end_matches('/'))
     }
 
     /// Whatever address a request names. `resolver` says which addresses a name has; with one, no proxy is used, which
@@ -162,6 +167,15 @@ impl Transport for HttpTransport {
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Response<BodyStream>, TransportError>> {
         self.send_open(request, max_bytes).boxed()
+    }
+}
+
+fn is_local(address: &url::Url) -> bool {
+    match address.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use self::http::HttpTransport;
 use self::{
     contact::Contact,
     gate::Gate,
-    limiter::{Limiter, Outcome, Target},
+    limiter::{Class, Limiter, Outcome, Target},
     request::{Answer, Identity, class_of, is_of_homeserver, refusal, request, split},
 };
 use crate::{
@@ -250,6 +250,16 @@ impl Client {
     /// The sender of the registration, as which the token alone acts.
     pub(crate) fn sender(&self) -> &UserId {
         &self.shared.sender
+    }
+
+    /// When the last of so many calls is likely to be let through, as far as the homeserver has shown its limits.
+    pub(crate) fn forecast(&self, user: &UserId, class: Class, calls: u32) -> Duration {
+        let target = Target {
+            account: user.as_str(),
+            class,
+        };
+        let limiter = self.shared.limiter.lock();
+        limiter.forecast(Instant::now(), target, calls)
     }
 
     /// How often the homeserver was away and has come back, as far as calls have shown.

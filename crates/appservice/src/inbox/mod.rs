@@ -32,6 +32,7 @@ use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
+    state::Rooms,
     store::{InboxRow, Result as StoreResult, Store},
 };
 
@@ -50,6 +51,7 @@ pub(crate) struct Inbox {
     lanes: Lanes<Handling>,
     high_water: usize,
     metrics: Metrics,
+    rooms: Rooms,
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
@@ -96,7 +98,7 @@ impl LaneWork for Handling {
 }
 
 impl Inbox {
-    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics) -> Self {
+    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics, rooms: Rooms) -> Self {
         let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
         let handling = Handling {
             store: store.clone(),
@@ -108,6 +110,7 @@ impl Inbox {
             lanes: Lanes::new(handling, limits.concurrency),
             high_water: limits.inbox_high_water,
             metrics,
+            rooms,
             taking: tokio::sync::Mutex::new(false),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),

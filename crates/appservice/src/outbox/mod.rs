@@ -4,11 +4,16 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{oneshot, watch};
@@ -17,7 +22,7 @@ use tracing::Instrument as _;
 use crate::{
     Error, Urgency,
     client::{Call, Client, escape},
-    core::Limits,
+    core::{Core, Limits},
     id::{EventId, RoomId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
@@ -91,6 +96,33 @@ impl Outgoing {
     }
 }
 
+impl Outgoing {
+    /// What a row of the outbox was made of; `None` for what is sent elsewhere than into a room.
+    fn of(row: &OutboxRow) -> Option<Self> {
+        let path = row.send.path.strip_prefix("/_matrix/client/v3/rooms/")?;
+        let parts: Vec<String> = path
+            .split('/')
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let what = match parts[..] {
+            [_, "send", kind, _] => What::Event(kind.to_owned()),
+            [_, "state", kind, key] => What::State(kind.to_owned(), key.to_owned()),
+            [_, "redact", event, _] => What::Redaction(EventId::parse(event).ok()?),
+            _ => return None,
+        };
+        Some(Self {
+            key: row.send.key.clone(),
+            room_id: RoomId::parse(parts.first()?).ok()?,
+            user: UserId::parse(row.send.user_id.as_deref()?).ok()?,
+            what,
+            content: serde_json::from_str(&row.send.body).unwrap_or_default(),
+            ts_ms: row.send.ts_ms,
+            urgency: urgency_of(row.send.urgency),
+        })
+    }
+}
+
 /// The client's transaction id of a send: the same for the same key, whenever.
 fn txn_id(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
@@ -144,6 +176,8 @@ pub(crate) struct Sending {
     waiters: Mutex<Waiters>,
     /// Rooms that handlers' units of work have written sends for.
     woken: Mutex<Vec<String>>,
+    /// Sees to what a refused send lacks. Set when the service starts.
+    core: OnceLock<Weak<Core>>,
 }
 
 impl Outbox {
@@ -161,6 +195,7 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             waiters: Mutex::default(),
             woken: Mutex::default(),
+            core: OnceLock::new(),
         };
         Self {
             store,
@@ -171,7 +206,8 @@ impl Outbox {
     }
 
     /// Begins with what waits from before.
-    pub(crate) async fn begin(&self) -> StoreResult<()> {
+    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+        self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
@@ -179,7 +215,7 @@ impl Outbox {
     }
 
     /// Stores a send and waits until the homeserver has taken it; gives back the event it made. One that is known by
-    /// its key is not made again.
+    /// its key is not made again; one that was given up is tried again, under its own transaction id.
     ///
     /// # Errors
     /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
@@ -204,6 +240,22 @@ impl Outbox {
         tokio::select! {
             answer = answer => answer.unwrap_or(Err(Error::Stopping)),
             _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
+        }
+    }
+
+    /// The event that the send of this key has made, if it was sent.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn sent(&self, key: &str) -> Result<Option<EventId>, Error> {
+        let key = key.to_owned();
+        let row = self
+            .store
+            .read(move |unit| unit.outbox_by_key(&key))
+            .await?;
+        match row.map(|row| row.state) {
+            Some(OutboxState::Done(Some(event))) => Ok(Some(EventId::parse(&event)?)),
+            _ => Ok(None),
         }
     }
 
@@ -350,6 +402,29 @@ impl Sending {
         Ok(event_id.map(EventId::parse).transpose()?)
     }
 
+    /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
+    async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        if error.status() != Some(403) || row.is_mended {
+            return Some(error);
+        }
+        let core = self.core.get().and_then(Weak::upgrade);
+        let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
+            return Some(error);
+        };
+        match core.repair(&outgoing).await {
+            Ok(()) => {
+                row.is_mended = true;
+                None
+            }
+            Err(Error::Stopping) => Some(Error::Stopping),
+            // What is only a matter of time is tried again with the send.
+            Err(why) if why.is_transient() => Some(why),
+            // The room's rules say more than the homeserver has.
+            Err(why @ Error::Forbidden(_)) => Some(why),
+            Err(_) => Some(error),
+        }
+    }
+
     /// For how long it has been in the outbox.
     fn age(&self, row: &OutboxRow) -> Duration {
         let ms = self.surroundings.clock.now_ms() - row.created_ms;
@@ -357,11 +432,20 @@ impl Sending {
     }
 
     async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
+        let error = match self.mend(row, error).await {
+            None => return Step::Again(Duration::ZERO),
+            Some(Error::Stopping) => return Step::Stop,
+            Some(error) => error,
+        };
         row.attempts += 1;
         let now_ms = self.surroundings.clock.now_ms();
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it.
-        let may_help = error.is_transient() || error.status() == Some(401);
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
+        // own is gone for good, and others wait behind.
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let is_ours = user
+            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
+        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
         if may_help && self.age(row) < self.give_up_after {
             let cause = cause_of(&error);
             self.client.metrics().count(&SEND_RETRIES, &[cause], 1);

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::Ghosts,
+    actors::{Actors, Ghosts, Room},
     bridge::{
         backfill::{BackfillShared, Backfills},
         puppets::{PuppetKeeper, PuppetTable, Puppets},
@@ -24,12 +24,13 @@ use crate::{
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
     handler::{Context, Delivery, Input, Scope},
-    id::UserId,
+    id::{RoomId, UserId},
     inbox::{Inbox, Parked},
     media::{self, MediaRepo, MediaShared},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
+    state::{Interest, Rooms},
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     web::Web,
@@ -134,7 +135,7 @@ impl Service {
         let core = Arc::new(build(&self, &setup)?);
         core.begin_puppets().await?;
         core.inbox.open().await?;
-        core.outbox.begin().await?;
+        core.outbox.begin(&core).await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
@@ -196,6 +197,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
     });
+    let interest = Interest::new(registration, &bot, client.sender());
+    let rooms = Rooms::new(store.clone(), Arc::new(interest));
     let stop = watch::Sender::new(false);
     Ok(Core {
         name: service.name.clone(),
@@ -206,7 +209,12 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         pings: Pings::default(),
         third_party: service.third_party.clone(),
         namespaces,
-        inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
+        inbox: Inbox::new(
+            store.clone(),
+            &service.limits,
+            metrics.clone(),
+            rooms.clone(),
+        ),
         outbox: Outbox::new(
             store.clone(),
             client.clone(),
@@ -214,6 +222,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             stop.subscribe(),
         ),
+        actors: Actors::new(&store, &service.limits),
+        rooms,
         client,
         store,
         surroundings: setup.surroundings.clone(),
@@ -249,7 +259,7 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
 }
 
 /// One process to a database: two would handle the same events.
-fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
+pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
     let Database::File(path) = database else {
         return Ok(None);
     };
@@ -338,6 +348,7 @@ async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
         core.commit(&tx).await?;
     }
     core.inbox.begin(core).await?;
+    core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
 }
@@ -347,6 +358,11 @@ impl Running {
     #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// Puts something before the routes.
+    pub(crate) fn wrap_router(&mut self, wrap: impl FnOnce(axum::Router) -> axum::Router) {
+        self.router = wrap(std::mem::take(&mut self.router));
     }
 
     /// A request of the homeserver, without a socket.
@@ -413,6 +429,12 @@ impl Running {
         Ok(Capabilities::clone(&*self.core.capabilities().await?))
     }
 
+    /// A room, to ask about it outside of handlers.
+    #[must_use]
+    pub fn room(&self, id: &RoomId) -> Room {
+        Room::new(self.core.clone(), id.clone(), None)
+    }
+
     /// The service's database.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -442,11 +464,13 @@ impl Running {
         self.core.inbox.depth()
     }
 
-    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// Whether the service has begun its work, and nothing waits to be handled, sent, joined or left. An event that was just taken
     /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.core.inbox.is_idle() && self.core.outbox.is_idle()
+        self.core.inbox.is_idle()
+            && self.core.outbox.is_idle()
+            && self.core.actors.planner.is_idle()
     }
 
     /// What was set aside with numbers above `after`, oldest first, at most `limit`.
@@ -484,6 +508,7 @@ impl Running {
         self.core.inbox.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
+        self.core.actors.planner.finish(GRACE).await;
         self.core.store.close().await;
     }
 }

@@ -9,6 +9,7 @@
 //! see of it: [`Tx`], [`Value`]).
 
 mod backfill;
+mod goals;
 mod inbox;
 mod media;
 mod outbox;
@@ -16,6 +17,7 @@ mod provisioning;
 mod puppets;
 mod schema;
 pub(crate) mod sql;
+mod state;
 mod writer;
 
 use std::{
@@ -31,11 +33,13 @@ pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
     backfill::BackfillRow,
+    goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     media::UploadRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
+    state::{Heard, Origin, RoomRow, StateRow},
     writer::Unit,
 };
 

@@ -6,4 +6,7 @@ mod harness;
 mod media;
 mod outside;
 mod puppets;
+mod rig;
 mod suite;
+mod traps;
+mod wire;

@@ -9,13 +9,11 @@ use axum::{
 };
 use bridgehead_registration::Secret;
 use http::{HeaderMap, Uri, header, request::Parts};
-use serde_json::Value;
 
 use super::{Api, error::ProvisionError, session};
 use crate::{
-    Bot, Ghosts,
+    Bot, Ghosts, Room,
     bridge::{backfill::Backfills, puppets::Puppets},
-    client::{Call, escape},
     core::Core,
     id::{RoomId, UserId},
     media::MediaRepo,
@@ -86,21 +84,29 @@ impl Caller {
         &self.core.store
     }
 
-    /// Whether this person is in the room and has the power to change its state.
+    /// Whether this person is in the room and has the power to say there what it is bridged to (`m.bridge`).
     ///
     /// # Errors
-    /// When the service's own user does not see the room's state.
+    /// When nobody of the service's is in the room, so that its state is not known.
     pub async fn may_change(&self, room: &RoomId) -> Result<bool, ProvisionError> {
-        let path = format!("/_matrix/client/v3/rooms/{}/state", escape(room.as_str()));
-        let state: Vec<Value> = match self.core.client.ask(&Call::get(path)).await {
-            Err(error) if matches!(error.status(), Some(403 | 404)) => {
-                let bot = &self.core.bot;
-                let message = format!("{bot} does not see this room: invite it first");
-                return Err(ProvisionError::forbidden(message));
-            }
-            other => other?,
+        self.may_set(room, "m.bridge").await
+    }
+
+    /// Whether this person is in the room and has the power to change its state of this type.
+    ///
+    /// # Errors
+    /// As [`may_change`](Self::may_change).
+    pub async fn may_set(&self, room: &RoomId, kind: &str) -> Result<bool, ProvisionError> {
+        let room = Room::new(self.core.clone(), room.clone(), None);
+        let member = room.member(&self.user).await?.known();
+        let levels = room.power_levels().await?.known();
+        let (Some(member), Some(levels)) = (member, levels) else {
+            let bot = &self.core.bot;
+            let message = format!("{bot} does not see this room: invite it first");
+            return Err(ProvisionError::forbidden(message));
         };
-        Ok(has_power(&state, &self.user))
+        let is_in = member.is_some_and(|member| member.is_joined());
+        Ok(is_in && levels.of(&self.user).is_at_least(levels.to_set(kind)))
     }
 
     pub(super) fn session(&self) -> Option<&Secret> {
@@ -156,29 +162,6 @@ async fn caller(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Pro
         core,
         session: Some(Secret::new(token)),
     })
-}
-
-/// Whether a room's state gives somebody in it the power to change it.
-fn has_power(state: &[Value], user: &UserId) -> bool {
-    let event = |kind: &str, key: &str| {
-        let is_it = |event: &&Value| event["type"] == kind && event["state_key"] == key;
-        state.iter().find(is_it)
-    };
-    let member = event("m.room.member", user.as_str());
-    if member.is_none_or(|member| member["content"]["membership"] != "join") {
-        return false;
-    }
-    let create = event("m.room.create", "");
-    let is_creator = create.is_some_and(|create| create["sender"] == user.as_str());
-    let levels = event("m.room.power_levels", "").map(|levels| &levels["content"]);
-    let Some(levels) = levels else {
-        return is_creator;
-    };
-    let own = levels["users"]
-        .get(user.as_str())
-        .or(levels.get("users_default"));
-    let own = own.and_then(Value::as_i64).unwrap_or(0);
-    own >= levels["state_default"].as_i64().unwrap_or(50)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
