@@ -8,6 +8,7 @@
 mod actors;
 pub mod backoff;
 pub mod bridge;
+mod capabilities;
 mod client;
 pub mod config;
 mod core;
@@ -18,6 +19,7 @@ mod handler;
 pub mod id;
 mod inbox;
 mod lanes;
+pub mod media;
 pub mod metrics;
 mod namespaces;
 mod outbox;
@@ -31,13 +33,15 @@ mod state;
 pub mod store;
 pub mod surroundings;
 mod trace;
+mod web;
 mod wire;
 
 pub use self::{
     actors::{
         Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
-        Puppets, Room, SendOptions,
+        Room, SendOptions,
     },
+    capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
     config::ListenAddress,
     core::Limits,

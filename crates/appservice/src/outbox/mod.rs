@@ -16,10 +16,7 @@ use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument as _;
 
 use crate::{
@@ -36,12 +33,6 @@ use crate::{
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// How long after its start a service may still be given a person's access token.
-const TOKENS_WITHIN: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether it has been.
-const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
 /// Something to be sent.
 #[derive(Clone, Debug)]
@@ -228,7 +219,6 @@ pub(crate) struct Sending {
     woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
-    began: Instant,
 }
 
 impl Outbox {
@@ -248,7 +238,6 @@ impl Outbox {
             waiters: Mutex::default(),
             woken: Mutex::default(),
             core: OnceLock::new(),
-            began: Instant::now(),
         };
         Self {
             store,
@@ -420,9 +409,6 @@ impl LaneWork for Sending {
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
-        if self.waits_for_token(row) {
-            return Step::Again(TOKENS_LOOK);
-        }
         match self.put(row).await {
             Ok(event_id) => {
                 let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
@@ -443,7 +429,11 @@ impl Sending {
     }
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
+        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
+        if let Some(user) = &user {
+            self.client.puppets().mark(user, &mut body);
+        }
         let mut call = Call::new(Method::PUT, row.send.path.clone())
             .text(row.send.body.clone())
             .by(user.as_ref())
@@ -479,20 +469,6 @@ impl Sending {
         }
     }
 
-    /// Whether it is sent for a person whose access token is still to come: those are told again after a start.
-    fn waits_for_token(&self, row: &OutboxRow) -> bool {
-        let core = self.core.get().and_then(Weak::upgrade);
-        let user = row
-            .send
-            .user_id
-            .as_deref()
-            .and_then(|id| UserId::parse(id).ok());
-        let (Some(core), Some(user)) = (core, user) else {
-            return false;
-        };
-        self.began.elapsed() < TOKENS_WITHIN && !core.may_act_as(&user)
-    }
-
     /// For how long it has been in the outbox.
     fn age(&self, row: &OutboxRow) -> Duration {
         self.since(row.created_ms)
@@ -519,7 +495,9 @@ impl Sending {
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
         // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
         // own is gone for good, and others wait behind.
-        let is_ours = !self.client.has_token_of(row.send.user_id.as_deref());
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let is_ours = user
+            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
         let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
         if may_help && self.tried_for(row) < self.give_up_after {
             let cause = cause_of(&error);
