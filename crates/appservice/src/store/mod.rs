@@ -5,19 +5,24 @@
 //! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
 //! task.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
-//! see of it: [`Tx`], [`Value`]).
+//! Files: `schema` (versions), `inbox`, `outbox`, `links`, `messages`, `tasks`, `fates` (queries by table), `sql` (what
+//! authors see of it: [`Tx`], [`Value`]).
 
 mod backfill;
+mod census;
+pub(crate) mod fates;
 mod goals;
 mod inbox;
+mod links;
 mod media;
+mod messages;
 mod outbox;
 mod provisioning;
 mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod state;
+mod tasks;
 mod writer;
 
 use std::{
@@ -35,13 +40,17 @@ pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
     backfill::BackfillRow,
+    fates::FateRow,
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    links::LinkRow,
     media::UploadRow,
+    messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
+    tasks::{NewTask, TaskRow},
     writer::Unit,
 };
 

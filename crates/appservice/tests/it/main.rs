@@ -1,5 +1,6 @@
 //! The kit against real homeservers.
 
+mod bridge;
 mod crash;
 mod first_steps;
 mod harness;
