@@ -1,21 +1,32 @@
 //! Lanes: what is worked off in order by name, many names at the same time.
 //!
-//! A lane holds rows of the database in the order of their ids. Each lane with something to do has a task; a fair
-//! semaphore says how many of them work at a time, and each works for a [`TURN`] before it queues up again, so a lane
+//! A lane holds rows of the database in the order of their ids. Lanes with something to do stand in a line; a bounded
+//! number of workers takes them from its front, works on each for a [`TURN`], and puts it at the line's end, so a lane
 //! with ten thousand rows does not hold up one with two. A row that has to be tried again lets its own lane wait, and
-//! nobody else. In memory is a window of each lane; what is behind it is read from the database when it is reached.
+//! nobody else: a lane that waits takes no worker's place. In memory is a window of each lane; what is behind it is
+//! read from the database when it is reached.
+//!
+//! ```text
+//! push, wake ──▶ line ──▶ a worker: one turn ──▶ empty: gone
+//!                 ▲                 │  └─ more: to the line's end
+//!                 └───── waits ◀────┘ again later
+//! ```
 //!
 //! Used by the inbox (events to handlers) and the outbox (sends to the homeserver).
 
 use std::{
     collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
 
 use crate::store::Result as StoreResult;
 
@@ -25,11 +36,8 @@ const TURN: usize = 16;
 /// Rows of a lane that are held in memory.
 const WINDOW: usize = 64;
 
-/// Lanes that have a task at a time; more of them wait in line for one.
-const ALIVE: usize = 1024;
-
-/// How long a lane waits when the database could not be read.
-const UNREADABLE: Duration = Duration::from_secs(1);
+/// How long a lane waits when the database could not be read, or its work has panicked.
+const BROKEN: Duration = Duration::from_secs(1);
 
 /// A row of a lane.
 pub(crate) trait LaneRow: Send + 'static {
@@ -68,6 +76,8 @@ pub(crate) enum Step {
 enum Turn {
     /// As it should; the next may begin.
     Over,
+    /// With nothing left to do.
+    Empty,
     /// With a row that has to be tried again after this time.
     Wait(Duration),
     /// Everything ends.
@@ -100,9 +110,10 @@ impl<R> Lane<R> {
 
 struct Table<R> {
     lanes: HashMap<String, Lane<R>>,
-    /// Lanes that wait for a task.
+    /// Lanes that wait for a worker. A lane is here, with a worker, or in a wait of its own.
     line: VecDeque<String>,
-    alive: usize,
+    /// Workers that run.
+    workers: usize,
 }
 
 /// The lanes of one kind of work; cheap to clone.
@@ -117,25 +128,29 @@ impl<W: LaneWork> Clone for Lanes<W> {
 struct Inner<W: LaneWork> {
     work: W,
     table: Mutex<Table<W::Row>>,
-    places: Semaphore,
+    /// Workers at most.
+    places: usize,
     /// Lanes that have something to do.
     busy: watch::Sender<usize>,
     stop: watch::Sender<bool>,
+    /// Where workers run: rows are also announced from the database's thread.
+    runtime: Handle,
 }
 
 impl<W: LaneWork> Lanes<W> {
-    /// `places` is how many lanes work at a time.
+    /// `places` is how many lanes are worked on at a time. To be called where tasks can be spawned.
     pub(crate) fn new(work: W, places: usize) -> Self {
         Self(Arc::new(Inner {
             work,
             table: Mutex::new(Table {
                 lanes: HashMap::new(),
                 line: VecDeque::new(),
-                alive: 0,
+                workers: 0,
             }),
-            places: Semaphore::new(places.max(1)),
+            places: places.max(1),
             busy: watch::Sender::new(0),
             stop: watch::Sender::new(false),
+            runtime: Handle::current(),
         }))
     }
 
@@ -161,7 +176,8 @@ impl<W: LaneWork> Lanes<W> {
         });
     }
 
-    /// A lane has rows in the database that were not pushed, such as those of before the start.
+    /// A lane has rows in the database that were not pushed, such as those of before the start. May be called from a
+    /// unit of work before its commit if [`LaneWork::load`] waits for that.
     pub(crate) fn wake(&self, name: &str) {
         self.put(name, |lane| {
             lane.has_more = true;
@@ -181,19 +197,17 @@ impl<W: LaneWork> Lanes<W> {
         *self.0.busy.borrow()
     }
 
-    /// Returns when no lane has anything to do.
-    pub(crate) async fn idle(&self) {
-        let mut busy = self.0.busy.subscribe();
-        busy.wait_for(|busy| *busy == 0).await.ok();
+    /// Lets no further row be begun; rows in work go on.
+    pub(crate) fn halt(&self) {
+        self.0.stop.send_replace(true);
     }
 
     /// Lets rows in work be finished, and no other be begun; returns when that is so, or after `grace`.
     pub(crate) async fn stop(&self, grace: Duration) {
-        self.0.stop.send_replace(true);
-        self.hurry();
+        self.halt();
         let all_ended = async {
             let mut busy = self.0.busy.subscribe();
-            while self.0.table.lock().alive > 0 {
+            while self.0.table.lock().workers > 0 {
                 if busy.changed().await.is_err() {
                     break;
                 }
@@ -204,45 +218,54 @@ impl<W: LaneWork> Lanes<W> {
 
     fn put(&self, name: &str, change: impl FnOnce(&mut Lane<W::Row>)) {
         let mut table = self.0.table.lock();
-        let is_new = !table.lanes.contains_key(name);
-        let lane = table.lanes.entry(name.to_owned()).or_insert_with(Lane::new);
-        change(lane);
-        if is_new {
-            table.line.push_back(name.to_owned());
-            self.0.busy.send_replace(table.lanes.len());
-            self.start_waiting(&mut table);
+        if let Some(lane) = table.lanes.get_mut(name) {
+            change(lane);
+            return;
         }
-    }
-
-    /// Gives tasks to lanes that wait for one.
-    fn start_waiting(&self, table: &mut Table<W::Row>) {
-        while table.alive < ALIVE && !*self.0.stop.borrow() {
-            let Some(name) = table.line.pop_front() else {
-                return;
-            };
-            table.alive += 1;
-            let lanes = self.clone();
-            tokio::spawn(async move { lanes.run(name).await });
-        }
-    }
-
-    async fn run(self, name: String) {
-        while !*self.0.stop.borrow() && self.fill(&name).await {
-            let Ok(place) = self.0.places.acquire().await else {
-                break;
-            };
-            let turn = self.take_turn(&name).await;
-            drop(place);
-            match turn {
-                Turn::Over => {}
-                Turn::Wait(wait) => self.pause(&name, wait).await,
-                Turn::Stop => break,
-            }
-        }
-        let mut table = self.0.table.lock();
-        table.alive -= 1;
-        self.start_waiting(&mut table);
+        let mut lane = Lane::new();
+        change(&mut lane);
+        table.lanes.insert(name.to_owned(), lane);
         self.0.busy.send_replace(table.lanes.len());
+        self.line_up(&mut table, name.to_owned());
+    }
+
+    /// Puts a lane at the line's end, and sees to it that somebody comes for it.
+    fn line_up(&self, table: &mut Table<W::Row>, name: String) {
+        table.line.push_back(name);
+        if table.workers < self.0.places && !*self.0.stop.borrow() {
+            table.workers += 1;
+            let lanes = self.clone();
+            self.0.runtime.spawn(async move { lanes.run().await });
+        }
+    }
+
+    /// A worker: one lane's turn after another, until none stands in the line.
+    async fn run(self) {
+        while let Some(name) = self.next_lane() {
+            match self.take_turn(&name).await {
+                Turn::Over => {
+                    let mut table = self.0.table.lock();
+                    table.line.push_back(name);
+                }
+                Turn::Wait(wait) => self.pause(name, wait),
+                Turn::Empty | Turn::Stop => {}
+            }
+            // Work that is never waited for must not keep everything else from running.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The line's first; `None`: the worker has ended.
+    fn next_lane(&self) -> Option<String> {
+        let mut table = self.0.table.lock();
+        if !*self.0.stop.borrow()
+            && let Some(name) = table.line.pop_front()
+        {
+            return Some(name);
+        }
+        table.workers -= 1;
+        self.0.busy.send_replace(table.lanes.len());
+        None
     }
 
     /// Works off rows for a turn.
@@ -251,26 +274,24 @@ impl<W: LaneWork> Lanes<W> {
             if *self.0.stop.borrow() {
                 return Turn::Stop;
             }
-            let Some(mut row) = self.take_row(name) else {
-                return Turn::Over;
+            let mut row = match self.next_row(name).await {
+                Ok(row) => row,
+                Err(turn) => return turn,
             };
-            match self.0.work.work(&mut row).await {
-                Step::Next => {}
-                Step::Again(wait) => {
-                    self.put_back(name, row);
-                    return Turn::Wait(wait);
-                }
-                Step::Stop => {
-                    self.put_back(name, row);
-                    return Turn::Stop;
-                }
-            }
+            let worked = AssertUnwindSafe(self.0.work.work(&mut row)).catch_unwind();
+            let step = worked.await.unwrap_or_else(|_| {
+                tracing::error!(lane = name, row = row.id(), "the work on a row has panicked");
+                Step::Again(BROKEN)
+            });
+            let turn = match step {
+                Step::Next => continue,
+                Step::Again(wait) => Turn::Wait(wait),
+                Step::Stop => Turn::Stop,
+            };
+            self.put_back(name, row);
+            return turn;
         }
         Turn::Over
-    }
-
-    fn take_row(&self, name: &str) -> Option<W::Row> {
-        self.0.table.lock().lanes.get_mut(name)?.rows.pop_front()
     }
 
     fn put_back(&self, name: &str, row: W::Row) {
@@ -279,32 +300,40 @@ impl<W: LaneWork> Lanes<W> {
         }
     }
 
-    async fn pause(&self, name: &str, wait: Duration) {
+    /// Puts a lane back into the line after this time, or when it is told to hurry.
+    fn pause(&self, name: String, wait: Duration) {
         let hurry = {
             let table = self.0.table.lock();
-            table.lanes.get(name).map(|lane| lane.hurry.clone())
+            table.lanes.get(&name).map(|lane| lane.hurry.clone())
         };
         let Some(hurry) = hurry else { return };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = hurry.notified() => {}
-        }
+        let lanes = self.clone();
+        let mut stop = self.0.stop.subscribe();
+        self.0.runtime.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = hurry.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            lanes.line_up(&mut lanes.0.table.lock(), name);
+        });
     }
 
-    /// Sees to it that the window holds something; `false`: the lane is empty, and gone.
-    async fn fill(&self, name: &str) -> bool {
+    /// The lane's next row, from the window or from the database; an error says how the turn ends without one.
+    async fn next_row(&self, name: &str) -> Result<W::Row, Turn> {
         loop {
             let after = {
                 let mut table = self.0.table.lock();
                 let Some(lane) = table.lanes.get_mut(name) else {
-                    return false;
+                    return Err(Turn::Empty);
                 };
-                if !lane.rows.is_empty() {
-                    return true;
+                if let Some(row) = lane.rows.pop_front() {
+                    return Ok(row);
                 }
                 if !lane.has_more {
                     table.lanes.remove(name);
-                    return false;
+                    self.0.busy.send_replace(table.lanes.len());
+                    return Err(Turn::Empty);
                 }
                 lane.grew = false;
                 lane.last_id
@@ -313,10 +342,7 @@ impl<W: LaneWork> Lanes<W> {
                 Ok(rows) => self.add_loaded(name, rows),
                 Err(error) => {
                     tracing::error!(lane = name, %error, "a lane cannot be read");
-                    tokio::time::sleep(UNREADABLE).await;
-                    if *self.0.stop.borrow() {
-                        return false;
-                    }
+                    return Err(Turn::Wait(BROKEN));
                 }
             }
         }
@@ -334,3 +360,6 @@ impl<W: LaneWork> Lanes<W> {
         lane.rows.extend(rows);
     }
 }
+
+#[cfg(test)]
+mod tests;

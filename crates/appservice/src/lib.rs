@@ -157,6 +157,11 @@
 //! [`format`](mod@format) rich text and contents of messages, [`store`] the service's database, [`bridge`] what bridges have in
 //! common, [`config`] configuration from a struct, [`metrics`] figures.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
@@ -175,6 +180,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 mod service;
 mod state;

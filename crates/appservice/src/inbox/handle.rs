@@ -148,7 +148,7 @@ async fn call(
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
         Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
         Ok(Err(panic)) => {
-            let text = format!("the handler panicked: {}", said(&panic));
+            let text = format!("the handler panicked: {}", said(panic.as_ref()));
             Some(Outcome::Retry(None, text))
         }
         Err(_) => {

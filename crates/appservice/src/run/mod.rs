@@ -239,7 +239,7 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
 }
 
 /// One process to a database: two would handle the same events.
-fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
+pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
     let Database::File(path) = database else {
         return Ok(None);
     };
@@ -338,6 +338,11 @@ impl Running {
     #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// Puts something before the routes.
+    pub(crate) fn wrap_router(&mut self, wrap: impl FnOnce(axum::Router) -> axum::Router) {
+        self.router = wrap(std::mem::take(&mut self.router));
     }
 
     /// A request of the homeserver, without a socket.

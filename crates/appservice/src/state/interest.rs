@@ -59,6 +59,26 @@ impl Interest {
         }
     }
 
+    /// Without a registration: users, aliases and rooms by pattern, beside `@bot:x`.
+    #[cfg(test)]
+    pub(crate) fn of(users: &[&str], aliases: &[&str], rooms: &[&str]) -> Self {
+        let patterns = |patterns: &[&str]| {
+            let namespaces = patterns.iter().map(|regex| Namespace {
+                regex: (*regex).to_owned(),
+                exclusive: true,
+            });
+            Patterns::of(&namespaces.collect::<Vec<_>>())
+        };
+        let bot = UserId::parse("@bot:x").expect("an id");
+        Self {
+            sender: bot.clone(),
+            bot,
+            users: patterns(users),
+            aliases: patterns(aliases),
+            rooms: patterns(rooms),
+        }
+    }
+
     /// Whether the service is told of rooms that this user has joined. It may act as each of these users that the
     /// homeserver has.
     pub(crate) fn user(&self, user: &UserId) -> bool {

@@ -6,4 +6,7 @@ mod examples;
 mod first_steps;
 mod harness;
 mod pond;
+mod rig;
 mod suite;
+mod traps;
+mod wire;
