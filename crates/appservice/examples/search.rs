@@ -1,7 +1,7 @@
 //! Finds what was said, in rooms that it watches without joining any:
 //!
 //! ```text
-//! curl 'http://localhost:29334/search?q=coffee+machine' -H "Authorization: Bearer $SEARCH_SECRET"
+//! curl 'http://localhost:9000/search?q=coffee+machine' -H "Authorization: Bearer $CALLERS_SECRET"
 //! ```
 //!
 //! The index is a table of its own in the service's database. It is written with `Tx`, together with the event's
@@ -109,10 +109,10 @@ fn found(row: &Row) -> Found {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match std::env::var("SEARCH_SECRET") {
+    match std::env::var("CALLERS_SECRET") {
         Ok(secret) if !secret.is_empty() => service(Secret::new(secret)).main().await,
         _ => {
-            eprintln!("SEARCH_SECRET is not set: choose what callers must show");
+            eprintln!("CALLERS_SECRET is not set: choose what callers must show");
             ExitCode::from(2)
         }
     }

@@ -1,7 +1,7 @@
 //! An HTTP POST becomes a ghost's message:
 //!
 //! ```text
-//! curl http://localhost:29333/hook/'!room:example.org' -H "Authorization: Bearer $WEBHOOK_SECRET" \
+//! curl http://localhost:9000/hook/'!room:example.org' -H "Authorization: Bearer $CALLERS_SECRET" \
 //!      -H 'Content-Type: application/json' -d '{"id": "build-17", "from": "ci", "text": "build 17 is **green**"}'
 //! ```
 //!
@@ -82,10 +82,10 @@ fn is_allowed(headers: &HeaderMap, secret: &Secret) -> bool {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match std::env::var("WEBHOOK_SECRET") {
+    match std::env::var("CALLERS_SECRET") {
         Ok(secret) if !secret.is_empty() => service(Secret::new(secret)).main().await,
         _ => {
-            eprintln!("WEBHOOK_SECRET is not set: choose what callers must show");
+            eprintln!("CALLERS_SECRET is not set: choose what callers must show");
             ExitCode::from(2)
         }
     }

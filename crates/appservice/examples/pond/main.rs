@@ -1,6 +1,6 @@
 //! A bridge to the Pond, step by step: the book's *Write a bridge in an hour*.
 //!
-//! Start `pond_server`, then this; the Pond's address is `POND_ADDRESS`, or else `127.0.0.1:7000`.
+//! Start `pond_server`, then this; where the Pond is, is the key `server` of the configuration.
 
 // ANCHOR: modules
 mod bridge;
@@ -10,20 +10,45 @@ mod link;
 // ANCHOR: main
 use std::sync::Arc;
 
-use bridgehead_appservice::prelude::*;
+use bridgehead_appservice::{
+    config::{Config, JsonSchema, schemars},
+    prelude::*,
+};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let address = std::env::var("POND_ADDRESS");
-    let address = address.unwrap_or_else(|_| "127.0.0.1:7000".to_owned());
+/// A bridge to the Pond.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Address and port of the Pond.
+    server: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: "127.0.0.1:7000".to_owned(),
+        }
+    }
+}
+
+impl Config for Settings {}
+
+fn pond(settings: &Settings) -> Service {
+    let server = settings.server.clone();
     let dial: link::Dial = Arc::new(move || {
-        let address = address.clone();
+        let server = server.clone();
         Box::pin(async move {
-            let stream = TcpStream::connect(address).await?;
+            let stream = TcpStream::connect(server).await?;
             Ok(Box::new(stream) as Box<dyn link::Stream>)
         })
     });
-    bridge::service(dial).main().await
+    bridge::service(dial)
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Service::main_with("pond", pond).await
 }
 // ANCHOR_END: main
