@@ -4,9 +4,8 @@
 //! curl 'http://localhost:9000/search?q=coffee+machine' -H "Authorization: Bearer $CALLERS_SECRET"
 //! ```
 //!
-//! The index is a table of its own in the service's database. It is written with `Tx`, together with the event's
-//! consumption: whatever crashes, each message is in it once. Whoever has the secret can read all that is said on the
-//! homeserver: give it to nobody else.
+//! The index is a table of its own, written with `Tx` together with the event's consumption: whatever crashes, each
+//! message is in it once. Whoever has the secret can read all that is said on the homeserver.
 
 use std::sync::Arc;
 
@@ -32,6 +31,7 @@ pub(crate) fn service(secret: Secret) -> Service {
     let routes = Router::new()
         .route("/search", get(search))
         .with_state(Arc::new(secret));
+    // ANCHOR: service
     Service::new("search")
         .bot("searchbot")
         .watch_rooms(".*")
@@ -59,6 +59,7 @@ pub(crate) fn service(secret: Secret) -> Service {
                 [(&redaction.redacts).into()],
             );
         })
+    // ANCHOR_END: service
 }
 
 #[derive(Deserialize)]

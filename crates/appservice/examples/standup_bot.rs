@@ -40,16 +40,11 @@ pub(crate) fn service() -> Service {
         .on(command)
         .on(|vote: Reaction, tx: Tx| async move {
             let values = [(&vote.event.id).into(), (&vote.target).into()];
-            tx.execute(
-                "INSERT INTO votes (reaction, target) VALUES (?1, ?2)",
-                values,
-            );
+            tx.execute("INSERT INTO votes VALUES (?1, ?2)", values);
         })
         .on(|gone: Redaction, tx: Tx| async move {
-            tx.execute(
-                "DELETE FROM votes WHERE reaction = ?1",
-                [(&gone.redacts).into()],
-            );
+            let values = [(&gone.redacts).into()];
+            tx.execute("DELETE FROM votes WHERE reaction = ?1", values);
         })
         .on(|typing: Typing, present: State<Present>| async move {
             let users = typing.users.into_iter().collect();
@@ -62,6 +57,7 @@ pub(crate) fn service() -> Service {
         })
 }
 
+// ANCHOR: command
 async fn command(
     text: Text,
     room: Room,
@@ -94,6 +90,7 @@ async fn command(
     bot.send(&room, notice).await?;
     Ok(Verdict::Done)
 }
+// ANCHOR_END: command
 
 async fn summary(tx: &Tx, room: &RoomId, present: &Present) -> Result<String, StoreError> {
     let reports = tx.query(

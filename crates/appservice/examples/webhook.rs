@@ -52,6 +52,7 @@ pub(crate) fn service(secret: Secret) -> Service {
         })
 }
 
+// ANCHOR: hook
 async fn hook(
     Shared(secret): Shared<Arc<Secret>>,
     Path(room): Path<String>,
@@ -72,6 +73,7 @@ async fn hook(
         event_id: event_id.to_string(),
     }))
 }
+// ANCHOR_END: hook
 
 fn is_allowed(headers: &HeaderMap, secret: &Secret) -> bool {
     let given = headers.get(AUTHORIZATION);

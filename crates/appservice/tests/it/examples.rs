@@ -78,6 +78,7 @@ fn bearer(request: http::request::Builder, secret: &str) -> http::request::Build
     request.header(header::AUTHORIZATION, format!("Bearer {secret}"))
 }
 
+// ANCHOR: echo
 #[test]
 fn the_echo_answers_people_and_no_programs() -> anyhow::Result<()> {
     Lab::run(async |lab| {
@@ -104,6 +105,7 @@ fn the_echo_answers_people_and_no_programs() -> anyhow::Result<()> {
         Ok(())
     })
 }
+// ANCHOR_END: echo
 
 #[test]
 fn a_repeated_post_says_nothing_twice() -> anyhow::Result<()> {
