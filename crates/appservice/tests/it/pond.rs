@@ -1,5 +1,6 @@
 //! The book's bridge against the real homeserver, with the real Pond in the test's process.
 
+// ANCHOR: head
 use std::{
     sync::{
         Arc,
@@ -8,12 +9,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use bridgehead_appservice::id::UserId;
 use bridgehead_testkit::lab::{Fault, Lab};
-use serde_json::json;
 
-// The book shows parts of these files as they stand.
 #[path = "../../examples/pond/bridge.rs"]
 mod bridge;
 #[path = "../../examples/pond/link.rs"]
@@ -23,6 +22,7 @@ mod link;
 mod pond_server;
 
 use self::{link::Dial, pond_server::Pond};
+// ANCHOR_END: head
 
 // ANCHOR: dial
 /// A Pond in memory, and the way to it. Nobody can dial while `is_cut`.
@@ -144,7 +144,7 @@ fn commands_pictures_and_what_the_pond_refuses() -> anyhow::Result<()> {
             .hears(&room, "This is the channel lobby of the Pond.")
             .await?;
         let picture =
-            json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
+            serde_json::json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
         alice.send(&room, "m.room.message", &picture).await?;
         let long = alice.say(&room, &"quak ".repeat(100)).await?;
         let told = alice
@@ -152,17 +152,18 @@ fn commands_pictures_and_what_the_pond_refuses() -> anyhow::Result<()> {
                 event.kind == "com.beeper.message_send_status"
             })
             .await?;
-        ensure!(told.content["m.relates_to"]["event_id"] == json!(long));
+        ensure!(told.content["m.relates_to"]["event_id"] == serde_json::json!(long));
         ensure!(
             told.content["message"] == "a line has at most 400 bytes",
             "{}",
             told.content
         );
         let heard = pond.heard("lobby");
-        let picture = heard.first().context("the picture is told of")?;
+        let [picture] = &heard[..] else {
+            anyhow::bail!("only the picture is told of: {heard:?}");
+        };
         ensure!(
-            heard.len() == 1
-                && picture.starts_with("Alice_Liddell ")
+            picture.starts_with("Alice_Liddell ")
                 && picture.contains("frog.png"),
             "{heard:?}"
         );
@@ -194,7 +195,7 @@ fn a_stranger_cannot_make_a_room_a_portal() -> anyhow::Result<()> {
             .invite(&room, &UserId::new("pondbot", lab.server_name())?)
             .await?;
         service.running().bot().join(&room).await?;
-        let claim = json!({ "channel": "lobby" });
+        let claim = serde_json::json!({ "channel": "lobby" });
         mallory
             .set_state(&room, "org.example.pond.portal", "", &claim)
             .await?;
