@@ -280,7 +280,11 @@ impl<W: LaneWork> Lanes<W> {
             };
             let worked = AssertUnwindSafe(self.0.work.work(&mut row)).catch_unwind();
             let step = worked.await.unwrap_or_else(|_| {
-                tracing::error!(lane = name, row = row.id(), "the work on a row has panicked");
+                tracing::error!(
+                    lane = name,
+                    row = row.id(),
+                    "the work on a row has panicked"
+                );
                 Step::Again(BROKEN)
             });
             let turn = match step {

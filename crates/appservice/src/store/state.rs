@@ -104,6 +104,10 @@ impl StateRow {
         }
     }
 
+    fn is_join(&self) -> bool {
+        self.content.get("membership").and_then(Value::as_str) == Some("join")
+    }
+
     /// What an event of the stream is to this row.
     fn compare(&self, event: &Event, now_ms: i64) -> Heard {
         let replaces = event.unsigned.get("replaces_state").and_then(Value::as_str);
@@ -118,13 +122,11 @@ impl StateRow {
         match self.origin {
             Origin::Stream if replaces.is_some() && self.event_id.is_some() => Heard::AfterGap,
             Origin::Fetched if is_recent && event.sent_at_ms < self.sent_ms => Heard::Older,
-            // A join that we know of comes after the invitation.
-            Origin::Own if self.event_id.is_none() && self.kind == "m.room.member" => {
-                match event.text("membership") {
-                    Some("invite" | "knock") if is_recent => Heard::Older,
-                    _ => Heard::Newer,
-                }
-            }
+            Origin::Own if self.event_id.is_none() => match event.text("membership") {
+                // A join that we know of comes after the invitation.
+                Some("invite" | "knock") if is_recent && self.is_join() => Heard::Older,
+                _ => Heard::Newer,
+            },
             Origin::Own if is_recent => Heard::Older,
             Origin::Stream | Origin::Fetched | Origin::Own => Heard::Newer,
         }

@@ -9,9 +9,14 @@ use bridgehead_appservice::{
     surroundings::Surroundings,
 };
 use bridgehead_testkit::{Client, SERVER_NAME, TestServer};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use rand::Rng as _;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 /// How long a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,6 +80,7 @@ impl Pair {
     /// Ends the service as a crash would (nothing is said, nothing waited for), and starts this one on its database.
     pub(crate) async fn crash_and_start(self, service: Service) -> anyhow::Result<Self> {
         self.serving.abort();
+        self.serving.await.ok();
         // Whoever still holds the old service's parts keeps the file's lock, until the tasks have seen the end.
         drop(self.running);
         let port = self.address.trim_start_matches("http://").to_owned();
@@ -168,7 +174,19 @@ async fn retry_in_use(
 fn serve(listener: TcpListener, running: &Running) -> tokio::task::JoinHandle<()> {
     let router = running.router();
     tokio::spawn(async move {
-        axum::serve(listener, router).await.ok();
+        // Connections end with the task that serves them.
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(router.clone());
+            connections.spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                server
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+                    .ok();
+            });
+            while connections.try_join_next().is_some() {}
+        }
     })
 }
 
