@@ -13,6 +13,7 @@ use crate::{
     handler::Scope,
     id::{EventId, RoomAlias, RoomId, UserId},
     outbox::{Outgoing, What},
+    state::OwnState,
     store::Tx,
 };
 
@@ -226,8 +227,26 @@ impl Actor {
         content: Value,
     ) -> Result<EventId, Error> {
         let what = What::State(kind.to_owned(), state_key.to_owned());
-        self.dispatch(&self.outgoing(room.as_ref(), what, content))
-            .await
+        let outgoing = self.outgoing(room.as_ref(), what, content);
+        let core = &self.core;
+        // What an earlier run of the handler has set may have been changed by others since.
+        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
+            return Ok(event);
+        }
+        let before = core.rooms.event_of(room.as_ref(), kind, state_key).await?;
+        let event = self.dispatch(&outgoing).await?;
+        let set = OwnState {
+            kind: kind.to_owned(),
+            state_key: state_key.to_owned(),
+            sender: self.user.clone(),
+            content: outgoing.content,
+            event_id: Some(event.to_string()),
+        };
+        let now_ms = core.now_ms();
+        core.rooms
+            .note_state(room.as_ref(), set, before, now_ms)
+            .await?;
+        Ok(event)
     }
 
     fn outgoing(&self, room: &RoomId, what: What, content: Value) -> Outgoing {

@@ -33,7 +33,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Ghost, JoinOptions, Room};
+use super::{
+    Ghost, JoinOptions, Room,
+    join::{FIRST_REFUSAL, LONGEST_REFUSAL},
+};
 use crate::{
     Error,
     backoff::Growth,
@@ -44,7 +47,7 @@ use crate::{
     store::{GoalRow, NEVER_MS, Result as StoreResult, Store},
 };
 
-/// Waits between attempts at a goal.
+/// Waits between attempts at a goal that has not been answered; after a no they are as long as that is remembered.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -255,6 +258,23 @@ impl Planner {
         Ok(goal.is_none() && doors.is_in(room, &wish.user).await? == wish.joined)
     }
 
+    /// A room may let in whom it has refused: their goals are due at once, those that were given up as well.
+    pub(super) async fn reopen(&self, room: &RoomId, now_ms: i64) {
+        let room = room.to_string();
+        let reopened = self
+            .store
+            .write(move |unit| unit.reopen_goals(&room, now_ms))
+            .await;
+        match reopened {
+            Ok(0) => {}
+            Ok(_) => {
+                self.wishes.fetch_add(1, Ordering::AcqRel);
+                self.wake.notify_one();
+            }
+            Err(error) => tracing::warn!(%error, "goals are not looked at again"),
+        }
+    }
+
     /// Somebody has joined or left by another way.
     pub(super) async fn reached(&self, room: &RoomId, user: &UserId, joined: bool) {
         if self.is_idle() {
@@ -430,7 +450,11 @@ fn fail(goal: &mut GoalRow, error: &Error, doors: &dyn Doors) {
         goal.next_ms = NEVER_MS;
         return;
     }
-    let wait = Growth::new(FIRST_WAIT, LONGEST_WAIT).wait(goal.attempts, doors.random());
+    let growth = match error.is_transient() {
+        true => Growth::new(FIRST_WAIT, LONGEST_WAIT),
+        false => Growth::new(FIRST_REFUSAL, LONGEST_REFUSAL),
+    };
+    let wait = growth.wait(goal.attempts, doors.random());
     tracing::debug!(room.id = %goal.room_id, user.id = %goal.user_id, %error, ?wait, "a membership is tried again later");
     goal.next_ms = doors.now_ms() + millis(wait);
 }

@@ -228,6 +228,30 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Forgets rooms that nobody of the service's has been in since then; gives back how many rows.
+    pub(crate) fn forget_rooms(&self, before_ms: i64, limit: usize) -> Result<usize> {
+        let mut old = self.connection.prepare_cached(
+            "SELECT room_id FROM rooms WHERE stale_ms < ?1 AND heard_ms < ?1 LIMIT 1",
+        )?;
+        let Some(room_id) = old
+            .query_row([before_ms], |row| row.get::<_, String>(0))
+            .optional()?
+        else {
+            return Ok(0);
+        };
+        let mut rows = self.connection.prepare_cached(
+            "DELETE FROM state WHERE room_id = ?1 AND (kind, state_key) IN
+             (SELECT kind, state_key FROM state WHERE room_id = ?1 LIMIT ?2)",
+        )?;
+        let gone = rows.execute(params![room_id, limit as i64])?;
+        if gone < limit {
+            self.connection
+                .prepare_cached("DELETE FROM rooms WHERE room_id = ?1")?
+                .execute([&room_id])?;
+        }
+        Ok(gone + 1)
+    }
+
     /// How complete a room's state is; `None` when nothing was ever heard of it.
     pub(crate) fn room_row(&self, room_id: &str) -> Result<Option<RoomRow>> {
         let mut statement = self.connection.prepare_cached(

@@ -3,6 +3,7 @@
 mod doors;
 mod goals;
 mod power;
+mod scripted;
 mod sends;
 mod state;
 
