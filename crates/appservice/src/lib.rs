@@ -48,7 +48,7 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Health, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{

@@ -1,6 +1,7 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
 mod figures;
+mod handle;
 mod health;
 mod upkeep;
 
@@ -31,7 +32,7 @@ use crate::{
 };
 
 pub(crate) use self::figures::Figures;
-pub use self::health::Health;
+pub use self::{handle::Handle, health::Health};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -132,7 +133,8 @@ impl Service {
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
-        let router = wire::router(core.clone(), token).merge(self.routes);
+        let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
+        let router = wire::router(core.clone(), token).merge(routes);
         Ok(Running {
             core,
             router,
