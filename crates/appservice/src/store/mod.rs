@@ -5,9 +5,10 @@
 //! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
 //! task.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
-//! see of it: [`Tx`], [`Value`]).
+//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `ghosts`, `goals`, `links`, `records` (queries by table),
+//! `sql` (what authors see of it: [`Tx`], [`Value`]).
 
+mod ghosts;
 mod goals;
 mod inbox;
 mod outbox;

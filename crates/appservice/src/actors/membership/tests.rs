@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::*;
