@@ -16,6 +16,10 @@
 mod backfill;
 mod census;
 pub(crate) mod fates;
+//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `ghosts`, `goals`, `links`, `records` (queries by table),
+//! `sql` (what authors see of it: [`Tx`], [`Value`]).
+
+mod ghosts;
 mod goals;
 mod inbox;
 mod links;
