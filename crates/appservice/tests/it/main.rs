@@ -5,6 +5,7 @@ mod first_steps;
 mod harness;
 mod media;
 mod outside;
+mod provisioning;
 mod puppets;
 mod rig;
 mod suite;
