@@ -1,5 +1,6 @@
 //! The kit against real homeservers.
 
+mod backfill;
 mod crash;
 mod first_steps;
 mod harness;
