@@ -26,6 +26,8 @@ mod outbox;
 pub mod prelude;
 pub mod program;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod service;
 mod state;
 pub mod store;
@@ -41,6 +43,7 @@ pub use self::{
     },
     capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
+    config::ListenAddress,
     core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
@@ -52,13 +55,10 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Health, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
-    wire::{
-        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
-        WebsocketState,
-    },
+    wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

@@ -4,9 +4,9 @@ pub use std::process::ExitCode;
 
 pub use crate::{
     Actor, AliasAsk, Bot, Content, Context, Delivery, Devices, Edit, Error, Event, Fresh, Ghost,
-    GhostPlan, Ghosts, HandlerError, Member, Message, Presence, Raw, Reaction, Receipt, Redaction,
-    Room, RoomPlan, Sender, Service, State, StateEvent, StateKind, Text, Timeline, ToDevice,
-    Typing, UserAsk, Verdict,
+    GhostPlan, Ghosts, Handle, HandlerError, Member, Message, Presence, Raw, Reaction, Receipt,
+    Redaction, Room, RoomPlan, Sender, Service, State, StateEvent, StateKind, Text, Timeline,
+    ToDevice, Typing, UserAsk, Verdict,
     id::{EventId, MxcUri, RoomAlias, RoomId, UserId},
     store::{Store, Tx, Value},
 };

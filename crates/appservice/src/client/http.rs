@@ -23,6 +23,8 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct HttpTransport {
     client: reqwest::Client,
     base: String,
+    /// For a request and its whole answer.
+    timeout: Duration,
 }
 
 impl HttpTransport {
@@ -31,6 +33,10 @@ impl HttpTransport {
     /// # Errors
     /// A sentence for people, when the address is none.
     pub(crate) fn new(base: &str) -> Result<Self, String> {
+        Self::with_timeout(base, REQUEST_TIMEOUT)
+    }
+
+    fn with_timeout(base: &str, timeout: Duration) -> Result<Self, String> {
         let address =
             url::Url::parse(base).map_err(|error| format!("`{base}` is no address: {error}"))?;
         if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
@@ -43,7 +49,7 @@ impl HttpTransport {
             // A proxy of the machine's is not for loopback.
             builder = builder.no_proxy();
         }
-        Self::with(builder, base.trim_end_matches('/'))
+        Self::with(builder, base.trim_end_matches('/'), timeout)
     }
 
     /// Whatever address a request names. `resolver` says which addresses a name has; with one, no proxy is used, which
@@ -58,16 +64,21 @@ impl HttpTransport {
             Some(resolver) => builder().dns_resolver(resolver).no_proxy(),
             None => builder(),
         };
-        Self::with(builder, "")
+        Self::with(builder, "", REQUEST_TIMEOUT)
     }
 
-    fn with(builder: reqwest::ClientBuilder, base: &str) -> Result<Self, String> {
+    fn with(
+        builder: reqwest::ClientBuilder,
+        base: &str,
+        timeout: Duration,
+    ) -> Result<Self, String> {
         let client = builder
             .build()
             .map_err(|error| format!("no HTTP client can be made: {error}"))?;
         Ok(Self {
             client,
             base: base.to_owned(),
+            timeout,
         })
     }
 
@@ -84,7 +95,7 @@ impl HttpTransport {
             .body(body)
             .send()
             .await
-            .map_err(failure)
+            .map_err(|error| failure(error, timeout))
     }
 
     async fn send(
@@ -92,14 +103,14 @@ impl HttpTransport {
         request: Request<Bytes>,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let response = self.answer(request, REQUEST_TIMEOUT).await?;
+        let response = self.answer(request, self.timeout).await?;
         let (mut whole, _) = Response::new(()).into_parts();
         whole.status = response.status();
         whole.headers = response.headers().clone();
         let mut bytes = BytesMut::new();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(failure)?;
+            let chunk = chunk.map_err(|error| failure(error, self.timeout))?;
             if bytes.len() + chunk.len() > max_bytes {
                 return Err(TransportError::TooLarge(max_bytes));
             }
@@ -114,9 +125,9 @@ impl HttpTransport {
         max_bytes: usize,
     ) -> Result<Response<BodyStream>, TransportError> {
         let response = self.answer(request, STREAM_TIMEOUT);
-        let response = tokio::time::timeout(REQUEST_TIMEOUT, response)
+        let response = tokio::time::timeout(self.timeout, response)
             .await
-            .map_err(|_| late(REQUEST_TIMEOUT))??;
+            .map_err(|_| late(self.timeout))??;
         let (mut head, _) = Response::new(()).into_parts();
         head.status = response.status();
         head.headers = response.headers().clone();
@@ -126,7 +137,7 @@ impl HttpTransport {
             let Some(piece) = piece.map_err(|_| late(PIECE_TIMEOUT))? else {
                 return Ok(None);
             };
-            let piece = piece.map_err(failure)?;
+            let piece = piece.map_err(|error| failure(error, STREAM_TIMEOUT))?;
             let left = left
                 .checked_sub(piece.len())
                 .ok_or(TransportError::TooLarge(max_bytes))?;
@@ -170,7 +181,8 @@ impl Transport for HttpTransport {
     }
 }
 
-fn is_local(address: &url::Url) -> bool {
+/// Whether an address is this machine's.
+pub(crate) fn is_local(address: &url::Url) -> bool {
     match address.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -180,10 +192,10 @@ fn is_local(address: &url::Url) -> bool {
 }
 
 /// What went wrong, without the address, which may hold a token in its query.
-fn failure(error: reqwest::Error) -> TransportError {
+fn failure(error: reqwest::Error, timeout: Duration) -> TransportError {
     let error = error.without_url();
     if error.is_timeout() && !error.is_connect() {
-        return late(REQUEST_TIMEOUT);
+        return late(timeout);
     }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -197,3 +209,6 @@ fn failure(error: reqwest::Error) -> TransportError {
         TransportError::Broken(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

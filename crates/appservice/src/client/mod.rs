@@ -32,7 +32,7 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
-pub(crate) use self::http::HttpTransport;
+pub(crate) use self::http::{HttpTransport, is_local};
 use self::{
     contact::Contact,
     gate::Gate,
@@ -142,8 +142,13 @@ impl Call {
         Self::new(Method::PUT, path).json(body)
     }
 
-    pub(crate) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(Bytes::from(body.to_string()));
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.text(body.to_string())
+    }
+
+    /// With a body that is JSON already.
+    pub(crate) fn text(mut self, body: String) -> Self {
+        self.body = Some(Bytes::from(body));
         self
     }
 

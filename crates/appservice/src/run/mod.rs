@@ -1,14 +1,16 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
 mod figures;
+mod handle;
 mod health;
 mod upkeep;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
@@ -23,7 +25,7 @@ use crate::{
     capabilities::{Capabilities, CapabilityCache},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
-    handler::{Context, Delivery, Input, Scope},
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::{RoomId, UserId},
     inbox::{Inbox, Parked},
     media::{self, MediaRepo, MediaShared},
@@ -38,7 +40,7 @@ use crate::{
 };
 
 pub(crate) use self::figures::Figures;
-pub use self::health::Health;
+pub use self::{handle::Handle, health::Health};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -101,14 +103,16 @@ fn lines(texts: &[String]) -> String {
 pub struct Running {
     pub(crate) core: Arc<Core>,
     router: axum::Router,
-    /// Keeps other processes out of the database.
-    _lock: Option<std::fs::File>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What waits for a better time must not wait, and hold the database, for ever.
+        // What waits for a better time must not wait, and hold the database, for ever. Nor may what still runs write:
+        // the service may be started anew, and would do the same.
         self.core.stop.send_replace(true);
+        self.core.inbox.halt();
+        self.core.outbox.halt();
+        self.core.store.shut();
     }
 }
 
@@ -131,28 +135,25 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(StartError::Declaration(mistakes));
         }
-        let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
         core.begin_puppets().await?;
         core.inbox.open().await?;
-        core.outbox.begin(&core).await?;
+        core.outbox.attach(&core);
+        core.outbox.begin().await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
+        let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
         let router = wire::router(core.clone(), token)
-            .merge(self.routes)
+            .merge(routes)
             .merge(media::proxy_router(&core))
             .merge(
                 self.provisioning
                     .map(|api| api.router(&core))
                     .unwrap_or_default(),
             );
-        Ok(Running {
-            core,
-            router,
-            _lock: lock,
-        })
+        Ok(Running { core, router })
     }
 }
 
@@ -286,7 +287,16 @@ pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartEr
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
     let mut told: Option<(Instant, String)> = None;
-    while let Err(error) = begin_once(&core).await {
+    let mut beginning = Beginning {
+        name: format!("start-{}", core.surroundings.randomness.hex(16)),
+        done: 0,
+    };
+    loop {
+        let begun = tokio::select! {
+            begun = begin_once(&core, &mut beginning) => begun,
+            () = core.stopping() => return,
+        };
+        let Err(error) = begun else { return };
         attempt += 1;
         let wait = core
             .client
@@ -325,32 +335,52 @@ fn advice(error: &Error) -> &'static str {
     }
 }
 
-async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
+/// How far the start has come: a handler that has succeeded is not called again, and one that has failed does nothing
+/// twice.
+struct Beginning {
+    /// Names the effects of this start.
+    name: String,
+    /// Handlers that have succeeded.
+    done: usize,
+}
+
+async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), Error> {
     core.ensure_registered(&core.bot).await?;
-    for (index, handler) in core.handlers.start.iter().enumerate() {
+    let left = core.handlers.start.iter().enumerate().skip(beginning.done);
+    for (index, handler) in left {
         let tx = Tx::new(core.store.clone());
         let context = Context {
             core: core.clone(),
             input: Input::Start,
             delivery: Delivery::default(),
             tx: tx.clone(),
-            scope: Scope::new(format!(
-                "start-{}/{index}",
-                core.surroundings.randomness.hex(16)
-            )),
+            scope: Scope::new(format!("{}/{index}", beginning.name)),
         };
-        if let Some(Err(error)) = handler.call(context).await {
-            return Err(match error.as_error() {
-                Some(error) => error.clone(),
-                None => Error::Unsupported(error.to_string()),
-            });
-        }
+        call_at_start(handler, context).await?;
         core.commit(&tx).await?;
+        beginning.done = index + 1;
     }
     core.inbox.begin(core).await?;
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
+}
+
+async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Result<(), Error> {
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind().await;
+    let failed = |text: String| Err(Error::Unsupported(text));
+    match called {
+        Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
+        Ok(Some(Ok(Verdict::RetryIn(_)))) => {
+            failed("a handler of the start is to be called again".to_owned())
+        }
+        Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
+        Ok(Some(Err(error))) => match error.as_error() {
+            Some(error) => Err(error.clone()),
+            None => failed(error.to_string()),
+        },
+        Err(_) => failed("a handler of the start has panicked".to_owned()),
+    }
 }
 
 impl Running {
