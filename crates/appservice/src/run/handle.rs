@@ -10,8 +10,10 @@ use tokio::sync::watch;
 
 use crate::{
     Bot, Error, Ghosts,
+    bridge::{backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
+    media::MediaRepo,
     store::Store,
 };
 
@@ -66,6 +68,30 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn ghosts(&self) -> Result<Ghosts, Error> {
         Ok(Ghosts::new(self.core()?, None))
+    }
+
+    /// The people for whom the service acts; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn puppets(&self) -> Result<Puppets, Error> {
+        Ok(Puppets::new(self.core()?, None))
+    }
+
+    /// The homeserver's media; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn media(&self) -> Result<MediaRepo, Error> {
+        Ok(MediaRepo::new(self.core()?))
+    }
+
+    /// Histories of rooms; as [`bot`](Self::bot). One that is being brought ends with the service.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn backfills(&self) -> Result<Backfills, Error> {
+        Ok(Backfills::new(self.core()?))
     }
 
     /// The service's database; as [`bot`](Self::bot).
