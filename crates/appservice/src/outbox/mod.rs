@@ -215,8 +215,6 @@ pub(crate) struct Sending {
     /// When the service started.
     began_ms: i64,
     waiters: Mutex<Waiters>,
-    /// Rooms that handlers' units of work have written sends for.
-    woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
 }
@@ -236,7 +234,6 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
-            woken: Mutex::default(),
             core: OnceLock::new(),
         };
         Self {
@@ -317,11 +314,6 @@ impl Outbox {
     /// Whether nothing waits to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.lanes.busy() == 0
-    }
-
-    /// How many rooms are waited for.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.busy()
     }
 
     /// Ends waits between attempts.

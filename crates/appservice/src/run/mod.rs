@@ -22,10 +22,13 @@ use crate::{
     bridge::{
         backfill::BackfillShared,
         puppets::{PuppetKeeper, PuppetTable},
+        Bridges, Management, Network, Portals,
+        backfill::{BackfillShared, Backfills},
+        puppets::{PuppetKeeper, PuppetTable, Puppets},
     },
     capabilities::CapabilityCache,
     client::{Client, ClientConfig, HttpTransport},
-    core::Core,
+    core::{Core, Handlers},
     handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::UserId,
     inbox::{Inbox, Parked},
@@ -230,7 +233,17 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         store,
         surroundings: setup.surroundings.clone(),
         limits: service.limits.clone(),
-        handlers: service.handlers.clone(),
+        handlers: Handlers {
+            events: [service.kits_handlers(), service.handlers.events.clone()].concat(),
+            ..service.handlers.clone()
+        },
+        bridges: Bridges::build(&service.bridges, &setup.server_name, &service.limits)
+            .map_err(StartError::Setup)?,
+        commands: service
+            .commands
+            .clone()
+            .with_prefix(&format!("!{}", service.name)),
+        permissions: service.permissions.clone(),
         states: service.states.clone(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),
@@ -361,6 +374,7 @@ async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), E
         core.commit(&tx).await?;
         beginning.done = index + 1;
     }
+    core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
@@ -416,6 +430,93 @@ impl Running {
         &self.core
     }
 
+    /// The service's own user.
+    #[must_use]
+    pub fn bot_id(&self) -> &UserId {
+        &self.core.bot
+    }
+
+    /// The service's own user, to act as outside of handlers.
+    #[must_use]
+    pub fn bot(&self) -> crate::Bot {
+        crate::actors::Bot::outside(self.core.clone())
+    }
+
+    /// The service's ghosts, to act as outside of handlers.
+    #[must_use]
+    pub fn ghosts(&self) -> Ghosts {
+        Ghosts::new(self.core.clone(), None)
+    }
+
+    /// The people for whom the service acts, outside of handlers.
+    /// The portals of the bridge to this network, if the service has one.
+    #[must_use]
+    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
+        let live = self.core.bridges.get::<N>()?;
+        Some(Portals::outside(live, self.core.clone()))
+    }
+
+    /// People's own rooms with the service's user, to tell them things outside of handlers.
+    #[must_use]
+    pub fn management(&self) -> Management {
+        Management::outside(self.core.clone())
+    }
+
+    /// The people for whom the service may act, outside of handlers.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// The homeserver's media.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        MediaRepo::new(self.core.clone())
+    }
+
+    /// Histories of rooms.
+    #[must_use]
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(self.core.clone())
+    }
+
+    /// What the homeserver can do, as it said within the last hour.
+    ///
+    /// # Errors
+    /// When it was never heard and does not answer.
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        Ok(Capabilities::clone(&*self.core.capabilities().await?))
+    }
+
+    /// A room, to ask about it outside of handlers.
+    #[must_use]
+    pub fn room(&self, id: &RoomId) -> Room {
+        Room::new(self.core.clone(), id.clone(), None)
+    }
+
+    /// The service's database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
+    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    /// The page of figures that Prometheus reads, with all of them read anew; its type is
+    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn figures(&self) -> Result<String, StoreError> {
+        self.core.read_figures().await?;
+        Ok(self.core.metrics.render())
+    }
+
     /// How many events wait to be handled.
     #[must_use]
     pub fn inbox_depth(&self) -> usize {
@@ -427,6 +528,7 @@ impl Running {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.core.inbox.is_idle()
+            && self.core.bridges.is_idle()
             && self.core.outbox.is_idle()
             && self.core.actors.planner.is_idle()
     }
@@ -458,12 +560,14 @@ impl Running {
     /// Ends waits between attempts, as when the homeserver or the other network is known to be back.
     pub fn hurry(&self) {
         self.core.inbox.hurry();
+        self.core.bridges.hurry();
         self.core.outbox.hurry();
     }
 
     /// Ends the service: what runs is given some seconds, what waits stays in the database for the next start.
     pub async fn stop(self) {
         self.core.inbox.stop(GRACE).await;
+        self.core.bridges.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
         self.core.actors.planner.finish(GRACE).await;
