@@ -1,6 +1,7 @@
 //! The kit against real homeservers.
 
 mod crash;
+mod figures;
 mod first_steps;
 mod harness;
 mod program;

@@ -22,6 +22,7 @@ use self::{
 use crate::{
     backoff::Backoff,
     core::Core,
+    metrics::{Metrics, catalogue::WEBSOCKET_CONNECTED},
     run::{Running, StartError},
 };
 
@@ -159,9 +160,21 @@ impl Running {
             told,
             stop: stop.subscribe(),
         };
+        show(&keeper.core.metrics, &state);
         let task = tokio::spawn(keeper.run());
         Ok(WebsocketLink { state, stop, task })
     }
+}
+
+/// Has the figures say whether it is open.
+fn show(metrics: &Metrics, state: &watch::Receiver<WebsocketState>) {
+    let state = state.clone();
+    metrics.on_look(move |metrics| {
+        // Nobody is there to say that it has gone, when it was dropped.
+        let is_kept = state.has_changed().is_ok();
+        let is_open = is_kept && *state.borrow() == WebsocketState::Connected;
+        metrics.set(&WEBSOCKET_CONNECTED, &[], f64::from(u8::from(is_open)));
+    });
 }
 
 /// Keeps a websocket open.
