@@ -8,6 +8,7 @@
 mod actors;
 pub mod backoff;
 pub mod bridge;
+mod capabilities;
 mod client;
 pub mod config;
 mod core;
@@ -18,24 +19,29 @@ mod handler;
 pub mod id;
 mod inbox;
 mod lanes;
+pub mod media;
 pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
 pub mod program;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
 mod trace;
+mod web;
 mod wire;
 
 pub use self::{
     actors::{
         Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
-        Puppets, Room, SendOptions,
+        Room, SendOptions,
     },
+    capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
     config::ListenAddress,
     core::Limits,
