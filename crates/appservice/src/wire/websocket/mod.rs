@@ -23,7 +23,6 @@ use crate::{
     backoff::Backoff,
     core::Core,
     metrics::{Metrics, catalogue::WEBSOCKET_CONNECTED},
-    metrics::catalogue::WEBSOCKET_CONNECTED,
     run::{Running, StartError},
 };
 
@@ -215,9 +214,6 @@ impl Keeper {
     }
 
     fn tell(&self, state: WebsocketState) {
-        let is_open = state == WebsocketState::Connected;
-        let metrics = &self.core.metrics;
-        metrics.set(&WEBSOCKET_CONNECTED, &[], f64::from(u8::from(is_open)));
         self.told.send_replace(state);
     }
 
