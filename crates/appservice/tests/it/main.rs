@@ -1,16 +1,16 @@
 //! The kit against real homeservers.
 
 mod backfill;
-mod bridge;
 mod book;
+mod bridge;
 mod crash;
 mod examples;
 mod first_steps;
 mod harness;
-mod pond;
 mod media;
 mod nonsense;
 mod outside;
+mod pond;
 mod program;
 mod provisioning;
 mod puppets;
