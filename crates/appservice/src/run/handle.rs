@@ -9,10 +9,11 @@ use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
 use tokio::sync::watch;
 
 use crate::{
-    Bot, Error, Ghosts,
+    Bot, Error, Ghosts, Room,
     bridge::{backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
+    id::RoomId,
     media::MediaRepo,
     store::Store,
 };
@@ -76,6 +77,14 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn puppets(&self) -> Result<Puppets, Error> {
         Ok(Puppets::new(self.core()?, None))
+    }
+
+    /// A room, to ask about it; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn room(&self, id: &RoomId) -> Result<Room, Error> {
+        Ok(Room::new(self.core()?, id.clone(), None))
     }
 
     /// The homeserver's media; as [`bot`](Self::bot).

@@ -1,7 +1,9 @@
 //! The kit against real homeservers.
 
+mod actors;
 mod backfill;
 mod book;
+mod bridge;
 mod bridge;
 mod crash;
 mod examples;
