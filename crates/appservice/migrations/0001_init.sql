@@ -57,14 +57,18 @@ CREATE TABLE ghosts (
     avatar_url TEXT
 ) WITHOUT ROWID;
 
--- Rooms whose state is followed.
+-- Rooms whose state is followed. `fetched_ms`: when all of it was read; `created_ms`: when the room's first event was
+-- heard, so that all of it has been heard; `stale_ms`: since when something may have been missed.
 CREATE TABLE rooms (
     room_id TEXT PRIMARY KEY,
     fetched_ms INTEGER,
+    created_ms INTEGER,
+    stale_ms INTEGER,
     heard_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- The current state of those rooms.
+-- The current state of those rooms. `origin`: 0 heard in the stream, 1 read from the homeserver, 2 done by us and not
+-- heard yet.
 CREATE TABLE state (
     room_id TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -72,6 +76,8 @@ CREATE TABLE state (
     event_id TEXT,
     sender TEXT NOT NULL,
     sent_ms INTEGER NOT NULL,
+    noted_ms INTEGER NOT NULL,
+    origin INTEGER NOT NULL DEFAULT 0,
     content TEXT NOT NULL,
     PRIMARY KEY (room_id, kind, state_key)
 ) WITHOUT ROWID;

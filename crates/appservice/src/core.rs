@@ -11,6 +11,7 @@ use bridgehead_registration::Registration;
 use tokio::sync::watch;
 
 use crate::{
+    actors::Actors,
     client::Client,
     handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
     id::UserId,
@@ -19,6 +20,7 @@ use crate::{
     namespaces::Namespaces,
     outbox::Outbox,
     run::Figures,
+    state::Rooms,
     store::Store,
     surroundings::Surroundings,
     wire::Pings,
@@ -48,6 +50,10 @@ pub struct Limits {
     pub send_concurrency: usize,
     /// How long events are remembered that came already, and sends that went.
     pub remember: Duration,
+    /// Joins and parts in the background that are under way at the same time.
+    pub membership_concurrency: usize,
+    /// The time between the beginnings of two of them.
+    pub membership_pace: Duration,
 }
 
 impl Default for Limits {
@@ -63,6 +69,8 @@ impl Default for Limits {
             give_up_after: Duration::from_secs(24 * 3600),
             send_concurrency: 32,
             remember: Duration::from_secs(30 * 24 * 3600),
+            membership_concurrency: 8,
+            membership_pace: Duration::from_millis(10),
         }
     }
 }
@@ -98,6 +106,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
+    pub(crate) rooms: Rooms,
+    pub(crate) actors: Actors,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
     pub(crate) metrics: Metrics,

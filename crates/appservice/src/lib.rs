@@ -1,5 +1,10 @@
 //! Write Matrix application services.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of a unit's method is not general enough over the unit's lifetime"
+)]
+
 mod actors;
 pub mod backoff;
 pub mod bridge;
@@ -8,6 +13,7 @@ pub mod config;
 mod core;
 mod error;
 mod event;
+mod flights;
 mod handler;
 pub mod id;
 mod inbox;
@@ -16,6 +22,7 @@ pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
+pub mod program;
 mod run;
 #[cfg(test)]
 mod scripted;
@@ -27,7 +34,10 @@ mod trace;
 mod wire;
 
 pub use self::{
-    actors::{Bot, Ghost, Ghosts, Room},
+    actors::{
+        Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
+        Puppets, Room, SendOptions,
+    },
     client::{Urgency, gate, limiter, retry_after},
     core::Limits,
     error::{Error, HandlerError},
@@ -40,8 +50,9 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
-    run::{Database, Health, Running, Setup, StartError},
+    run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
+    state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{
         Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
         WebsocketState,

@@ -3,10 +3,10 @@
 pub use std::process::ExitCode;
 
 pub use crate::{
-    AliasAsk, Bot, Content, Context, Delivery, Devices, Edit, Error, Event, Ghost, GhostPlan,
-    Ghosts, HandlerError, Member, Message, Presence, Raw, Reaction, Receipt, Redaction, Room,
-    RoomPlan, Sender, Service, State, StateEvent, StateKind, Text, Timeline, ToDevice, Typing,
-    UserAsk, Verdict,
+    Actor, AliasAsk, Bot, Content, Context, Delivery, Devices, Edit, Error, Event, Fresh, Ghost,
+    GhostPlan, Ghosts, Handle, HandlerError, Member, Message, Presence, Raw, Reaction, Receipt,
+    Redaction, Room, RoomPlan, Sender, Service, State, StateEvent, StateKind, Text, Timeline,
+    ToDevice, Typing, UserAsk, Verdict,
     id::{EventId, MxcUri, RoomAlias, RoomId, UserId},
     store::{Store, Tx, Value},
 };

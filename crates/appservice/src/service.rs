@@ -180,7 +180,9 @@ impl Service {
         self
     }
 
-    /// The author's own routes, beside those of the application-service API. They check by themselves who asks.
+    /// The author's own routes, beside those of the application-service API. They check by themselves who asks. Their
+    /// handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
+    /// [`Handle`](crate::Handle), beside whatever axum gives.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
         self

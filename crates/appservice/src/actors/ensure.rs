@@ -1,19 +1,18 @@
-//! What an actor needs before it acts: to be registered, to have joined.
+//! What an actor needs before it acts: to be registered, to have joined, to be permitted.
 
-use std::sync::Arc;
-
-use rusqlite::params;
 use serde_json::{Value, json};
 
+use super::preflight::{self, Action};
 use crate::{
     Error, Urgency,
-    client::{Call, escape},
+    client::Call,
     core::Core,
-    handler::{GhostPlan, RoomPlan, Scope},
+    handler::Scope,
     id::{EventId, RoomId, UserId},
-    metrics::catalogue::{GHOSTS_REGISTERED, JOINS},
-    outbox::Outgoing,
-    store::{Result as StoreResult, Tx, Unit},
+    metrics::catalogue::GHOSTS_REGISTERED,
+    outbox::{Outgoing, What},
+    state::{Membership, RoomView, Standing},
+    store::Tx,
 };
 
 impl Core {
@@ -48,18 +47,30 @@ impl Core {
         Ok(())
     }
 
-    /// Makes sure that the homeserver has this user.
+    /// Makes sure that the homeserver has this user, if it is one that the service may make.
     pub(crate) async fn ensure_registered(&self, user: &UserId) -> Result<(), Error> {
-        let id = user.to_string();
-        if self.store.read(move |unit| unit.is_registered(&id)).await? {
+        if self.actors.registered.lock().get(user).is_some() || !self.is_own(user) {
             return Ok(());
         }
-        self.register(user).await?;
-        self.metrics.count(&GHOSTS_REGISTERED, &[], 1);
-        let (id, now_ms) = (user.to_string(), self.now_ms());
-        self.store
-            .write(move |unit| unit.insert_ghost(&id, now_ms))
-            .await?;
+        let _flight = self.actors.registering.enter(user).await;
+        let id = user.to_string();
+        if !self.store.read(move |unit| unit.is_registered(&id)).await? {
+            self.register(user).await?;
+            self.metrics.count(&GHOSTS_REGISTERED, &[], 1);
+            let (id, now_ms) = (user.to_string(), self.now_ms());
+            self.store
+                .write(move |unit| unit.insert_ghost(&id, now_ms))
+                .await?;
+        }
+        self.actors.registered.lock().put(user.clone(), ());
+        Ok(())
+    }
+
+    /// Whether the homeserver has a user is not certain any more.
+    pub(crate) async fn forget_registered(&self, user: &UserId) -> Result<(), Error> {
+        self.actors.registered.lock().pop(user);
+        let id = user.to_string();
+        self.store.write(move |unit| unit.forget_ghost(&id)).await?;
         Ok(())
     }
 
@@ -79,130 +90,72 @@ impl Core {
         }
     }
 
-    /// Makes sure that this user of the service's is in the room: registered, and let in by the service's own user
-    /// where the room is not open.
-    pub(crate) async fn ensure_joined(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
-        let (room_id, id) = (room.to_string(), user.to_string());
-        if self
-            .store
-            .read(move |unit| unit.membership(&room_id, &id))
-            .await?
-            .as_deref()
-            == Some("join")
-        {
-            return Ok(());
+    /// Whether all is there that a send needs, as far as that is known without asking anybody.
+    pub(crate) async fn is_ready(&self, outgoing: &Outgoing) -> Result<bool, Error> {
+        let view = self.rooms.view(&outgoing.room_id).await?;
+        Ok(view.membership(&outgoing.user) == Some(Membership::Join)
+            && self.check(&view, outgoing).is_none())
+    }
+
+    /// Sees to what a send needs: registered, joined, permitted.
+    ///
+    /// # Errors
+    /// What cannot be seen to, and what would permit it.
+    pub(crate) async fn prepare(&self, outgoing: &Outgoing) -> Result<(), Error> {
+        let (user, room) = (&outgoing.user, &outgoing.room_id);
+        self.ensure_joined(user, room).await?;
+        let view = self.rooms.view(room).await?;
+        match self.check(&view, outgoing) {
+            None => Ok(()),
+            Some(refusal) => self.overcome(user, room, refusal).await,
         }
-        self.ensure_registered(user).await?;
-        match self.join(user, room).await {
-            Err(error) if error.status() == Some(403) && *user != self.bot => {
-                self.invite(user, room).await?;
-                self.join(user, room).await?;
-            }
-            other => other?,
-        }
-        let (room_id, id, now_ms) = (room.to_string(), user.to_string(), self.now_ms());
-        self.store
-            .write(move |unit| unit.note_joined(&room_id, &id, now_ms))
-            .await?;
-        Ok(())
     }
 
-    async fn join(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
-        let path = format!("/_matrix/client/v3/join/{}", escape(room.as_str()));
-        let call = Call::post(path, &json!({}))
-            .by(Some(user))
-            .urgency(Urgency::Membership);
-        let joined = self.client.ask::<Value>(&call).await.map(drop);
-        let outcome = if joined.is_ok() { "joined" } else { "failed" };
-        self.metrics.count(&JOINS, &[outcome], 1);
-        joined
+    /// Asks the room's rules; `None`: permitted, or the rules are not known.
+    pub(crate) fn check(&self, view: &RoomView, outgoing: &Outgoing) -> Option<preflight::Refusal> {
+        let action = action_of(&outgoing.what, &outgoing.content);
+        self.check_action(view, &outgoing.user, &action)
     }
 
-    async fn invite(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
-        let path = format!("/_matrix/client/v3/rooms/{}/invite", escape(room.as_str()));
-        let body = json!({ "user_id": user.as_str() });
-        let call = Call::post(path, &body).urgency(Urgency::Membership);
-        self.client.ask::<Value>(&call).await.map(drop)
-    }
-
-    /// Makes a room as the service's own user.
-    pub(crate) async fn create_room(&self, plan: RoomPlan) -> Result<RoomId, Error> {
-        self.ensure_registered(&self.bot).await?;
-        let call = Call::post("/_matrix/client/v3/createRoom", &Value::Object(plan.body));
-        let answer: Value = self.client.ask(&call).await?;
-        let room_id = answer
-            .get("room_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let room_id = RoomId::parse(room_id)?;
-        let (id, bot, now_ms) = (room_id.to_string(), self.bot.to_string(), self.now_ms());
-        self.store
-            .write(move |unit| unit.note_joined(&id, &bot, now_ms))
-            .await?;
-        Ok(room_id)
-    }
-
-    /// Makes a ghost with a profile.
-    pub(crate) async fn make_ghost(
-        self: &Arc<Self>,
+    /// The same for any action.
+    pub(crate) fn check_action(
+        &self,
+        view: &RoomView,
         user: &UserId,
-        plan: &GhostPlan,
-    ) -> Result<(), Error> {
-        self.ensure_registered(user).await?;
-        let wanted = [
-            ("displayname", &plan.displayname),
-            ("avatar_url", &plan.avatar_url),
-        ];
-        for (field, value) in wanted {
-            let Some(value) = value else { continue };
-            let path = format!(
-                "/_matrix/client/v3/profile/{}/{field}",
-                escape(user.as_str())
-            );
-            let call = Call::put(path, &json!({ field: value }))
-                .by(Some(user))
-                .urgency(Urgency::Profile);
-            self.client.ask::<Value>(&call).await?;
+        action: &Action<'_>,
+    ) -> Option<preflight::Refusal> {
+        if self.standing(view) != Standing::Known {
+            return None;
         }
-        Ok(())
+        preflight::check(view, user, action).err()
+    }
+
+    /// Gives the power that is missing, if that is all and the service's own user can.
+    pub(crate) async fn overcome(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        refusal: preflight::Refusal,
+    ) -> Result<(), Error> {
+        let Some(level) = refusal.missing_level else {
+            return Err(refusal.into_error());
+        };
+        match self.grant(user, room, level).await {
+            Ok(()) => Ok(()),
+            Err(Error::Forbidden(why)) => Err(refusal.because(&why).into_error()),
+            Err(error) => Err(error),
+        }
     }
 }
 
-impl Unit<'_> {
-    fn is_registered(&self, user: &str) -> StoreResult<bool> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT 1 FROM ghosts WHERE user_id = ?1")?;
-        Ok(statement.exists([user])?)
-    }
-
-    fn insert_ghost(&self, user: &str, now_ms: i64) -> StoreResult<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO ghosts (user_id, registered_ms) VALUES (?1, ?2)",
-            )?
-            .execute(params![user, now_ms])?;
-        Ok(())
-    }
-
-    fn membership(&self, room: &str, user: &str) -> StoreResult<Option<String>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT content ->> 'membership' FROM state
-             WHERE room_id = ?1 AND kind = 'm.room.member' AND state_key = ?2",
-        )?;
-        let mut rows = statement.query([room, user])?;
-        Ok(rows.next()?.map(|row| row.get(0)).transpose()?.flatten())
-    }
-
-    fn note_joined(&self, room: &str, user: &str, now_ms: i64) -> StoreResult<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO state (room_id, kind, state_key, sender, sent_ms, content)
-                 VALUES (?1, 'm.room.member', ?2, ?2, ?3, '{\"membership\":\"join\"}')
-                 ON CONFLICT (room_id, kind, state_key) DO UPDATE
-                 SET content = json_set(content, '$.membership', 'join'), sent_ms = max(sent_ms, excluded.sent_ms)",
-            )?
-            .execute(params![room, user, now_ms])?;
-        Ok(())
+/// What a send is to a room's rules.
+fn action_of<'a>(what: &'a What, content: &'a Value) -> Action<'a> {
+    match what {
+        What::Event(kind) => Action::Message { kind },
+        What::State(kind, key) => Action::State { kind, key, content },
+        // Whose event it is is not known here.
+        What::Redaction(_) => Action::Message {
+            kind: "m.room.redaction",
+        },
     }
 }

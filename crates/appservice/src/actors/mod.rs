@@ -1,14 +1,86 @@
-//! Acting on Matrix: the service's own user, its ghosts, and rooms.
+//! Acting on Matrix: the service's own user, its ghosts, puppets, and rooms.
 //!
 //! What an actor needs for what it is asked to do is seen to on the way and in this order: it is registered, it has
-//! joined (invited by the service's own user where that is needed), it has the power. `ensure` does that; `room` and
-//! `user` are the handles that authors hold.
+//! joined (invited by the service's own user where that is needed), it has the power.
+//!
+//! ```text
+//! actor ──▶ prepare: registered? joined? permitted? ──▶ outbox ──▶ homeserver
+//!              │                                          │ 403
+//!              └──────────── join, invite, raise ◀────────┘ repair, once
+//! ```
+//!
+//! Files: `actor` (what all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
+//! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
+//! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `profiles`, and `membership`
+//! (who should be where, brought about in the background).
 
+mod actor;
+mod aliases;
 mod ensure;
+mod grant;
+mod join;
+pub(crate) mod membership;
+pub(crate) mod preflight;
+mod profiles;
+mod puppets;
+mod repair;
 mod room;
+mod rooms;
 mod user;
 
+use std::{num::NonZeroUsize, sync::Arc};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+pub(crate) use self::rooms::Act;
 pub use self::{
+    actor::{Actor, SendOptions},
+    join::JoinOptions,
+    membership::MembershipGap,
+    profiles::{ProfileChange, Propagation},
+    puppets::{Puppet, Puppets},
     room::Room,
     user::{Bot, Ghost, Ghosts},
 };
+use self::{grant::Grants, join::Refusals, membership::Planner, profiles::Profiles};
+use crate::{
+    core::Limits,
+    flights::Flights,
+    id::{RoomId, UserId},
+    store::Store,
+};
+
+/// Users of whom it is remembered that the homeserver has them.
+const MAX_REGISTERED: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero");
+
+/// What actors share.
+pub(crate) struct Actors {
+    registered: Mutex<LruCache<UserId, ()>>,
+    registering: Flights<UserId>,
+    joining: Flights<(RoomId, UserId)>,
+    refusals: Refusals,
+    grants: Grants,
+    profiles: Profiles,
+    making: Flights<String>,
+    /// What the homeserver offers beyond the specification.
+    features: tokio::sync::OnceCell<Value>,
+    pub(crate) planner: Arc<Planner>,
+}
+
+impl Actors {
+    pub(crate) fn new(store: &Store, limits: &Limits) -> Self {
+        Self {
+            registered: Mutex::new(LruCache::new(MAX_REGISTERED)),
+            registering: Flights::default(),
+            joining: Flights::default(),
+            refusals: Refusals::default(),
+            grants: Grants::default(),
+            profiles: Profiles::default(),
+            making: Flights::default(),
+            features: tokio::sync::OnceCell::new(),
+            planner: Arc::new(Planner::new(store.clone(), limits)),
+        }
+    }
+}

@@ -1,129 +1,39 @@
 //! The service's own user, and its ghosts.
 
-use std::{fmt, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
-use serde_json::Value;
-
-use super::Room;
+use super::Actor;
 use crate::{
-    Content, Error, Urgency,
+    Error,
     core::Core,
     handler::{Context, FromContext, Rejection, Scope},
-    id::{EventId, RoomId, UserId},
-    outbox::{Outgoing, What},
+    id::UserId,
 };
 
-/// One of the service's users, as handlers act with it.
-#[derive(Clone)]
-pub(crate) struct Actor {
-    pub(crate) core: Arc<Core>,
-    pub(crate) user: UserId,
-    /// Names the effects of the handler that holds it; `None` outside of handlers.
-    pub(crate) scope: Option<Scope>,
-}
-
-impl fmt::Debug for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.user, f)
-    }
-}
-
-impl Actor {
-    fn key(&self) -> String {
-        self.core.effect_key(self.scope.as_ref())
-    }
-
-    pub(crate) async fn send(
-        &self,
-        room: &RoomId,
-        what: What,
-        content: Value,
-    ) -> Result<EventId, Error> {
-        self.core.ensure_joined(&self.user, room).await?;
-        let outgoing = Outgoing {
-            key: self.key(),
-            room_id: room.clone(),
-            user: self.user.clone(),
-            what,
-            content,
-            ts_ms: None,
-            urgency: Urgency::Message,
-        };
-        self.core.send(&outgoing).await
-    }
-}
-
-macro_rules! acting {
-    ($name:ident) => {
-        impl $name {
-            /// The user's id.
-            #[must_use]
-            pub fn id(&self) -> &UserId {
-                &self.0.user
-            }
-
-            /// Sends a message into a room, and returns when the homeserver has it. Registers and joins first, where
-            /// that is needed. The same call of the same handler for the same event sends once, however often the
-            /// handler is run.
-            ///
-            /// # Errors
-            /// The homeserver's no, or the room's; what is only a matter of time is waited for.
-            pub async fn send(&self, room: impl AsRef<RoomId> + Send, content: impl Into<Content> + Send) -> Result<EventId, Error> {
-                let content = content.into();
-                let kind = What::Event(content.event_type().to_owned());
-                self.0.send(room.as_ref(), kind, content.into_json()).await
-            }
-
-            /// Changes a room's state.
-            ///
-            /// # Errors
-            /// As [`send`](Self::send).
-            pub async fn set_state(
-                &self,
-                room: impl AsRef<RoomId> + Send,
-                kind: &str,
-                state_key: &str,
-                content: Value,
-            ) -> Result<EventId, Error> {
-                let what = What::State(kind.to_owned(), state_key.to_owned());
-                self.0.send(room.as_ref(), what, content).await
-            }
-
-            /// Redacts an event.
-            ///
-            /// # Errors
-            /// As [`send`](Self::send).
-            pub async fn redact(
-                &self,
-                room: impl AsRef<RoomId> + Send,
-                event: &EventId,
-                reason: Option<&str>,
-            ) -> Result<EventId, Error> {
-                let content = reason.map_or_else(|| serde_json::json!({}), |reason| serde_json::json!({ "reason": reason }));
-                self.0.send(room.as_ref(), What::Redaction(event.clone()), content).await
-            }
-
-            /// Joins a room.
-            ///
-            /// # Errors
-            /// The homeserver's no.
-            pub async fn join(&self, room: impl AsRef<RoomId> + Send) -> Result<(), Error> {
-                self.0.core.ensure_joined(&self.0.user, room.as_ref()).await
-            }
-        }
-    };
-}
-
-/// The service's own user: the sender that its registration names.
+/// The service's own user: the sender that its registration names. What it can do is said at [`Actor`].
 #[derive(Clone, Debug)]
 pub struct Bot(pub(crate) Actor);
 
-/// A user of the service's namespace, which stands for somebody of the other network.
+/// A user of the service's namespace, which stands for somebody of the other network. What it can do is said at
+/// [`Actor`].
 #[derive(Clone, Debug)]
 pub struct Ghost(pub(crate) Actor);
 
-acting!(Bot);
-acting!(Ghost);
+impl Deref for Bot {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.0
+    }
+}
+
+impl Deref for Ghost {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.0
+    }
+}
 
 impl Bot {
     /// The service's own user, outside of handlers.
@@ -209,16 +119,5 @@ impl FromContext for Bot {
 impl FromContext for Ghosts {
     async fn from_context(context: &Context) -> Result<Self, Rejection> {
         Ok(Self::new(context.core.clone(), Some(context.scope.clone())))
-    }
-}
-
-impl FromContext for Room {
-    async fn from_context(context: &Context) -> Result<Self, Rejection> {
-        let room_id = context.room_id().ok_or(Rejection::NotForThis)?;
-        Ok(Self::new(
-            context.core.clone(),
-            room_id,
-            Some(context.scope.clone()),
-        ))
     }
 }

@@ -36,7 +36,12 @@ impl HttpTransport {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder();
+        if is_local(&address) {
+            // A proxy of the machine's is not for loopback.
+            client = client.no_proxy();
+        }
+        let client = client
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -90,6 +95,15 @@ impl Transport for HttpTransport {
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         self.send(request, max_bytes).boxed()
+    }
+}
+
+fn is_local(address: &url::Url) -> bool {
+    match address.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

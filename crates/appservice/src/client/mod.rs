@@ -11,6 +11,7 @@ pub mod limiter;
 pub mod retry_after;
 
 use std::{
+    collections::HashMap,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -170,6 +171,8 @@ struct Shared {
     limiter: Mutex<Limiter>,
     metrics: Metrics,
     contact: Contact,
+    /// Access tokens of people for whom the service acts.
+    tokens: Mutex<HashMap<UserId, Secret>>,
     /// Whether the homeserver was away when it was last asked.
     away: AtomicBool,
     /// How often it has come back.
@@ -201,6 +204,7 @@ impl Client {
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
                 metrics: config.metrics,
                 contact: Contact::default(),
+                tokens: Mutex::default(),
                 away: AtomicBool::new(false),
                 comebacks: watch::Sender::new(0),
             }),
@@ -220,6 +224,35 @@ impl Client {
     /// The sender of the registration, as which the token alone acts.
     pub(crate) fn sender(&self) -> &UserId {
         &self.shared.sender
+    }
+
+    /// Requests as this user are made with their own access token from now on, or not any more.
+    pub(crate) fn set_token(&self, user: &UserId, token: Option<Secret>) {
+        let mut tokens = self.shared.tokens.lock();
+        match token {
+            Some(token) => tokens.insert(user.clone(), token),
+            None => tokens.remove(user),
+        };
+    }
+
+    /// Whether requests as this user are made with their own access token.
+    pub(crate) fn has_token(&self, user: &UserId) -> bool {
+        self.shared.tokens.lock().contains_key(user)
+    }
+
+    /// The same by the id's text.
+    pub(crate) fn has_token_of(&self, user: Option<&str>) -> bool {
+        user.is_some_and(|user| self.shared.tokens.lock().contains_key(user))
+    }
+
+    /// When the last of so many calls is likely to be let through, as far as the homeserver has shown its limits.
+    pub(crate) fn forecast(&self, user: &UserId, class: Class, calls: u32) -> Duration {
+        let target = Target {
+            account: user.as_str(),
+            class,
+        };
+        let limiter = self.shared.limiter.lock();
+        limiter.forecast(Instant::now(), target, calls)
     }
 
     /// How often the homeserver was away and has come back, as far as calls have shown.
@@ -379,7 +412,10 @@ impl Client {
         query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
         let user = call.user.as_ref().unwrap_or(&self.shared.bot);
-        if *user != self.shared.sender {
+        let tokens = self.shared.tokens.lock();
+        // A person's own token says who acts.
+        let own_token = call.user.as_ref().and_then(|user| tokens.get(user));
+        if *user != self.shared.sender && own_token.is_none() {
             query.append_pair("user_id", user.as_str());
         }
         let query = query.finish();
@@ -390,7 +426,8 @@ impl Client {
         let no_request = |error: &dyn std::fmt::Display| {
             Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
         };
-        let token = format!("Bearer {}", self.shared.as_token.expose());
+        let token = own_token.unwrap_or(&self.shared.as_token).expose();
+        let token = format!("Bearer {token}");
         let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
         // What prints headers does not print this one.
         token.set_sensitive(true);

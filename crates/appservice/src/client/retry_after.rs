@@ -25,6 +25,11 @@ fn from_header(text: &str, now_ms: i64) -> Option<Duration> {
 }
 
 /// Seconds since 1970 of a date in one of HTTP's three forms (RFC 9110, section 5.6.7).
+/// An HTTP date, ms since the Unix epoch.
+pub(crate) fn http_date_ms(text: &str) -> Option<i64> {
+    i64::try_from(date_seconds(text)?).ok()?.checked_mul(1000)
+}
+
 fn date_seconds(text: &str) -> Option<u64> {
     let words: Vec<&str> = text
         .split([' ', ',', '-'])

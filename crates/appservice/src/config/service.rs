@@ -90,12 +90,12 @@ section! {
     InboxConfig {
         /// From so many waiting events on, transactions are answered with 503, and the homeserver brings them later.
         #[schemars(range(min = 100, max = 10_000_000))]
-        high_water: u32 = 10_000;
+        high_water: u32 = 100_000;
         /// Rooms whose events are handled at the same time. Inside a room one event waits for the other.
         #[schemars(range(min = 1, max = 1024))]
-        concurrency: u32 = 32;
+        concurrency: u32 = 64;
         /// Largest body of a transaction.
-        max_body: Size = Size::from_mebibytes(50);
+        max_body: Size = Size::from_mebibytes(64);
     }
 }
 
@@ -105,19 +105,19 @@ section! {
         /// Wait after the first failure; doubles from one to the next.
         first_wait: Time = Time::from_secs(1);
         /// Longest wait.
-        max_wait: Time = Time::from_secs(300);
+        max_wait: Time = Time::from_secs(60);
         /// Attempts before an event is parked, and the next one of its room is handled.
         #[schemars(range(min = 1, max = 1000))]
-        attempts: u32 = 8;
+        attempts: u32 = 10;
     }
 }
 
 section! {
     /// Events and other calls on their way to the homeserver.
     OutboxConfig {
-        /// Calls that are under way at the same time.
+        /// Rooms that are sent to at the same time.
         #[schemars(range(min = 1, max = 1024))]
-        concurrency: u32 = 16;
+        concurrency: u32 = 32;
         /// An event that could not be sent for so long is given up, and its sender told.
         give_up_after: Time = Time::from_secs(24 * 3600);
     }
@@ -190,6 +190,8 @@ impl ListenConfig {
 }
 
 impl Config for ServiceConfig {
+    const LIVE: &'static [&'static str] = &["log.level", "metrics.token", "health.max_age"];
+
     fn check(&self, refusals: &mut Refusals<'_>) {
         self.check_homeserver(refusals);
         self.check_listen(refusals);

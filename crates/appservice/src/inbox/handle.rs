@@ -72,9 +72,6 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         Err(error) => return park(core, row, NO_HANDLER, &error).await,
     };
     tracing::Span::current().record("event.id", name.as_str());
-    if let Input::Event(event) = &input {
-        core.observe(event, &tx).await;
-    }
     let delivery = Delivery {
         txn_id: row.txn_id.as_str().into(),
         attempt: row.attempts + 1,
@@ -150,7 +147,7 @@ async fn call(
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
         Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
         Ok(Err(panic)) => {
-            let text = format!("the handler panicked: {}", said(&*panic));
+            let text = format!("the handler panicked: {}", said(panic.as_ref()));
             Some(Outcome::Retry(None, text))
         }
         Err(_) => {

@@ -37,7 +37,8 @@ use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
-    store::{InboxRow, Result as StoreResult, Store},
+    state::Rooms,
+    store::{InboxRow, Result as StoreResult, Store, Unit},
 };
 
 /// Ephemeral events that may wait; more of them are dropped.
@@ -55,6 +56,7 @@ pub(crate) struct Inbox {
     lanes: Lanes<Handling>,
     high_water: usize,
     metrics: Metrics,
+    rooms: Rooms,
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
@@ -104,7 +106,7 @@ impl LaneWork for Handling {
 }
 
 impl Inbox {
-    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics) -> Self {
+    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics, rooms: Rooms) -> Self {
         let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
         let handling = Handling {
             store: store.clone(),
@@ -116,6 +118,7 @@ impl Inbox {
             lanes: Lanes::new(handling, limits.concurrency),
             high_water: limits.inbox_high_water,
             metrics,
+            rooms,
             taking: tokio::sync::Mutex::new(false),
             handled: Handled::default(),
             passing: Mutex::default(),
@@ -127,8 +130,8 @@ impl Inbox {
 
     /// Counts what waits from before; to be called before anything is taken.
     pub(crate) async fn open(&self) -> StoreResult<()> {
-        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
-        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        let count = |unit: &Unit<'_>| Ok(unit.inbox_lanes()?.iter().map(|(_, rows)| rows).sum());
+        let rows = self.store.read(count).await?;
         self.lanes.work().depth.store(rows, Ordering::Relaxed);
         Ok(())
     }
@@ -137,10 +140,14 @@ impl Inbox {
     pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
         let mut begun = self.taking.lock().await;
         // First what can fail: rows that come must not be brought to lanes that do not know of what is before them.
-        let waiting = self.store.read_behind(|unit| unit.inbox_lanes()).await?;
+        let names = |unit: &Unit<'_>| {
+            let lanes = unit.inbox_lanes()?.into_iter();
+            Ok(lanes.map(|(lane, _)| lane).collect::<Vec<_>>())
+        };
+        let waiting = self.store.read_behind(names).await?;
         *begun = true;
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
-        for (lane, _) in waiting {
+        for lane in waiting {
             self.lanes.wake(&lane);
         }
         drop(begun);

@@ -6,7 +6,7 @@ use super::Inbox;
 use crate::store::{ParkedRow, Result as StoreResult};
 
 /// An event that no handler could handle.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Parked {
     /// Its number, for [`replay`](crate::Running::replay).

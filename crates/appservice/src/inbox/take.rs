@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::Inbox;
 use crate::{
+    Event,
     metrics::catalogue::{EPHEMERAL_DROPPED, EVENTS_RECEIVED, TRANSACTIONS},
+    state::{Overheard, Rooms},
     store::{InboxKind, InboxRow, NewInboxRow, StoreError},
     trace::Trace,
 };
@@ -122,6 +124,18 @@ struct Head<'a> {
     event_id: Option<std::borrow::Cow<'a, str>>,
     #[serde(borrow)]
     room_id: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<std::borrow::Cow<'a, str>>,
+    state_key: Option<serde::de::IgnoredAny>,
+}
+
+/// An event that says something of a room's state, if it can be read.
+fn state_of(head: &Head<'_>, event: &RawValue) -> Option<Arc<Event>> {
+    let is_redaction = head.kind.as_deref() == Some("m.room.redaction");
+    if head.state_key.is_none() && !is_redaction {
+        return None;
+    }
+    Event::parse(event).ok().map(Arc::new)
 }
 
 /// Lane of what has no room.
@@ -161,6 +175,7 @@ impl Inbox {
         }
         let digest = digest_of(txn_id, &rows);
         let txn = txn_id.to_owned();
+        let interest = self.rooms.interest().clone();
         let begun = self.taking.lock().await;
         let taken = self
             .store
@@ -168,12 +183,26 @@ impl Inbox {
                 if !unit.take_transaction(&digest, now_ms)? {
                     return Ok(None);
                 }
-                let rows = rows.iter().map(|row| unit.insert_inbox(row, &txn, now_ms));
-                rows.collect::<Result<Vec<_>, _>>().map(Some)
+                let mut new = Vec::with_capacity(rows.len());
+                let mut news = Vec::new();
+                for row in &rows {
+                    let Some(stored) = unit.insert_inbox(row, &txn, now_ms)? else {
+                        continue;
+                    };
+                    new.push(stored);
+                    // Whatever becomes of its handlers, it is the room's state.
+                    if let Some(event) = &row.state {
+                        news.extend(Rooms::hear(&interest, unit, event, now_ms)?);
+                    }
+                }
+                Ok(Some((new, news)))
             })
             .await?;
-        let Some(rows) = taken else { return Ok(false) };
-        let queued = self.queue(rows.into_iter().flatten(), *begun);
+        let Some((rows, news)) = taken else {
+            return Ok(false);
+        };
+        self.remember(&news);
+        let queued = self.queue(rows, *begun);
         self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
         Ok(true)
@@ -195,6 +224,15 @@ impl Inbox {
         }
         self.queue_ephemeral(&body.ephemeral);
         true
+    }
+
+    /// Takes into memory what a transaction says of rooms' state.
+    fn remember(&self, news: &[Overheard]) {
+        self.rooms.remember(news);
+        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
+        if let Some(core) = core {
+            core.overheard(news);
+        }
     }
 
     /// Counts rows whose ids are the newest, and brings them to their lanes if handling has begun; to be called with
@@ -235,6 +273,7 @@ fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {
         body: message.get().to_owned(),
         digest: None,
         trace: None,
+        state: None,
     }));
     rows.extend(devices_row(body));
     if let Some(trace) = Trace::current() {
@@ -259,6 +298,7 @@ fn event_row(event: &RawValue) -> NewInboxRow {
         body: event.get().to_owned(),
         digest: id.map(|id| short_digest(&[id.as_bytes()])),
         trace: None,
+        state: head.as_ref().and_then(|head| state_of(head, event)),
     }
 }
 
@@ -285,6 +325,7 @@ fn devices_row(body: &Body<'_>) -> Option<NewInboxRow> {
         body: serde_json::to_string(news).ok()?,
         digest: None,
         trace: None,
+        state: None,
     })
 }
 

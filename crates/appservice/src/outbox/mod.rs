@@ -4,20 +4,28 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tracing::Instrument as _;
 
 use crate::{
     Error, Urgency,
     client::{Call, Client, escape},
-    core::Limits,
+    core::{Core, Limits},
     id::{EventId, RoomId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
@@ -28,6 +36,12 @@ use crate::{
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// How long after its start a service may still be given a person's access token.
+const TOKENS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether it has been.
+const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
 /// Something to be sent.
 #[derive(Clone, Debug)]
@@ -88,6 +102,33 @@ impl Outgoing {
             body: self.content.to_string(),
             trace: Trace::current().map(|trace| trace.as_str().to_owned()),
         }
+    }
+}
+
+impl Outgoing {
+    /// What a row of the outbox was made of; `None` for what is sent elsewhere than into a room.
+    fn of(row: &OutboxRow) -> Option<Self> {
+        let path = row.send.path.strip_prefix("/_matrix/client/v3/rooms/")?;
+        let parts: Vec<String> = path
+            .split('/')
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let what = match parts[..] {
+            [_, "send", kind, _] => What::Event(kind.to_owned()),
+            [_, "state", kind, key] => What::State(kind.to_owned(), key.to_owned()),
+            [_, "redact", event, _] => What::Redaction(EventId::parse(event).ok()?),
+            _ => return None,
+        };
+        Some(Self {
+            key: row.send.key.clone(),
+            room_id: RoomId::parse(parts.first()?).ok()?,
+            user: UserId::parse(row.send.user_id.as_deref()?).ok()?,
+            what,
+            content: serde_json::from_str(&row.send.body).unwrap_or_default(),
+            ts_ms: row.send.ts_ms,
+            urgency: urgency_of(row.send.urgency),
+        })
     }
 }
 
@@ -183,6 +224,11 @@ pub(crate) struct Sending {
     /// When the service started.
     began_ms: i64,
     waiters: Mutex<Waiters>,
+    /// Rooms that handlers' units of work have written sends for.
+    woken: Mutex<Vec<String>>,
+    /// Sees to what a refused send lacks. Set when the service starts.
+    core: OnceLock<Weak<Core>>,
+    began: Instant,
 }
 
 impl Outbox {
@@ -200,6 +246,9 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
+            woken: Mutex::default(),
+            core: OnceLock::new(),
+            began: Instant::now(),
         };
         Self {
             store,
@@ -210,7 +259,8 @@ impl Outbox {
     }
 
     /// Begins with what waits from before.
-    pub(crate) async fn begin(&self) -> StoreResult<()> {
+    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+        self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
@@ -218,7 +268,7 @@ impl Outbox {
     }
 
     /// Stores a send and waits until the homeserver has taken it; gives back the event it made. One that is known by
-    /// its key is not made again.
+    /// its key is not made again; one that was given up is tried again, under its own transaction id.
     ///
     /// # Errors
     /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
@@ -237,6 +287,22 @@ impl Outbox {
         tokio::select! {
             answer = &mut waiting.answer => answer.unwrap_or(Err(Error::Stopping)),
             _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
+        }
+    }
+
+    /// The event that the send of this key has made, if it was sent.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn sent(&self, key: &str) -> Result<Option<EventId>, Error> {
+        let key = key.to_owned();
+        let row = self
+            .store
+            .read(move |unit| unit.outbox_by_key(&key))
+            .await?;
+        match row.map(|row| row.state) {
+            Some(OutboxState::Done(Some(event))) => Ok(Some(EventId::parse(&event)?)),
+            _ => Ok(None),
         }
     }
 
@@ -350,6 +416,9 @@ impl LaneWork for Sending {
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
+        if self.waits_for_token(row) {
+            return Step::Again(TOKENS_LOOK);
+        }
         match self.put(row).await {
             Ok(event_id) => {
                 let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
@@ -383,6 +452,43 @@ impl Sending {
         Ok(event_id.map(EventId::parse).transpose()?)
     }
 
+    /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
+    async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        if error.status() != Some(403) || row.is_mended {
+            return Some(error);
+        }
+        let core = self.core.get().and_then(Weak::upgrade);
+        let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
+            return Some(error);
+        };
+        match core.repair(&outgoing).await {
+            Ok(()) => {
+                row.is_mended = true;
+                None
+            }
+            Err(Error::Stopping) => Some(Error::Stopping),
+            // What is only a matter of time is tried again with the send.
+            Err(why) if why.is_transient() => Some(why),
+            // The room's rules say more than the homeserver has.
+            Err(why @ Error::Forbidden(_)) => Some(why),
+            Err(_) => Some(error),
+        }
+    }
+
+    /// Whether it is sent for a person whose access token is still to come: those are told again after a start.
+    fn waits_for_token(&self, row: &OutboxRow) -> bool {
+        let core = self.core.get().and_then(Weak::upgrade);
+        let user = row
+            .send
+            .user_id
+            .as_deref()
+            .and_then(|id| UserId::parse(id).ok());
+        let (Some(core), Some(user)) = (core, user) else {
+            return false;
+        };
+        self.began.elapsed() < TOKENS_WITHIN && !core.may_act_as(&user)
+    }
+
     /// For how long it has been in the outbox.
     fn age(&self, row: &OutboxRow) -> Duration {
         self.since(row.created_ms)
@@ -399,11 +505,18 @@ impl Sending {
     }
 
     async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
+        let error = match self.mend(row, error).await {
+            None => return Step::Again(Duration::ZERO),
+            Some(Error::Stopping) => return Step::Stop,
+            Some(error) => error,
+        };
         row.attempts += 1;
         let now_ms = self.surroundings.clock.now_ms();
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it.
-        let may_help = error.is_transient() || error.status() == Some(401);
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
+        // own is gone for good, and others wait behind.
+        let is_ours = !self.client.has_token_of(row.send.user_id.as_deref());
+        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
         if may_help && self.tried_for(row) < self.give_up_after {
             let cause = cause_of(&error);
             self.client.metrics().count(&SEND_RETRIES, &[cause], 1);

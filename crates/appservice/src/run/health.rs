@@ -32,6 +32,9 @@ pub struct Health {
     pub homeserver: Option<String>,
     /// Events that wait to be handled.
     pub inbox: usize,
+    /// Since when the oldest of them does, ms since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<i64>,
 }
 
 impl Health {
@@ -65,6 +68,12 @@ impl Core {
             database: written.err().map(|error| error.to_string()),
             homeserver: self.homeserver_trouble().await,
             inbox: self.inbox.depth(),
+            oldest_ms: self
+                .store
+                .read(|unit| unit.inbox_oldest())
+                .await
+                .ok()
+                .flatten(),
         };
         *kept = Some((Instant::now(), health.clone()));
         health

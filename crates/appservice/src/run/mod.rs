@@ -1,6 +1,7 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
 mod figures;
+mod handle;
 mod health;
 mod upkeep;
 
@@ -16,22 +17,23 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::Ghosts,
+    actors::{Actors, Ghosts, Puppets, Room},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
     handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
-    id::UserId,
+    id::{RoomId, UserId},
     inbox::{Inbox, Parked},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
-    store::{Location, Store, StoreError, Tx},
+    state::{Interest, Rooms},
+    store::{self, Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     wire::{self, HomeserverToken, Pings},
 };
 
 pub(crate) use self::figures::Figures;
-pub use self::health::Health;
+pub use self::{handle::Handle, health::Health};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -128,12 +130,13 @@ impl Service {
         }
         let core = Arc::new(build(&self, &setup)?);
         core.inbox.open().await?;
-        core.outbox.begin().await?;
+        core.outbox.begin(&core).await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
-        let router = wire::router(core.clone(), token).merge(self.routes);
+        let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
+        let router = wire::router(core.clone(), token).merge(routes);
         Ok(Running { core, router })
     }
 }
@@ -153,12 +156,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         .namespaces
         .at(&setup.server_name, &owned)
         .map_err(|error| wrong(&error))?;
-    let location = match &setup.database {
-        Database::File(path) => Location::File(path.clone()),
-        Database::Memory => Location::Memory,
-    };
     let store = Store::open(
-        &location,
+        &location(&setup.database),
         setup.surroundings.inline_store,
         &service.migrations,
     )?;
@@ -177,6 +176,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
     });
+    let interest = Interest::new(registration, &bot, client.sender());
+    let rooms = Rooms::new(store.clone(), Arc::new(interest));
     let stop = watch::Sender::new(false);
     Ok(Core {
         name: service.name.clone(),
@@ -187,7 +188,12 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         pings: Pings::default(),
         third_party: service.third_party.clone(),
         namespaces,
-        inbox: Inbox::new(store.clone(), &service.limits, metrics.clone()),
+        inbox: Inbox::new(
+            store.clone(),
+            &service.limits,
+            metrics.clone(),
+            rooms.clone(),
+        ),
         outbox: Outbox::new(
             store.clone(),
             client.clone(),
@@ -195,6 +201,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             stop.subscribe(),
         ),
+        actors: Actors::new(&store, &service.limits),
+        rooms,
         client,
         store,
         surroundings: setup.surroundings.clone(),
@@ -222,6 +230,18 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
     } else {
         sender.clone()
     })
+}
+
+/// Keeps other processes out of a service's database, and tells whether one has it.
+pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
+    Ok(store::lock(&location(database))?)
+}
+
+fn location(database: &Database) -> Location {
+    match database {
+        Database::File(path) => Location::File(path.clone()),
+        Database::Memory => Location::Memory,
+    }
 }
 
 /// Brings the service to work: its own user, the handlers of its start, then the inbox.
@@ -302,6 +322,7 @@ async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), E
         beginning.done = index + 1;
     }
     core.inbox.begin(core).await?;
+    core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
 }
@@ -328,6 +349,11 @@ impl Running {
     #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// Puts something before the routes.
+    pub(crate) fn wrap_router(&mut self, wrap: impl FnOnce(axum::Router) -> axum::Router) {
+        self.router = wrap(std::mem::take(&mut self.router));
     }
 
     /// A request of the homeserver, without a socket.
@@ -368,6 +394,18 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
+    /// The people for whom the service may act, outside of handlers.
+    #[must_use]
+    pub fn puppets(&self) -> Puppets {
+        Puppets::new(self.core.clone(), None)
+    }
+
+    /// A room, to ask about it outside of handlers.
+    #[must_use]
+    pub fn room(&self, id: &RoomId) -> Room {
+        Room::new(self.core.clone(), id.clone(), None)
+    }
+
     /// The service's database.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -397,11 +435,13 @@ impl Running {
         self.core.inbox.depth()
     }
 
-    /// Whether the service has begun its work, and nothing waits to be handled or sent. An event that was just taken
+    /// Whether the service has begun its work, and nothing waits to be handled, sent, joined or left. An event that was just taken
     /// counts as waiting.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.core.inbox.is_idle() && self.core.outbox.is_idle()
+        self.core.inbox.is_idle()
+            && self.core.outbox.is_idle()
+            && self.core.actors.planner.is_idle()
     }
 
     /// What was set aside with numbers above `after`, oldest first, at most `limit`.
@@ -439,6 +479,7 @@ impl Running {
         self.core.inbox.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
+        self.core.actors.planner.finish(GRACE).await;
         self.core.store.close().await;
     }
 }

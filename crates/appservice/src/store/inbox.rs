@@ -43,6 +43,8 @@ pub(crate) struct NewInboxRow {
     pub(crate) body: String,
     /// What recognises the event in another transaction; `None` for what has no id.
     pub(crate) digest: Option<[u8; 16]>,
+    /// The event, where it says something of a room's state.
+    pub(crate) state: Option<std::sync::Arc<crate::Event>>,
     /// The trace that it belongs to.
     pub(crate) trace: Option<String>,
 }

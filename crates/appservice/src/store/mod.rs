@@ -8,10 +8,12 @@
 //! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
 //! see of it: [`Tx`], [`Value`]).
 
+mod goals;
 mod inbox;
 mod outbox;
 mod schema;
 pub(crate) mod sql;
+mod state;
 mod writer;
 
 use std::{
@@ -28,8 +30,10 @@ use tokio::sync::Semaphore;
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    state::{Heard, Origin, RoomRow, StateRow},
     writer::Unit,
 };
 
@@ -292,7 +296,7 @@ fn tune(connection: &Connection) -> Result<()> {
 }
 
 /// One service to a database: two would handle the same events. Whoever may still write holds the lock.
-fn lock(location: &Location) -> Result<Option<File>> {
+pub(crate) fn lock(location: &Location) -> Result<Option<File>> {
     let Location::File(path) = location else {
         return Ok(None);
     };

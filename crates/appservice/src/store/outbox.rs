@@ -44,6 +44,8 @@ pub(crate) struct OutboxRow {
     pub(crate) attempts: u32,
     pub(crate) error: Option<String>,
     pub(crate) state: OutboxState,
+    /// After a no, what was missing has been seen to. Not stored: after a restart it may be done once more.
+    pub(crate) is_mended: bool,
 }
 
 const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id, trace";
@@ -75,16 +77,21 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         attempts: row.get(9)?,
         error,
         state,
+        is_mended: false,
     })
 }
 
 impl Unit<'_> {
-    /// Adds a send, unless its key is known; gives back what is stored under the key, and whether it is new.
+    /// Adds a send, unless its key is known; gives back what is stored under the key, and whether it waits anew. One
+    /// that was given up waits again, behind all others: whoever asks has a reason to think that it may succeed now.
     pub(crate) fn insert_outbox(
         &self,
         send: &NewOutboxRow,
         now_ms: i64,
     ) -> Result<(OutboxRow, bool)> {
+        self.connection
+            .prepare_cached("DELETE FROM outbox WHERE key = ?1 AND state = ?2")?
+            .execute(params![send.key, FAILED])?;
         let new = self
             .connection
             .prepare_cached(

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bridgehead_appservice::{
-    Database, Running, Service, Setup, registration::Generated, surroundings::Surroundings,
+    Database, Running, Service, Setup,
+    registration::{Generated, RegistrationDraft},
+    surroundings::Surroundings,
 };
 use bridgehead_testkit::{Client, SERVER_NAME, TestServer};
 use rand::Rng as _;
@@ -30,15 +32,31 @@ impl Pair {
         Self::start_with(service, Surroundings::default()).await
     }
 
+    /// The same with a registration that somebody else has made, in another way.
+    pub(crate) async fn start_changed(
+        service: Service,
+        change: fn(&mut RegistrationDraft),
+    ) -> anyhow::Result<Self> {
+        Self::start_all(service, Surroundings::default(), change).await
+    }
+
     /// The same with other surroundings of the service.
     pub(crate) async fn start_with(
         service: Service,
         surroundings: Surroundings,
     ) -> anyhow::Result<Self> {
+        Self::start_all(service, surroundings, |_| ()).await
+    }
+
+    async fn start_all(
+        service: Service,
+        surroundings: Surroundings,
+        change: fn(&mut RegistrationDraft),
+    ) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
-        let generated = generate(&service, Some(&address))?;
+        let generated = generate_changed(&service, Some(&address), change)?;
         let file = folder.path().join("registration.yaml");
         std::fs::write(&file, generated.text.expose())?;
         let host = TestServer::start_with(&[file], &[]).await?;
@@ -89,7 +107,17 @@ impl Pair {
 
 /// A registration for this service, with fresh tokens.
 pub(crate) fn generate(service: &Service, url: Option<&str>) -> anyhow::Result<Generated> {
-    let draft = service.registration(url, SERVER_NAME)?;
+    generate_changed(service, url, |_| ())
+}
+
+/// The same with a change that somebody has made.
+pub(crate) fn generate_changed(
+    service: &Service,
+    url: Option<&str>,
+    change: fn(&mut RegistrationDraft),
+) -> anyhow::Result<Generated> {
+    let mut draft = service.registration(url, SERVER_NAME)?;
+    change(&mut draft);
     draft
         .generate(|bytes| rand::rng().fill_bytes(bytes))
         .map_err(|errors| anyhow::anyhow!("{errors:?}"))

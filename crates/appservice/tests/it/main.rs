@@ -3,4 +3,7 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod rig;
 mod suite;
+mod traps;
+mod wire;

@@ -265,7 +265,7 @@ fn the_kits_keys_and_the_services_own_share_a_file() {
         [
             "irc.toml: homeserver.server_name: not given; write e.g. server_name = \"example.org\" below [homeserver], or set IRC_HOMESERVER_SERVER_NAME",
             "irc.toml:2:8: nick: a nick has no spaces; correct it; the reference says what is expected",
-            "irc.toml:4:14: retries.first_wait: the first wait, 1h, is longer than the longest, 5m; make first_wait at most max_wait",
+            "irc.toml:4:14: retries.first_wait: the first wait, 1h, is longer than the longest, 1m; make first_wait at most max_wait",
             "irc.toml:5:2: listn: unknown section; did you mean listen?",
         ]
     );

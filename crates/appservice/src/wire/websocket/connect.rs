@@ -130,6 +130,9 @@ fn client(trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
     if let Some(pem) = trusted {
         let certificates = reqwest::Certificate::from_pem_bundle(pem)
             .map_err(|error| format!("the trusted certificates cannot be read: {error}"))?;
+        if certificates.is_empty() {
+            return Err("there is no certificate among the trusted certificates".to_owned());
+        }
         builder = builder.tls_certs_merge(certificates);
     }
     builder
@@ -150,9 +153,10 @@ fn url_of(address: &str) -> Result<String, String> {
         "wss" | "https" => "https",
         _ => return Err(wrong()),
     };
-    let url = format!("{scheme}://{}{PATH}", rest.trim_end_matches('/'));
-    let parsed = url::Url::parse(&url).map_err(|_| wrong())?;
-    parsed.host_str().map(|_| url).ok_or_else(wrong)
+    // Checked without the path, which would be taken for the host where there is none.
+    let base = format!("{scheme}://{}", rest.trim_end_matches('/'));
+    url::Url::parse(&base).map_err(|_| wrong())?;
+    Ok(base + PATH)
 }
 
 /// What went wrong, without the address.

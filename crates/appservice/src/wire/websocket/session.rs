@@ -31,7 +31,7 @@ use crate::{
 /// For one frame to be taken by the network.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the close to be written.
+/// For the close to be written and answered.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests of the homeserver that are answered at the same time; more are refused.
@@ -232,6 +232,13 @@ async fn close(socket: &mut Socket) -> End {
         code: CloseCode::Normal,
         reason: "the service is being ended".into(),
     };
-    timeout(CLOSE_TIMEOUT, socket.close(Some(frame))).await.ok();
+    // Whoever ends the connection with something unread takes back what the other side has not read yet, so the
+    // homeserver's own close is waited for. What it sends until then was not acknowledged and comes again.
+    let closing = async {
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    timeout(CLOSE_TIMEOUT, closing).await.ok();
     End::Stopped
 }

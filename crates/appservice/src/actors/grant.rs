@@ -1,0 +1,160 @@
+//! Power on demand: who lacks it gets just what is needed, from the service's own user.
+//!
+//! Those who ask within a short time are raised together, by one event. It is made from the levels that the
+//! homeserver has at that moment, so that nobody else's change is undone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::{
+    Error, Urgency,
+    client::{Call, escape},
+    core::Core,
+    flights::Flights,
+    id::{RoomId, UserId},
+    state::power::{self, NoGrant},
+    store::{Origin, StateRow},
+};
+
+const POWER_LEVELS: &str = "m.room.power_levels";
+
+/// How long others are waited for who want power, too.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Those who want power, by room.
+#[derive(Default)]
+pub(super) struct Grants {
+    wants: Mutex<HashMap<RoomId, BTreeMap<UserId, i64>>>,
+    flights: Flights<RoomId>,
+}
+
+impl Grants {
+    fn add(&self, room: &RoomId, user: &UserId, level: i64) {
+        let mut wants = self.wants.lock();
+        let wanted = wants.entry(room.clone()).or_default();
+        let wanted = wanted.entry(user.clone()).or_insert(level);
+        *wanted = level.max(*wanted);
+    }
+
+    fn wants(&self, room: &RoomId, user: &UserId) -> bool {
+        let wants = self.wants.lock();
+        wants
+            .get(room)
+            .is_some_and(|wants| wants.contains_key(user))
+    }
+
+    fn take(&self, room: &RoomId) -> BTreeMap<UserId, i64> {
+        self.wants.lock().remove(room).unwrap_or_default()
+    }
+}
+
+impl Core {
+    /// Gives somebody at least this level.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] with the reason, when the service's own user may not.
+    pub(super) async fn grant(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        level: i64,
+    ) -> Result<(), Error> {
+        let grants = &self.actors.grants;
+        grants.add(room, user, level);
+        let _flight = grants.flights.enter(room).await;
+        if !grants.wants(room, user) {
+            // Whoever was here before has raised this one as well, or could not: it shows.
+            return self.has_level(user, room, level).await;
+        }
+        tokio::time::sleep(GATHER).await;
+        let wants = grants.take(room);
+        self.raise(room, &wants).await
+    }
+
+    async fn has_level(&self, user: &UserId, room: &RoomId, level: i64) -> Result<(), Error> {
+        let view = self.known_view(room).await?;
+        let levels = view.power_levels();
+        match levels.is_some_and(|levels| levels.of(user).is_at_least(level)) {
+            true => Ok(()),
+            // Alone, so that the reason is this user's own.
+            false => {
+                self.raise(room, &BTreeMap::from([(user.clone(), level)]))
+                    .await
+            }
+        }
+    }
+
+    async fn raise(&self, room: &RoomId, wants: &BTreeMap<UserId, i64>) -> Result<(), Error> {
+        self.ensure_joined(&self.bot, room).await?;
+        let view = self.known_view(room).await?;
+        let Some(creation) = view.creation() else {
+            return Err(Error::Forbidden(format!(
+                "{} cannot see who has made the room",
+                self.bot
+            )));
+        };
+        let id = room.to_string();
+        let known = self
+            .store
+            .read(move |unit| unit.state_row(&id, POWER_LEVELS, ""));
+        let before = known.await?.and_then(|row| row.event_id);
+        let current = self.current_levels(room).await?;
+        let raised = power::raise(current.as_ref(), creation, &self.bot, wants);
+        let Some(content) = raised.map_err(|no| Error::Forbidden(said(&self.bot, &no)))? else {
+            return Ok(());
+        };
+        let call = Call::put(path(room), &content).urgency(Urgency::Message);
+        let answer: Value = self.client.ask(&call).await?;
+        tracing::info!(room.id = %room, users = wants.len(), "given the power that they need");
+        let now_ms = self.now_ms();
+        let event_id = answer.get("event_id").and_then(Value::as_str);
+        let row = StateRow {
+            kind: POWER_LEVELS.to_owned(),
+            state_key: String::new(),
+            event_id: event_id.map(str::to_owned),
+            sender: self.bot.to_string(),
+            sent_ms: now_ms,
+            noted_ms: now_ms,
+            origin: Origin::Own,
+            content,
+        };
+        self.rooms.note_state(room, row, before).await?;
+        Ok(())
+    }
+
+    /// The power levels that the homeserver has now; `None` in a room without.
+    async fn current_levels(&self, room: &RoomId) -> Result<Option<Value>, Error> {
+        match self.client.ask(&Call::get(path(room))).await {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn path(room: &RoomId) -> String {
+    format!(
+        "/_matrix/client/v3/rooms/{}/state/{POWER_LEVELS}/",
+        escape(room.as_str())
+    )
+}
+
+fn said(bot: &UserId, no: &NoGrant) -> String {
+    match no {
+        NoGrant::MayNotChange { needs, has } => {
+            format!("{bot} cannot give it: changing power levels needs {needs}, and it has {has}")
+        }
+        NoGrant::MoreThanOwn { wanted, has } => {
+            format!("{bot} cannot give {wanted}: it has no more than {has} itself")
+        }
+        NoGrant::TooLarge => format!(
+            "{bot} cannot give it: the room's power levels name so many users that no more fit in; \
+             lower what is needed instead"
+        ),
+    }
+}

@@ -1,0 +1,245 @@
+//! Making rooms, leaving them, and who else is in them.
+
+use serde_json::{Value, json};
+
+use super::{ProfileChange, preflight::Action};
+use crate::{
+    Error, GhostPlan, RoomPlan, Urgency,
+    client::{Call, escape},
+    core::Core,
+    id::{MxcUri, RoomId, UserId},
+    state::{Membership, Standing},
+    surroundings::TransportError,
+};
+
+/// How often a room is tried to be made.
+const MAKE_ATTEMPTS: u32 = 6;
+
+/// What one user does with another's membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Invite,
+    Kick,
+    Ban,
+    Unban,
+}
+
+impl Act {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Kick => "kick",
+            Self::Ban => "ban",
+            Self::Unban => "unban",
+        }
+    }
+
+    fn action(self, target: &UserId) -> Action<'_> {
+        match self {
+            Self::Invite => Action::Invite { target },
+            Self::Kick => Action::Kick { target },
+            Self::Ban => Action::Ban { target },
+            Self::Unban => Action::Unban { target },
+        }
+    }
+
+    /// Whether there is nothing to do for somebody who is this.
+    fn is_done(self, membership: Option<Membership>) -> bool {
+        match self {
+            Self::Invite => matches!(membership, Some(Membership::Invite | Membership::Join)),
+            Self::Kick => matches!(membership, None | Some(Membership::Leave | Membership::Ban)),
+            Self::Ban => membership == Some(Membership::Ban),
+            Self::Unban => membership != Some(Membership::Ban),
+        }
+    }
+}
+
+impl Core {
+    /// Makes a room as the service's own user.
+    pub(crate) async fn create_room(&self, plan: RoomPlan) -> Result<RoomId, Error> {
+        self.create_room_as(&self.bot, plan).await
+    }
+
+    /// Makes a room.
+    pub(crate) async fn create_room_as(
+        &self,
+        user: &UserId,
+        plan: RoomPlan,
+    ) -> Result<RoomId, Error> {
+        self.ensure_registered(user).await?;
+        let body = Value::Object(plan.body);
+        let call = Call::post("/_matrix/client/v3/createRoom", &body).by(Some(user));
+        let answer = self.ask_to_make(&call).await?;
+        let room_id = answer.get("room_id").and_then(Value::as_str);
+        let room_id = RoomId::parse(room_id.unwrap_or_default())?;
+        self.rooms
+            .note_membership(&room_id, user, Membership::Join, self.now_ms())
+            .await?;
+        Ok(room_id)
+    }
+
+    /// Asks for what is made anew by each request: again only after an answer that says that nothing was made.
+    async fn ask_to_make(&self, call: &Call) -> Result<Value, Error> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.client.call(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_unmade = error.is_rate_limit()
+                || matches!(error, Error::Transport(TransportError::Unreachable(_)));
+            if !is_unmade || attempt >= MAKE_ATTEMPTS {
+                return Err(error);
+            }
+            tokio::time::sleep(self.client.wait_before_retry(&error, attempt)).await;
+        }
+    }
+
+    /// Makes a room, unless the effect of this name has made one.
+    pub(super) async fn create_once(
+        &self,
+        user: &UserId,
+        plan: RoomPlan,
+        name: &str,
+    ) -> Result<RoomId, Error> {
+        let key = name.to_owned();
+        let made = self.store.read(move |unit| unit.kv("made", &key)).await?;
+        if let Some(room_id) = made {
+            return Ok(RoomId::parse(&room_id)?);
+        }
+        let room_id = self.create_room_as(user, plan).await?;
+        let (key, id) = (name.to_owned(), room_id.to_string());
+        self.store
+            .write(move |unit| unit.put_kv("made", &key, &id))
+            .await?;
+        Ok(room_id)
+    }
+
+    /// The room of two users.
+    pub(super) async fn direct_room(&self, user: &UserId, other: &UserId) -> Result<RoomId, Error> {
+        let name = format!("{user} {other}");
+        let _flight = self.actors.making.enter(&name).await;
+        let key = name.clone();
+        let known = self.store.read(move |unit| unit.kv("direct", &key)).await?;
+        if let Some(room_id) = known.and_then(|id| RoomId::parse(&id).ok())
+            && self.is_shared(&room_id, user, other).await?
+        {
+            return Ok(room_id);
+        }
+        let plan = RoomPlan::direct().invite([other]);
+        let room_id = self.create_room_as(user, plan).await?;
+        let id = room_id.to_string();
+        self.store
+            .write(move |unit| unit.put_kv("direct", &name, &id))
+            .await?;
+        Ok(room_id)
+    }
+
+    async fn is_shared(&self, room: &RoomId, user: &UserId, other: &UserId) -> Result<bool, Error> {
+        let view = self.known_view(room).await?;
+        let is_in = view.membership(user) == Some(Membership::Join);
+        // An invitation that was not heard of yet is as good as one.
+        let is_other_in = !matches!(
+            view.membership(other),
+            Some(Membership::Leave | Membership::Ban)
+        );
+        Ok(is_in && is_other_in)
+    }
+
+    /// Leaves a room. Who is not in it has left.
+    pub(crate) async fn leave(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let path = format!("/_matrix/client/v3/rooms/{}/leave", escape(room.as_str()));
+        let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+        let call = Call::post(path, &body)
+            .by(Some(user))
+            .urgency(Urgency::Membership);
+        match self.client.ask::<Value>(&call).await {
+            Ok(_) => {}
+            Err(error) if matches!(error.status(), Some(403 | 404)) => {
+                tracing::debug!(room.id = %room, user.id = %user, %error, "not in the room to be left");
+            }
+            Err(error) => return Err(error),
+        }
+        self.rooms
+            .note_membership(room, user, Membership::Leave, self.now_ms())
+            .await?;
+        self.actors.planner.reached(room, user, false).await;
+        Ok(())
+    }
+
+    /// Invites, kicks, bans, unbans.
+    pub(crate) async fn moderate(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        act: Act,
+        (target, reason): (&UserId, Option<&str>),
+    ) -> Result<(), Error> {
+        self.ensure_joined(user, room).await?;
+        let view = self.known_view(room).await?;
+        if self.standing(&view) == Standing::Known {
+            if act.is_done(view.membership(target)) {
+                return Ok(());
+            }
+            if let Some(refusal) = self.check_action(&view, user, &act.action(target)) {
+                self.overcome(user, room, refusal).await?;
+            }
+        }
+        match self.post_act(user, room, act, (target, reason)).await {
+            Err(error) if error.status() == Some(403) => {
+                self.rooms.doubt(room, self.now_ms()).await?;
+                let view = self.known_view(room).await?;
+                if self.standing(&view) == Standing::Known && act.is_done(view.membership(target)) {
+                    return Ok(());
+                }
+                match self.check_action(&view, user, &act.action(target)) {
+                    Some(refusal) => self.overcome(user, room, refusal).await?,
+                    None => return Err(error),
+                }
+                self.post_act(user, room, act, (target, reason)).await
+            }
+            other => other,
+        }
+    }
+
+    async fn post_act(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        act: Act,
+        (target, reason): (&UserId, Option<&str>),
+    ) -> Result<(), Error> {
+        let path = format!(
+            "/_matrix/client/v3/rooms/{}/{}",
+            escape(room.as_str()),
+            act.path()
+        );
+        let mut body = json!({ "user_id": target });
+        if let Some(reason) = reason {
+            body["reason"] = json!(reason);
+        }
+        let call = Call::post(path, &body)
+            .by(Some(user))
+            .urgency(Urgency::Membership);
+        self.client.ask::<Value>(&call).await.map(drop)
+    }
+
+    /// Makes a ghost with a profile.
+    pub(crate) async fn make_ghost(&self, user: &UserId, plan: &GhostPlan) -> Result<(), Error> {
+        self.ensure_registered(user).await?;
+        let mut change = ProfileChange::new();
+        if let Some(name) = &plan.displayname {
+            change = change.name(name);
+        }
+        if let Some(avatar) = &plan.avatar_url {
+            change = change.avatar(&MxcUri::parse(avatar)?);
+        }
+        self.change_profile(user, change).await
+    }
+}

@@ -1,0 +1,130 @@
+//! A way into a running service for what runs beside its handlers: the author's routes, connections, timers.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
+use tokio::sync::watch;
+
+use crate::{
+    Bot, Error, Ghosts,
+    core::Core,
+    handler::{Context, FromContext, Rejection},
+    store::Store,
+};
+
+/// A running service, held by what runs beside it and does not keep it alive: a task that a handler of
+/// [`Service::on_start`](crate::Service::on_start) spawns, a connection to another network. Clones are the same one.
+///
+/// A handler takes it as an argument; so does a handler of [`Service::routes`](crate::Service::routes), which can also
+/// take [`Bot`], [`Ghosts`] and [`Store`].
+#[derive(Clone)]
+pub struct Handle {
+    core: Weak<Core>,
+    stop: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("is_stopping", &*self.stop.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::downgrade(core),
+            stop: core.stop.subscribe(),
+        }
+    }
+
+    fn core(&self) -> Result<Arc<Core>, Error> {
+        let core = self.core.upgrade().ok_or(Error::Stopping)?;
+        if *self.stop.borrow() {
+            return Err(Error::Stopping);
+        }
+        Ok(core)
+    }
+
+    /// The service's own user.
+    ///
+    /// Take it anew for each thing to be done: while it is held, the service's database stays open.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn bot(&self) -> Result<Bot, Error> {
+        Ok(Bot::outside(self.core()?))
+    }
+
+    /// The service's ghosts; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn ghosts(&self) -> Result<Ghosts, Error> {
+        Ok(Ghosts::new(self.core()?, None))
+    }
+
+    /// The service's database; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn store(&self) -> Result<Store, Error> {
+        Ok(self.core()?.store.clone())
+    }
+
+    /// Returns when the service ends: the time for what runs beside it to end too.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        // A service that is gone without a word has ended as well.
+        stop.wait_for(|stop| *stop).await.ok();
+    }
+}
+
+impl FromContext for Handle {
+    async fn from_context(context: &Context) -> Result<Self, Rejection> {
+        Ok(Self::new(&context.core))
+    }
+}
+
+/// What a route answers that cannot have what it takes.
+type Refusal = (StatusCode, &'static str);
+
+const GONE: Refusal = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "the service is being ended",
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for Handle {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        // Only a router that was given to no service has none.
+        parts.extensions.get::<Self>().cloned().ok_or((
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this route is no service's: give the router to `Service::routes`",
+        ))
+    }
+}
+
+macro_rules! in_routes {
+    ($($part:ty => $method:ident),* $(,)?) => {$(
+        impl<S: Send + Sync> FromRequestParts<S> for $part {
+            type Rejection = Refusal;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+                let handle = Handle::from_request_parts(parts, state).await?;
+                handle.$method().map_err(|_| GONE)
+            }
+        }
+    )*};
+}
+
+in_routes! {
+    Bot => bot,
+    Ghosts => ghosts,
+    Store => store,
+}

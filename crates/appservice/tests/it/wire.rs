@@ -1,0 +1,8 @@
+//! What the homeserver, or somebody who pretends to be it, may send.
+
+mod bodies;
+mod listening;
+mod look_ups;
+mod repeats;
+mod tokens;
+mod websocket;
