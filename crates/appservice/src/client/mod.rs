@@ -493,3 +493,6 @@ fn class_of(call: &Call) -> Class {
         _ => Class::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;
