@@ -344,7 +344,12 @@ impl Client {
             return Ok(response);
         }
         let wait = self.named_wait(&response);
-        Err(refusal(call, &response, wait).without(&self.shared.as_token))
+        let mut error = refusal(call, &response, wait).without(&self.shared.as_token);
+        let tokens = self.shared.tokens.lock();
+        if let Some(token) = call.user.as_ref().and_then(|user| tokens.get(user)) {
+            error = error.without(token);
+        }
+        Err(error)
     }
 
     /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
@@ -357,7 +362,7 @@ impl Client {
         let shared = &self.shared;
         let target = Target {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
-            class: class_of(call),
+            class: Class::of(&call.path),
         };
         self.obey_limits(target).await;
         let _place = shared.gate.enter(call.urgency).await;
@@ -474,23 +479,6 @@ fn refusal(call: &Call, response: &Response<Bytes>, retry_after: Option<Duration
         errcode: text("errcode").chars().take(100).collect(),
         message,
         retry_after,
-    }
-}
-
-/// Which of the homeserver's limits a request counts for.
-fn class_of(call: &Call) -> Class {
-    let path = call.path.strip_prefix("/_matrix/").unwrap_or(&call.path);
-    let mut parts = path
-        .split('/')
-        .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
-    match (parts.next(), parts.nth(1)) {
-        (Some("rooms"), Some("send" | "state" | "redact")) => Class::Message,
-        (Some("rooms"), Some("invite")) => Class::Invite,
-        (Some("rooms"), Some("join")) | (Some("join"), _) => Class::Join,
-        (Some("profile"), _) => Class::Profile,
-        (Some("register"), _) => Class::Registration,
-        (Some("media"), _) => Class::Media,
-        _ => Class::Other,
     }
 }
 
