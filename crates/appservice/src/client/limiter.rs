@@ -56,25 +56,6 @@ pub enum Class {
     Other,
 }
 
-impl Class {
-    /// What kind a request with this path is; the path begins with `/_matrix/`.
-    pub(super) fn of(path: &str) -> Self {
-        let path = path.strip_prefix("/_matrix/").unwrap_or(path);
-        let mut parts = path
-            .split('/')
-            .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
-        match (parts.next(), parts.nth(1)) {
-            (Some("rooms"), Some("send" | "state" | "redact")) => Self::Message,
-            (Some("rooms"), Some("invite")) => Self::Invite,
-            (Some("rooms"), Some("join")) | (Some("join"), _) => Self::Join,
-            (Some("profile"), _) => Self::Profile,
-            (Some("register"), _) => Self::Registration,
-            (Some("media"), _) => Self::Media,
-            _ => Self::Other,
-        }
-    }
-}
-
 /// Whose calls, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {

@@ -39,6 +39,9 @@ pub(crate) enum TakeError {
     /// As many events wait as may.
     #[error("{0} events wait to be handled: come back later")]
     Full(usize),
+    /// The service is being ended.
+    #[error("the service is being ended: come back later")]
+    Stopping,
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -157,7 +160,7 @@ impl Inbox {
             Ok(true) => "received",
             Ok(false) => "repeated",
             Err(TakeError::NotJson(_) | TakeError::BadJson(_) | TakeError::TooMany(_)) => "refused",
-            Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
+            Err(TakeError::Full(_) | TakeError::Stopping | TakeError::Store(_)) => "deferred",
         };
         self.metrics.count(&TRANSACTIONS, &[outcome], 1);
         taken
@@ -208,6 +211,15 @@ impl Inbox {
         Ok(true)
     }
 
+    /// Takes into memory what a transaction says of rooms' state.
+    fn remember(&self, news: &[Overheard]) {
+        self.rooms.remember(news);
+        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
+        if let Some(core) = core {
+            core.overheard(news);
+        }
+    }
+
     /// Takes what leaves nothing to be kept: typing and the like may be lost, and are known again for a while only.
     /// Otherwise each of them would be a write, remembered for ever.
     fn take_passing(&self, txn_id: &str, body: &Body<'_>) -> bool {
@@ -224,15 +236,6 @@ impl Inbox {
         }
         self.queue_ephemeral(&body.ephemeral);
         true
-    }
-
-    /// Takes into memory what a transaction says of rooms' state.
-    fn remember(&self, news: &[Overheard]) {
-        self.rooms.remember(news);
-        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
-        if let Some(core) = core {
-            core.overheard(news);
-        }
     }
 
     /// Counts rows whose ids are the newest, and brings them to their lanes if handling has begun; to be called with

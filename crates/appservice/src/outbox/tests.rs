@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bridgehead_registration::Secret;
+use futures_util::FutureExt as _;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
+    bridge::puppets::PuppetTable,
     client::ClientConfig,
     metrics::Metrics,
     scripted::{PausedClock, Said, Scripted},
@@ -45,6 +47,7 @@ impl Stage {
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),
+            puppets: Arc::new(PuppetTable::new("test").0),
         });
         let limits = Limits::default();
         let stop = watch::Sender::new(false);

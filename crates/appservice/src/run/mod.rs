@@ -17,18 +17,25 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::{Actors, Ghosts, Puppets, Room},
+    actors::{Actors, Ghosts, Room},
+    bridge::{
+        backfill::{BackfillShared, Backfills},
+        puppets::{PuppetKeeper, PuppetTable, Puppets},
+    },
+    capabilities::{Capabilities, CapabilityCache},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
     handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::{RoomId, UserId},
     inbox::{Inbox, Parked},
+    media::{self, MediaRepo, MediaShared},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
     state::{Interest, Rooms},
     store::{self, Location, Store, StoreError, Tx},
     surroundings::Surroundings,
+    web::Web,
     wire::{self, HomeserverToken, Pings},
 };
 
@@ -129,14 +136,23 @@ impl Service {
             return Err(StartError::Declaration(mistakes));
         }
         let core = Arc::new(build(&self, &setup)?);
+        core.begin_puppets().await?;
         core.inbox.open().await?;
-        core.outbox.begin(&core).await?;
+        core.outbox.attach(&core);
+        core.outbox.begin().await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
-        let router = wire::router(core.clone(), token).merge(routes);
+        let router = wire::router(core.clone(), token)
+            .merge(routes)
+            .merge(media::proxy_router(&core))
+            .merge(
+                self.provisioning
+                    .map(|api| api.router(&core))
+                    .unwrap_or_default(),
+            );
         Ok(Running { core, router })
     }
 }
@@ -165,6 +181,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         Some(transport) => transport.clone(),
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
+    let (puppets, losses) = PuppetTable::new(&service.name);
     let metrics = service.metrics.clone();
     let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
     let client = Client::new(ClientConfig {
@@ -172,6 +189,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         as_token: registration.as_token.clone(),
         sender,
         bot: bot.clone(),
+        puppets: Arc::new(puppets),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
@@ -209,6 +227,11 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         limits: service.limits.clone(),
         handlers: service.handlers.clone(),
         states: service.states.clone(),
+        web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
+        capabilities: CapabilityCache::default(),
+        media: MediaShared::new(service.media_proxy.clone()),
+        puppets: PuppetKeeper::new(registration, service.puppet_secret.as_ref(), losses),
+        backfills: BackfillShared::default(),
         metrics,
         figures: Figures::default(),
         stop,
@@ -394,10 +417,30 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
-    /// The people for whom the service may act, outside of handlers.
+    /// The people for whom the service acts, outside of handlers.
     #[must_use]
     pub fn puppets(&self) -> Puppets {
         Puppets::new(self.core.clone(), None)
+    }
+
+    /// The homeserver's media.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        MediaRepo::new(self.core.clone())
+    }
+
+    /// Histories of rooms.
+    #[must_use]
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(self.core.clone())
+    }
+
+    /// What the homeserver can do, as it said within the last hour.
+    ///
+    /// # Errors
+    /// When it was never heard and does not answer.
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        Ok(Capabilities::clone(&*self.core.capabilities().await?))
     }
 
     /// A room, to ask about it outside of handlers.

@@ -8,9 +8,13 @@
 //! Files: `schema` (versions), `inbox`, `outbox`, `state`, `links`, `records` (queries by table), `sql` (what authors
 //! see of it: [`Tx`], [`Value`]).
 
+mod backfill;
 mod goals;
 mod inbox;
+mod media;
 mod outbox;
+mod provisioning;
+mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod state;
@@ -30,9 +34,13 @@ use tokio::sync::Semaphore;
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    backfill::BackfillRow,
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    media::UploadRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    provisioning::SessionRow,
+    puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
     writer::Unit,
 };

@@ -3,6 +3,11 @@
 mod crash;
 mod first_steps;
 mod harness;
+mod media;
+mod nonsense;
+mod outside;
+mod program;
+mod puppets;
 mod rig;
 mod suite;
 mod traps;
