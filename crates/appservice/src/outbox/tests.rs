@@ -44,6 +44,7 @@ impl Stage {
             as_token: Secret::new("secret".to_owned()),
             sender: bot.clone(),
             bot,
+            puppets: Arc::new(PuppetTable::new("test").0),
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),
