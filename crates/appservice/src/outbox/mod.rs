@@ -4,6 +4,8 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
+mod outgoing;
+
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock, Weak},
@@ -13,17 +15,20 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tracing::Instrument as _;
 
+use self::outgoing::urgency_of;
+pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
-    Error, Urgency,
-    client::{Call, Client, escape},
+    Error,
+    client::{Call, Client},
     core::{Core, Limits},
-    id::{EventId, RoomId, UserId},
+    id::{EventId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
     store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
@@ -33,122 +38,6 @@ use crate::{
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// Something to be sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    /// Names the effect.
-    pub(crate) key: String,
-    pub(crate) room_id: RoomId,
-    /// Who sends.
-    pub(crate) user: UserId,
-    pub(crate) what: What,
-    pub(crate) content: Value,
-    /// When it was said, ms since the Unix epoch, if that is not now.
-    pub(crate) ts_ms: Option<i64>,
-    pub(crate) urgency: Urgency,
-}
-
-/// What kind of thing is sent.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    /// An event of this type.
-    Event(String),
-    /// A state event of this type and key.
-    State(String, String),
-    /// A redaction of this event.
-    Redaction(EventId),
-}
-
-impl Outgoing {
-    fn row(&self) -> NewOutboxRow {
-        let room = escape(self.room_id.as_str());
-        let txn = txn_id(&self.key);
-        let path = match &self.what {
-            What::Event(kind) => format!(
-                "/_matrix/client/v3/rooms/{room}/send/{}/{txn}",
-                escape(kind)
-            ),
-            What::State(kind, key) => {
-                format!(
-                    "/_matrix/client/v3/rooms/{room}/state/{}/{}",
-                    escape(kind),
-                    escape(key)
-                )
-            }
-            What::Redaction(event) => {
-                format!(
-                    "/_matrix/client/v3/rooms/{room}/redact/{}/{txn}",
-                    escape(event.as_str())
-                )
-            }
-        };
-        NewOutboxRow {
-            key: self.key.clone(),
-            lane: self.room_id.to_string(),
-            urgency: urgency_number(self.urgency),
-            user_id: Some(self.user.to_string()),
-            path,
-            ts_ms: self.ts_ms,
-            body: self.content.to_string(),
-            trace: Trace::current().map(|trace| trace.as_str().to_owned()),
-        }
-    }
-}
-
-impl Outgoing {
-    /// What a row of the outbox was made of; `None` for what is sent elsewhere than into a room.
-    fn of(row: &OutboxRow) -> Option<Self> {
-        let path = row.send.path.strip_prefix("/_matrix/client/v3/rooms/")?;
-        let parts: Vec<String> = path
-            .split('/')
-            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
-            .collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let what = match parts[..] {
-            [_, "send", kind, _] => What::Event(kind.to_owned()),
-            [_, "state", kind, key] => What::State(kind.to_owned(), key.to_owned()),
-            [_, "redact", event, _] => What::Redaction(EventId::parse(event).ok()?),
-            _ => return None,
-        };
-        Some(Self {
-            key: row.send.key.clone(),
-            room_id: RoomId::parse(parts.first()?).ok()?,
-            user: UserId::parse(row.send.user_id.as_deref()?).ok()?,
-            what,
-            content: serde_json::from_str(&row.send.body).unwrap_or_default(),
-            ts_ms: row.send.ts_ms,
-            urgency: urgency_of(row.send.urgency),
-        })
-    }
-}
-
-/// The client's transaction id of a send: the same for the same key, whenever.
-fn txn_id(key: &str) -> String {
-    let hash = Sha256::digest(key.as_bytes());
-    hash[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn urgency_number(urgency: Urgency) -> i64 {
-    match urgency {
-        Urgency::Message => 0,
-        Urgency::Membership => 1,
-        Urgency::Profile => 2,
-        Urgency::Backfill => 3,
-    }
-}
-
-fn urgency_of(number: i64) -> Urgency {
-    match number {
-        0 => Urgency::Message,
-        1 => Urgency::Membership,
-        2 => Urgency::Profile,
-        _ => Urgency::Backfill,
-    }
-}
 
 impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
@@ -215,8 +104,6 @@ pub(crate) struct Sending {
     /// When the service started.
     began_ms: i64,
     waiters: Mutex<Waiters>,
-    /// Rooms that handlers' units of work have written sends for.
-    woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
 }
@@ -236,7 +123,6 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
-            woken: Mutex::default(),
             core: OnceLock::new(),
         };
         Self {
@@ -317,11 +203,6 @@ impl Outbox {
     /// Whether nothing waits to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.lanes.busy() == 0
-    }
-
-    /// How many rooms are waited for.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.busy()
     }
 
     /// Ends waits between attempts.
