@@ -143,8 +143,7 @@ fn commands_pictures_and_what_the_pond_refuses() -> anyhow::Result<()> {
         alice
             .hears(&room, "This is the channel lobby of the Pond.")
             .await?;
-        let picture =
-            serde_json::json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
+        let picture = serde_json::json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
         alice.send(&room, "m.room.message", &picture).await?;
         let long = alice.say(&room, &"quak ".repeat(100)).await?;
         let told = alice
@@ -163,8 +162,7 @@ fn commands_pictures_and_what_the_pond_refuses() -> anyhow::Result<()> {
             anyhow::bail!("only the picture is told of: {heard:?}");
         };
         ensure!(
-            picture.starts_with("Alice_Liddell ")
-                && picture.contains("frog.png"),
+            picture.starts_with("Alice_Liddell ") && picture.contains("frog.png"),
             "{heard:?}"
         );
         pond.say("1 lobby * the water is rising");
