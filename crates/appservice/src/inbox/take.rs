@@ -204,7 +204,7 @@ impl Inbox {
         let Some((rows, news)) = taken else {
             return Ok(false);
         };
-        self.remember(&news);
+        self.remember(&news).await;
         let queued = self.queue(rows, *begun);
         self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
@@ -212,11 +212,11 @@ impl Inbox {
     }
 
     /// Takes into memory what a transaction says of rooms' state.
-    fn remember(&self, news: &[Overheard]) {
+    async fn remember(&self, news: &[Overheard]) {
         self.rooms.remember(news);
         let core = self.lanes.work().core.get().and_then(Weak::upgrade);
         if let Some(core) = core {
-            core.overheard(news);
+            core.overheard(news).await;
         }
     }
 

@@ -4,6 +4,8 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
+mod outgoing;
+
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock, Weak},
@@ -13,17 +15,22 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tracing::Instrument as _;
 
+use self::outgoing::urgency_of;
+pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
-    Error, Urgency,
-    client::{Call, Client, escape},
+    Error,
+    client::{Call, Client},
     core::{Core, Limits},
-    id::{EventId, RoomId, UserId},
+    id::{EventId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
     store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
@@ -149,6 +156,11 @@ fn urgency_of(number: i64) -> Urgency {
         _ => Urgency::Backfill,
     }
 }
+/// How long after its start a service may still be given a person's access token.
+const TOKENS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether it has been.
+const TOKENS_LOOK: Duration = Duration::from_secs(1);
 
 impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
@@ -215,8 +227,6 @@ pub(crate) struct Sending {
     /// When the service started.
     began_ms: i64,
     waiters: Mutex<Waiters>,
-    /// Rooms that handlers' units of work have written sends for.
-    woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
 }
@@ -236,7 +246,6 @@ impl Outbox {
             give_up_after: limits.give_up_after,
             began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
-            woken: Mutex::default(),
             core: OnceLock::new(),
         };
         Self {
@@ -317,11 +326,6 @@ impl Outbox {
     /// Whether nothing waits to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.lanes.busy() == 0
-    }
-
-    /// How many rooms are waited for.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.busy()
     }
 
     /// Ends waits between attempts.

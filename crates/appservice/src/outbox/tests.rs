@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
+    bridge::puppets::PuppetTable,
     client::ClientConfig,
     metrics::Metrics,
     scripted::{PausedClock, Said, Scripted},
@@ -42,6 +43,7 @@ impl Stage {
             as_token: Secret::new("secret".to_owned()),
             sender: bot.clone(),
             bot,
+            puppets: Arc::new(PuppetTable::new("test").0),
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),

@@ -9,9 +9,10 @@ use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
 use tokio::sync::watch;
 
 use crate::{
-    Bot, Error, Ghosts,
+    Bot, Error, Ghosts, Puppets, Room,
     core::Core,
     handler::{Context, FromContext, Rejection},
+    id::RoomId,
     store::Store,
 };
 
@@ -66,6 +67,22 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn ghosts(&self) -> Result<Ghosts, Error> {
         Ok(Ghosts::new(self.core()?, None))
+    }
+
+    /// The people for whom the service may act; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn puppets(&self) -> Result<Puppets, Error> {
+        Ok(Puppets::new(self.core()?, None))
+    }
+
+    /// A room, to ask about it; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn room(&self, id: &RoomId) -> Result<Room, Error> {
+        Ok(Room::new(self.core()?, id.clone(), None))
     }
 
     /// The service's database; as [`bot`](Self::bot).

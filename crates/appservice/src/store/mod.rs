@@ -4,6 +4,8 @@
 //! that consumes the event, or beside handlers with [`Store`]. Small things need no table: [`Tx::put`] and
 //! [`Store::put`] remember a value under a name.
 //!
+//! Files: `schema` (versions), `inbox`, `outbox`, `links`, `messages`, `tasks`, `fates` (queries by table), `sql` (what
+//! authors see of it: [`Tx`], [`Value`]).
 //! Units of work that wait are run one after another in one database transaction, each behind a savepoint, so that one
 //! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Readers
 //! see what is committed. In inline mode, which tests use, all runs in the calling task.
@@ -12,15 +14,24 @@
 //! [`Value`]).
 
 mod backfill;
+mod census;
+pub(crate) mod fates;
+//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `ghosts`, `goals`, `links`, `records` (queries by table),
+//! `sql` (what authors see of it: [`Tx`], [`Value`]).
+
+mod ghosts;
 mod goals;
 mod inbox;
+mod links;
 mod media;
+mod messages;
 mod outbox;
 mod provisioning;
 mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod state;
+mod tasks;
 mod writer;
 
 use std::{
@@ -38,13 +49,17 @@ pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
     backfill::BackfillRow,
+    fates::FateRow,
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    links::LinkRow,
     media::UploadRow,
+    messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
+    tasks::{NewTask, TaskRow},
     writer::Unit,
 };
 

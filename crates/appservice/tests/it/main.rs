@@ -1,6 +1,8 @@
 //! The kit against real homeservers.
 
+mod actors;
 mod book;
+mod bridge;
 mod crash;
 mod examples;
 mod first_steps;
