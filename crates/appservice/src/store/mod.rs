@@ -4,8 +4,6 @@
 //! that consumes the event, or beside handlers with [`Store`]. Small things need no table: [`Tx::put`] and
 //! [`Store::put`] remember a value under a name.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `links`, `messages`, `tasks`, `fates` (queries by table), `sql` (what
-//! authors see of it: [`Tx`], [`Value`]).
 //! Units of work that wait are run one after another in one database transaction, each behind a savepoint, so that one
 //! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Readers
 //! see what is committed. In inline mode, which tests use, all runs in the calling task.
@@ -16,9 +14,6 @@
 mod backfill;
 mod census;
 pub(crate) mod fates;
-//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `ghosts`, `goals`, `links`, `records` (queries by table),
-//! `sql` (what authors see of it: [`Tx`], [`Value`]).
-
 mod ghosts;
 mod goals;
 mod inbox;
