@@ -9,10 +9,12 @@ use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
 use tokio::sync::watch;
 
 use crate::{
-    Bot, Error, Ghosts, Puppets, Room,
+    Bot, Error, Ghosts, Room,
+    bridge::{backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,
+    media::MediaRepo,
     store::Store,
 };
 
@@ -69,7 +71,7 @@ impl Handle {
         Ok(Ghosts::new(self.core()?, None))
     }
 
-    /// The people for whom the service may act; as [`bot`](Self::bot).
+    /// The people for whom the service acts; as [`bot`](Self::bot).
     ///
     /// # Errors
     /// [`Error::Stopping`], when the service has ended.
@@ -83,6 +85,22 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn room(&self, id: &RoomId) -> Result<Room, Error> {
         Ok(Room::new(self.core()?, id.clone(), None))
+    }
+
+    /// The homeserver's media; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn media(&self) -> Result<MediaRepo, Error> {
+        Ok(MediaRepo::new(self.core()?))
+    }
+
+    /// Histories of rooms; as [`bot`](Self::bot). One that is being brought ends with the service.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn backfills(&self) -> Result<Backfills, Error> {
+        Ok(Backfills::new(self.core()?))
     }
 
     /// The service's database; as [`bot`](Self::bot).
