@@ -8,6 +8,7 @@
 mod actors;
 pub mod backoff;
 pub mod bridge;
+mod capabilities;
 mod client;
 pub mod config;
 mod core;
@@ -18,25 +19,31 @@ mod handler;
 pub mod id;
 mod inbox;
 mod lanes;
+pub mod media;
 pub mod metrics;
 mod namespaces;
 mod outbox;
 pub mod prelude;
 pub mod program;
 mod run;
+#[cfg(test)]
+mod scripted;
 mod service;
 mod state;
 pub mod store;
 pub mod surroundings;
 mod trace;
+mod web;
 mod wire;
 
 pub use self::{
     actors::{
         Actor, Bot, Ghost, Ghosts, JoinOptions, MembershipGap, ProfileChange, Propagation, Puppet,
-        Puppets, Room, SendOptions,
+        Room, SendOptions,
     },
+    capabilities::Capabilities,
     client::{Urgency, gate, limiter, retry_after},
+    config::ListenAddress,
     core::Limits,
     error::{Error, HandlerError},
     event::{BadEvent, Event},
@@ -51,10 +58,7 @@ pub use self::{
     run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
-    wire::{
-        Listen, ListenAddress, ListenError, Listening, TlsFiles, Websocket, WebsocketLink,
-        WebsocketState,
-    },
+    wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},
 };
 pub use bridgehead_registration::{self as registration, Secret};
 pub mod format;

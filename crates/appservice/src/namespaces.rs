@@ -50,8 +50,11 @@ impl NamespacePlan {
             .iter()
             .map(|pattern| format!(r"\A(?:{pattern})"))
             .collect();
-        // Patterns with look-around are the homeserver's business; the templates say what is ours.
-        let owned = RegexSet::new(anchored).unwrap_or_else(|_| RegexSet::empty());
+        // Patterns with look-around are the homeserver's business; the templates say what is ours, and the other patterns.
+        let legible = anchored
+            .iter()
+            .filter(|pattern| regex::Regex::new(pattern).is_ok());
+        let owned = RegexSet::new(legible).unwrap_or_else(|_| RegexSet::empty());
         Ok(Namespaces {
             users: bind(&self.users)?,
             aliases: bind(&self.aliases)?,

@@ -47,7 +47,6 @@ impl Core {
         self.store
             .write(move |unit| changes.into_iter().try_for_each(|change| change(unit)))
             .await?;
-        self.outbox.wake_new().await;
         Ok(())
     }
 

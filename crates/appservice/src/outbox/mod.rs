@@ -16,10 +16,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument as _;
 
 use self::outgoing::urgency_of;
@@ -31,7 +28,7 @@ use crate::{
     id::{EventId, UserId},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
-    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx},
+    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
     surroundings::{Surroundings, TransportError},
     trace::Trace,
 };
@@ -39,19 +36,52 @@ use crate::{
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How long after its start a service may still be given a person's access token.
-const TOKENS_WITHIN: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether it has been.
-const TOKENS_LOOK: Duration = Duration::from_secs(1);
-
 impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
         self.id
     }
 }
 
-type Waiters = HashMap<String, Vec<oneshot::Sender<Result<Option<EventId>, Error>>>>;
+type Waiters = HashMap<String, Vec<oneshot::Sender<Answer>>>;
+
+type Answer = Result<Option<EventId>, Error>;
+
+/// Somebody who waits for a send; who stops waiting leaves nothing behind.
+struct Waiting<'a> {
+    waiters: &'a Mutex<Waiters>,
+    key: &'a str,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(sending: &'a Sending, key: &'a str) -> Self {
+        let (waiter, answer) = oneshot::channel();
+        let waiters = &sending.waiters;
+        waiters
+            .lock()
+            .entry(key.to_owned())
+            .or_default()
+            .push(waiter);
+        Self {
+            waiters,
+            key,
+            answer,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut table = self.waiters.lock();
+        if let Some(waiters) = table.get_mut(self.key) {
+            waiters.retain(|waiter| !waiter.is_closed());
+            if waiters.is_empty() {
+                table.remove(self.key);
+            }
+        }
+    }
+}
 
 /// The outbox of a running service; cheap to clone.
 #[derive(Clone)]
@@ -68,12 +98,11 @@ pub(crate) struct Sending {
     client: Client,
     surroundings: Surroundings,
     give_up_after: Duration,
+    /// When the service started.
+    began_ms: i64,
     waiters: Mutex<Waiters>,
-    /// Rooms that handlers' units of work have written sends for.
-    woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
-    began: Instant,
 }
 
 impl Outbox {
@@ -89,10 +118,9 @@ impl Outbox {
             client,
             surroundings: surroundings.clone(),
             give_up_after: limits.give_up_after,
+            began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
-            woken: Mutex::default(),
             core: OnceLock::new(),
-            began: Instant::now(),
         };
         Self {
             store,
@@ -102,9 +130,13 @@ impl Outbox {
         }
     }
 
-    /// Begins with what waits from before.
-    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+    /// From now on, what fails for want of a membership or of power is mended.
+    pub(crate) fn attach(&self, core: &Arc<Core>) {
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
+    }
+
+    /// Begins with what waits from before.
+    pub(crate) async fn begin(&self) -> StoreResult<()> {
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
@@ -117,13 +149,7 @@ impl Outbox {
     /// # Errors
     /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Option<EventId>, Error> {
-        let (waiter, answer) = oneshot::channel();
-        let waiters = &self.lanes.work().waiters;
-        waiters
-            .lock()
-            .entry(outgoing.key.clone())
-            .or_default()
-            .push(waiter);
+        let mut waiting = Waiting::new(self.lanes.work(), &outgoing.key);
         let stored = self.store_row(outgoing.row()).await;
         let known = match stored {
             Ok(row) => finished(&row),
@@ -135,7 +161,7 @@ impl Outbox {
         }
         let mut stop = self.stop.clone();
         tokio::select! {
-            answer = answer => answer.unwrap_or(Err(Error::Stopping)),
+            answer = &mut waiting.answer => answer.unwrap_or(Err(Error::Stopping)),
             _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
         }
     }
@@ -168,21 +194,7 @@ impl Outbox {
     pub(crate) fn enqueue_with(&self, tx: &Tx, outgoing: &Outgoing) {
         let (row, now_ms) = (outgoing.row(), self.surroundings.clock.now_ms());
         let lanes = self.lanes.clone();
-        tx.push(move |unit| {
-            let (stored, is_new) = unit.insert_outbox(&row, now_ms)?;
-            if is_new {
-                lanes.work().woken.lock().push(stored.send.lane);
-            }
-            Ok(())
-        });
-    }
-
-    /// Looks after the sends that units of work have added.
-    pub(crate) async fn wake_new(&self) {
-        let woken = std::mem::take(&mut *self.lanes.work().woken.lock());
-        for lane in woken {
-            self.lanes.wake(&lane);
-        }
+        tx.push(move |unit| insert(unit, &lanes, &row, now_ms).map(drop));
     }
 
     /// Whether nothing waits to be sent.
@@ -200,22 +212,38 @@ impl Outbox {
         self.lanes.hurry();
     }
 
+    /// Begins no further request.
+    pub(crate) fn halt(&self) {
+        self.lanes.halt();
+    }
+
     /// Lets requests under way finish, for a while, and begins no other.
     pub(crate) async fn stop(&self, grace: Duration) {
         self.lanes.stop(grace).await;
     }
 
     async fn store_row(&self, row: NewOutboxRow) -> Result<OutboxRow, Error> {
-        let now_ms = self.surroundings.clock.now_ms();
-        let (stored, is_new) = self
+        let (now_ms, lanes) = (self.surroundings.clock.now_ms(), self.lanes.clone());
+        let stored = self
             .store
-            .write(move |unit| unit.insert_outbox(&row, now_ms))
-            .await?;
-        if is_new {
-            self.lanes.wake(&stored.send.lane);
-        }
-        Ok(stored)
+            .write(move |unit| insert(unit, &lanes, &row, now_ms));
+        Ok(stored.await?)
     }
+}
+
+/// Stores a send, and has its lane look for it. That is done here and not by whoever waits for the commit, who may be
+/// gone by then; lanes are read behind the commit.
+fn insert(
+    unit: &Unit<'_>,
+    lanes: &Lanes<Sending>,
+    row: &NewOutboxRow,
+    now_ms: i64,
+) -> StoreResult<OutboxRow> {
+    let (stored, is_new) = unit.insert_outbox(row, now_ms)?;
+    if is_new {
+        lanes.wake(&stored.send.lane);
+    }
+    Ok(stored)
 }
 
 /// How a stored send ended, if it has.
@@ -242,8 +270,10 @@ impl LaneWork for Sending {
         limit: usize,
     ) -> BoxFuture<'a, StoreResult<Vec<OutboxRow>>> {
         let lane = lane.to_owned();
+        // Behind what was handed in: a lane is woken before the commit of its new sends, and what it has done before
+        // may be handed in and not committed yet.
         self.store
-            .read(move |unit| unit.outbox_lane(&lane, after, limit))
+            .read_behind(move |unit| unit.outbox_lane(&lane, after, limit))
             .boxed()
     }
 
@@ -262,9 +292,6 @@ impl LaneWork for Sending {
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
-        if self.waits_for_token(row) {
-            return Step::Again(TOKENS_LOOK);
-        }
         match self.put(row).await {
             Ok(event_id) => {
                 let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
@@ -285,10 +312,13 @@ impl Sending {
     }
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
-        let body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
+        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
+        if let Some(user) = &user {
+            self.client.puppets().mark(user, &mut body);
+        }
         let mut call = Call::new(Method::PUT, row.send.path.clone())
-            .json(&body)
+            .text(row.send.body.clone())
             .by(user.as_ref())
             .urgency(urgency_of(row.send.urgency));
         if let Some(ts) = row.send.ts_ms {
@@ -322,23 +352,18 @@ impl Sending {
         }
     }
 
-    /// Whether it is sent for a person whose access token is still to come: those are told again after a start.
-    fn waits_for_token(&self, row: &OutboxRow) -> bool {
-        let core = self.core.get().and_then(Weak::upgrade);
-        let user = row
-            .send
-            .user_id
-            .as_deref()
-            .and_then(|id| UserId::parse(id).ok());
-        let (Some(core), Some(user)) = (core, user) else {
-            return false;
-        };
-        self.began.elapsed() < TOKENS_WITHIN && !core.may_act_as(&user)
-    }
-
     /// For how long it has been in the outbox.
     fn age(&self, row: &OutboxRow) -> Duration {
-        let ms = self.surroundings.clock.now_ms() - row.created_ms;
+        self.since(row.created_ms)
+    }
+
+    /// For how long it has been in the outbox while the service ran: the days when it was off do not count.
+    fn tried_for(&self, row: &OutboxRow) -> Duration {
+        self.since(row.created_ms.max(self.began_ms))
+    }
+
+    fn since(&self, then_ms: i64) -> Duration {
+        let ms = self.surroundings.clock.now_ms().saturating_sub(then_ms);
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
@@ -353,9 +378,11 @@ impl Sending {
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
         // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
         // own is gone for good, and others wait behind.
-        let is_ours = !self.client.has_token_of(row.send.user_id.as_deref());
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let is_ours = user
+            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
         let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
-        if may_help && self.age(row) < self.give_up_after {
+        if may_help && self.tried_for(row) < self.give_up_after {
             let cause = cause_of(&error);
             self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
             let wait = self
@@ -395,3 +422,6 @@ fn cause_of(error: &Error) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
 use tokio::sync::watch;
 
 use crate::{
-    Bot, Error, Ghosts, Puppets, Room,
+    Bot, Error, Ghosts, Room,
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,
@@ -67,14 +67,6 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn ghosts(&self) -> Result<Ghosts, Error> {
         Ok(Ghosts::new(self.core()?, None))
-    }
-
-    /// The people for whom the service may act; as [`bot`](Self::bot).
-    ///
-    /// # Errors
-    /// [`Error::Stopping`], when the service has ended.
-    pub fn puppets(&self) -> Result<Puppets, Error> {
-        Ok(Puppets::new(self.core()?, None))
     }
 
     /// A room, to ask about it; as [`bot`](Self::bot).

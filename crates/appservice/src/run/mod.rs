@@ -5,29 +5,37 @@ mod handle;
 mod health;
 mod upkeep;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::{Actors, Ghosts, Puppets, Room},
+    actors::{Actors, Ghosts, Room},
+    bridge::{
+        backfill::{BackfillShared, Backfills},
+        puppets::{PuppetKeeper, PuppetTable, Puppets},
+    },
+    capabilities::{Capabilities, CapabilityCache},
     client::{Client, ClientConfig, HttpTransport},
     core::Core,
-    handler::{Context, Delivery, Input, Scope},
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::{RoomId, UserId},
     inbox::{Inbox, Parked},
+    media::{self, MediaRepo, MediaShared},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
     state::{Interest, Rooms},
     store::{Location, Store, StoreError, Tx},
     surroundings::Surroundings,
+    web::Web,
     wire::{self, HomeserverToken, Pings},
 };
 
@@ -95,14 +103,16 @@ fn lines(texts: &[String]) -> String {
 pub struct Running {
     pub(crate) core: Arc<Core>,
     router: axum::Router,
-    /// Keeps other processes out of the database.
-    _lock: Option<std::fs::File>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What waits for a better time must not wait, and hold the database, for ever.
+        // What waits for a better time must not wait, and hold the database, for ever. Nor may what still runs write:
+        // the service may be started anew, and would do the same.
         self.core.stop.send_replace(true);
+        self.core.inbox.halt();
+        self.core.outbox.halt();
+        self.core.store.shut();
     }
 }
 
@@ -125,21 +135,25 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(StartError::Declaration(mistakes));
         }
-        let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
+        core.begin_puppets().await?;
         core.inbox.open().await?;
-        core.outbox.begin(&core).await?;
+        core.outbox.attach(&core);
+        core.outbox.begin().await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
-        let router = wire::router(core.clone(), token).merge(routes);
-        Ok(Running {
-            core,
-            router,
-            _lock: lock,
-        })
+        let router = wire::router(core.clone(), token)
+            .merge(routes)
+            .merge(media::proxy_router(&core))
+            .merge(
+                self.provisioning
+                    .map(|api| api.router(&core))
+                    .unwrap_or_default(),
+            );
+        Ok(Running { core, router })
     }
 }
 
@@ -171,6 +185,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         Some(transport) => transport.clone(),
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
+    let (puppets, losses) = PuppetTable::new(&service.name);
     let metrics = service.metrics.clone();
     let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
     let client = Client::new(ClientConfig {
@@ -178,6 +193,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         as_token: registration.as_token.clone(),
         sender,
         bot: bot.clone(),
+        puppets: Arc::new(puppets),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
@@ -215,6 +231,11 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         limits: service.limits.clone(),
         handlers: service.handlers.clone(),
         states: service.states.clone(),
+        web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
+        capabilities: CapabilityCache::default(),
+        media: MediaShared::new(service.media_proxy.clone()),
+        puppets: PuppetKeeper::new(registration, service.puppet_secret.as_ref(), losses),
+        backfills: BackfillShared::default(),
         metrics,
         figures: Figures::default(),
         stop,
@@ -266,7 +287,16 @@ pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartEr
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
     let mut told: Option<(Instant, String)> = None;
-    while let Err(error) = begin_once(&core).await {
+    let mut beginning = Beginning {
+        name: format!("start-{}", core.surroundings.randomness.hex(16)),
+        done: 0,
+    };
+    loop {
+        let begun = tokio::select! {
+            begun = begin_once(&core, &mut beginning) => begun,
+            () = core.stopping() => return,
+        };
+        let Err(error) = begun else { return };
         attempt += 1;
         let wait = core
             .client
@@ -305,32 +335,52 @@ fn advice(error: &Error) -> &'static str {
     }
 }
 
-async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
+/// How far the start has come: a handler that has succeeded is not called again, and one that has failed does nothing
+/// twice.
+struct Beginning {
+    /// Names the effects of this start.
+    name: String,
+    /// Handlers that have succeeded.
+    done: usize,
+}
+
+async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), Error> {
     core.ensure_registered(&core.bot).await?;
-    for (index, handler) in core.handlers.start.iter().enumerate() {
+    let left = core.handlers.start.iter().enumerate().skip(beginning.done);
+    for (index, handler) in left {
         let tx = Tx::new(core.store.clone());
         let context = Context {
             core: core.clone(),
             input: Input::Start,
             delivery: Delivery::default(),
             tx: tx.clone(),
-            scope: Scope::new(format!(
-                "start-{}/{index}",
-                core.surroundings.randomness.hex(16)
-            )),
+            scope: Scope::new(format!("{}/{index}", beginning.name)),
         };
-        if let Some(Err(error)) = handler.call(context).await {
-            return Err(match error.as_error() {
-                Some(error) => error.clone(),
-                None => Error::Unsupported(error.to_string()),
-            });
-        }
+        call_at_start(handler, context).await?;
         core.commit(&tx).await?;
+        beginning.done = index + 1;
     }
     core.inbox.begin(core).await?;
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
+}
+
+async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Result<(), Error> {
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind().await;
+    let failed = |text: String| Err(Error::Unsupported(text));
+    match called {
+        Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
+        Ok(Some(Ok(Verdict::RetryIn(_)))) => {
+            failed("a handler of the start is to be called again".to_owned())
+        }
+        Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
+        Ok(Some(Err(error))) => match error.as_error() {
+            Some(error) => Err(error.clone()),
+            None => failed(error.to_string()),
+        },
+        Err(_) => failed("a handler of the start has panicked".to_owned()),
+    }
 }
 
 impl Running {
@@ -383,10 +433,30 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
-    /// The people for whom the service may act, outside of handlers.
+    /// The people for whom the service acts, outside of handlers.
     #[must_use]
     pub fn puppets(&self) -> Puppets {
         Puppets::new(self.core.clone(), None)
+    }
+
+    /// The homeserver's media.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        MediaRepo::new(self.core.clone())
+    }
+
+    /// Histories of rooms.
+    #[must_use]
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(self.core.clone())
+    }
+
+    /// What the homeserver can do, as it said within the last hour.
+    ///
+    /// # Errors
+    /// When it was never heard and does not answer.
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        Ok(Capabilities::clone(&*self.core.capabilities().await?))
     }
 
     /// A room, to ask about it outside of handlers.

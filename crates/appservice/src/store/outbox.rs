@@ -194,6 +194,14 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Forgets what was given up of the sends whose keys begin so.
+    pub(crate) fn forget_failed_outbox(&self, prefix: &str) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM outbox WHERE state = 2 AND key >= ?1 AND key < ?1 || char(1114111)",
+        )?;
+        Ok(statement.execute([prefix])?)
+    }
+
     /// How many sends wait, and since when the oldest of them does.
     pub(crate) fn outbox_waiting(&self) -> Result<(usize, Option<i64>)> {
         let mut statement = self.connection.prepare_cached(
