@@ -108,6 +108,54 @@ CREATE TABLE links (
 ) WITHOUT ROWID;
 CREATE INDEX links_by_matrix ON links (kind, matrix_id);
 
+-- Which remote message is which event: a row for each pair, so that either side may be in parts.
+CREATE TABLE messages (
+    network TEXT NOT NULL,
+    remote_room TEXT NOT NULL,
+    remote_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    room_id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    data TEXT NOT NULL,
+    linked_ms INTEGER NOT NULL,
+    PRIMARY KEY (network, remote_room, remote_id, event_id)
+) WITHOUT ROWID;
+CREATE INDEX messages_by_event ON messages (event_id, network);
+CREATE INDEX messages_by_age ON messages (network, linked_ms);
+
+-- What other networks said, and longer undertakings: worked off in the order of the ids, lane by lane. `key` names
+-- what must not be done twice.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    network TEXT NOT NULL,
+    key TEXT UNIQUE,
+    lane TEXT NOT NULL,
+    body TEXT NOT NULL,
+    progress TEXT,
+    created_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    done_ms INTEGER
+);
+CREATE INDEX tasks_waiting ON tasks (network, lane, id) WHERE done_ms IS NULL;
+CREATE INDEX tasks_done ON tasks (done_ms) WHERE done_ms IS NOT NULL;
+
+-- How events fared on their way to other networks; the event itself is kept while it may be tried again.
+CREATE TABLE fates (
+    network TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    fate INTEGER NOT NULL,
+    reason TEXT,
+    body TEXT NOT NULL,
+    decided_ms INTEGER NOT NULL,
+    PRIMARY KEY (network, event_id)
+) WITHOUT ROWID;
+CREATE INDEX fates_by_sender ON fates (network, room_id, sender, decided_ms) WHERE fate = 2;
+CREATE INDEX fates_by_age ON fates (decided_ms);
+
 -- Small things by name.
 CREATE TABLE kv (
     scope TEXT NOT NULL,

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 use crate::{
     actors::Actors,
-    bridge::{backfill::BackfillShared, puppets::PuppetKeeper},
+    bridge::{
+        Bridges, Commands, Level, Permissions, backfill::BackfillShared, puppets::PuppetKeeper,
+    },
     capabilities::CapabilityCache,
     client::Client,
     handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
@@ -122,6 +124,9 @@ pub(crate) struct Core {
     pub(crate) media: MediaShared,
     pub(crate) puppets: PuppetKeeper,
     pub(crate) backfills: BackfillShared,
+    pub(crate) bridges: Bridges,
+    pub(crate) commands: Commands,
+    pub(crate) permissions: Permissions,
     pub(crate) metrics: Metrics,
     pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
@@ -131,6 +136,16 @@ impl Core {
     /// Whether this is the service's own user or one of its ghosts.
     pub(crate) fn is_own(&self, user: &UserId) -> bool {
         *user == self.bot || self.namespaces.owns_user(user)
+    }
+
+    /// What somebody may do.
+    pub(crate) fn level(&self, user: &UserId) -> Level {
+        self.permissions.level(user, &self.server_name)
+    }
+
+    /// Whether the service has something to say to people who invite it.
+    pub(crate) fn answers_invitations(&self) -> bool {
+        !self.commands.is_empty() || !self.bridges.is_empty()
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -93,15 +93,6 @@ impl Namespaces {
         UserId::parse(&build(&self.users, values)?).map_err(|_| BuildError::TooLong { bytes: 256 })
     }
 
-    /// The alias with these values, by the first template with these fields.
-    ///
-    /// # Errors
-    /// When no template has them, or they make too long an id.
-    pub(crate) fn alias(&self, values: &[(&str, &str)]) -> Result<RoomAlias, BuildError> {
-        RoomAlias::parse(&build(&self.aliases, values)?)
-            .map_err(|_| BuildError::TooLong { bytes: 256 })
-    }
-
     /// The only field of the first template that has one field.
     pub(crate) fn single_user_field(&self) -> Option<&str> {
         let mut single = self

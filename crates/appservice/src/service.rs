@@ -6,7 +6,7 @@ use bridgehead_registration::{Features, Namespace, NamespaceTemplate, Registrati
 
 use crate::{
     Secret,
-    bridge::provisioning::Provisioning,
+    bridge::{Commands, Factory, Permissions, provisioning::Provisioning},
     core::{Handlers, Limits, States},
     handler::{AnyHandler, Declared, GhostPlan, Handler, Protocols, RoomPlan, ThirdParty, Verdict},
     media::MediaProxy,
@@ -37,6 +37,11 @@ pub struct Service {
     pub(crate) provisioning: Option<Provisioning>,
     pub(crate) puppet_secret: Option<Secret>,
     pub(crate) trusted_hosts: Vec<String>,
+    pub(crate) bridges: Vec<(TypeId, Factory)>,
+    /// Handlers of the kit's own, for its bridges.
+    pub(crate) kits: Vec<AnyHandler<Verdict>>,
+    pub(crate) commands: Commands,
+    pub(crate) permissions: Permissions,
     pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
@@ -63,6 +68,10 @@ impl Service {
             provisioning: None,
             puppet_secret: None,
             trusted_hosts: Vec::new(),
+            bridges: Vec::new(),
+            kits: Vec::new(),
+            commands: Commands::default(),
+            permissions: Permissions::default(),
             metrics: None,
             mistakes: Vec::new(),
         }
@@ -285,6 +294,7 @@ impl Service {
             states: &self.states,
         };
         let mut mistakes = self.mistakes.clone();
+        mistakes.extend(self.commands.mistakes(&declared));
         for (protocol, network) in &self.third_party {
             mistakes.extend(network.check(protocol, &declared));
         }

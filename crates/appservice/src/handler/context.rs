@@ -11,12 +11,14 @@ use super::{
     query::{AliasAsk, UserAsk},
     third_party::RemoteAsk,
 };
-use crate::{Event, core::Core, id::RoomId, store::Tx};
+use crate::{Event, bridge::CommandAsk, core::Core, id::RoomId, store::Tx};
 
 /// What has come in.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     Event(Arc<Event>),
+    /// A command, and the event that it was given in.
+    Command(Arc<Event>, Arc<CommandAsk>),
     /// A to-device message, as it came.
     ToDevice(Arc<Value>),
     /// Changes of devices and key counts, as they came.
@@ -36,7 +38,7 @@ impl Input {
     pub(crate) fn kind(&self) -> String {
         let kind_of = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
         match self {
-            Self::Event(event) => event.kind.to_string(),
+            Self::Event(event) | Self::Command(event, _) => event.kind.to_string(),
             Self::Ephemeral(value) => kind_of(value).unwrap_or_else(|| "ephemeral".to_owned()),
             Self::ToDevice(_) => "to-device".to_owned(),
             Self::Devices(_) => "devices".to_owned(),
@@ -110,7 +112,7 @@ impl Context {
     #[must_use]
     pub fn event(&self) -> Option<&Arc<Event>> {
         match &self.input {
-            Input::Event(event) => Some(event),
+            Input::Event(event) | Input::Command(event, _) => Some(event),
             _ => None,
         }
     }
@@ -119,7 +121,7 @@ impl Context {
     #[must_use]
     pub fn room_id(&self) -> Option<RoomId> {
         match &self.input {
-            Input::Event(event) => Some(event.room_id.clone()),
+            Input::Event(event) | Input::Command(event, _) => Some(event.room_id.clone()),
             Input::Ephemeral(value) => RoomId::parse(value.get("room_id")?.as_str()?).ok(),
             Input::ToDevice(_)
             | Input::Devices(_)

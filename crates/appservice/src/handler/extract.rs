@@ -95,7 +95,9 @@ impl FromContext for Raw {
     async fn from_context(context: &Context) -> Result<Self, Rejection> {
         use super::context::Input;
         match &context.input {
-            Input::Event(event) => Ok(Self(Arc::new(serde_json::from_str(event.raw())?))),
+            Input::Event(event) | Input::Command(event, _) => {
+                Ok(Self(Arc::new(serde_json::from_str(event.raw())?)))
+            }
             Input::ToDevice(value) | Input::Devices(value) | Input::Ephemeral(value) => {
                 Ok(Self(value.clone()))
             }

@@ -85,6 +85,8 @@ impl FromContext for UserAsk {
 #[must_use]
 pub struct RoomPlan {
     pub(crate) body: Map<String, Value>,
+    /// The room is there already: nothing is to be made.
+    pub(crate) is_made: bool,
 }
 
 impl RoomPlan {
@@ -108,7 +110,18 @@ impl RoomPlan {
     fn preset(preset: &str) -> Self {
         let mut body = Map::new();
         body.insert("preset".to_owned(), json!(preset));
-        Self { body }
+        Self {
+            body,
+            is_made: false,
+        }
+    }
+
+    /// The plan of a room that was made by whoever was asked.
+    pub(crate) fn made() -> Self {
+        Self {
+            body: Map::new(),
+            is_made: true,
+        }
     }
 
     fn with(mut self, key: &str, value: Value) -> Self {

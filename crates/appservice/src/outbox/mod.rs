@@ -202,11 +202,6 @@ impl Outbox {
         self.lanes.busy() == 0
     }
 
-    /// How many rooms are waited for.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.busy()
-    }
-
     /// Ends waits between attempts.
     pub(crate) fn hurry(&self) {
         self.lanes.hurry();

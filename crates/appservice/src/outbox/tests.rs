@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     Urgency,
+    bridge::puppets::PuppetTable,
     client::ClientConfig,
     id::RoomId,
     metrics::Metrics,
@@ -44,6 +45,7 @@ impl Stage {
             as_token: Secret::new("secret".to_owned()),
             sender: bot.clone(),
             bot,
+            puppets: Arc::new(PuppetTable::new("test").0),
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),

@@ -19,12 +19,13 @@ use crate::{
     Error,
     actors::{Actors, Ghosts, Room},
     bridge::{
+        Bridges, Management, Network, Portals,
         backfill::{BackfillShared, Backfills},
         puppets::{PuppetKeeper, PuppetTable, Puppets},
     },
     capabilities::{Capabilities, CapabilityCache},
     client::{Client, ClientConfig, HttpTransport},
-    core::Core,
+    core::{Core, Handlers},
     handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::{RoomId, UserId},
     inbox::{Inbox, Parked},
@@ -229,7 +230,17 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         store,
         surroundings: setup.surroundings.clone(),
         limits: service.limits.clone(),
-        handlers: service.handlers.clone(),
+        handlers: Handlers {
+            events: [service.kits_handlers(), service.handlers.events.clone()].concat(),
+            ..service.handlers.clone()
+        },
+        bridges: Bridges::build(&service.bridges, &setup.server_name, &service.limits)
+            .map_err(StartError::Setup)?,
+        commands: service
+            .commands
+            .clone()
+            .with_prefix(&format!("!{}", service.name)),
+        permissions: service.permissions.clone(),
         states: service.states.clone(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),
@@ -360,6 +371,7 @@ async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), E
         core.commit(&tx).await?;
         beginning.done = index + 1;
     }
+    core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
@@ -434,6 +446,20 @@ impl Running {
     }
 
     /// The people for whom the service acts, outside of handlers.
+    /// The portals of the bridge to this network, if the service has one.
+    #[must_use]
+    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
+        let live = self.core.bridges.get::<N>()?;
+        Some(Portals::outside(live, self.core.clone()))
+    }
+
+    /// People's own rooms with the service's user, to tell them things outside of handlers.
+    #[must_use]
+    pub fn management(&self) -> Management {
+        Management::outside(self.core.clone())
+    }
+
+    /// The people for whom the service may act, outside of handlers.
     #[must_use]
     pub fn puppets(&self) -> Puppets {
         Puppets::new(self.core.clone(), None)
@@ -499,6 +525,7 @@ impl Running {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.core.inbox.is_idle()
+            && self.core.bridges.is_idle()
             && self.core.outbox.is_idle()
             && self.core.actors.planner.is_idle()
     }
@@ -530,12 +557,14 @@ impl Running {
     /// Ends waits between attempts, as when the homeserver or the other network is known to be back.
     pub fn hurry(&self) {
         self.core.inbox.hurry();
+        self.core.bridges.hurry();
         self.core.outbox.hurry();
     }
 
     /// Ends the service: what runs is given some seconds, what waits stays in the database for the next start.
     pub async fn stop(self) {
         self.core.inbox.stop(GRACE).await;
+        self.core.bridges.stop(GRACE).await;
         self.core.stop.send_replace(true);
         self.core.outbox.stop(GRACE).await;
         self.core.actors.planner.finish(GRACE).await;

@@ -1,24 +1,32 @@
 //! The service's database: one SQLite file, one writer, commits in groups.
 //!
-//! [`Store::write`] takes a unit of work. Units that wait are run one after another in one database transaction, each
-//! behind a savepoint, so that one that fails takes nothing of the others with it; then one commit with full
-//! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
-//! task.
+//! A service's author has tables of their own in it ([`Migration`]), and writes them with [`Tx`] in the unit of work
+//! that consumes the event, or beside handlers with [`Store`]. Small things need no table: [`Tx::put`] and
+//! [`Store::put`] remember a value under a name.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `state`, `ghosts`, `goals`, `links`, `records` (queries by table),
-//! `sql` (what authors see of it: [`Tx`], [`Value`]).
+//! Units of work that wait are run one after another in one database transaction, each behind a savepoint, so that one
+//! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Readers
+//! see what is committed. In inline mode, which tests use, all runs in the calling task.
+//!
+//! Files: `schema` (versions), `writer` (the units), the queries by table, `sql` (what authors see of it: [`Tx`],
+//! [`Value`]).
 
 mod backfill;
+mod census;
+pub(crate) mod fates;
 mod ghosts;
 mod goals;
 mod inbox;
+mod links;
 mod media;
+mod messages;
 mod outbox;
 mod provisioning;
 mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod state;
+mod tasks;
 mod writer;
 
 use std::{
@@ -36,13 +44,17 @@ pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
     backfill::BackfillRow,
+    fates::FateRow,
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
+    links::LinkRow,
     media::UploadRow,
+    messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
+    tasks::{NewTask, TaskRow},
     writer::Unit,
 };
 

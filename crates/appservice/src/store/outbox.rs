@@ -42,7 +42,6 @@ pub(crate) struct OutboxRow {
     pub(crate) send: NewOutboxRow,
     pub(crate) created_ms: i64,
     pub(crate) attempts: u32,
-    pub(crate) error: Option<String>,
     pub(crate) state: OutboxState,
     /// After a no, what was missing has been seen to. Not stored: after a restart it may be done once more.
     pub(crate) is_mended: bool,
@@ -75,7 +74,6 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         },
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
-        error,
         state,
         is_mended: false,
     })

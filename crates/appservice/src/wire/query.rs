@@ -34,6 +34,9 @@ pub(super) async fn alias(
     let plan = answer(&core, &handlers, Input::Alias(ask))
         .await?
         .ok_or_else(no)?;
+    if plan.is_made {
+        return Ok(Json(json!({})));
+    }
     let made = core.create_room(plan.alias(alias.localpart())).await;
     match made {
         Ok(room_id) => {

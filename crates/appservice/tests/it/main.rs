@@ -1,12 +1,16 @@
 //! The kit against real homeservers.
 
 mod actors;
+mod book;
+mod bridge;
 mod crash;
+mod examples;
 mod first_steps;
 mod harness;
 mod media;
 mod nonsense;
 mod outside;
+mod pond;
 mod program;
 mod puppets;
 mod rig;

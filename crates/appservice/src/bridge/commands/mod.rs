@@ -1,0 +1,401 @@
+//! Commands: what people tell the service's user to do, in words.
+//!
+//! In a person's own room with the service's user (see [`management`](super::management)) every message is a command;
+//! elsewhere those with the prefix are. Notices, edits, echoes and the service's own words never are.
+
+mod ask;
+mod words;
+
+use std::sync::Arc;
+
+pub use self::ask::{Answer, CommandAsk, CommandError};
+use super::{
+    Level, calls,
+    management::{self, notice},
+    network::{Origin, origin},
+};
+use crate::{
+    Content, Error, Event, HandlerError,
+    core::Core,
+    format::{Rich, content::Kind},
+    handler::{AnyHandler, Context, Handler, Input, Scope, Verdict},
+    id::UserId,
+    store::Tx,
+};
+
+/// The commands of a service.
+///
+/// ```
+/// use bridgehead_appservice::{
+///     Service,
+///     bridge::{CommandAsk, CommandError, Commands},
+/// };
+///
+/// let service = Service::new("dice").commands(Commands::new("!dice").command(
+///     "roll",
+///     "<sides>: rolls a die",
+///     |ask: CommandAsk| async move {
+///         let sides: u32 = ask.arg(0, "sides")?;
+///         Ok::<_, CommandError>(format!("a die with {sides} sides it is"))
+///     },
+/// ));
+/// # drop(service);
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "they are given to `Service::commands`"]
+pub struct Commands {
+    prefix: Option<String>,
+    list: Vec<Command>,
+}
+
+#[derive(Clone)]
+struct Command {
+    name: String,
+    help: String,
+    level: Level,
+    handler: AnyHandler<Answer>,
+}
+
+impl Commands {
+    /// No commands yet, with this prefix in rooms with others, such as `!irc`. Behind it comes white space.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: Some(prefix.to_owned()),
+            list: Vec::new(),
+        }
+    }
+
+    /// A command of this name, with a line for the help that begins with what it takes. Its handler takes what
+    /// handlers of events take, and [`CommandAsk`]; what it returns is answered (see [`Answer`]). For those who are
+    /// [`Level::User`] or more.
+    pub fn command<Args: 'static>(
+        self,
+        name: &str,
+        help: &str,
+        handler: impl Handler<Args, Answer>,
+    ) -> Self {
+        self.command_for(Level::User, name, help, handler)
+    }
+
+    /// The same for those of this level or more.
+    pub fn command_for<Args: 'static>(
+        mut self,
+        level: Level,
+        name: &str,
+        help: &str,
+        handler: impl Handler<Args, Answer>,
+    ) -> Self {
+        self.list.push(Command {
+            name: name.to_lowercase(),
+            help: help.to_owned(),
+            level,
+            handler: AnyHandler::new(&format!("command {name}"), handler),
+        });
+        self
+    }
+
+    /// Takes these too; their prefix, where they have one.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.prefix = other.prefix.or(self.prefix.take());
+        self.list.extend(other.list);
+    }
+
+    /// The same with this prefix, if it has none.
+    pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {
+        self.prefix.get_or_insert_with(|| prefix.to_owned());
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// What is wrong with the declaration.
+    pub(crate) fn mistakes(&self, declared: &crate::Declared<'_>) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for (index, command) in self.list.iter().enumerate() {
+            mistakes.extend(command.handler.check(declared).err());
+            if command.name.is_empty() || command.name.contains(char::is_whitespace) {
+                mistakes.push(format!("`{}` is no command's name", command.name));
+            }
+            let is_twice = self.list[..index]
+                .iter()
+                .any(|other| other.name == command.name);
+            if is_twice {
+                mistakes.push(format!("there are two commands `{}`", command.name));
+            }
+        }
+        if self
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| prefix.trim().is_empty())
+        {
+            mistakes.push("the commands' prefix is empty: every message would be one".to_owned());
+        }
+        mistakes
+    }
+
+    /// The prefix, for texts that name commands.
+    pub(crate) fn prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or_default()
+    }
+
+    /// What stands behind the prefix, if the text has it.
+    fn behind_prefix<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text.trim_start().strip_prefix(self.prefix.as_deref()?)?;
+        (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| rest.trim())
+    }
+
+    /// Whether an event is a command by its prefix: such is not brought to networks.
+    pub(crate) fn is_prefixed(&self, event: &Event) -> bool {
+        !self.is_empty() && said(event).is_some_and(|text| self.behind_prefix(text).is_some())
+    }
+
+    /// What may be asked for by somebody of this level.
+    fn help(&self, ask: &CommandAsk) -> Rich {
+        let prefix = match ask.is_management {
+            true => String::new(),
+            false => format!("{} ", self.prefix()),
+        };
+        let wanted = ask.args.first().map(|name| name.to_lowercase());
+        let allowed = self
+            .list
+            .iter()
+            .filter(|command| command.level <= ask.level);
+        let shown =
+            allowed.filter(|command| wanted.as_ref().is_none_or(|name| *name == command.name));
+        let lines = shown.map(|command| {
+            let (takes, does) = command.help.split_once(": ").unwrap_or(("", &command.help));
+            let takes = if takes.is_empty() {
+                String::new()
+            } else {
+                format!(" {takes}")
+            };
+            format!("- `{prefix}{}{takes}` {does}\n", command.name)
+        });
+        let list: String = lines.collect();
+        match list.is_empty() {
+            true => Rich::from_markdown(&format!(
+                "There is no such command. `{prefix}help` lists all."
+            )),
+            false => Rich::from_markdown(&list),
+        }
+    }
+
+    fn unknown(&self, ask: &CommandAsk) -> Rich {
+        let allowed = self
+            .list
+            .iter()
+            .filter(|command| command.level <= ask.level);
+        let names = allowed.map(|command| command.name.as_str()).chain(["help"]);
+        let guess = words::nearest(&ask.name, names);
+        let guess = guess.map_or_else(String::new, |name| format!(" Did you mean `{name}`?"));
+        let prefix = if ask.is_management { "" } else { self.prefix() };
+        let help = format!("{prefix} help");
+        Rich::from_markdown(&format!(
+            "There is no command `{}`.{guess} `{}` lists all.",
+            ask.name.replace('`', "'"),
+            help.trim()
+        ))
+    }
+}
+
+/// The text of a message that may be a command.
+fn said(event: &Event) -> Option<&str> {
+    let is_edit = event
+        .content
+        .pointer("/m.relates_to/rel_type")
+        .and_then(|kind| kind.as_str())
+        == Some("m.replace");
+    let is_text = event.kind == "m.room.message"
+        && !event.is_state()
+        && event.text("msgtype") == Some("m.text");
+    (is_text && !is_edit).then(|| event.text("body")).flatten()
+}
+
+/// Looks whether an event is a command, and does it.
+pub(crate) async fn on_event(context: Context) -> Result<Verdict, HandlerError> {
+    let core = context.core.clone();
+    let Input::Event(event) = &context.input else {
+        return Ok(Verdict::Done);
+    };
+    let Some(text) = said(event) else {
+        return Ok(Verdict::Done);
+    };
+    if core.commands.is_empty() || origin(&core, event).await? != Origin::Matrix {
+        return Ok(Verdict::Done);
+    }
+    let prefixed = core.commands.behind_prefix(text);
+    let is_management = management::owner(&core, &event.room_id).await?.is_some();
+    let Some(line) = prefixed.or(is_management.then_some(text)) else {
+        return Ok(Verdict::Done);
+    };
+    let level = core.level(&event.sender);
+    let answer = match CommandAsk::read(line, event, (level, is_management)) {
+        Ok(ask) => dispatch(&context, event, ask).await?,
+        Err(error) => Answer::text(&error.to_string()),
+    };
+    if let Some(rich) = answer.0 {
+        say(&core, event, &rich).await?;
+    }
+    Ok(Verdict::Done)
+}
+
+async fn dispatch(
+    context: &Context,
+    event: &Arc<Event>,
+    ask: CommandAsk,
+) -> Result<Answer, HandlerError> {
+    let commands = &context.core.commands;
+    if ask.level < Level::User {
+        return Ok(Answer::text("You may not give commands here."));
+    }
+    let command = commands
+        .list
+        .iter()
+        .find(|command| command.name == ask.name);
+    let Some(command) = command else {
+        return Ok(Answer(Some(match ask.name.as_str() {
+            "help" => commands.help(&ask),
+            _ => commands.unknown(&ask),
+        })));
+    };
+    if ask.level < command.level {
+        return Ok(Answer::text(&format!(
+            "You may not give the command `{}`.",
+            ask.name
+        )));
+    }
+    let name = ask.name.clone();
+    let gathered = Tx::new(context.core.store.clone());
+    let called = Context {
+        input: Input::Command(event.clone(), Arc::new(ask)),
+        tx: gathered.clone(),
+        scope: Scope::new(format!("{}/command", event.id)),
+        ..context.clone()
+    };
+    let answer = match command.handler.call(called).await {
+        None => Answer::text(&format!("`{name}` is of no use in this room.")),
+        Some(Ok(answer)) => answer,
+        // What passes by itself is tried again; the rest is for whoever has asked.
+        Some(Err(error)) if passes(&error) => return Err(error),
+        Some(Err(error)) => {
+            gathered.take();
+            tracing::info!(command = name, %error, "a command was not done");
+            Answer::text(&format!("That was not done: {error}."))
+        }
+    };
+    for change in gathered.take() {
+        context.tx.push(change);
+    }
+    Ok(answer)
+}
+
+fn passes(error: &HandlerError) -> bool {
+    error.as_error().is_some_and(|error| {
+        error.is_transient() || matches!(error, Error::Stopping | Error::Store(_))
+    })
+}
+
+/// Answers in the room, or where the service's user cannot speak there, in the person's own room with it.
+async fn say(core: &Arc<Core>, event: &Event, answer: &Rich) -> Result<(), Error> {
+    let content = Content::message(Kind::Notice, answer).in_reply_to(&event.id, None);
+    let key = format!("{}/answer", event.id);
+    let outgoing = notice(&event.room_id, &core.bot, key.clone(), content);
+    match calls::send(core, &outgoing).await.map(drop) {
+        Err(error) if calls::is_refused(&error) => {
+            let key = format!("{key}/alone");
+            tell(core, &event.sender, answer, key).await
+        }
+        sent => sent,
+    }
+}
+
+async fn tell(core: &Arc<Core>, user: &UserId, answer: &Rich, key: String) -> Result<(), Error> {
+    let content = Content::message(Kind::Notice, answer);
+    management::send(core, user, content, key).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands() -> Commands {
+        Commands::new("!irc")
+            .command(
+                "join",
+                "<channel>: joins a channel",
+                |_: CommandAsk| async {},
+            )
+            .command("part", "leaves the channel", |_: CommandAsk| async {})
+            .command_for(Level::Admin, "shutdown", "ends it", |_: CommandAsk| async {
+            })
+    }
+
+    fn ask(line: &str, level: Level, is_management: bool) -> CommandAsk {
+        let raw = serde_json::value::to_raw_value(&serde_json::json!({
+            "event_id": "$a", "room_id": "!r:x", "sender": "@u:x", "type": "m.room.message", "content": {}
+        }));
+        let event = Arc::new(Event::parse(&raw.expect("JSON")).expect("an event"));
+        CommandAsk::read(line, &event, (level, is_management)).expect("cut")
+    }
+
+    #[test]
+    fn the_prefix_stands_alone() {
+        let commands = commands();
+        for (text, line) in [
+            ("!irc join #a", Some("join #a")),
+            ("  !irc", Some("")),
+            ("!ircjoin", None),
+            ("join", None),
+            ("say !irc", None),
+        ] {
+            assert_eq!(commands.behind_prefix(text), line, "{text}");
+        }
+    }
+
+    #[test]
+    fn help_shows_what_one_may() {
+        let commands = commands();
+        let text = commands.help(&ask("help", Level::User, false)).to_plain();
+        assert!(
+            text.contains("!irc join <channel>") && text.contains("joins a channel"),
+            "{text}"
+        );
+        assert!(!text.contains("shutdown"), "{text}");
+        let own = commands.help(&ask("help", Level::Admin, true)).to_plain();
+        assert!(own.contains("shutdown") && !own.contains("!irc"), "{own}");
+        let one = commands
+            .help(&ask("help part", Level::User, true))
+            .to_plain();
+        assert!(one.contains("part") && !one.contains("join"), "{one}");
+    }
+
+    #[test]
+    fn unknown_commands_get_a_guess() {
+        let text = commands()
+            .unknown(&ask("jion #a", Level::User, true))
+            .to_plain();
+        assert!(text.contains("Did you mean join?"), "{text}");
+        let text = commands()
+            .unknown(&ask("shutdwon", Level::User, false))
+            .to_plain();
+        assert!(!text.contains("shutdown?"), "{text}");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let commands = commands()
+            .command("join", "again", |_: CommandAsk| async {})
+            .command("two words", "no", |_: CommandAsk| async {});
+        let declared = crate::Declared {
+            states: &crate::core::States::new(),
+        };
+        let mistakes = commands.mistakes(&declared).join("\n");
+        assert!(mistakes.contains("two commands `join`"), "{mistakes}");
+        assert!(
+            mistakes.contains("`two words` is no command's name"),
+            "{mistakes}"
+        );
+    }
+}

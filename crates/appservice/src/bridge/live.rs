@@ -1,0 +1,415 @@
+//! A bridge that runs: what its parts share, and what a running service sees of it.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bridgehead_registration::BoundTemplate;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::sync::Notify;
+
+use super::{
+    Bridge, Network, RemoteId,
+    links::Links,
+    network::{Remote, Work},
+    portal::{Portal, Rooms},
+    status::Floods,
+};
+use crate::{
+    Error,
+    core::{Core, Limits},
+    flights::Flights,
+    handler::{Context, FromContext, Rejection},
+    id::{RoomAlias, RoomId, UserId},
+    lanes::Lanes,
+    store::NewTask,
+};
+
+/// What the network says may wait in this many pieces; beyond that it waits itself.
+const HIGH_WATER: usize = 20_000;
+
+/// The first wait before the network is connected to again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait before the network is connected to again.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// How often what is old is forgotten.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Rows that are forgotten in one go.
+const SWEEP_ROWS: usize = 5000;
+
+/// A bridge, as the running service sees it.
+pub(crate) trait Part: Any + Send + Sync {
+    /// Begins with what waits from before, and connects. Called again does nothing.
+    fn begin(self: Arc<Self>, core: Arc<Core>) -> BoxFuture<'static, Result<(), Error>>;
+    /// Whether nothing waits.
+    fn is_idle(&self) -> bool;
+    /// Ends waits between attempts.
+    fn hurry(&self);
+    /// Lets what runs finish, for a while, and begins nothing more.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// Makes a bridge for a homeserver of this name.
+pub(crate) type Factory = Arc<dyn Fn(&str, &Limits) -> Result<Arc<dyn Part>, String> + Send + Sync>;
+
+/// The bridges of a running service, by their networks.
+#[derive(Default)]
+pub(crate) struct Bridges(HashMap<TypeId, Arc<dyn Part>>);
+
+impl Bridges {
+    pub(crate) fn build(
+        factories: &[(TypeId, Factory)],
+        server_name: &str,
+        limits: &Limits,
+    ) -> Result<Self, String> {
+        let built = factories
+            .iter()
+            .map(|(network, factory)| Ok((*network, factory(server_name, limits)?)));
+        Ok(Self(built.collect::<Result<_, String>>()?))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn get<N: Network>(&self) -> Option<Arc<Live<N>>> {
+        let part: Arc<dyn Any + Send + Sync> = self.0.get(&TypeId::of::<N>())?.clone();
+        part.downcast().ok()
+    }
+
+    pub(crate) async fn begin(&self, core: &Arc<Core>) -> Result<(), Error> {
+        for part in self.0.values() {
+            part.clone().begin(core.clone()).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.values().all(|part| part.is_idle())
+    }
+
+    pub(crate) fn hurry(&self) {
+        self.0.values().for_each(|part| part.hurry());
+    }
+
+    pub(crate) async fn stop(&self, grace: Duration) {
+        for part in self.0.values() {
+            part.stop(grace).await;
+        }
+    }
+}
+
+/// A bridge that runs.
+pub(crate) struct Live<N: Network> {
+    pub(crate) plan: Arc<Bridge<N>>,
+    core: OnceLock<Weak<Core>>,
+    has_begun: AtomicBool,
+    users: Option<BoundTemplate>,
+    aliases: Option<BoundTemplate>,
+    pub(crate) tasks: Lanes<Work<N>>,
+    /// How many tasks wait.
+    depth: AtomicUsize,
+    fewer: Notify,
+    /// Only one makes or links the portal of a room at a time.
+    pub(crate) making: Flights<String>,
+    /// Where the network echoes: rooms that something is on its way to.
+    pub(crate) sending: Flights<String>,
+    pub(crate) floods: Floods,
+    connects: Notify,
+    /// Failures of the connection since it last stood.
+    failures: AtomicUsize,
+}
+
+/// A bridge that may have ended: what the network itself holds.
+pub(crate) struct LiveRef<N: Network>(Weak<Live<N>>);
+
+impl<N: Network> Clone for LiveRef<N> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<N: Network> LiveRef<N> {
+    pub(crate) fn new(live: &Arc<Live<N>>) -> Self {
+        Self(Arc::downgrade(live))
+    }
+
+    pub(crate) fn get(&self) -> Result<Arc<Live<N>>, Error> {
+        self.0.upgrade().ok_or(Error::Stopping)
+    }
+}
+
+impl<N: Network> Live<N> {
+    pub(crate) fn new(
+        plan: Arc<Bridge<N>>,
+        server_name: &str,
+        limits: &Limits,
+    ) -> Result<Arc<Self>, String> {
+        let bind = |template: &Option<bridgehead_registration::NamespaceTemplate>| {
+            let bound = template.as_ref().map(|template| template.at(server_name));
+            bound.transpose().map_err(|error| error.to_string())
+        };
+        let (users, aliases) = (bind(&plan.users)?, bind(&plan.aliases)?);
+        Ok(Arc::new_cyclic(|weak| Self {
+            plan,
+            core: OnceLock::new(),
+            has_begun: AtomicBool::new(false),
+            users,
+            aliases,
+            tasks: Lanes::new(Work::new(LiveRef(weak.clone())), limits.send_concurrency),
+            depth: AtomicUsize::new(0),
+            fewer: Notify::new(),
+            making: Flights::default(),
+            sending: Flights::default(),
+            floods: Floods::default(),
+            connects: Notify::new(),
+            failures: AtomicUsize::new(0),
+        }))
+    }
+
+    /// What the service's parts share, while it runs.
+    pub(crate) fn core(&self) -> Result<Arc<Core>, Error> {
+        self.core
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or(Error::Stopping)
+    }
+
+    pub(crate) fn network(&self) -> &N {
+        &self.plan.network
+    }
+
+    /// The ghost of a user of the network.
+    pub(crate) fn ghost_id(&self, user: &N::User) -> Result<UserId, Error> {
+        let template = self.users.as_ref().ok_or_else(|| {
+            Error::Unsupported(format!(
+                "the bridge to {} has no ghosts: declare `.users(…)`",
+                N::TITLE
+            ))
+        })?;
+        Ok(UserId::parse(&fill(template, &user.values())?)?)
+    }
+
+    /// The user of the network whom a ghost stands for.
+    pub(crate) fn user_of(&self, ghost: &UserId) -> Option<N::User> {
+        let fields = self.users.as_ref()?.parse(ghost.as_str())?;
+        let values: Vec<&str> = fields.iter().map(|(_, value)| value).collect();
+        N::User::from_values(&values)
+    }
+
+    /// The pattern of all ghosts.
+    pub(crate) fn users_pattern(&self) -> Option<&str> {
+        self.users.as_ref().map(BoundTemplate::regex)
+    }
+
+    /// The alias of a room of the network, where the bridge has aliases.
+    pub(crate) fn alias_of(&self, room: &N::Room) -> Option<RoomAlias> {
+        let alias = fill(self.aliases.as_ref()?, &room.values()).ok()?;
+        RoomAlias::parse(&alias).ok()
+    }
+
+    /// The room of the network that an alias is for.
+    pub(crate) fn room_of_alias(&self, alias: &RoomAlias) -> Option<N::Room> {
+        let fields = self.aliases.as_ref()?.parse(alias.as_str())?;
+        let values: Vec<&str> = fields.iter().map(|(_, value)| value).collect();
+        N::Room::from_values(&values)
+    }
+
+    /// The links of rooms.
+    pub(crate) fn links(&self) -> Result<Links<Rooms<N>>, Error> {
+        Ok(Links::of(&*self.core()?))
+    }
+
+    /// The portal of a room of the network.
+    pub(crate) async fn portal(&self, room: &N::Room) -> Result<Option<Portal<N>>, Error> {
+        Ok(self.links()?.by_remote(room).await?)
+    }
+
+    /// What a room is the portal of.
+    pub(crate) async fn portal_at(&self, room: &RoomId) -> Result<Option<Portal<N>>, Error> {
+        Ok(self.links()?.by_matrix(room).await?)
+    }
+
+    /// Stores something to be done, and sees to it that it is done. Waits while too much waits.
+    pub(crate) async fn take(&self, task: NewTask) -> Result<(), Error> {
+        let core = self.core()?;
+        loop {
+            let fewer = self.fewer.notified();
+            if self.depth.load(Ordering::Acquire) < HIGH_WATER {
+                break;
+            }
+            tokio::select! {
+                () = fewer => {}
+                () = core.stopping() => return Err(Error::Stopping),
+            }
+        }
+        let lane = task.lane.clone();
+        let now_ms = core.now_ms();
+        let stored = core
+            .store
+            .write(move |unit| unit.insert_task(N::NAME, &task, now_ms))
+            .await?;
+        if stored.is_some() {
+            self.added(&lane);
+        }
+        Ok(())
+    }
+
+    /// A task was added to the database in a lane.
+    pub(crate) fn added(&self, lane: &str) {
+        self.depth.fetch_add(1, Ordering::AcqRel);
+        self.tasks.wake(lane);
+    }
+
+    /// A task is done, or given up.
+    pub(crate) fn removed(&self) {
+        self.depth.fetch_sub(1, Ordering::AcqRel);
+        self.fewer.notify_waiters();
+    }
+
+    /// The connection stands.
+    pub(crate) fn connected(&self) {
+        self.failures.store(0, Ordering::Release);
+        self.tasks.hurry();
+    }
+
+    /// Keeps the connection, for as long as the service runs.
+    async fn stay_connected(self: Arc<Self>) {
+        let remote = Remote::new(LiveRef::new(&self));
+        loop {
+            let Ok(core) = self.core() else { return };
+            // The connection must not keep the service alive; its end is seen by the watch.
+            let mut stop = core.stop.subscribe();
+            drop(core);
+            let ended = tokio::select! {
+                ended = self.network().run(remote.clone()) => ended,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let failures = self.failures.fetch_add(1, Ordering::AcqRel);
+            let wait = self.wait_after(failures);
+            match ended {
+                Ok(()) => tracing::info!(network = N::NAME, ?wait, "the connection has ended"),
+                Err(error) => {
+                    tracing::warn!(network = N::NAME, %error, ?wait, "the connection has failed");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.connects.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    fn wait_after(&self, failures: usize) -> Duration {
+        let factor = 1_u32 << failures.min(16);
+        let wait = FIRST_WAIT.saturating_mul(factor).min(MAX_WAIT);
+        let spread = u64::try_from(wait.as_millis() / 4).unwrap_or(0);
+        let less = self
+            .core()
+            .map_or(0, |core| core.surroundings.randomness.below(spread + 1));
+        wait - Duration::from_millis(less)
+    }
+
+    /// Forgets what is old, from time to time.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            let Ok(core) = self.core() else { return };
+            if let Err(error) = self.sweep_once(&core).await {
+                tracing::warn!(network = N::NAME, %error, "what is old was not forgotten");
+            }
+            let mut stop = core.stop.subscribe();
+            drop(core);
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    async fn sweep_once(&self, core: &Core) -> Result<(), Error> {
+        let ago =
+            |age: Duration| core.now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 2);
+        let (age, keep) = self.plan.keep;
+        let (messages, rest) = (ago(age), ago(core.limits.remember));
+        loop {
+            let rows = core
+                .store
+                .write(move |unit| {
+                    Ok(unit.forget_messages(N::NAME, messages, keep, SWEEP_ROWS)?
+                        + unit.forget_tasks(rest, SWEEP_ROWS)?
+                        + unit.forget_fates(rest, SWEEP_ROWS)?)
+                })
+                .await?;
+            if rows < SWEEP_ROWS {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn fill(template: &BoundTemplate, values: &[String]) -> Result<String, Error> {
+    let names = template.template().field_names();
+    let named: Vec<(&str, &str)> = names.zip(values.iter().map(String::as_str)).collect();
+    template
+        .build(&named)
+        .map_err(|error| Error::Unsupported(error.to_string()))
+}
+
+impl<N: Network> Part for Live<N> {
+    fn begin(self: Arc<Self>, core: Arc<Core>) -> BoxFuture<'static, Result<(), Error>> {
+        async move {
+            self.core.set(Arc::downgrade(&core)).ok();
+            if self.has_begun.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            let waiting = core.store.read(|unit| unit.task_lanes(N::NAME)).await?;
+            self.has_begun.store(true, Ordering::Release);
+            for (lane, tasks) in waiting {
+                self.depth.fetch_add(tasks, Ordering::AcqRel);
+                self.tasks.wake(&lane);
+            }
+            tokio::spawn(self.clone().stay_connected());
+            tokio::spawn(self.sweep());
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.tasks.busy() == 0
+    }
+
+    fn hurry(&self) {
+        self.tasks.hurry();
+        self.connects.notify_one();
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        self.tasks.stop(grace).boxed()
+    }
+}
+
+/// A running bridge, taken out of the context of a handler.
+pub(crate) struct Held<N: Network>(pub(crate) Arc<Live<N>>);
+
+impl<N: Network> FromContext for Held<N> {
+    async fn from_context(context: &Context) -> Result<Self, Rejection> {
+        let live = context.core.bridges.get::<N>();
+        live.map(Self).ok_or_else(|| {
+            Rejection::Failed(crate::HandlerError::new(format!(
+                "the service has no bridge to {}: declare it with `.bridge(…)`",
+                N::TITLE
+            )))
+        })
+    }
+}

@@ -1,0 +1,365 @@
+//! From Matrix to the network: what an event means there, and that each ends in a verdict.
+//!
+//! ```text
+//! event ─▶ an echo? a command? ─▶ decide ─▶ say: Network::send ─▶ settle: what the sender is told
+//! ```
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+
+use super::{
+    Action, Cause, Fate, Foreign, Network, Outgoing, Receipt, Rejected, SendError, Signal, Speaker,
+};
+use crate::{
+    Content, Event, HandlerError,
+    bridge::{
+        Level,
+        live::{Held, Live},
+        messages::{self, MessageRef, ReactionRef},
+        portal::{self, Portal},
+        status, translate, upgrade,
+    },
+    core::Core,
+    handler::{Context, FromContext as _, Input, Receipt as ReadReceipt, Typing, Verdict},
+    state::RoomMember,
+};
+
+/// How long the network may take with one thing.
+const SEND_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Looks at whatever has come, for one network.
+pub(crate) async fn on_event<N: Network>(
+    context: Context,
+    Held(live): Held<N>,
+) -> Result<Verdict, HandlerError> {
+    let core = &context.core;
+    match &context.input {
+        Input::Ephemeral(_) => {
+            signals(&live, &context).await?;
+            Ok(Verdict::Done)
+        }
+        Input::Event(event) => {
+            let portal = live.portal_at(&event.room_id).await?;
+            if event.kind == "m.room.member" {
+                portal::on_member(&live, core, event, portal.as_ref()).await?;
+            }
+            let Some(portal) = portal else {
+                return Ok(Verdict::Done);
+            };
+            if event.kind == "m.room.tombstone" {
+                upgrade::begin(&live, event, &portal).await?;
+                return Ok(Verdict::Done);
+            }
+            let carrying = Carrying {
+                live: &live,
+                context: &context,
+                portal: &portal,
+                again: None,
+            };
+            on_portal_event(&carrying, event).await
+        }
+        _ => Ok(Verdict::Done),
+    }
+}
+
+async fn on_portal_event<N: Network>(
+    carrying: &Carrying<'_, N>,
+    event: &Arc<Event>,
+) -> Result<Verdict, HandlerError> {
+    let core = &carrying.context.core;
+    let Some(foreign) = Foreign::<N>::of(core, event).await? else {
+        return Ok(Verdict::Done);
+    };
+    if core.commands.is_prefixed(event) {
+        return Ok(Verdict::Done);
+    }
+    if let Some(failed) = status::asked_again(carrying, event).await? {
+        let again = Carrying {
+            again: Some(event.id.clone()),
+            ..*carrying
+        };
+        return status::carry_again(&again, &failed).await;
+    }
+    carry(carrying, foreign).await
+}
+
+/// An event on its way to the network.
+pub(crate) struct Carrying<'a, N: Network> {
+    pub(crate) live: &'a Arc<Live<N>>,
+    pub(crate) context: &'a Context,
+    pub(crate) portal: &'a Portal<N>,
+    /// What has asked for another attempt, where it is one.
+    pub(crate) again: Option<crate::id::EventId>,
+}
+
+/// Brings an event to the network, and sees to it that its sender knows how it fared.
+pub(crate) async fn carry<N: Network>(
+    carrying: &Carrying<'_, N>,
+    foreign: Foreign<N>,
+) -> Result<Verdict, HandlerError> {
+    let core = &carrying.context.core;
+    let known = status::known::<N>(core, &foreign.event.id).await?;
+    // A handler behind this one has failed, and all are called again: this one is through with the event.
+    if known.is_some_and(|known| known.is_decided(carrying.again.is_some())) {
+        return Ok(Verdict::Done);
+    }
+    let event = foreign.event.clone();
+    match decide(carrying, foreign).await? {
+        Some((fate, is_said)) => status::settle(carrying, &event, fate, is_said).await,
+        None => Ok(Verdict::Done),
+    }
+}
+
+/// How an event fares, and whether its sender is told; `None`: it is nothing for the network.
+async fn decide<N: Network>(
+    carrying: &Carrying<'_, N>,
+    foreign: Foreign<N>,
+) -> Result<Option<(Fate, bool)>, HandlerError> {
+    let (live, core, portal) = (carrying.live, &carrying.context.core, carrying.portal);
+    let event = foreign.event.clone();
+    if let Some(fate) = authors_own(carrying, &event).await {
+        return Ok(Some((fate, !event.is_state())));
+    }
+    let action = match translate::action(live, core, portal, &foreign).await? {
+        None => return Ok(None),
+        Some(Err(rejected)) => return Ok(Some((Fate::Rejected(rejected), true))),
+        Some(Ok(action)) => action,
+    };
+    let is_said = action.is_said();
+    if !core.is_own(&event.sender) && core.level(&event.sender) < Level::Relay {
+        let rejected = Rejected::new(Cause::Forbidden, "you may not use this bridge");
+        return Ok(Some((Fate::Rejected(rejected.quiet()), is_said)));
+    }
+    if let Some(broken) = &portal.data.broken {
+        let rejected = Rejected::new(Cause::Network, format!("this room is cut off: {broken}"));
+        return Ok(Some((Fate::Rejected(rejected), is_said)));
+    }
+    let attempt = carrying.context.delivery.attempt;
+    let fate = say(live, core, portal, event, (action, attempt)).await;
+    Ok(Some((fate, is_said)))
+}
+
+/// What the author's own handlers make of an event: the first that takes it decides.
+async fn authors_own<N: Network>(carrying: &Carrying<'_, N>, event: &Arc<Event>) -> Option<Fate> {
+    for handler in &carrying.live.plan.handlers {
+        let context = Context {
+            input: Input::Event(event.clone()),
+            ..carrying.context.clone()
+        };
+        match AssertUnwindSafe(handler.call(context)).catch_unwind().await {
+            Ok(None) => {}
+            Ok(Some(Ok(fate))) => return Some(fate),
+            Ok(Some(Err(error))) => {
+                return Some(Fate::Retrying {
+                    after: None,
+                    reason: error.to_string(),
+                });
+            }
+            Err(_) => {
+                let reason = "something in the bridge is broken";
+                return Some(Fate::Rejected(Rejected::new(Cause::Internal, reason)));
+            }
+        }
+    }
+    None
+}
+
+/// Says something on the network, once, and remembers what it is called there.
+pub(crate) async fn say<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    event: Arc<Event>,
+    (action, attempt): (Action<N>, u32),
+) -> Fate {
+    match messages::by_event::<N>(core, &event.id).await {
+        Ok(None) => {}
+        // The network has it: the service was ended before that was noted.
+        Ok(Some(_)) => return Fate::Delivered(Receipt::new()),
+        Err(error) => return SendError::from(error).into_fate(),
+    }
+    let speaker = speaker(live, core, portal, &event).await;
+    let action = relayed(live, action, &speaker);
+    let outgoing = Outgoing {
+        key: event.id.to_string(),
+        room: portal.remote.clone(),
+        room_id: portal.matrix.clone(),
+        speaker,
+        action: action.clone(),
+        sent_at_ms: event.sent_at_ms,
+        attempt,
+        event: event.clone(),
+    };
+    let room = crate::bridge::RemoteId::to_text(&portal.remote);
+    let _on_its_way = match N::ECHOES {
+        true => Some(live.sending.enter(&room).await),
+        false => None,
+    };
+    let sending = AssertUnwindSafe(live.network().send(outgoing)).catch_unwind();
+    let sent = match tokio::time::timeout(SEND_TIMEOUT, sending).await {
+        Err(_) => Err(SendError::retry(format!("{} does not answer", N::TITLE))),
+        Ok(Err(_)) => Err(SendError::Reject(Rejected::new(
+            Cause::Internal,
+            "something in the bridge is broken",
+        ))),
+        Ok(Ok(sent)) => sent,
+    };
+    match sent {
+        Ok(receipt) => match remember(core, portal, &event, (&action, &receipt)).await {
+            Ok(()) => Fate::Delivered(receipt),
+            // It is there; that it cannot be found again later is the lesser evil.
+            Err(error) => {
+                tracing::error!(network = N::NAME, %error, "a message's id on the network is lost");
+                Fate::Delivered(receipt)
+            }
+        },
+        Err(error) => error.into_fate(),
+    }
+}
+
+impl SendError {
+    fn into_fate(self) -> Fate {
+        Err(self).into()
+    }
+}
+
+/// Stores what an event is called on the network.
+async fn remember<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    event: &Event,
+    (action, receipt): (&Action<N>, &Receipt),
+) -> Result<(), crate::Error> {
+    let mut message = MessageRef::new(
+        &portal.matrix,
+        &event.id,
+        &event.sender,
+        receipt.ids.clone(),
+    );
+    match action {
+        Action::Message { content, .. } => {
+            message.map = receipt.map.clone();
+            message.content = Some(content.clone());
+        }
+        Action::React { target, key } => {
+            // Networks need no ids for reactions: who, what and to what is enough to take one back.
+            if message.ids.is_empty() {
+                message.ids = vec![format!("reaction/{}", event.id)];
+            }
+            message.reaction = Some(ReactionRef {
+                target: target.ids.clone(),
+                key: key.clone(),
+            });
+        }
+        Action::Edit { target, content } => {
+            message = target.clone();
+            message.content = Some(content.clone());
+            if !receipt.ids.is_empty() {
+                message.ids = receipt.ids.clone();
+                message.map = receipt.map.clone();
+            }
+        }
+        _ => return Ok(()),
+    }
+    let (room, now_ms) = (
+        crate::bridge::RemoteId::to_text(&portal.remote),
+        core.now_ms(),
+    );
+    let old = message.events.first().map(ToString::to_string);
+    core.store
+        .write(move |unit| {
+            // An edit may have changed the number of parts.
+            if let Some(old) = old {
+                unit.delete_messages_of(N::NAME, &old)?;
+            }
+            unit.link_message::<N>(&room, &message, now_ms)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Who speaks.
+async fn speaker<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    portal: &Portal<N>,
+    event: &Event,
+) -> Speaker {
+    let view = core.rooms.view(&portal.matrix).await.ok();
+    let member = view.as_ref().and_then(|view| view.member(&event.sender));
+    let name = member.and_then(|member| member.displayname.as_deref());
+    let name = name.filter(|name| !name.trim().is_empty());
+    let mut name = name.unwrap_or(event.sender.localpart()).to_owned();
+    let is_namesake = |other: &RoomMember| {
+        other.is_joined()
+            && other.user_id != event.sender
+            && other.displayname.as_deref() == Some(name.as_str())
+    };
+    if view
+        .as_ref()
+        .is_some_and(|view| view.members().any(is_namesake))
+    {
+        name = format!("{name} ({})", event.sender);
+    }
+    let content = Content::new(&event.kind, event.content.clone());
+    Speaker {
+        user_id: event.sender.clone(),
+        name,
+        avatar: member.and_then(|member| member.avatar_url.clone()),
+        has_account: live.network().has_account(&event.sender).await,
+        profile: content.profile(),
+    }
+}
+
+/// What is said, in the relay's words for those without an account.
+fn relayed<N: Network>(live: &Live<N>, action: Action<N>, speaker: &Speaker) -> Action<N> {
+    let Some(relay) = live.plan.relay.as_ref().filter(|_| !speaker.has_account) else {
+        return action;
+    };
+    match action {
+        Action::Message { content, reply_to } => Action::Message {
+            content: relay.relayed(&content, speaker),
+            reply_to,
+        },
+        Action::Edit { target, content } => Action::Edit {
+            content: relay.relayed(&content, speaker),
+            target,
+        },
+        other => other,
+    }
+}
+
+/// Typing and receipts, for networks that want them.
+async fn signals<N: Network>(live: &Live<N>, context: &Context) -> Result<(), HandlerError> {
+    if N::TYPING
+        && let Ok(typing) = Typing::from_context(context).await
+        && let Some(portal) = live.portal_at(&typing.room_id).await?
+    {
+        let people = typing.users;
+        let room = portal.remote;
+        live.network().signal(Signal::Typing { room, people }).await;
+    }
+    if N::RECEIPTS
+        && let Ok(receipt) = ReadReceipt::from_context(context).await
+        && let Some(portal) = live.portal_at(&receipt.room_id).await?
+    {
+        for (person, event, kind) in receipt.reads {
+            let message = match kind.as_str() {
+                "m.read" => messages::by_event::<N>(&context.core, &event).await?,
+                _ => None,
+            };
+            if let Some(message) = message {
+                let room = portal.remote.clone();
+                live.network()
+                    .signal(Signal::Read {
+                        room,
+                        person,
+                        message,
+                    })
+                    .await;
+            }
+        }
+    }
+    Ok(())
+}

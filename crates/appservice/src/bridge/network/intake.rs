@@ -1,0 +1,189 @@
+//! The lanes of what the network says: one a room, in the order in which it was said.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::{Network, perform};
+use crate::{
+    Error, HandlerError,
+    bridge::{
+        RemoteId,
+        live::{Live, LiveRef},
+    },
+    core::Core,
+    lanes::{LaneRow, LaneWork, Step},
+    store::{Result as StoreResult, TaskRow, Unit},
+};
+
+/// The longest wait between attempts at a task.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Characters of an error that are kept.
+const MAX_ERROR: usize = 2000;
+
+/// The lane of a room.
+pub(crate) fn room_lane<N: Network>(room: &N::Room) -> String {
+    format!("room/{}", room.to_text())
+}
+
+/// The lane of a user.
+pub(crate) fn user_lane<N: Network>(user: &N::User) -> String {
+    format!("user/{}", user.to_text())
+}
+
+/// The room whose lane it is.
+pub(crate) fn room_of<N: Network>(lane: &str) -> Option<N::Room> {
+    N::Room::from_text(lane.strip_prefix("room/")?)
+}
+
+/// How a task that was not done goes on.
+#[derive(Debug)]
+pub(crate) enum Undone {
+    /// Something failed; whether it is tried again is for the error to say.
+    Failed(Error),
+    /// The network itself could not say something; it is asked again.
+    Later(String),
+    /// It is not to be done, for this reason.
+    Dropped(String),
+}
+
+impl<E: Into<Error>> From<E> for Undone {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Undone {
+    /// What the network's own methods fail with.
+    pub(crate) fn later(error: &HandlerError) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+/// What is written when a task is done.
+pub(crate) type Change = Box<dyn FnOnce(&Unit<'_>) -> StoreResult<()> + Send>;
+
+impl LaneRow for TaskRow {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// What is done with tasks.
+pub(crate) struct Work<N: Network> {
+    live: LiveRef<N>,
+}
+
+impl<N: Network> Work<N> {
+    pub(crate) fn new(live: LiveRef<N>) -> Self {
+        Self { live }
+    }
+
+    async fn attempt(&self, row: &mut TaskRow) -> Step {
+        let Ok(live) = self.live.get() else {
+            return Step::Stop;
+        };
+        let Ok(core) = live.core() else {
+            return Step::Stop;
+        };
+        match perform::task(&live, &core, row).await {
+            Ok(change) => complete(&live, &core, row, change).await,
+            Err(undone) => failed(&live, &core, row, undone).await,
+        }
+    }
+}
+
+impl<N: Network> LaneWork for Work<N> {
+    type Row = TaskRow;
+
+    fn load<'a>(
+        &'a self,
+        lane: &'a str,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'a, StoreResult<Vec<TaskRow>>> {
+        async move {
+            let Ok(core) = self.live.get().and_then(|live| live.core()) else {
+                return Ok(Vec::new());
+            };
+            let lane = lane.to_owned();
+            core.store
+                .read(move |unit| unit.task_lane(N::NAME, &lane, after, limit))
+                .await
+        }
+        .boxed()
+    }
+
+    fn work<'a>(&'a self, row: &'a mut TaskRow) -> BoxFuture<'a, Step> {
+        self.attempt(row).boxed()
+    }
+}
+
+async fn complete<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    row: &TaskRow,
+    change: Option<Change>,
+) -> Step {
+    let (id, now_ms) = (row.id, core.now_ms());
+    let written = core
+        .store
+        .write(move |unit| {
+            if let Some(change) = change {
+                change(unit)?;
+            }
+            unit.complete_task(id, None, now_ms)
+        })
+        .await;
+    match written {
+        Ok(()) => {
+            live.removed();
+            Step::Next
+        }
+        Err(error) => {
+            tracing::error!(network = N::NAME, %error, "what was done cannot be stored");
+            Step::Again(MAX_WAIT)
+        }
+    }
+}
+
+async fn failed<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    row: &mut TaskRow,
+    undone: Undone,
+) -> Step {
+    let (may_help, wait, error) = match undone {
+        Undone::Failed(Error::Stopping) => return Step::Stop,
+        Undone::Failed(error) => {
+            let may_help = error.is_transient() || matches!(error, Error::Store(_));
+            let wait = core.client.wait_before_retry(&error, row.attempts + 1);
+            (may_help, Some(wait), error.to_string())
+        }
+        Undone::Later(error) => (true, None, error),
+        Undone::Dropped(error) => (false, None, error),
+    };
+    row.attempts += 1;
+    let age = u64::try_from(core.now_ms() - row.created_ms).unwrap_or(0);
+    let kept: String = error.chars().take(MAX_ERROR).collect();
+    let (id, attempts, now_ms) = (row.id, row.attempts, core.now_ms());
+    if may_help && Duration::from_millis(age) < core.limits.give_up_after {
+        let wait = wait.unwrap_or_else(|| {
+            let factor = 1_u32 << (attempts - 1).min(16);
+            core.limits.first_retry.saturating_mul(factor)
+        });
+        let wait = wait.min(MAX_WAIT);
+        tracing::debug!(network = N::NAME, lane = %row.task.lane, error, ?wait, "to be tried again");
+        core.store
+            .write_later(move |unit| unit.fail_task(id, attempts, &kept))
+            .await;
+        return Step::Again(wait);
+    }
+    tracing::warn!(network = N::NAME, lane = %row.task.lane, error, "what the network said is dropped");
+    core.store
+        .write_later(move |unit| unit.complete_task(id, Some(&kept), now_ms))
+        .await;
+    live.removed();
+    Step::Next
+}

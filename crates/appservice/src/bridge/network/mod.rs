@@ -1,0 +1,455 @@
+//! The other network: what a bridge's author implements.
+//!
+//! ```text
+//!             Remote<N> ──▶ tasks on disk, in each room's order ──▶ ghosts ──▶ Matrix
+//!  network ◀──┤
+//!             Outgoing<N> ◀── Foreign<N>: what the network has not said itself ◀── Matrix
+//! ```
+//!
+//! [`Network`] has four methods without a default: [`run`](Network::run) the connection, [`send`](Network::send),
+//! [`describe_user`](Network::describe_user), [`describe_room`](Network::describe_room). What a network can do is said
+//! in constants, all of them `false` unless set; the kit does what the network cannot, or tells the sender.
+
+mod deliver;
+mod intake;
+mod outgoing;
+mod perform;
+mod provenance;
+mod remote;
+
+use std::{future::Future, time::Duration};
+
+pub(crate) use self::{
+    deliver::{Carrying, carry, on_event, say},
+    intake::{Change, Undone, Work},
+    perform::Doing,
+    provenance::{Origin, origin},
+    remote::Task,
+};
+pub use self::{
+    outgoing::{Action, Outgoing, Signal, Speaker},
+    provenance::{Bridged, Foreign},
+    remote::{Remote, RemoteMessage, RoomChange},
+};
+use super::RemoteId;
+use crate::{
+    HandlerError,
+    format::compose::PartMap,
+    handler::IntoOutcome,
+    id::{MxcUri, UserId},
+};
+
+/// Another network, as a bridge knows it.
+///
+/// One value of it runs for as long as the service; methods are called for many rooms at the same time, and for one
+/// room one after another. See the [module](self) for how it is used.
+pub trait Network: Sized + Send + Sync + 'static {
+    /// What a room is called on the network: a channel, a chat.
+    type Room: RemoteId;
+    /// What a user is called on the network.
+    type User: RemoteId;
+
+    /// Its name in the database, in events and in logs: lower-case letters, digits, `-`; never changed.
+    const NAME: &'static str;
+    /// Its name for people.
+    const TITLE: &'static str = Self::NAME;
+    /// The network tells of what was sent to it as well, under the ids of its receipt. What comes in waits then for
+    /// what is on its way out, and is not taken for somebody else's.
+    const ECHOES: bool = false;
+    /// Messages can be edited. Where they cannot, the edit is said in words.
+    const EDITS: bool = false;
+    /// Messages can be taken back. Where they cannot, the sender is told so.
+    const REDACTIONS: bool = false;
+    /// Messages can be reacted to. Where they cannot, the reaction is rejected.
+    const REACTIONS: bool = false;
+    /// A room's topic can be set from Matrix.
+    const TOPICS: bool = false;
+    /// A room's name can be set from Matrix.
+    const NAMES: bool = false;
+    /// A room's picture can be set from Matrix.
+    const AVATARS: bool = false;
+    /// The network wants to know who of Matrix joins and leaves, and its users can be invited and removed from Matrix.
+    const MEMBERSHIP: bool = false;
+    /// The network wants to know who types ([`Signal::Typing`]).
+    const TYPING: bool = false;
+    /// The network wants to know who has read what ([`Signal::Read`]).
+    const RECEIPTS: bool = false;
+
+    /// Connects, and brings what the network says to `remote`, until the connection ends. Called at the start, and
+    /// again after a growing wait whenever it returns; dropped when the service ends.
+    ///
+    /// # Errors
+    /// Why the connection ended; for the log.
+    fn run(&self, remote: Remote<Self>) -> impl Future<Output = Result<(), HandlerError>> + Send;
+
+    /// Says something on the network. Returns when the network has it, or has said no; may take a minute, then it is
+    /// tried again. It is called again for the same event only if it failed, or the service was ended before the
+    /// outcome was stored: then with the same [`Outgoing::key`].
+    ///
+    /// # Errors
+    /// That it has to be tried again, or what the network says against it.
+    fn send(
+        &self,
+        outgoing: Outgoing<Self>,
+    ) -> impl Future<Output = Result<Receipt, SendError>> + Send;
+
+    /// What is known of a user; `None` if there is no such user. Asked before a ghost is made.
+    ///
+    /// # Errors
+    /// When it cannot be said at the moment.
+    fn describe_user(
+        &self,
+        user: &Self::User,
+    ) -> impl Future<Output = Result<Option<UserInfo>, HandlerError>> + Send;
+
+    /// What is known of a room; `None` if there is no such room. Asked before a portal is made, or an existing room
+    /// linked.
+    ///
+    /// # Errors
+    /// When it cannot be said at the moment.
+    fn describe_room(
+        &self,
+        room: &Self::Room,
+    ) -> impl Future<Output = Result<Option<RoomInfo<Self>>, HandlerError>> + Send;
+
+    /// A room was linked (`is_linked`), or is linked no more: time to join or leave it on the network. Called again
+    /// where it failed or the service was ended meanwhile.
+    ///
+    /// # Errors
+    /// Why that cannot be done; a link is not made then.
+    fn watch(
+        &self,
+        room: &Self::Room,
+        is_linked: bool,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        let _ = (room, is_linked);
+        std::future::ready(Ok(()))
+    }
+
+    /// The room in which this person of Matrix and this user talk with nobody else; `None` where there is no such
+    /// thing.
+    ///
+    /// # Errors
+    /// When it cannot be said at the moment.
+    fn direct_room(
+        &self,
+        person: &UserId,
+        user: &Self::User,
+    ) -> impl Future<Output = Result<Option<Self::Room>, HandlerError>> + Send {
+        let _ = (person, user);
+        std::future::ready(Ok(None))
+    }
+
+    /// Whether this person of Matrix speaks with an account of their own on the network. For those who do not, the
+    /// bridge's relay speaks, where it has one.
+    fn has_account(&self, person: &UserId) -> impl Future<Output = bool> + Send {
+        let _ = person;
+        std::future::ready(false)
+    }
+
+    /// Somebody types, or has read something. Only if [`TYPING`](Self::TYPING) or [`RECEIPTS`](Self::RECEIPTS) say so;
+    /// nothing hangs on it.
+    fn signal(&self, signal: Signal<Self>) -> impl Future<Output = ()> + Send {
+        drop(signal);
+        std::future::ready(())
+    }
+
+    /// Where a room is, for those who want to know what it is bridged to. Unless said otherwise, the first of several
+    /// values of the id is the network, and the rest the channel.
+    fn place(&self, room: &Self::Room) -> Place {
+        let mut values = room.values();
+        let network = (values.len() > 1).then(|| Named::new(&values.remove(0)));
+        Place {
+            network,
+            channel: Named::new(&values.join("/")),
+        }
+    }
+}
+
+/// What is known of a user of the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    /// What people call them.
+    pub name: Option<String>,
+    /// Their picture.
+    pub avatar: Option<MxcUri>,
+}
+
+impl UserInfo {
+    /// Somebody of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            avatar: None,
+        }
+    }
+}
+
+/// What is known of a room of the network.
+#[derive(Clone, Debug)]
+pub struct RoomInfo<N: Network> {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// Its picture.
+    pub avatar: Option<MxcUri>,
+    /// Everybody may join: the portal is public, and found by its alias where the bridge has aliases.
+    pub is_public: bool,
+    /// The two who talk, where it is the talk of two: the portal is made by the user's ghost, and the person invited.
+    pub direct: Option<(UserId, N::User)>,
+}
+
+impl<N: Network> RoomInfo<N> {
+    /// A room that everybody may join.
+    #[must_use]
+    pub fn public(name: &str) -> Self {
+        Self {
+            is_public: true,
+            ..Self::private(name)
+        }
+    }
+
+    /// A room for those who are invited.
+    #[must_use]
+    pub fn private(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            topic: None,
+            avatar: None,
+            is_public: false,
+            direct: None,
+        }
+    }
+
+    /// The talk of two.
+    #[must_use]
+    pub fn direct(person: &UserId, user: N::User) -> Self {
+        Self {
+            name: None,
+            topic: None,
+            avatar: None,
+            is_public: false,
+            direct: Some((person.clone(), user)),
+        }
+    }
+
+    /// The same with a topic.
+    #[must_use]
+    pub fn about(mut self, topic: &str) -> Self {
+        self.topic = Some(topic.to_owned());
+        self
+    }
+}
+
+/// Where a room of the network is: for `m.bridge` (MSC2346).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which of several networks.
+    pub network: Option<Named>,
+    /// The room.
+    pub channel: Named,
+}
+
+/// Something with an id and more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name for people, where that is another.
+    pub name: Option<String>,
+    /// Its picture.
+    pub avatar: Option<MxcUri>,
+    /// Where it is found without Matrix.
+    pub url: Option<String>,
+}
+
+impl Named {
+    /// Something of which the id is all that is known.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The network has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "the receipt is what says that the network has it"]
+pub struct Receipt {
+    /// The network's ids of the message or its parts, in order; none where it has no ids.
+    pub ids: Vec<String>,
+    /// Which part carries what of the text, where there are several.
+    pub map: PartMap,
+}
+
+impl Receipt {
+    /// The network has it, and has no ids.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The network has it under this id.
+    pub fn id(id: impl Into<String>) -> Self {
+        Self {
+            ids: vec![id.into()],
+            map: PartMap::default(),
+        }
+    }
+
+    /// The network has it in parts, with these ids.
+    pub fn parts(ids: Vec<String>, map: PartMap) -> Self {
+        Self { ids, map }
+    }
+}
+
+/// Why the network has not got it.
+///
+/// Made from any error with `?`: it is tried again then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// It is to be tried again.
+    Retry {
+        /// After this time; the kit's own growing waits where it is not said.
+        after: Option<Duration>,
+        /// Why, in words for people.
+        reason: String,
+    },
+    /// It cannot be done.
+    Reject(Rejected),
+}
+
+impl SendError {
+    /// It is to be tried again, for this reason.
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry {
+            after: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// The network says no, for this reason.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::Reject(Rejected::new(Cause::Network, reason))
+    }
+
+    /// The network knows no such thing.
+    pub fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Reject(Rejected::new(Cause::Unsupported, reason))
+    }
+
+    /// The sender must not do that there.
+    pub fn forbidden(reason: impl Into<String>) -> Self {
+        Self::Reject(Rejected::new(Cause::Forbidden, reason))
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for SendError {
+    fn from(error: E) -> Self {
+        Self::retry(HandlerError::from(error).to_string())
+    }
+}
+
+/// A no, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// What kind of reason it is.
+    pub cause: Cause,
+    /// The reason, in words for people.
+    pub reason: String,
+    /// Only clients are told, by a status event, and nobody by a notice in the room.
+    pub is_quiet: bool,
+}
+
+impl Rejected {
+    /// A no of which the sender is told.
+    pub fn new(cause: Cause, reason: impl Into<String>) -> Self {
+        Self {
+            cause,
+            reason: reason.into(),
+            is_quiet: false,
+        }
+    }
+
+    /// A no of which only clients are told.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.is_quiet = true;
+        self
+    }
+}
+
+/// What kind of reason a no has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The network said no, or was not there for too long. May be tried again.
+    Network,
+    /// The network, or the bridge, knows no such thing.
+    Unsupported,
+    /// The sender must not.
+    Forbidden,
+    /// It is encrypted, and the bridge has no key.
+    Encrypted,
+    /// What it is about is too long ago.
+    TooOld,
+    /// Something in the bridge is wrong. May be tried again.
+    Internal,
+}
+
+impl Cause {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::Network | Self::Internal)
+    }
+}
+
+/// How an event fared on its way to the network. There is no fourth way: who handles an event for the network has to
+/// say one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the sender is to be told"]
+pub enum Fate {
+    /// The network has it.
+    Delivered(Receipt),
+    /// It is tried again; its room waits. After too many attempts it is rejected.
+    Retrying {
+        /// After this time; the kit's own growing waits where it is not said.
+        after: Option<Duration>,
+        /// Why, in words for people.
+        reason: String,
+    },
+    /// It cannot be done, and the sender is told why.
+    Rejected(Rejected),
+}
+
+impl From<Result<Receipt, SendError>> for Fate {
+    fn from(sent: Result<Receipt, SendError>) -> Self {
+        match sent {
+            Ok(receipt) => Self::Delivered(receipt),
+            Err(SendError::Retry { after, reason }) => Self::Retrying { after, reason },
+            Err(SendError::Reject(rejected)) => Self::Rejected(rejected),
+        }
+    }
+}
+
+impl IntoOutcome<Fate> for Fate {
+    fn into_outcome(self) -> Result<Fate, HandlerError> {
+        Ok(self)
+    }
+}
+
+impl IntoOutcome<Fate> for Result<Receipt, SendError> {
+    fn into_outcome(self) -> Result<Fate, HandlerError> {
+        Ok(self.into())
+    }
+}
+
+impl<E: Into<HandlerError>> IntoOutcome<Fate> for Result<Fate, E> {
+    fn into_outcome(self) -> Result<Fate, HandlerError> {
+        self.map_err(Into::into)
+    }
+}

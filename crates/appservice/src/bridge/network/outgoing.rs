@@ -1,0 +1,261 @@
+//! What a bridge is given to say on its network.
+
+use std::{fmt, sync::Arc};
+
+use super::Network;
+use crate::{
+    Content, Event,
+    bridge::messages::MessageRef,
+    format::content::Profile,
+    id::{MxcUri, RoomId, UserId},
+};
+
+/// Something that is to be said on the network. Only the kit makes it, and only of what the network has not said
+/// itself (see [`Foreign`](super::Foreign)).
+#[non_exhaustive]
+pub struct Outgoing<N: Network> {
+    /// Names it: the same at each attempt. For networks that recognise what they have already.
+    pub key: String,
+    /// Where.
+    pub room: N::Room,
+    /// The portal.
+    pub room_id: RoomId,
+    /// Who says it.
+    pub speaker: Speaker,
+    /// What.
+    pub action: Action<N>,
+    /// When it was said, ms since the Unix epoch.
+    pub sent_at_ms: i64,
+    /// Which attempt this is, from 1 on.
+    pub attempt: u32,
+    pub(crate) event: Arc<Event>,
+}
+
+impl<N: Network> Outgoing<N> {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+}
+
+impl<N: Network> Clone for Outgoing<N> {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            room: self.room.clone(),
+            room_id: self.room_id.clone(),
+            speaker: self.speaker.clone(),
+            action: self.action.clone(),
+            sent_at_ms: self.sent_at_ms,
+            attempt: self.attempt,
+            event: self.event.clone(),
+        }
+    }
+}
+
+impl<N: Network> fmt::Debug for Outgoing<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("key", &self.key)
+            .field("room", &self.room)
+            .field("speaker", &self.speaker.user_id)
+            .field("action", &self.action.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who speaks, of Matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Speaker {
+    /// Who.
+    pub user_id: UserId,
+    /// What people call them in the room.
+    pub name: String,
+    /// Their picture.
+    pub avatar: Option<MxcUri>,
+    /// Whether they have an account of their own on the network ([`Network::has_account`]). Where they have none and
+    /// the bridge has a relay, it has put their name into the message.
+    pub has_account: bool,
+    /// Who the sender says that this one message is from (MSC4144), where they speak for others themselves.
+    pub profile: Option<Profile>,
+}
+
+/// What is to be said, or done.
+#[non_exhaustive]
+pub enum Action<N: Network> {
+    /// A message: text, media, anything.
+    Message {
+        /// What it is; [`Content::describe`] says in words what the network cannot show.
+        content: Content,
+        /// What it answers, if the network has that.
+        reply_to: Option<MessageRef>,
+    },
+    /// A message was edited. Only if the network has [`EDITS`](Network::EDITS).
+    Edit {
+        /// The message; what it was last in [`MessageRef::content`].
+        target: MessageRef,
+        /// What it is now.
+        content: Content,
+    },
+    /// A message was taken back. Only if the network has [`REDACTIONS`](Network::REDACTIONS).
+    Redact {
+        /// The message.
+        target: MessageRef,
+        /// Why, in the sender's words.
+        reason: Option<String>,
+    },
+    /// A reaction. Only if the network has [`REACTIONS`](Network::REACTIONS).
+    React {
+        /// To what.
+        target: MessageRef,
+        /// An emoji, mostly.
+        key: String,
+    },
+    /// A reaction was taken back.
+    Unreact {
+        /// The reaction; what it was in [`MessageRef::reaction`].
+        reaction: MessageRef,
+    },
+    /// The room has another topic. Only if the network has [`TOPICS`](Network::TOPICS).
+    Topic(String),
+    /// The room has another name. Only if the network has [`NAMES`](Network::NAMES).
+    Name(String),
+    /// The room has another picture, or none. Only if the network has [`AVATARS`](Network::AVATARS).
+    Avatar(Option<MxcUri>),
+    /// The speaker has joined. This and what follows only if the network has [`MEMBERSHIP`](Network::MEMBERSHIP).
+    Join,
+    /// The speaker has left, or was removed.
+    Leave {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The speaker has invited a user of the network.
+    Invite {
+        /// Whom.
+        user: N::User,
+    },
+    /// The speaker has removed a user of the network.
+    Remove {
+        /// Whom.
+        user: N::User,
+        /// Why.
+        reason: Option<String>,
+        /// For good.
+        is_ban: bool,
+    },
+}
+
+impl<N: Network> Action<N> {
+    /// A message that answers nothing.
+    #[must_use]
+    pub fn message(content: impl Into<Content>) -> Self {
+        Self::Message {
+            content: content.into(),
+            reply_to: None,
+        }
+    }
+
+    /// What it is, in one word, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Message { .. } => "message",
+            Self::Edit { .. } => "edit",
+            Self::Redact { .. } => "redact",
+            Self::React { .. } => "react",
+            Self::Unreact { .. } => "unreact",
+            Self::Topic(_) => "topic",
+            Self::Name(_) => "name",
+            Self::Avatar(_) => "avatar",
+            Self::Join => "join",
+            Self::Leave { .. } => "leave",
+            Self::Invite { .. } => "invite",
+            Self::Remove { .. } => "remove",
+        }
+    }
+
+    /// Whether the sender is told when it fails. What is done to the room shows in the room.
+    pub(crate) fn is_said(&self) -> bool {
+        matches!(
+            self,
+            Self::Message { .. }
+                | Self::Edit { .. }
+                | Self::Redact { .. }
+                | Self::React { .. }
+                | Self::Unreact { .. }
+        )
+    }
+}
+
+impl<N: Network> Clone for Action<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Message { content, reply_to } => Self::Message {
+                content: content.clone(),
+                reply_to: reply_to.clone(),
+            },
+            Self::Edit { target, content } => Self::Edit {
+                target: target.clone(),
+                content: content.clone(),
+            },
+            Self::Redact { target, reason } => Self::Redact {
+                target: target.clone(),
+                reason: reason.clone(),
+            },
+            Self::React { target, key } => Self::React {
+                target: target.clone(),
+                key: key.clone(),
+            },
+            Self::Unreact { reaction } => Self::Unreact {
+                reaction: reaction.clone(),
+            },
+            Self::Topic(topic) => Self::Topic(topic.clone()),
+            Self::Name(name) => Self::Name(name.clone()),
+            Self::Avatar(avatar) => Self::Avatar(avatar.clone()),
+            Self::Join => Self::Join,
+            Self::Leave { reason } => Self::Leave {
+                reason: reason.clone(),
+            },
+            Self::Invite { user } => Self::Invite { user: user.clone() },
+            Self::Remove {
+                user,
+                reason,
+                is_ban,
+            } => Self::Remove {
+                user: user.clone(),
+                reason: reason.clone(),
+                is_ban: *is_ban,
+            },
+        }
+    }
+}
+
+impl<N: Network> fmt::Debug for Action<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What goes by, and is not kept.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Signal<N: Network> {
+    /// Who types in a room at the moment, of Matrix; nobody, when it is empty.
+    Typing {
+        /// Where.
+        room: N::Room,
+        /// All of them.
+        people: Vec<UserId>,
+    },
+    /// Somebody has read up to a message.
+    Read {
+        /// Where.
+        room: N::Room,
+        /// Who.
+        person: UserId,
+        /// Up to which message.
+        message: MessageRef,
+    },
+}

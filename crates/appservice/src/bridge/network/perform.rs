@@ -1,0 +1,379 @@
+//! Bringing to Matrix what the network said: each kind of task.
+
+use std::sync::Arc;
+
+use super::{
+    Network, UserInfo,
+    intake::{Change, Undone, room_of},
+    provenance::{ORIGIN, mark},
+    remote::{Said, Task},
+};
+use crate::{
+    Content, Error, Ghost, Ghosts, Room, Urgency,
+    bridge::{
+        RemoteId, calls, ghosts,
+        live::Live,
+        messages::{self, MessageRef, ReactionRef},
+        portal::{self, Portal},
+        relay, unbridge, upgrade,
+    },
+    core::Core,
+    format::Mentions,
+    id::{EventId, UserId},
+    outbox::{Outgoing, What},
+    state::Membership,
+    store::TaskRow,
+};
+
+pub(super) type Done = Result<Option<Change>, Undone>;
+
+/// One task on its way.
+pub(crate) struct Doing<'a, N: Network> {
+    pub(crate) live: &'a Arc<Live<N>>,
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) row: &'a TaskRow,
+}
+
+/// Does a task; gives back what is to be written when it is done.
+pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row: &TaskRow) -> Done {
+    let task: Task = serde_json::from_str(&row.task.body)
+        .map_err(|error| Undone::Dropped(format!("not readable: {error}")))?;
+    let doing = Doing { live, core, row };
+    if let Task::Profile { user, name, avatar } = task {
+        let user = doing.user(&user)?;
+        ghosts::set_profile(live, core, &user, UserInfo { name, avatar }).await?;
+        return Ok(None);
+    }
+    let room = room_of::<N>(&row.task.lane)
+        .ok_or_else(|| Undone::Dropped("in the lane of no room".to_owned()))?;
+    match task {
+        Task::Upgrade { from, to } => return upgrade::carry_out(&doing, &room, &from, &to).await,
+        Task::Unbridge { reason } => {
+            return unbridge::carry_out(&doing, &room, reason.as_deref()).await;
+        }
+        Task::Message { id, said, reply_to } => {
+            let portal = doing.portal_for_speech(&room).await?;
+            return doing.message(&portal, &id, said, reply_to).await;
+        }
+        _ => {}
+    }
+    let portal = doing.portal(&room).await?;
+    match task {
+        Task::Edit { target, said } => doing.edit(&portal, &target, said).await,
+        Task::Redact {
+            target,
+            sender,
+            reason,
+        } => {
+            doing
+                .redact(&portal, &target, sender, reason.as_deref())
+                .await
+        }
+        Task::React {
+            target,
+            sender,
+            key,
+        } => doing.react(&portal, &target, &sender, &key).await,
+        Task::Unreact {
+            target,
+            sender,
+            key,
+        } => doing.unreact(&portal, &target, &sender, &key).await,
+        Task::Join { user } => doing.join(&portal, &user).await,
+        Task::Part { user, reason } => doing.part(&portal, &user, reason.as_deref()).await,
+        Task::Swap { from, to } => {
+            doing.join(&portal, &to).await?;
+            doing.part(&portal, &from, None).await
+        }
+        Task::Members { users } => doing.members(&portal, &users).await,
+        Task::Change { sender, change } => {
+            let sender = sender.map(|sender| doing.user(&sender)).transpose()?;
+            portal::sync(&doing, portal, sender.as_ref(), change).await
+        }
+        Task::Gone { reason } => portal::gone(&doing, portal, &reason).await,
+        Task::Message { .. }
+        | Task::Profile { .. }
+        | Task::Upgrade { .. }
+        | Task::Unbridge { .. } => Ok(None),
+    }
+}
+
+impl<N: Network> Doing<'_, N> {
+    fn user(&self, text: &str) -> Result<N::User, Undone> {
+        N::User::from_text(text).ok_or_else(|| Undone::Dropped(format!("`{text}` is no user")))
+    }
+
+    async fn portal(&self, room: &N::Room) -> Result<Portal<N>, Undone> {
+        let portal = self.live.portal(room).await?;
+        let portal = portal.ok_or_else(|| Undone::Dropped("the room is not linked".to_owned()))?;
+        match &portal.data.broken {
+            Some(broken) => Err(Undone::Dropped(format!("the portal is broken: {broken}"))),
+            None => Ok(portal),
+        }
+    }
+
+    /// The same; where there is none yet, it is made, if the bridge makes portals for whoever speaks.
+    async fn portal_for_speech(&self, room: &N::Room) -> Result<Portal<N>, Undone> {
+        if self.live.plan.on_demand && self.live.portal(room).await?.is_none() {
+            portal::ensure(self.live, self.core, room, None).await?;
+        }
+        self.portal(room).await
+    }
+
+    /// The key of an effect of this task.
+    pub(crate) fn key(&self, effect: &str) -> String {
+        let task = self.row.task.key.clone();
+        let task = task.unwrap_or_else(|| format!("{}/task/{}", N::NAME, self.row.id));
+        match effect {
+            "" => task,
+            effect => format!("{task}/{effect}"),
+        }
+    }
+
+    /// Sends, and waits until it is there.
+    pub(crate) async fn send(
+        &self,
+        portal: &Portal<N>,
+        by: &UserId,
+        content: Content,
+        ts_ms: Option<i64>,
+    ) -> Result<EventId, Error> {
+        let key = self.key("");
+        let content = content.with_field(ORIGIN, mark(N::NAME, &key));
+        let outgoing = Outgoing {
+            key,
+            room_id: portal.matrix.clone(),
+            user: by.clone(),
+            what: What::Event(content.event_type().to_owned()),
+            content: content.into_json(),
+            ts_ms,
+            urgency: Urgency::Message,
+        };
+        calls::send(self.core, &outgoing).await
+    }
+
+    async fn message(
+        &self,
+        portal: &Portal<N>,
+        id: &str,
+        said: Said,
+        reply_to: Option<String>,
+    ) -> Done {
+        if self.is_echo(portal, id).await? {
+            return Ok(None);
+        }
+        let sender = self.user(&said.sender)?;
+        let mut content = Content::new(&said.kind, said.content);
+        if let Some(reply_to) = reply_to
+            && let Some(answered) =
+                messages::by_remote::<N>(&self.core.store, &portal.remote, &reply_to).await?
+            && let Some(event) = answered.events.last()
+        {
+            content = content.in_reply_to(event, Some(&answered.sender));
+        }
+        let voice = relay::voice(self, portal, &sender).await?;
+        let content = voice.say(content);
+        let event = self
+            .send(portal, &voice.user, content.clone(), said.ts_ms)
+            .await?;
+        let mut message = MessageRef::new(&portal.matrix, &event, &voice.user, vec![id.to_owned()]);
+        message.content = Some(content);
+        Ok(self.linked(portal, message))
+    }
+
+    /// Whether the network tells of what it was sent from here.
+    async fn is_echo(&self, portal: &Portal<N>, id: &str) -> Result<bool, Undone> {
+        if !N::ECHOES {
+            return Ok(false);
+        }
+        // Its id is known once it has been sent.
+        let _on_its_way = self.live.sending.enter(&portal.remote.to_text()).await;
+        let known = self.known(portal, id).await?;
+        Ok(known.is_some_and(|known| !self.core.is_own(&known.sender)))
+    }
+
+    /// What is written when a message has reached Matrix.
+    fn linked(&self, portal: &Portal<N>, message: MessageRef) -> Option<Change> {
+        let (room, now_ms) = (portal.remote.to_text(), self.core.now_ms());
+        Some(Box::new(move |unit| {
+            unit.link_message::<N>(&room, &message, now_ms)
+        }))
+    }
+
+    async fn known(&self, portal: &Portal<N>, id: &str) -> Result<Option<MessageRef>, Undone> {
+        Ok(messages::by_remote::<N>(&self.core.store, &portal.remote, id).await?)
+    }
+
+    async fn edit(&self, portal: &Portal<N>, target: &str, said: Said) -> Done {
+        let sender = self.user(&said.sender)?;
+        let voice = relay::voice(self, portal, &sender).await?;
+        let new = voice.say(Content::new(&said.kind, said.content));
+        let Some(mut message) = self.known(portal, target).await? else {
+            // Too long ago to be known: what it says now is news all the same.
+            self.send(portal, &voice.user, new, said.ts_ms).await?;
+            return Ok(None);
+        };
+        let Some(event) = message.events.first().cloned() else {
+            return Ok(None);
+        };
+        if !self.core.is_own(&message.sender) {
+            return Err(Undone::Dropped(
+                "somebody of Matrix has said it: it cannot be edited for them".to_owned(),
+            ));
+        }
+        let before = message.content.as_ref().and_then(Content::mentions);
+        let notified = before.unwrap_or_else(Mentions::default);
+        let content = new.clone().as_edit_of(&event, &notified);
+        self.send(portal, &message.sender, content, said.ts_ms)
+            .await?;
+        message.content = Some(new);
+        Ok(self.linked(portal, message))
+    }
+
+    async fn redact(
+        &self,
+        portal: &Portal<N>,
+        target: &str,
+        sender: Option<String>,
+        reason: Option<&str>,
+    ) -> Done {
+        let Some(message) = self.known(portal, target).await? else {
+            return Err(Undone::Dropped("the message is not known".to_owned()));
+        };
+        let sender = sender.map(|sender| self.user(&sender)).transpose()?;
+        let ghost = sender.and_then(|sender| self.live.ghost_id(&sender).ok());
+        let is_moderator = ghost.is_some_and(|ghost| ghost != message.sender);
+        // Everybody may take back what is their own; for the rest it takes the bridge's power.
+        let by = match self.core.is_own(&message.sender) && !is_moderator {
+            true => message.sender.clone(),
+            false => portal.agent(self.core),
+        };
+        for (index, event) in message.events.iter().enumerate() {
+            self.redact_event(portal, &by, event, (index, reason))
+                .await?;
+        }
+        let events: Vec<String> = message.events.iter().map(ToString::to_string).collect();
+        Ok(Some(Box::new(move |unit| {
+            events
+                .iter()
+                .try_for_each(|event| unit.delete_messages_of(N::NAME, event))
+        })))
+    }
+
+    async fn redact_event(
+        &self,
+        portal: &Portal<N>,
+        by: &UserId,
+        event: &EventId,
+        (index, reason): (usize, Option<&str>),
+    ) -> Result<(), Error> {
+        let content = reason.map_or_else(
+            || serde_json::json!({}),
+            |reason| serde_json::json!({ "reason": reason }),
+        );
+        let outgoing = Outgoing {
+            key: self.key(&format!("redact-{index}")),
+            room_id: portal.matrix.clone(),
+            user: by.clone(),
+            what: What::Redaction(event.clone()),
+            content,
+            ts_ms: None,
+            urgency: Urgency::Message,
+        };
+        calls::send(self.core, &outgoing).await.map(drop)
+    }
+
+    async fn react(&self, portal: &Portal<N>, target: &str, sender: &str, key: &str) -> Done {
+        let id = reaction_id(target, sender, key);
+        if self.known(portal, &id).await?.is_some() {
+            return Ok(None);
+        }
+        let Some(message) = self.known(portal, target).await? else {
+            return Err(Undone::Dropped("the message is not known".to_owned()));
+        };
+        let Some(event) = message.events.first() else {
+            return Ok(None);
+        };
+        let voice = relay::voice(self, portal, &self.user(sender)?).await?;
+        let content = Content::reaction_to(event, key);
+        let reaction = self.send(portal, &voice.user, content, None).await?;
+        let mut link = MessageRef::new(&portal.matrix, &reaction, &voice.user, vec![id]);
+        link.reaction = Some(ReactionRef {
+            target: message.ids,
+            key: key.to_owned(),
+        });
+        Ok(self.linked(portal, link))
+    }
+
+    async fn unreact(&self, portal: &Portal<N>, target: &str, sender: &str, key: &str) -> Done {
+        let id = reaction_id(target, sender, key);
+        let Some(reaction) = self.known(portal, &id).await? else {
+            return Ok(None);
+        };
+        for (index, event) in reaction.events.iter().enumerate() {
+            self.redact_event(portal, &reaction.sender, event, (index, None))
+                .await?;
+        }
+        let events: Vec<String> = reaction.events.iter().map(ToString::to_string).collect();
+        Ok(Some(Box::new(move |unit| {
+            events
+                .iter()
+                .try_for_each(|event| unit.delete_messages_of(N::NAME, event))
+        })))
+    }
+
+    /// The ghost of somebody, if the network's users have ghosts.
+    fn actor(&self, ghost: &UserId) -> Result<Ghost, Error> {
+        Ghosts::new(self.core.clone(), None).user(ghost)
+    }
+
+    /// Brought about in the background: a channel of thousands must not hold up what is said in it.
+    async fn join(&self, portal: &Portal<N>, user: &str) -> Done {
+        if self.live.plan.voice.has_ghosts() {
+            let ghost = ghosts::ensure(self.live, self.core, &self.user(user)?).await?;
+            self.actor(&ghost)?.want(&portal.matrix, true).await?;
+        }
+        Ok(None)
+    }
+
+    async fn part(&self, portal: &Portal<N>, user: &str, reason: Option<&str>) -> Done {
+        if !self.live.plan.voice.has_ghosts() {
+            return Ok(None);
+        }
+        let ghost = self.live.ghost_id(&self.user(user)?)?;
+        let view = self.core.rooms.view(&portal.matrix).await?;
+        match (view.membership(&ghost), reason) {
+            (Some(Membership::Join), Some(reason)) => {
+                self.core
+                    .leave(&ghost, &portal.matrix, Some(reason))
+                    .await?;
+            }
+            _ => self.actor(&ghost)?.want(&portal.matrix, false).await?,
+        }
+        Ok(None)
+    }
+
+    async fn members(&self, portal: &Portal<N>, users: &[String]) -> Done {
+        if !self.live.plan.voice.has_ghosts() {
+            return Ok(None);
+        }
+        let mut wanted: Vec<UserId> = portal.data.agent.iter().cloned().collect();
+        for user in users {
+            wanted.push(ghosts::ensure(self.live, self.core, &self.user(user)?).await?);
+        }
+        // Ghosts of other networks in the same room are none of this one's business.
+        let view = self.core.rooms.view(&portal.matrix).await?;
+        let others = view.members().filter(|member| {
+            self.core.is_own(&member.user_id) && self.live.user_of(&member.user_id).is_none()
+        });
+        wanted.extend(others.map(|member| member.user_id.clone()));
+        let room = Room::new(self.core.clone(), portal.matrix.clone(), None);
+        room.want_members(wanted).await?;
+        Ok(None)
+    }
+}
+
+/// What a reaction is remembered by.
+fn reaction_id(target: &str, sender: &str, key: &str) -> String {
+    format!("reaction/{target}/{sender}/{key}")
+}

@@ -1,0 +1,503 @@
+//! What a network says: on disk when the call returns, and brought to Matrix in each room's order.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{Network, UserInfo, intake};
+use crate::{
+    Content, Error, Ghost, Ghosts,
+    bridge::links::LinkKind as _,
+    bridge::{RemoteId, live::LiveRef, portal::Rooms},
+    id::{MxcUri, RoomId},
+    state::Membership,
+    store::NewTask,
+};
+
+/// Rooms on a page of [`Remote::rooms`].
+const PAGE: usize = 500;
+
+/// The way from the network to Matrix; cheap to clone. Given to [`Network::run`].
+///
+/// What is said here is on disk when the call returns, and is done then whatever crashes, in each room's order. A
+/// message that is said again, with an id that was said before, is there already, and is not said twice. When too
+/// much waits, calls wait too.
+pub struct Remote<N: Network> {
+    live: LiveRef<N>,
+}
+
+impl<N: Network> Clone for Remote<N> {
+    fn clone(&self) -> Self {
+        Self {
+            live: self.live.clone(),
+        }
+    }
+}
+
+impl<N: Network> fmt::Debug for Remote<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Remote").field(&N::NAME).finish()
+    }
+}
+
+/// A message of the network.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "it is said by `Remote::message`"]
+pub struct RemoteMessage<N: Network> {
+    /// The network's id of it. Where it has none: anything that is the same whenever this message is heard.
+    pub id: String,
+    /// Where.
+    pub room: N::Room,
+    /// Who.
+    pub sender: N::User,
+    /// What.
+    pub content: Content,
+    /// When, ms since the Unix epoch; now, where it is not said.
+    pub ts_ms: Option<i64>,
+    /// The id of the message that it answers.
+    pub reply_to: Option<String>,
+}
+
+impl<N: Network> RemoteMessage<N> {
+    /// A message said now, that answers nothing.
+    pub fn new(
+        id: impl Into<String>,
+        room: N::Room,
+        sender: N::User,
+        content: impl Into<Content>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            room,
+            sender,
+            content: content.into(),
+            ts_ms: None,
+            reply_to: None,
+        }
+    }
+
+    /// The same said at that time, ms since the Unix epoch.
+    pub fn at(mut self, ts_ms: i64) -> Self {
+        self.ts_ms = Some(ts_ms);
+        self
+    }
+
+    /// The same as an answer to the message with this id.
+    pub fn in_reply_to(mut self, id: impl Into<String>) -> Self {
+        self.reply_to = Some(id.into());
+        self
+    }
+}
+
+/// What has changed about a room of the network; what is `None` is as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomChange {
+    /// Its name; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it is about; empty for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Its picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<MxcUri>,
+}
+
+/// Something to be done, as it stands in the database. Its lane says where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub(crate) enum Task {
+    Message {
+        id: String,
+        said: Said,
+        reply_to: Option<String>,
+    },
+    Edit {
+        target: String,
+        said: Said,
+    },
+    Redact {
+        target: String,
+        sender: Option<String>,
+        reason: Option<String>,
+    },
+    React {
+        target: String,
+        sender: String,
+        key: String,
+    },
+    Unreact {
+        target: String,
+        sender: String,
+        key: String,
+    },
+    Join {
+        user: String,
+    },
+    Part {
+        user: String,
+        reason: Option<String>,
+    },
+    Swap {
+        from: String,
+        to: String,
+    },
+    Members {
+        users: Vec<String>,
+    },
+    Change {
+        sender: Option<String>,
+        change: RoomChange,
+    },
+    Profile {
+        user: String,
+        name: Option<String>,
+        avatar: Option<MxcUri>,
+    },
+    Gone {
+        reason: String,
+    },
+    Upgrade {
+        from: RoomId,
+        to: RoomId,
+    },
+    Unbridge {
+        reason: Option<String>,
+    },
+}
+
+/// What somebody said, as it stands in the database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) sender: String,
+    pub(crate) kind: String,
+    pub(crate) content: Value,
+    pub(crate) ts_ms: Option<i64>,
+}
+
+impl Said {
+    fn of<N: Network>(message: &RemoteMessage<N>) -> Self {
+        Self {
+            sender: message.sender.to_text(),
+            kind: message.content.event_type().to_owned(),
+            content: message.content.to_json(),
+            ts_ms: message.ts_ms,
+        }
+    }
+}
+
+impl Task {
+    /// As it stands in the database, in a room's lane.
+    pub(crate) fn in_room<N: Network>(&self, room: &N::Room, key: Option<String>) -> NewTask {
+        self.row(intake::room_lane::<N>(room), key)
+    }
+
+    fn row(&self, lane: String, key: Option<String>) -> NewTask {
+        NewTask {
+            key,
+            lane,
+            body: serde_json::to_string(self).expect("texts and JSON are JSON"),
+        }
+    }
+}
+
+/// Names what a network did to a room under an id of its own.
+fn key_of<N: Network>(room: &N::Room, what: &str, id: &str) -> String {
+    format!("{}/{}/{what}/{id}", N::NAME, room.to_text())
+}
+
+impl<N: Network> Remote<N> {
+    pub(crate) fn new(live: LiveRef<N>) -> Self {
+        Self { live }
+    }
+
+    async fn take(&self, task: NewTask) -> Result<(), Error> {
+        self.live.get()?.take(task).await
+    }
+
+    /// Somebody said something.
+    ///
+    /// # Errors
+    /// When it could not be stored, or the service ends.
+    pub async fn message(&self, message: RemoteMessage<N>) -> Result<(), Error> {
+        let task = Task::Message {
+            said: Said::of(&message),
+            reply_to: message.reply_to,
+            id: message.id.clone(),
+        };
+        let key = key_of::<N>(&message.room, "message", &message.id);
+        self.take(task.in_room::<N>(&message.room, Some(key))).await
+    }
+
+    /// Somebody has edited what they said. `edit` is what it is now; its id is the edit's own, or the message's where
+    /// edits have none.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn edit(&self, target: &str, edit: RemoteMessage<N>) -> Result<(), Error> {
+        let said = Said::of(&edit);
+        // Edits without an id of their own are the same if they say the same.
+        let own = match edit.id == target {
+            true => format!("{target}/{}", digest(&said.content.to_string())),
+            false => edit.id,
+        };
+        let task = Task::Edit {
+            target: target.to_owned(),
+            said,
+        };
+        let key = key_of::<N>(&edit.room, "edit", &own);
+        self.take(task.in_room::<N>(&edit.room, Some(key))).await
+    }
+
+    /// A message was taken back, by `sender` if the network tells.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn redact(
+        &self,
+        room: &N::Room,
+        target: &str,
+        sender: Option<&N::User>,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let task = Task::Redact {
+            target: target.to_owned(),
+            sender: sender.map(RemoteId::to_text),
+            reason: reason.map(str::to_owned),
+        };
+        let key = key_of::<N>(room, "redact", target);
+        self.take(task.in_room::<N>(room, Some(key))).await
+    }
+
+    /// Somebody reacts to a message. Said again, it is there already.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn react(
+        &self,
+        room: &N::Room,
+        target: &str,
+        sender: &N::User,
+        key: &str,
+    ) -> Result<(), Error> {
+        let task = Task::React {
+            target: target.to_owned(),
+            sender: sender.to_text(),
+            key: key.to_owned(),
+        };
+        self.take(task.in_room::<N>(room, None)).await
+    }
+
+    /// Somebody has taken a reaction back.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn unreact(
+        &self,
+        room: &N::Room,
+        target: &str,
+        sender: &N::User,
+        key: &str,
+    ) -> Result<(), Error> {
+        let task = Task::Unreact {
+            target: target.to_owned(),
+            sender: sender.to_text(),
+            key: key.to_owned(),
+        };
+        self.take(task.in_room::<N>(room, None)).await
+    }
+
+    /// Somebody has come into a room.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn join(&self, room: &N::Room, user: &N::User) -> Result<(), Error> {
+        let user = user.to_text();
+        self.take(Task::Join { user }.in_room::<N>(room, None))
+            .await
+    }
+
+    /// Somebody has left a room.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn part(
+        &self,
+        room: &N::Room,
+        user: &N::User,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let task = Task::Part {
+            user: user.to_text(),
+            reason: reason.map(str::to_owned),
+        };
+        self.take(task.in_room::<N>(room, None)).await
+    }
+
+    /// All who are in a room: others of the network's users leave it.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn members(&self, room: &N::Room, users: &[N::User]) -> Result<(), Error> {
+        let users = users.iter().map(RemoteId::to_text).collect();
+        self.take(Task::Members { users }.in_room::<N>(room, None))
+            .await
+    }
+
+    /// Somebody goes by another id from now on, such as a nick: the new ghost comes to where the old one was.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn renamed(&self, from: &N::User, to: &N::User) -> Result<(), Error> {
+        let live = self.live.get()?;
+        let ghost = live.ghost_id(from)?.to_string();
+        let kind = Rooms::<N>::kind();
+        let links = live
+            .core()?
+            .store
+            .read(move |unit| {
+                let rooms = unit.rooms_of(&ghost)?;
+                let links = rooms
+                    .iter()
+                    .map(|room| unit.links_by_matrix(&kind, room, 1));
+                links.collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        for link in links.into_iter().flatten() {
+            let Some(room) = N::Room::from_text(&link.remote_id) else {
+                continue;
+            };
+            let task = Task::Swap {
+                from: from.to_text(),
+                to: to.to_text(),
+            };
+            live.take(task.in_room::<N>(&room, None)).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody has another name or picture.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn profile(&self, user: &N::User, info: UserInfo) -> Result<(), Error> {
+        let task = Task::Profile {
+            user: user.to_text(),
+            name: info.name,
+            avatar: info.avatar,
+        };
+        self.take(task.row(intake::user_lane::<N>(user), None))
+            .await
+    }
+
+    /// A room has another name, topic or picture; `by` whom, if the network tells.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn change(
+        &self,
+        room: &N::Room,
+        by: Option<&N::User>,
+        change: RoomChange,
+    ) -> Result<(), Error> {
+        let task = Task::Change {
+            sender: by.map(RemoteId::to_text),
+            change,
+        };
+        self.take(task.in_room::<N>(room, None)).await
+    }
+
+    /// A room cannot be reached any more: it was closed, or the bridge was removed from it. The people in the portal
+    /// are told, and whoever had it linked.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn gone(&self, room: &N::Room, reason: &str) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        self.take(Task::Gone { reason }.in_room::<N>(room, None))
+            .await
+    }
+
+    /// Somebody types, or has stopped. Told if it can be told now, and not kept.
+    pub async fn typing(&self, room: &N::Room, user: &N::User, is_typing: bool) {
+        let told = self.signal(room, user, |ghost, room| async move {
+            ghost.typing(&room, is_typing).await
+        });
+        told.await;
+    }
+
+    /// Somebody has read up to a message. Told if it can be told now, and not kept.
+    pub async fn read(&self, room: &N::Room, user: &N::User, message: &str) {
+        let Ok(live) = self.live.get() else { return };
+        let Ok(core) = live.core() else { return };
+        let found = crate::bridge::messages::by_remote::<N>(&core.store, room, message).await;
+        let Some(event) = found
+            .ok()
+            .flatten()
+            .and_then(|mut found| found.events.pop())
+        else {
+            return;
+        };
+        let told = self.signal(room, user, |ghost, room| async move {
+            ghost.read(&room, &event).await
+        });
+        told.await;
+    }
+
+    /// Does what is of no use later: once, and if the ghost is in the portal.
+    async fn signal<F, Fut>(&self, room: &N::Room, user: &N::User, call: F)
+    where
+        F: FnOnce(Ghost, RoomId) -> Fut,
+        Fut: Future<Output = Result<(), Error>>,
+    {
+        let done = async {
+            let live = self.live.get()?;
+            let core = live.core()?;
+            let Some(portal) = live.portal(room).await? else {
+                return Ok(());
+            };
+            let ghost = live.ghost_id(user)?;
+            let view = core.rooms.view(&portal.matrix).await?;
+            if view.membership(&ghost) == Some(Membership::Join) {
+                let ghost = Ghosts::new(core, None).user(&ghost)?;
+                call(ghost, portal.matrix).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = done.await {
+            tracing::debug!(network = N::NAME, %error, "a signal was not told");
+        }
+    }
+
+    /// The connection stands: waits between attempts end, and the next failure is the first again.
+    pub fn connected(&self) {
+        if let Ok(live) = self.live.get() {
+            live.connected();
+        }
+    }
+
+    /// All rooms of the network that are linked: those to join when the connection stands.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn rooms(&self) -> Result<Vec<N::Room>, Error> {
+        let live = self.live.get()?;
+        let links = live.links()?;
+        let mut rooms: Vec<N::Room> = Vec::new();
+        loop {
+            let page = links.list(rooms.last(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            rooms.extend(page.into_iter().map(|link| link.remote));
+            if is_last {
+                return Ok(rooms);
+            }
+        }
+    }
+}
+
+fn digest(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,186 @@
+//! What authors do with portals.
+
+use std::{fmt, sync::Arc};
+
+use super::{LinkRefused, Portal, ensure, plumb};
+use crate::{
+    Error, HandlerError,
+    bridge::{
+        Action, Fate, Foreign, Network, Remote,
+        live::{Held, Live, LiveRef},
+        network::{Task, Undone, say},
+        unbridge::Orphan,
+    },
+    core::Core,
+    handler::{Context, FromContext, Rejection},
+    id::{RoomId, UserId},
+};
+
+/// The portals of a bridge; a handler's argument. Cheap to clone.
+pub struct Portals<N: Network> {
+    pub(crate) live: Arc<Live<N>>,
+    pub(crate) core: Arc<Core>,
+    attempt: u32,
+}
+
+impl<N: Network> Clone for Portals<N> {
+    fn clone(&self) -> Self {
+        Self {
+            live: self.live.clone(),
+            core: self.core.clone(),
+            attempt: self.attempt,
+        }
+    }
+}
+
+impl<N: Network> fmt::Debug for Portals<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Portals").field(&N::NAME).finish()
+    }
+}
+
+impl<N: Network> FromContext for Portals<N> {
+    async fn from_context(context: &Context) -> Result<Self, Rejection> {
+        let Held(live) = Held::<N>::from_context(context).await?;
+        Ok(Self {
+            live,
+            core: context.core.clone(),
+            attempt: context.delivery.attempt,
+        })
+    }
+}
+
+impl<N: Network> Portals<N> {
+    pub(crate) fn outside(live: Arc<Live<N>>, core: Arc<Core>) -> Self {
+        Self {
+            live,
+            core,
+            attempt: 1,
+        }
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &N {
+        self.live.network()
+    }
+
+    /// The way from the network to Matrix, for what it says without a connection: in tests, or by a webhook.
+    #[must_use]
+    pub fn remote(&self) -> Remote<N> {
+        Remote::new(LiveRef::new(&self.live))
+    }
+
+    /// The portal of a room of the network, if there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn of(&self, room: &N::Room) -> Result<Option<Portal<N>>, Error> {
+        self.live.portal(room).await
+    }
+
+    /// What a room is the portal of.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn at(&self, room: &RoomId) -> Result<Option<Portal<N>>, Error> {
+        self.live.portal_at(room).await
+    }
+
+    /// Portals in the order of their remote ids' texts, behind `after` where it is given; at most `limit`, and 1000.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn list(
+        &self,
+        after: Option<&N::Room>,
+        limit: usize,
+    ) -> Result<Vec<Portal<N>>, Error> {
+        Ok(self.live.links()?.list(after, limit).await?)
+    }
+
+    /// The portal of a room of the network; made, where there is none. `creator` is who asked for it.
+    ///
+    /// # Errors
+    /// When the network has no such room, or it cannot be made.
+    pub async fn ensure(
+        &self,
+        room: &N::Room,
+        creator: Option<&UserId>,
+    ) -> Result<Portal<N>, HandlerError> {
+        ensure(&self.live, &self.core, room, creator)
+            .await
+            .map_err(said)
+    }
+
+    /// Links an existing room to a room of the network. If `by` says who asked, only with their power in the room.
+    ///
+    /// # Errors
+    /// Why it was not linked, as a sentence for whoever asked.
+    pub async fn link(
+        &self,
+        by: Option<&UserId>,
+        room_id: &RoomId,
+        room: &N::Room,
+    ) -> Result<Portal<N>, LinkRefused> {
+        plumb(&self.live, &self.core, by, room_id, room).await
+    }
+
+    /// Says a foreign event on the network, from the portal of its room; how it fared is for the caller to return.
+    /// An event that the network has said itself cannot be given here: that does not compile.
+    pub async fn deliver(&self, portal: &Portal<N>, event: Foreign<N>, action: Action<N>) -> Fate {
+        let event = event.event.clone();
+        say(
+            &self.live,
+            &self.core,
+            portal,
+            event,
+            (action, self.attempt),
+        )
+        .await
+    }
+
+    /// Takes a portal apart: ghosts leave, then the bridge; the alias and the link go last. Carried out in the room's
+    /// order, and to the end, whatever crashes. What the network says in the meantime comes through before that.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn unbridge(&self, portal: &Portal<N>, reason: Option<&str>) -> Result<(), Error> {
+        let task = Task::Unbridge {
+            reason: reason.map(str::to_owned),
+        };
+        let key = format!(
+            "{}/unbridge/{}/{}",
+            N::NAME,
+            portal.matrix,
+            portal.linked_ms
+        );
+        self.live
+            .take(task.in_room::<N>(&portal.remote, Some(key)))
+            .await
+    }
+
+    /// Ghosts that are of no use: in no room, or in a room that is no portal; behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn census(&self, after: Option<&Orphan>, limit: usize) -> Result<Vec<Orphan>, Error> {
+        crate::bridge::unbridge::census(&self.live, &self.core, after, limit).await
+    }
+
+    /// Takes a ghost out of a room that is no portal; or closes the account of one that is in no room, for good.
+    /// Looks again before: `false` if it is of use by now.
+    ///
+    /// # Errors
+    /// The homeserver's no.
+    pub async fn dismiss(&self, orphan: &Orphan) -> Result<bool, Error> {
+        crate::bridge::unbridge::dismiss(&self.live, &self.core, orphan).await
+    }
+}
+
+fn said(undone: Undone) -> HandlerError {
+    match undone {
+        Undone::Failed(error) => error.into(),
+        Undone::Later(text) | Undone::Dropped(text) => HandlerError::new(text),
+    }
+}

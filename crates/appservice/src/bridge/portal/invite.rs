@@ -1,0 +1,168 @@
+//! Invitations of ghosts, and who is removed from portals.
+
+use std::sync::Arc;
+
+use super::{Portal, PortalData, PortalKind, Rooms, sync::broken};
+use crate::{
+    Error, Event, HandlerError,
+    bridge::{
+        Level, Network, RemoteId, calls, ghosts, info, links::Links, live::Live, network::Task,
+        network::Undone,
+    },
+    core::Core,
+    id::UserId,
+};
+
+/// Somebody's membership has changed: what that means for the bridge itself. What the network is to be told is
+/// [`deliver`](crate::bridge::network)'s business.
+pub(crate) async fn on_member<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    event: &Event,
+    portal: Option<&Portal<N>>,
+) -> Result<(), HandlerError> {
+    let whom = event.state_key.as_deref().map(UserId::parse);
+    let (Some(Ok(whom)), Some(membership)) = (whom, event.text("membership")) else {
+        return Ok(());
+    };
+    let by_others = !core.is_own(&event.sender);
+    match membership {
+        "invite" if by_others => {
+            if let Some(user) = live.user_of(&whom) {
+                invited(live, core, event, portal, (&whom, &user)).await?;
+            }
+        }
+        "leave" | "ban" => {
+            if let Some(portal) = portal {
+                left(live, core, event, portal, &whom).await?;
+            }
+        }
+        "join" => {
+            if let Some(portal) = portal.filter(|portal| portal.agent(core) == whom) {
+                mended(live, portal).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A ghost was invited: to a portal, where the network decides, or to talk alone. It always answers.
+async fn invited<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    event: &Event,
+    portal: Option<&Portal<N>>,
+    (ghost, user): (&UserId, &N::User),
+) -> Result<(), HandlerError> {
+    if portal.is_some() {
+        if !N::MEMBERSHIP {
+            let reason = format!("on {} nobody can be invited from here", N::TITLE);
+            core.leave(ghost, &event.room_id, Some(&reason)).await?;
+        }
+        return Ok(());
+    }
+    if let Err(reason) = talk_alone(live, core, event, (ghost, user)).await? {
+        core.leave(ghost, &event.room_id, Some(&reason)).await?;
+    }
+    Ok(())
+}
+
+/// Makes a room the portal of two who talk alone; the inner error is why not.
+async fn talk_alone<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    event: &Event,
+    (ghost, user): (&UserId, &N::User),
+) -> Result<Result<(), String>, HandlerError> {
+    let person = &event.sender;
+    if core.level(person) < Level::User {
+        return Ok(Err("you may not use this bridge".to_owned()));
+    }
+    let Some(room) = live.network().direct_room(person, user).await? else {
+        return Ok(Err(format!(
+            "nobody can be talked to alone on {}",
+            N::TITLE
+        )));
+    };
+    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
+    if let Some(other) = live.portal(&room).await? {
+        if other.matrix == event.room_id {
+            return Ok(Ok(()));
+        }
+        let members = calls::joined_members(core, &other.agent(core), &other.matrix).await;
+        if members.is_ok_and(|members| members.contains(person)) {
+            return Ok(Err(format!("you talk to them in {}", other.matrix)));
+        }
+        // The person has left that room: they talk here from now on.
+        core.leave(&other.agent(core), &other.matrix, None).await?;
+    }
+    match ghosts::ensure(live, core, user).await {
+        Ok(_) => {}
+        Err(Undone::Failed(error)) => return Err(error.into()),
+        Err(Undone::Later(reason) | Undone::Dropped(reason)) => {
+            return Err(HandlerError::new(reason));
+        }
+    }
+    core.ensure_joined(ghost, &event.room_id).await?;
+    live.network().watch(&room, true).await?;
+    let data = PortalData {
+        kind: PortalKind::Direct,
+        creator: Some(person.clone()),
+        agent: Some(ghost.clone()),
+        ..PortalData::default()
+    };
+    Links::<Rooms<N>>::of(core)
+        .link(&room, &event.room_id, &data)
+        .await?;
+    if let Some(portal) = live.portal(&room).await? {
+        info::update(live, core, &portal).await?;
+    }
+    tracing::info!(network = N::NAME, room.id = %event.room_id, remote = ?room, "two talk alone");
+    Ok(Ok(()))
+}
+
+/// Somebody is out of a portal: the bridge itself, or the person of a talk of two.
+async fn left<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    event: &Event,
+    portal: &Portal<N>,
+    whom: &UserId,
+) -> Result<(), Error> {
+    let by_others = !core.is_own(&event.sender);
+    if *whom == portal.agent(core) {
+        if by_others && portal.data.broken.is_none() {
+            let reason = event.text("reason").map(|reason| format!(" ({reason})"));
+            let reason = format!(
+                "the bridge was removed from the room by {}{}",
+                event.sender,
+                reason.unwrap_or_default()
+            );
+            broken(live, core, portal.clone(), &reason).await?;
+        }
+        return Ok(());
+    }
+    if portal.data.kind == PortalKind::Direct && !core.is_own(whom) {
+        let task = Task::Unbridge { reason: None };
+        let key = format!("{}/unbridge/{}", N::NAME, event.id);
+        live.take(task.in_room::<N>(&portal.remote, Some(key)))
+            .await?;
+    }
+    Ok(())
+}
+
+/// The bridge is in the room again.
+async fn mended<N: Network>(live: &Arc<Live<N>>, portal: &Portal<N>) -> Result<(), Error> {
+    if portal.data.broken.is_some() {
+        let data = PortalData {
+            broken: None,
+            ..portal.data.clone()
+        };
+        live.links()?
+            .link(&portal.remote, &portal.matrix, &data)
+            .await?;
+        tracing::info!(network = N::NAME, room.id = %portal.matrix, "a portal is whole again");
+    }
+    Ok(())
+}

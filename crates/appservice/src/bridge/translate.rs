@@ -1,0 +1,228 @@
+//! What an event of a portal means to the network: its [`Action`], nothing, or why it cannot be.
+
+use std::sync::Arc;
+
+use super::{
+    Action, Cause, Foreign, Network, Rejected, calls,
+    live::Live,
+    messages::{self, MessageRef},
+    portal::Portal,
+};
+use crate::{
+    Content, Error, Event,
+    core::Core,
+    format::{compose::edit_as_text, content::Kind},
+    id::{EventId, MxcUri, UserId},
+};
+
+/// What an event means: an action, or a no; `None` where it is nothing for the network.
+type Meaning<N> = Option<Result<Action<N>, Rejected>>;
+
+fn no<N: Network>(cause: Cause, reason: impl Into<String>) -> Meaning<N> {
+    Some(Err(Rejected::new(cause, reason)))
+}
+
+/// What an event means to the network.
+pub(crate) async fn action<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    event: &Foreign<N>,
+) -> Result<Meaning<N>, Error> {
+    if event.is_state() {
+        return Ok(state::<N>(live, core, event).map(Ok));
+    }
+    match event.kind.as_str() {
+        "m.room.encrypted" => Ok(no(
+            Cause::Encrypted,
+            "it is encrypted, and the bridge cannot read that",
+        )),
+        "m.reaction" => reaction(core, event).await,
+        "m.room.redaction" => redaction(core, event).await,
+        _ => message(live, core, portal, event).await,
+    }
+}
+
+async fn message<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    event: &Event,
+) -> Result<Meaning<N>, Error> {
+    let content = Content::new(&event.kind, event.content.clone());
+    if let Some(target) = content.is_edit_of() {
+        return edit(live, core, portal, (&content, target)).await;
+    }
+    let is_message = matches!(event.kind.as_str(), "m.room.message" | "m.sticker");
+    // Events of other types go if they can be said in words; the rest is clients' business among themselves.
+    if !is_message && content.describe().is_none() {
+        return Ok(None);
+    }
+    if event
+        .content
+        .as_object()
+        .is_none_or(serde_json::Map::is_empty)
+    {
+        return Ok(None);
+    }
+    let reply_to = match content.replies_to() {
+        Some(answered) => messages::by_event::<N>(core, &answered).await?,
+        None => None,
+    };
+    Ok(Some(Ok(Action::Message { content, reply_to })))
+}
+
+async fn edit<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    (content, target): (&Content, EventId),
+) -> Result<Meaning<N>, Error> {
+    let Some(new) = content.new_content() else {
+        return Ok(None);
+    };
+    let known = messages::by_event::<N>(core, &target).await?;
+    if N::EDITS {
+        return Ok(match known {
+            Some(target) => Some(Ok(Action::Edit {
+                target,
+                content: new,
+            })),
+            None => no(Cause::TooOld, "the message is not known any more"),
+        });
+    }
+    // In words, and for that it takes what was said before.
+    let before = match known.and_then(|known| known.content) {
+        Some(before) => Some(before),
+        None => original(core, portal, &target).await?,
+    };
+    let (Some(before), Some(after)) = (before.and_then(|before| before.rich()), new.rich()) else {
+        return Ok(no(Cause::Unsupported, "that cannot be edited there"));
+    };
+    let said = edit_as_text(&before, &after, live.plan.edit_style);
+    // Other marks on the same words are not worth a word.
+    Ok(said.map(|said| Ok(Action::message(Content::message(kind_of(&new), &said)))))
+}
+
+fn kind_of(content: &Content) -> Kind {
+    content.kind().unwrap_or(Kind::Text)
+}
+
+/// What an event was before edits.
+async fn original<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    event: &EventId,
+) -> Result<Option<Content>, Error> {
+    let agent = portal.agent(core);
+    let found = calls::event(core, &agent, &portal.matrix, event).await;
+    let event = match found {
+        Err(error) if error.status() == Some(403) => None,
+        found => found?,
+    };
+    Ok(event.and_then(|mut event| {
+        let kind = event.get("type")?.as_str()?.to_owned();
+        Some(Content::new(&kind, event.get_mut("content")?.take()))
+    }))
+}
+
+async fn reaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, Error> {
+    let content = Content::new(&event.kind, event.content.clone());
+    let Some((target, key)) = content.reaction() else {
+        return Ok(None);
+    };
+    if !N::REACTIONS {
+        let rejected = Rejected::new(Cause::Unsupported, format!("{} has no reactions", N::TITLE));
+        return Ok(Some(Err(rejected.quiet())));
+    }
+    Ok(match messages::by_event::<N>(core, &target).await? {
+        Some(target) => Some(Ok(Action::React {
+            target,
+            key: key.to_owned(),
+        })),
+        None => {
+            let rejected = Rejected::new(Cause::TooOld, "the message is not known there");
+            Some(Err(rejected.quiet()))
+        }
+    })
+}
+
+async fn redaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, Error> {
+    let Some(redacts) = &event.redacts else {
+        return Ok(None);
+    };
+    let target: Option<MessageRef> = messages::by_event::<N>(core, redacts).await?;
+    Ok(match target {
+        Some(reaction) if reaction.reaction.is_some() => Some(Ok(Action::Unreact { reaction })),
+        Some(target) if N::REDACTIONS => Some(Ok(Action::Redact {
+            target,
+            reason: event.text("reason").map(str::to_owned),
+        })),
+        // Only of what the network has is it news that it cannot be taken back.
+        None if !was_delivered::<N>(core, redacts).await? => None,
+        Some(_) | None => no(
+            Cause::Unsupported,
+            format!(
+                "what was said on {} cannot be taken back from here",
+                N::TITLE
+            ),
+        ),
+    })
+}
+
+/// Whether the network has got an event, as far as is remembered.
+async fn was_delivered<N: Network>(core: &Core, event: &EventId) -> Result<bool, Error> {
+    let known = super::status::known::<N>(core, event).await?;
+    Ok(known.is_some_and(|known| known.is_delivered()))
+}
+
+/// What a change of the room's state means.
+fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Option<Action<N>> {
+    if event.kind == "m.room.member" {
+        return member(live, core, event);
+    }
+    if event.state_key.as_deref() != Some("") {
+        return None;
+    }
+    let text = |field: &str| event.text(field).unwrap_or_default().to_owned();
+    match event.kind.as_str() {
+        "m.room.topic" if N::TOPICS => Some(Action::Topic(text("topic"))),
+        "m.room.name" if N::NAMES => Some(Action::Name(text("name"))),
+        "m.room.avatar" if N::AVATARS => {
+            let uri = event.text("url").and_then(|uri| MxcUri::parse(uri).ok());
+            Some(Action::Avatar(uri))
+        }
+        _ => None,
+    }
+}
+
+fn member<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Option<Action<N>> {
+    if !N::MEMBERSHIP {
+        return None;
+    }
+    let whom = UserId::parse(event.state_key.as_deref()?).ok()?;
+    let membership = event.text("membership")?;
+    let before = event.previous_content();
+    let before = before.and_then(|content| content.get("membership")?.as_str());
+    let reason = || event.text("reason").map(str::to_owned);
+    if let Some(user) = live.user_of(&whom) {
+        return match membership {
+            "invite" => Some(Action::Invite { user }),
+            "leave" | "ban" => Some(Action::Remove {
+                user,
+                reason: reason(),
+                is_ban: membership == "ban",
+            }),
+            _ => None,
+        };
+    }
+    if core.is_own(&whom) || membership == "leave" && before == Some("invite") {
+        return None;
+    }
+    match membership {
+        // A join after a join is another name.
+        "join" if before != Some("join") => Some(Action::Join),
+        "leave" | "ban" => Some(Action::Leave { reason: reason() }),
+        _ => None,
+    }
+}

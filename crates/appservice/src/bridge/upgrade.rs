@@ -1,0 +1,153 @@
+//! Room upgrades: a portal that was replaced goes on in the new room.
+//!
+//! A tombstone is a task in the portal's lane, so what the network says meanwhile waits until the bridge has moved.
+//! Its stages are stored, and each may be done again:
+//!
+//! ```text
+//! the bridge joins the new room (again and again, until it may) ─▶ links move ─▶ ghosts move ─▶ alias, info
+//! ```
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Network, calls, info,
+    live::Live,
+    network::{Change, Doing, Task, Undone},
+    portal::Portal,
+};
+use crate::{Error, Event, Ghosts, core::Core, id::RoomId};
+
+/// How far an upgrade has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// The bridge is to join the new room.
+    #[default]
+    Joining,
+    /// The links have moved; the ghosts are to follow.
+    Moving,
+}
+
+/// A tombstone was set in a portal.
+pub(crate) async fn begin<N: Network>(
+    live: &Arc<Live<N>>,
+    event: &Event,
+    portal: &Portal<N>,
+) -> Result<(), Error> {
+    let replacement = event.text("replacement_room").map(RoomId::parse);
+    let Some(Ok(to)) = replacement.filter(|_| event.state_key.as_deref() == Some("")) else {
+        return Ok(());
+    };
+    let task = Task::Upgrade {
+        from: event.room_id.clone(),
+        to,
+    };
+    let key = format!("{}/upgrade/{}", N::NAME, event.id);
+    live.take(task.in_room::<N>(&portal.remote, Some(key)))
+        .await
+}
+
+/// Moves a portal.
+pub(crate) async fn carry_out<N: Network>(
+    doing: &Doing<'_, N>,
+    room: &N::Room,
+    from: &RoomId,
+    to: &RoomId,
+) -> Result<Option<Change>, Undone> {
+    let stage = doing.row.progress.as_deref();
+    let stage: Option<Stage> = stage.and_then(|stage| serde_json::from_str(stage).ok());
+    if stage.unwrap_or_default() == Stage::Joining {
+        let portal = doing.live.portal(room).await?;
+        let Some(portal) = portal.filter(|portal| portal.matrix == *from) else {
+            return Err(Undone::Dropped("the room is no portal any more".to_owned()));
+        };
+        enter(doing, &portal, to).await?;
+        move_links(doing, from, to).await?;
+    }
+    let Some(portal) = doing.live.portal(room).await? else {
+        return Err(Undone::Dropped("the room is no portal any more".to_owned()));
+    };
+    move_ghosts(doing.core, &portal, from).await?;
+    if let Some(alias) = &portal.data.alias {
+        calls::move_alias(doing.core, alias, &portal.matrix).await?;
+    }
+    info::update(doing.live, doing.core, &portal).await?;
+    let agent = portal.agent(doing.core);
+    doing
+        .core
+        .leave(&agent, from, Some("the room was replaced"))
+        .await?;
+    tracing::info!(network = N::NAME, from = %from, to = %to, "a portal has moved to a new room");
+    Ok(None)
+}
+
+/// The bridge joins the new room, and makes sure that it is what it says.
+async fn enter<N: Network>(
+    doing: &Doing<'_, N>,
+    portal: &Portal<N>,
+    to: &RoomId,
+) -> Result<(), Undone> {
+    let agent = portal.agent(doing.core);
+    match doing.core.ensure_joined(&agent, to).await {
+        // A room that is not open has to invite the bridge, or is not there yet.
+        Err(error) if calls::is_refused(&error) || error.status() == Some(404) => {
+            return Err(Undone::Later(format!(
+                "the new room is not open yet: {error}"
+            )));
+        }
+        joined => joined?,
+    }
+    let create = calls::state(doing.core, &agent, to, ("m.room.create", "")).await?;
+    let predecessor = create
+        .as_ref()
+        .and_then(|create| create.pointer("/predecessor/room_id")?.as_str());
+    if predecessor == Some(portal.matrix.as_str()) {
+        return Ok(());
+    }
+    // Whoever may set a tombstone may not thereby take the portal into a room of somebody else's.
+    doing.core.leave(&agent, to, None).await?;
+    Err(Undone::Dropped(format!(
+        "{to} does not say that it replaces {}",
+        portal.matrix
+    )))
+}
+
+/// Moves all links of a room at once.
+async fn move_links<N: Network>(
+    doing: &Doing<'_, N>,
+    from: &RoomId,
+    to: &RoomId,
+) -> Result<(), Error> {
+    let (old, new, id) = (from.to_string(), to.to_string(), doing.row.id);
+    let stage = serde_json::to_string(&Stage::Moving).unwrap_or_default();
+    doing
+        .core
+        .store
+        .write(move |unit| {
+            unit.move_links(&old, &new)?;
+            unit.note_task_progress(id, &stage)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Ghosts follow in the background; one that may not, comes when it speaks.
+async fn move_ghosts<N: Network>(
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    from: &RoomId,
+) -> Result<(), Error> {
+    let agent = portal.agent(core);
+    let view = core.known_view(from).await?;
+    let joined = view.members().filter(|member| member.is_joined());
+    for member in joined.filter(|member| core.is_own(&member.user_id)) {
+        if member.user_id != agent && member.user_id != core.bot {
+            let ghost = Ghosts::new(core.clone(), None).user(&member.user_id)?;
+            ghost.want(&portal.matrix, true).await?;
+            ghost.want(from, false).await?;
+        }
+    }
+    Ok(())
+}

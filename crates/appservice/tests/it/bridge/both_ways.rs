@@ -1,0 +1,332 @@
+//! What is said on either side is heard on the other: once, in order, and with all that may be done to it.
+
+use std::time::Duration;
+
+use bridgehead_testkit::lab::{Fault, Lab};
+use serde_json::json;
+
+use super::{Stage, ghost};
+
+#[test]
+fn what_is_said_is_heard_once_on_the_other_side() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.say("square", "bob", "good morning");
+        stage.settle().await;
+        stage.alice.say(&room, "hello bob").await.expect("said");
+        stage.settle().await;
+        stage.village.say("square", "bob", "hello alice");
+        stage.settle().await;
+        assert_eq!(
+            stage.said(&room).await,
+            [
+                "_village_bob: good morning",
+                "alice: hello bob",
+                "_village_bob: hello alice"
+            ]
+        );
+        assert_eq!(
+            stage.village.heard("square"),
+            [
+                "[guest alice comes]",
+                "bob: good morning",
+                "guest alice: hello bob",
+                "bob: hello alice"
+            ]
+        );
+        // The ghost has the name that the village has for it.
+        let profile = stage.alice.profile(&ghost("bob")).await.expect("a profile");
+        assert_eq!(profile["displayname"], "Bob");
+    });
+}
+
+#[test]
+fn what_the_network_tells_again_is_not_said_again() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        for n in 0..5 {
+            stage.village.say("square", "bob", &format!("line {n}"));
+        }
+        stage.settle().await;
+        stage.village.forget_how_far();
+        stage.restart().await;
+        stage.village.forget_how_far();
+        stage.settle().await;
+        let said = stage.said(&room).await;
+        assert_eq!(said.len(), 5, "{said:#?}");
+        assert_eq!(stage.village.connections(), 2);
+    });
+}
+
+#[test]
+fn lost_answers_and_crashes_lose_and_double_nothing() {
+    Lab::run_seeds(1..5, async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let put = || Fault::of_calls().put("/send/m.room.message");
+        lab.faults().plan(put().lose_answer().times(2));
+        lab.faults().plan(put().lose_request());
+        for n in 0..4 {
+            stage.village.say("square", "bob", &format!("before {n}"));
+            stage
+                .village
+                .say("square", "eve", &format!("also before {n}"));
+        }
+        // Somewhere on the way.
+        lab.pass(Duration::from_millis(lab.seed() * 37)).await;
+        stage.lab.restart(&stage.service).await.expect("it starts");
+        stage.village.say("square", "bob", "after");
+        stage.settle().await;
+        let mut expected: Vec<String> = (0..4)
+            .flat_map(|n| {
+                [
+                    format!("_village_bob: before {n}"),
+                    format!("_village_eve: also before {n}"),
+                ]
+            })
+            .collect();
+        expected.push("_village_bob: after".to_owned());
+        assert_eq!(stage.said(&room).await, expected, "seed {}", lab.seed());
+    });
+}
+
+#[test]
+fn edits_reactions_replies_and_redactions_go_both_ways() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let theirs = stage.village.say("square", "bob", "teh news");
+        stage.settle().await;
+        let heard = stage.alice.hears(&room, "teh news").await.expect("heard");
+        let ours = stage.alice.say(&room, "wich news").await.expect("said");
+        stage.settle().await;
+        let id = stage.village.id_of("wich news");
+
+        // From Matrix.
+        stage
+            .alice
+            .edit(&room, &ours, "which news")
+            .await
+            .expect("edited");
+        stage
+            .alice
+            .reply(&room, &heard.id, "tell me")
+            .await
+            .expect("answered");
+        let nod = stage
+            .alice
+            .react(&room, &heard.id, "👍")
+            .await
+            .expect("done");
+        stage.settle().await;
+        stage.alice.redact(&room, &nod).await.expect("taken back");
+        stage.alice.redact(&room, &ours).await.expect("taken back");
+        stage.settle().await;
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            [
+                "bob: teh news".to_owned(),
+                "guest alice: wich news".to_owned(),
+                format!("[guest alice changes {id}: which news]"),
+                format!("guest alice to {theirs}: tell me"),
+                format!("[guest alice nods 👍 at {theirs}]"),
+                format!("[guest alice stops 👍 at {theirs}]"),
+                format!("[guest alice takes back {id}]"),
+            ]
+        );
+
+        // To Matrix.
+        let answered = stage.village.id_of("tell me");
+        stage.village.change("square", "bob", &theirs, "the news");
+        stage
+            .village
+            .answer("square", "bob", "it rains", Some(&answered));
+        stage.village.nod("square", "bob", &answered, true);
+        stage.settle().await;
+        let edit = stage
+            .alice
+            .hears(&room, "* the news")
+            .await
+            .expect("edited");
+        assert_eq!(edit.content["m.relates_to"]["event_id"], json!(heard.id));
+        assert_eq!(edit.content["m.new_content"]["body"], "the news");
+        let asked = stage.alice.hears(&room, "tell me").await.expect("said").id;
+        let reply = stage
+            .alice
+            .hears(&room, "it rains")
+            .await
+            .expect("answered");
+        assert_eq!(
+            reply.content["m.relates_to"]["m.in_reply_to"]["event_id"],
+            json!(asked)
+        );
+        let nods = stage.events(&room, "m.reaction").await;
+        let nod = nods
+            .iter()
+            .find(|nod| nod.sender == ghost("bob"))
+            .expect("a nod");
+        assert_eq!(nod.content["m.relates_to"]["event_id"], json!(asked));
+        let nod = nod.id.clone();
+        stage.village.nod("square", "bob", &answered, false);
+        stage.village.take_back("square", "bob", &theirs);
+        stage.settle().await;
+        let redacted: Vec<_> = stage
+            .events(&room, "m.room.redaction")
+            .await
+            .into_iter()
+            .filter(|event| event.sender == ghost("bob"))
+            .filter_map(|event| event.redacts)
+            .collect();
+        assert_eq!(redacted, [nod, heard.id]);
+    });
+}
+
+#[test]
+fn topics_go_both_ways_and_come_to_rest() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let portal = stage.portal("square").await.expect("made");
+        stage
+            .service
+            .running()
+            .bot()
+            .set_state(
+                &portal.matrix,
+                "m.room.power_levels",
+                "",
+                json!({ "users": { "@villagebot:localhost": 100, "@alice:localhost": 50 } }),
+            )
+            .await
+            .expect("the bot may");
+        stage.village.put_up("square", "bob", "market day");
+        stage.settle().await;
+        let topic = async || {
+            let content = stage.alice.state(&room, "m.room.topic", "").await;
+            content.expect("a topic")["topic"].clone()
+        };
+        assert_eq!(topic().await, "market day");
+        stage
+            .alice
+            .set_state(&room, "m.room.topic", "", &json!({ "topic": "dancing" }))
+            .await
+            .expect("she may");
+        stage.settle().await;
+        assert_eq!(topic().await, "dancing");
+        let signs: Vec<_> = stage
+            .village
+            .heard("square")
+            .into_iter()
+            .filter(|line| line.contains("puts up"))
+            .collect();
+        assert_eq!(
+            signs,
+            [
+                "[bob puts up: market day]",
+                "[guest alice puts up: dancing]"
+            ]
+        );
+        let topics = stage.events(&room, "m.room.topic").await;
+        let setters: Vec<_> = topics
+            .iter()
+            .map(|event| event.sender.localpart())
+            .collect();
+        assert_eq!(setters, ["villagebot", "villagebot", "alice"]);
+    });
+}
+
+#[test]
+fn people_come_and_go_and_change_their_names() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.come("square", "bob");
+        stage.village.come("square", "eve");
+        stage.settle().await;
+        let joined = async || {
+            let members = stage.alice.members(&room).await.expect("members");
+            let joined = members.into_iter().filter(|(_, is)| is == "join");
+            let names: Vec<_> = joined
+                .map(|(user, _)| user.localpart().to_owned())
+                .collect();
+            names
+        };
+        assert_eq!(
+            joined().await,
+            ["_village_bob", "_village_eve", "alice", "villagebot"]
+        );
+        stage.village.rename("bob", "robert");
+        stage.village.go("square", "eve");
+        stage.settle().await;
+        assert_eq!(joined().await, ["_village_robert", "alice", "villagebot"]);
+    });
+}
+
+#[test]
+fn anybody_may_write_a_mark_and_nothing_comes_of_it() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        let heard = stage.alice.hears(&room, "hello").await.expect("heard");
+        // What the bridge says carries where it came from.
+        let mark = &heard.content["io.bridgehead.origin"];
+        assert_eq!(mark["network"], "village");
+        // Somebody else's mark is no reason to keep quiet: it is bridged like everything they say.
+        let forged = json!({ "msgtype": "m.text", "body": "forged", "io.bridgehead.origin": mark });
+        stage
+            .alice
+            .send(&room, "m.room.message", &forged)
+            .await
+            .expect("sent");
+        stage.settle().await;
+        let said = stage.village.heard("square");
+        assert_eq!(said.last().map(String::as_str), Some("guest alice: forged"));
+        assert_eq!(said.iter().filter(|line| line.contains("hello")).count(), 1);
+    });
+}
+
+#[test]
+fn what_the_village_cannot_show_is_said_in_words() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let sticker = json!({ "body": "a cat", "url": "mxc://localhost/cat", "info": {} });
+        stage
+            .alice
+            .send(&room, "m.sticker", &sticker)
+            .await
+            .expect("sent");
+        let poll = json!({
+            "m.poll.start": { "question": { "m.text": "Tea?" }, "answers": [{ "id": "1", "m.text": "yes" }] }
+        });
+        stage
+            .alice
+            .send(&room, "m.poll.start", &poll)
+            .await
+            .expect("sent");
+        // Clients' business among themselves.
+        stage
+            .alice
+            .send(&room, "m.call.hangup", &json!({ "call_id": "1" }))
+            .await
+            .expect("sent");
+        stage.settle().await;
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            [
+                "guest alice: [sticker: a cat]",
+                "guest alice: [poll: Tea? 1) yes]"
+            ]
+        );
+        assert!(
+            stage
+                .events(&room, "com.beeper.message_send_status")
+                .await
+                .is_empty()
+        );
+    });
+}

@@ -1,0 +1,77 @@
+//! Two who talk alone.
+
+use bridgehead_appservice::bridge::PortalKind;
+use bridgehead_testkit::lab::Lab;
+use serde_json::json;
+
+use super::{Stage, ghost};
+
+#[test]
+fn who_invites_a_ghost_talks_to_whom_it_stands_for() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &[]).await;
+        let body = json!({
+            "is_direct": true, "preset": "trusted_private_chat", "invite": [ghost("bob")]
+        });
+        let room = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        let members = stage.alice.members(&room).await.expect("members");
+        assert_eq!(members[&ghost("bob")], "join");
+        let place = "alice and bob";
+        let portal = stage.portal(place).await.expect("linked");
+        assert_eq!(
+            (&portal.matrix, portal.data.kind),
+            (&room, PortalKind::Direct)
+        );
+        assert_eq!(stage.village.watched(), [place]);
+
+        stage.alice.say(&room, "psst").await.expect("said");
+        stage.settle().await;
+        stage.village.say(place, "bob", "what is it?");
+        stage.settle().await;
+        assert_eq!(
+            stage.said(&room).await,
+            ["alice: psst", "_village_bob: what is it?"]
+        );
+        assert_eq!(
+            stage.village.heard(place),
+            ["guest alice: psst", "bob: what is it?"]
+        );
+
+        // It is the same talk, wherever else she asks for it.
+        let again = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        let members = stage.alice.members(&again).await.expect("members");
+        assert_eq!(members[&ghost("bob")], "leave");
+        assert_eq!(stage.portal(place).await.expect("linked").matrix, room);
+
+        // Once she has left, it goes on wherever she asks for it.
+        stage.alice.leave(&room).await.expect("left");
+        stage.settle().await;
+        assert!(stage.portal(place).await.is_none());
+        let anew = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        assert_eq!(stage.portal(place).await.expect("linked").matrix, anew);
+    });
+}
+
+#[test]
+fn every_invitation_is_answered() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        // Somebody who talks to nobody alone.
+        let body = json!({ "is_direct": true, "invite": [ghost("hermit")] });
+        let room = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        let member = stage
+            .alice
+            .state(&room, "m.room.member", ghost("hermit").as_str())
+            .await
+            .expect("an answer");
+        assert_eq!(member["membership"], "leave");
+        assert_eq!(
+            member["reason"],
+            "nobody can be talked to alone on the village"
+        );
+    });
+}

@@ -1,0 +1,87 @@
+//! One voice for many, in both directions.
+
+use bridgehead_appservice::bridge::{Relay, Template, Voice, VoiceStyle};
+use bridgehead_testkit::lab::Lab;
+
+use super::{Stage, bridge, service, village::Village};
+
+#[test]
+fn the_relay_names_who_has_said_it() {
+    Lab::run(async |lab| {
+        let village = Village::new(&["square"]);
+        let template = Template::parse("**{name}**: {message}").expect("a template");
+        let service = service(bridge(&village).relay(Relay::new(template)));
+        let stage = Stage::with(&lab, &village, service).await;
+        stage.alice.set_display_name("Alice").await.expect("set");
+        let room = stage.enter("square").await;
+        stage.alice.say(&room, "hello").await.expect("said");
+        // Two of the same name are told apart.
+        let other = lab.user("other").await.expect("a new user");
+        other.set_display_name("Alice").await.expect("set");
+        other.join(&room).await.expect("public");
+        other.say(&room, "hello, too").await.expect("said");
+        stage.settle().await;
+        let heard = stage.village.heard("square");
+        assert!(
+            heard.contains(&"guest alice: Alice: hello".to_owned()),
+            "{heard:?}"
+        );
+        let told_apart = "guest other: Alice (@other:localhost): hello, too".to_owned();
+        assert!(heard.contains(&told_apart), "{heard:?}");
+    });
+}
+
+#[test]
+fn the_bot_speaks_for_all_with_profiles_of_single_messages() {
+    Lab::run(async |lab| {
+        let village = Village::new(&["square"]);
+        let voice = Voice::Bot(VoiceStyle::default());
+        let stage = Stage::with(&lab, &village, service(bridge(&village).voice(voice))).await;
+        let room = stage.enter("square").await;
+        let id = stage.village.say("square", "bob", "hello");
+        stage.village.say("square", "eve", "good day");
+        stage.settle().await;
+        stage.village.change("square", "bob", &id, "hello all");
+        stage.settle().await;
+        assert_eq!(
+            stage.said(&room).await,
+            [
+                "villagebot: Bob: hello",
+                "villagebot: Eve: good day",
+                "villagebot: * Bob: hello all"
+            ]
+        );
+        let first = &stage.events(&room, "m.room.message").await[0];
+        let profile = &first.content["com.beeper.per_message_profile"];
+        assert_eq!(
+            (&profile["id"], &profile["displayname"]),
+            (&"bob".into(), &"Bob".into())
+        );
+        let members = stage.alice.members(&room).await.expect("members");
+        assert!(
+            !members
+                .keys()
+                .any(|user| user.localpart().starts_with("_village")),
+            "{members:?}"
+        );
+        // What the bot says for the village stays out of the village.
+        assert_eq!(stage.village.heard("square").len(), 4);
+    });
+}
+
+#[test]
+fn one_ghost_may_speak_for_all() {
+    Lab::run(async |lab| {
+        let village = Village::new(&["square"]);
+        let style = VoiceStyle {
+            profiles: false,
+            template: Template::parse("<{name}> {message}").expect("a template"),
+        };
+        let voice = Voice::One("_village_herald".to_owned(), style);
+        let stage = Stage::with(&lab, &village, service(bridge(&village).voice(voice))).await;
+        let room = stage.enter("square").await;
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_herald: <Bob> hello"]);
+    });
+}

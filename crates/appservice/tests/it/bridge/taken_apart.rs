@@ -1,0 +1,158 @@
+//! A portal that is taken apart leaves nothing behind.
+
+use std::time::Duration;
+
+use bridgehead_appservice::bridge::Orphan;
+use bridgehead_testkit::lab::{Fault, Lab};
+use http::Method;
+use serde_json::json;
+
+use super::{Stage, alias, bot, ghost};
+
+#[test]
+fn ghosts_leave_first_the_bridge_last_and_the_link_goes_at_the_end() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        for who in ["bob", "eve", "mary"] {
+            stage.village.say("square", who, "hello");
+        }
+        stage.settle().await;
+        let portal = stage.portal("square").await.expect("linked");
+        let portals = stage.portals();
+        portals
+            .unbridge(&portal, Some("the end"))
+            .await
+            .expect("taken");
+        portals
+            .unbridge(&portal, Some("the end"))
+            .await
+            .expect("taken, once");
+        drop(portals);
+        stage.settle().await;
+        assert!(stage.portal("square").await.is_none());
+        let events = stage.alice.timeline(&room).await.expect("in the room");
+        let told = events.iter().position(|event| {
+            event.text("body") == Some("This room is not bridged to the village any more: the end.")
+        });
+        let left: Vec<_> = events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| event.text("membership") == Some("leave"))
+            .map(|(place, event)| (place, event.state_key.clone().unwrap_or_default()))
+            .collect();
+        let names: Vec<_> = left.iter().map(|(_, user)| user.as_str()).collect();
+        let last = names.last().copied();
+        assert_eq!((names.len(), last), (4, Some(bot().as_str())), "{names:?}");
+        assert!(told.expect("told") < left[0].0);
+        let info = stage
+            .alice
+            .state(&room, "m.bridge", "io.bridgehead://village/square")
+            .await;
+        assert_eq!(info.expect("still an event"), json!({}));
+        let bot = stage.service.running().bot();
+        assert_eq!(
+            bot.resolve_alias(&alias("square")).await.expect("asked"),
+            None
+        );
+        assert!(stage.village.watched().is_empty());
+        // Somebody speaks again: a new portal, and nothing of the old.
+        stage.village.say("square", "bob", "anew");
+        stage.settle().await;
+        assert_ne!(stage.portal("square").await.expect("made").matrix, room);
+    });
+}
+
+#[test]
+fn a_crash_in_the_middle_is_gone_on_from() {
+    Lab::run_seeds(0..6, async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        for n in 0..6 {
+            stage.village.say("square", &format!("guest{n}"), "hello");
+        }
+        stage.settle().await;
+        let portal = stage.portal("square").await.expect("linked");
+        stage
+            .portals()
+            .unbridge(&portal, None)
+            .await
+            .expect("taken");
+        // The answers of some leavings are lost, and then the service crashes somewhere on the way.
+        let leave = || Fault::of_calls().on(Method::POST, "/leave");
+        lab.faults().plan(leave().lose_answer());
+        lab.pass(Duration::from_millis(lab.seed() * 7)).await;
+        stage.restart().await;
+        assert!(
+            stage.portal("square").await.is_none(),
+            "seed {}",
+            lab.seed()
+        );
+        let members = stage.alice.members(&room).await.expect("members");
+        let there: Vec<_> = members
+            .iter()
+            .filter(|(_, is)| *is == "join")
+            .map(|(user, _)| user.localpart())
+            .collect();
+        assert_eq!(there, ["alice"], "seed {}", lab.seed());
+    });
+}
+
+#[test]
+fn the_census_finds_ghosts_that_are_of_no_use() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.say("square", "bob", "hello");
+        stage.village.say("square", "eve", "hello");
+        stage.settle().await;
+        let portals = stage.portals();
+        let census = async || portals.census(None, 100).await.expect("counted");
+        assert_eq!(census().await, []);
+        // Eve leaves the square, and Bob is in a room that is nobody's portal.
+        stage.village.go("square", "eve");
+        let elsewhere = stage.alice.create_room("elsewhere").await.expect("a room");
+        stage
+            .alice
+            .invite(&elsewhere, &bot())
+            .await
+            .expect("invited");
+        stage.settle().await;
+        let bob = stage
+            .service
+            .running()
+            .ghosts()
+            .user(&ghost("bob"))
+            .expect("a ghost");
+        bob.join(&elsewhere).await.expect("the bot invites");
+        stage.settle().await;
+        let lost = Orphan {
+            user_id: ghost("bob"),
+            room_id: Some(elsewhere.clone()),
+        };
+        let idle = Orphan {
+            user_id: ghost("eve"),
+            room_id: None,
+        };
+        assert_eq!(census().await, [lost.clone(), idle.clone()]);
+        let page = portals.census(None, 1).await.expect("counted");
+        let next = portals.census(page.last(), 1).await.expect("counted");
+        assert_eq!((page, next), (vec![lost.clone()], vec![idle.clone()]));
+
+        assert!(portals.dismiss(&lost).await.expect("done"));
+        assert!(portals.dismiss(&idle).await.expect("done"));
+        assert_eq!(census().await, []);
+        let members = stage.alice.members(&room).await.expect("members");
+        assert_eq!(members[&ghost("bob")], "join");
+        // Of use again by now: left alone.
+        assert!(
+            !portals
+                .dismiss(&Orphan {
+                    user_id: ghost("bob"),
+                    room_id: Some(room.clone())
+                })
+                .await
+                .expect("looked")
+        );
+    });
+}
