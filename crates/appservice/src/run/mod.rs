@@ -3,6 +3,7 @@
 mod figures;
 mod handle;
 mod health;
+mod parts;
 mod upkeep;
 
 use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
@@ -17,19 +18,21 @@ use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::{Actors, Ghosts, Room},
+    actors::Actors,
     bridge::{
         Bridges, Management, Network, Portals,
+        backfill::BackfillShared,
         backfill::{BackfillShared, Backfills},
+        puppets::{PuppetKeeper, PuppetTable},
         puppets::{PuppetKeeper, PuppetTable, Puppets},
     },
-    capabilities::{Capabilities, CapabilityCache},
+    capabilities::CapabilityCache,
     client::{Client, ClientConfig, HttpTransport},
     core::{Core, Handlers},
     handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
-    id::{RoomId, UserId},
+    id::UserId,
     inbox::{Inbox, Parked},
-    media::{self, MediaRepo, MediaShared},
+    media::{self, MediaShared},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,

@@ -1,7 +1,9 @@
 //! The kit against real homeservers.
 
 mod actors;
+mod backfill;
 mod book;
+mod bridge;
 mod bridge;
 mod crash;
 mod examples;
@@ -12,6 +14,7 @@ mod nonsense;
 mod outside;
 mod pond;
 mod program;
+mod provisioning;
 mod puppets;
 mod rig;
 mod suite;

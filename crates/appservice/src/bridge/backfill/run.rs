@@ -86,7 +86,10 @@ impl Backfill {
             if place.is_stopped() {
                 return Err(BackfillError::Cancelled);
             }
-            let page = source(row.cursor.clone()).await;
+            let page = tokio::select! {
+                page = source(row.cursor.clone()) => page,
+                () = self.core.stopping() => return Err(Error::Stopping.into()),
+            };
             let page = page.map_err(|error| BackfillError::Source(error.into()))?;
             check(&page, row.cursor.as_deref())?;
             let outcome = self.bring(&page, &place).await?;

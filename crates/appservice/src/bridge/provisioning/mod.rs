@@ -37,7 +37,7 @@ mod session;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     handler::Handler,
     middleware::{self, Next},
@@ -58,7 +58,7 @@ pub use self::{
     links::{LinkAsk, LinkBook, LinkView},
 };
 use self::{openid::Trust, rate::Rate};
-use crate::core::Core;
+use crate::{core::Core, run::Handle};
 
 /// Bytes of a request at most.
 const MAX_BODY: usize = 256 << 10;
@@ -192,7 +192,8 @@ impl Provisioning {
         self
     }
 
-    /// Answers `GET` at this path below the mount. The handler's arguments are [`Caller`] and axum's extractors.
+    /// Answers `GET` at this path below the mount. The handler's arguments are [`Caller`], what
+    /// [`Service::routes`](crate::Service::routes) takes, and axum's extractors.
     ///
     /// # Panics
     /// When the path has a handler already, or is none.
@@ -304,6 +305,7 @@ impl Provisioning {
             .with_state(api);
         let all = open
             .merge(closed)
+            .layer(Extension(Handle::new(core)))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn(cross_origin));
         Router::new().nest(&self.mount, all)
