@@ -20,11 +20,12 @@ use crate::{
     Error,
     actors::Actors,
     bridge::{
+        Bridges,
+        backfill::BackfillShared,
+        puppets::{PuppetKeeper, PuppetTable},
         Bridges, Management, Network, Portals,
         backfill::BackfillShared,
-        backfill::{BackfillShared, Backfills},
         puppets::{PuppetKeeper, PuppetTable},
-        puppets::{PuppetKeeper, PuppetTable, Puppets},
     },
     capabilities::CapabilityCache,
     client::{Client, ClientConfig, HttpTransport},
@@ -37,7 +38,7 @@ use crate::{
     outbox::Outbox,
     service::Service,
     state::{Interest, Rooms},
-    store::{Location, Store, StoreError, Tx},
+    store::{self, Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     web::Web,
     wire::{self, HomeserverToken, Pings},
@@ -176,12 +177,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         .namespaces
         .at(&setup.server_name, &owned)
         .map_err(|error| wrong(&error))?;
-    let location = match &setup.database {
-        Database::File(path) => Location::File(path.clone()),
-        Database::Memory => Location::Memory,
-    };
     let store = Store::open(
-        &location,
+        &location(&setup.database),
         setup.surroundings.inline_store,
         &service.migrations,
     )?;
@@ -273,27 +270,15 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
     })
 }
 
-/// One process to a database: two would handle the same events.
+/// Keeps other processes out of a service's database, and tells whether one has it.
 pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
-    let Database::File(path) = database else {
-        return Ok(None);
-    };
-    let mut name = path.clone().into_os_string();
-    name.push(".lock");
-    let failed = |error: std::io::Error| {
-        let place = PathBuf::from(&name);
-        StartError::Setup(format!("{} cannot be used: {error}", place.display()))
-    };
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    Ok(store::lock(&location(database))?)
+}
+
+fn location(database: &Database) -> Location {
+    match database {
+        Database::File(path) => Location::File(path.clone()),
+        Database::Memory => Location::Memory,
     }
 }
 
@@ -428,93 +413,6 @@ impl Running {
     /// What all its parts share.
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
-    }
-
-    /// The service's own user.
-    #[must_use]
-    pub fn bot_id(&self) -> &UserId {
-        &self.core.bot
-    }
-
-    /// The service's own user, to act as outside of handlers.
-    #[must_use]
-    pub fn bot(&self) -> crate::Bot {
-        crate::actors::Bot::outside(self.core.clone())
-    }
-
-    /// The service's ghosts, to act as outside of handlers.
-    #[must_use]
-    pub fn ghosts(&self) -> Ghosts {
-        Ghosts::new(self.core.clone(), None)
-    }
-
-    /// The people for whom the service acts, outside of handlers.
-    /// The portals of the bridge to this network, if the service has one.
-    #[must_use]
-    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
-        let live = self.core.bridges.get::<N>()?;
-        Some(Portals::outside(live, self.core.clone()))
-    }
-
-    /// People's own rooms with the service's user, to tell them things outside of handlers.
-    #[must_use]
-    pub fn management(&self) -> Management {
-        Management::outside(self.core.clone())
-    }
-
-    /// The people for whom the service may act, outside of handlers.
-    #[must_use]
-    pub fn puppets(&self) -> Puppets {
-        Puppets::new(self.core.clone(), None)
-    }
-
-    /// The homeserver's media.
-    #[must_use]
-    pub fn media(&self) -> MediaRepo {
-        MediaRepo::new(self.core.clone())
-    }
-
-    /// Histories of rooms.
-    #[must_use]
-    pub fn backfills(&self) -> Backfills {
-        Backfills::new(self.core.clone())
-    }
-
-    /// What the homeserver can do, as it said within the last hour.
-    ///
-    /// # Errors
-    /// When it was never heard and does not answer.
-    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
-        Ok(Capabilities::clone(&*self.core.capabilities().await?))
-    }
-
-    /// A room, to ask about it outside of handlers.
-    #[must_use]
-    pub fn room(&self, id: &RoomId) -> Room {
-        Room::new(self.core.clone(), id.clone(), None)
-    }
-
-    /// The service's database.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.core.store
-    }
-
-    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
-    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.core.metrics
-    }
-
-    /// The page of figures that Prometheus reads, with all of them read anew; its type is
-    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn figures(&self) -> Result<String, StoreError> {
-        self.core.read_figures().await?;
-        Ok(self.core.metrics.render())
     }
 
     /// How many events wait to be handled.

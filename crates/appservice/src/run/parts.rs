@@ -4,7 +4,7 @@ use super::Running;
 use crate::{
     Capabilities, Error,
     actors::{Ghosts, Room},
-    bridge::{backfill::Backfills, puppets::Puppets},
+    bridge::{Management, Network, Portals, backfill::Backfills, puppets::Puppets},
     id::{RoomId, UserId},
     media::MediaRepo,
     metrics::Metrics,
@@ -31,6 +31,20 @@ impl Running {
     }
 
     /// The people for whom the service acts, outside of handlers.
+    /// The portals of the bridge to this network, if the service has one.
+    #[must_use]
+    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
+        let live = self.core.bridges.get::<N>()?;
+        Some(Portals::outside(live, self.core.clone()))
+    }
+
+    /// People's own rooms with the service's user, to tell them things outside of handlers.
+    #[must_use]
+    pub fn management(&self) -> Management {
+        Management::outside(self.core.clone())
+    }
+
+    /// The people for whom the service may act, outside of handlers.
     #[must_use]
     pub fn puppets(&self) -> Puppets {
         Puppets::new(self.core.clone(), None)
