@@ -163,3 +163,53 @@ CREATE TABLE kv (
     value TEXT NOT NULL,
     PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
+
+-- What was uploaded, by its hash; or an id that waits for its content.
+CREATE TABLE uploads (
+    digest BLOB PRIMARY KEY,
+    mxc TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    is_done INTEGER NOT NULL,
+    expires_ms INTEGER,
+    used_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_use ON uploads (used_ms);
+CREATE INDEX uploads_by_mxc ON uploads (mxc);
+
+-- Media that is linked to no more.
+CREATE TABLE revoked_media (
+    mxc TEXT PRIMARY KEY,
+    revoked_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- People for whom the service acts; their tokens are encrypted.
+CREATE TABLE puppets (
+    user_id TEXT PRIMARY KEY,
+    consent INTEGER NOT NULL,
+    token BLOB,
+    since_ms INTEGER NOT NULL,
+    lost_ms INTEGER
+) WITHOUT ROWID;
+
+-- How far histories have been brought.
+CREATE TABLE backfills (
+    room_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cursor TEXT,
+    sent INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    last_event TEXT,
+    started_ms INTEGER NOT NULL,
+    PRIMARY KEY (room_id, name)
+) WITHOUT ROWID;
+
+-- Who has logged in at the provisioning API, by the hash of their session's token.
+CREATE TABLE provisioning_sessions (
+    digest BLOB PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX provisioning_sessions_by_user ON provisioning_sessions (user_id, created_ms);
+CREATE INDEX provisioning_sessions_by_end ON provisioning_sessions (expires_ms);

@@ -12,11 +12,15 @@ use tokio::sync::watch;
 
 use crate::{
     actors::Actors,
-    bridge::{Bridges, Commands, Level, Permissions},
+    bridge::{
+        Bridges, Commands, Level, Permissions, backfill::BackfillShared, puppets::PuppetKeeper,
+    },
+    capabilities::CapabilityCache,
     client::Client,
     handler::{AnyHandler, GhostPlan, Protocols, RoomPlan, Verdict},
     id::UserId,
     inbox::Inbox,
+    media::MediaShared,
     metrics::Metrics,
     namespaces::Namespaces,
     outbox::Outbox,
@@ -24,6 +28,7 @@ use crate::{
     state::Rooms,
     store::Store,
     surroundings::Surroundings,
+    web::Web,
     wire::Pings,
 };
 
@@ -49,6 +54,8 @@ pub struct Limits {
     pub give_up_after: Duration,
     /// Rooms that are sent to at the same time.
     pub send_concurrency: usize,
+    /// Bytes of media at most that the service reads into memory.
+    pub max_media_bytes: usize,
     /// How long events are remembered that came already, and sends that went.
     pub remember: Duration,
     /// Joins and parts in the background that are under way at the same time.
@@ -69,6 +76,7 @@ impl Default for Limits {
             attempts: 10,
             give_up_after: Duration::from_secs(24 * 3600),
             send_concurrency: 32,
+            max_media_bytes: 100 << 20,
             remember: Duration::from_secs(30 * 24 * 3600),
             membership_concurrency: 8,
             membership_pace: Duration::from_millis(10),
@@ -111,6 +119,11 @@ pub(crate) struct Core {
     pub(crate) actors: Actors,
     pub(crate) handlers: Handlers,
     pub(crate) states: States,
+    pub(crate) web: Web,
+    pub(crate) capabilities: CapabilityCache,
+    pub(crate) media: MediaShared,
+    pub(crate) puppets: PuppetKeeper,
+    pub(crate) backfills: BackfillShared,
     pub(crate) bridges: Bridges,
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,

@@ -4,7 +4,11 @@ use std::{fmt, time::Duration};
 
 use bridgehead_registration::{HIDDEN, Secret};
 
-use crate::{id::InvalidId, store::StoreError, surroundings::TransportError};
+use crate::{
+    id::{InvalidId, UserId},
+    store::StoreError,
+    surroundings::TransportError,
+};
 
 /// Why something that was asked of the homeserver was not done. Displays as a sentence for people, without secrets.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,6 +59,10 @@ pub enum Error {
     /// The service is being ended.
     #[error("the service is being ended")]
     Stopping,
+    /// The access token that a person has given the service is no longer good: they have logged it out, or have another
+    /// password. It is not used again; they are told, and may give another.
+    #[error("the access token that {0} has given is no longer good: they may give another")]
+    PuppetLost(UserId),
     /// What was asked cannot be done with this homeserver or configuration; the text says what to do.
     #[error("{0}")]
     Unsupported(String),
@@ -98,6 +106,8 @@ impl Error {
         match self {
             Self::Transport(TransportError::TooLarge(_)) => false,
             Self::Transport(_) => true,
+            // It waited for the upload already.
+            Self::Refused { errcode, .. } if errcode == "M_NOT_YET_UPLOADED" => false,
             Self::Refused {
                 status, errcode, ..
             } => {
@@ -109,6 +119,7 @@ impl Error {
             | Self::Store(_)
             | Self::GivenUp { .. }
             | Self::Stopping
+            | Self::PuppetLost(_)
             | Self::Unsupported(_) => false,
         }
     }

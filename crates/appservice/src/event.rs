@@ -29,7 +29,7 @@ pub struct Event {
     pub unsigned: Value,
     /// The event that this one redacts, wherever the room's version puts it.
     pub redacts: Option<EventId>,
-    raw: Arc<RawValue>,
+    raw: Arc<str>,
 }
 
 /// Why a text is no event that can be handled.
@@ -60,8 +60,13 @@ impl Event {
     /// # Errors
     /// When id, room, sender or type are missing or none.
     pub fn parse(raw: &RawValue) -> Result<Self, BadEvent> {
+        Self::from_json(raw.get())
+    }
+
+    /// The same from a text.
+    pub(crate) fn from_json(text: &str) -> Result<Self, BadEvent> {
         let parsed: Parsed =
-            serde_json::from_str(raw.get()).map_err(|error| BadEvent(error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| BadEvent(error.to_string()))?;
         // Since room version 11 a redaction says in its content what it redacts.
         let in_content = || {
             let text = parsed.content.get("redacts")?.as_str()?;
@@ -81,16 +86,14 @@ impl Event {
             state_key: parsed.state_key,
             content: parsed.content,
             unsigned: parsed.unsigned,
-            raw: RawValue::from_string(raw.get().to_owned())
-                .map_err(|error| BadEvent(error.to_string()))?
-                .into(),
+            raw: text.into(),
         })
     }
 
     /// The event as it came.
     #[must_use]
     pub fn raw(&self) -> &str {
-        self.raw.get()
+        &self.raw
     }
 
     /// Whether it is a part of the room's state.

@@ -1,4 +1,8 @@
-//! What most services need, by one `use`.
+//! What most services need, by one `use`: the service and its handlers' arguments, actors, identifiers, the database.
+//!
+//! ```
+//! use bridgehead_appservice::prelude::*;
+//! ```
 
 pub use std::process::ExitCode;
 

@@ -5,9 +5,11 @@ use std::{any::TypeId, sync::Arc};
 use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
 
 use crate::{
-    bridge::{Commands, Factory, Permissions},
+    Secret,
+    bridge::{Commands, Factory, Permissions, provisioning::Provisioning},
     core::{Handlers, Limits, States},
     handler::{AnyHandler, Declared, GhostPlan, Handler, Protocols, RoomPlan, ThirdParty, Verdict},
+    media::MediaProxy,
     metrics::Metrics,
     namespaces::NamespacePlan,
     run::StartError,
@@ -31,6 +33,10 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
+    pub(crate) media_proxy: Option<MediaProxy>,
+    pub(crate) provisioning: Option<Provisioning>,
+    pub(crate) puppet_secret: Option<Secret>,
+    pub(crate) trusted_hosts: Vec<String>,
     pub(crate) bridges: Vec<Factory>,
     /// Handlers of the kit's own, for its bridges.
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
@@ -58,6 +64,10 @@ impl Service {
             },
             routes: axum::Router::new(),
             limits: Limits::default(),
+            media_proxy: None,
+            provisioning: None,
+            puppet_secret: None,
+            trusted_hosts: Vec::new(),
             bridges: Vec::new(),
             kits: Vec::new(),
             commands: Commands::default(),
@@ -195,6 +205,36 @@ impl Service {
     /// [`Handle`](crate::Handle), beside whatever axum gives.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Serves media to people without an account, by signed links:
+    /// [`MediaRepo::public_url`](crate::media::MediaRepo::public_url).
+    pub fn media_proxy(mut self, proxy: MediaProxy) -> Self {
+        self.mistakes.extend(proxy.check());
+        self.media_proxy = Some(proxy);
+        self
+    }
+
+    /// Lets programs steer the service over HTTP.
+    pub fn provisioning(mut self, api: Provisioning) -> Self {
+        self.mistakes.extend(api.check());
+        self.provisioning = Some(api);
+        self
+    }
+
+    /// Encrypts the tokens of [puppets](crate::bridge::puppets) with this secret in place of the registration's `as_token`,
+    /// so that they outlast a new one.
+    pub fn puppet_secret(mut self, secret: Secret) -> Self {
+        self.puppet_secret = Some(secret);
+        self
+    }
+
+    /// Hosts that may be asked although their addresses are private, each with its port where that is not the usual one,
+    /// such as `minio.internal:9000`: where the homeserver redirects to for media.
+    pub fn trust_hosts(mut self, hosts: &[&str]) -> Self {
+        self.trusted_hosts
+            .extend(hosts.iter().map(|host| (*host).to_owned()));
         self
     }
 

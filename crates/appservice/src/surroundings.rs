@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -85,6 +85,9 @@ impl Randomness for SeededRandomness {
     }
 }
 
+/// A response's body, piece by piece. Ends after the first error.
+pub type BodyStream = BoxStream<'static, Result<Bytes, TransportError>>;
+
 /// The way to the homeserver: one request there, one response back.
 ///
 /// Called for many requests at the same time. Must end within a bounded time. Dropping the future gives the request
@@ -97,6 +100,21 @@ pub trait Transport: Send + Sync + 'static {
         request: http::Request<Bytes>,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>>;
+
+    /// The same, with a body that comes piece by piece and ends in [`TransportError::TooLarge`] behind `max_bytes`.
+    /// Called for media. Where it is not implemented, the whole body is read first.
+    fn open(
+        &self,
+        request: http::Request<Bytes>,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<http::Response<BodyStream>, TransportError>> {
+        let called = self.call(request, max_bytes);
+        async move {
+            let response = called.await?;
+            Ok(response.map(|bytes| stream::once(async move { Ok(bytes) }).boxed()))
+        }
+        .boxed()
+    }
 }
 
 /// Why there is no response. Displays as a sentence for people, without secrets.
@@ -125,6 +143,9 @@ pub struct Surroundings {
     pub randomness: Arc<dyn Randomness>,
     /// The way to the homeserver; `None` is HTTP to the address in the configuration.
     pub transport: Option<Arc<dyn Transport>>,
+    /// The way to others than the homeserver, for requests whose uri is absolute: where media is redirected to, and the
+    /// homeservers that vouch for people. `None` is HTTP, to public addresses and to those that the operator has named.
+    pub web: Option<Arc<dyn Transport>>,
     /// The database is worked on in the calling task instead of on a thread of its own: for tests with a paused
     /// clock, which must not run on while a thread works.
     pub inline_store: bool,
@@ -136,6 +157,7 @@ impl Default for Surroundings {
             clock: Arc::new(SystemClock),
             randomness: Arc::new(SystemRandomness),
             transport: None,
+            web: None,
             inline_store: false,
         }
     }

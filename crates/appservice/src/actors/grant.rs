@@ -17,8 +17,10 @@ use crate::{
     core::Core,
     flights::Flights,
     id::{RoomId, UserId},
-    state::power::{self, NoGrant},
-    store::{Origin, StateRow},
+    state::{
+        OwnState,
+        power::{self, NoGrant},
+    },
 };
 
 const POWER_LEVELS: &str = "m.room.power_levels";
@@ -98,11 +100,7 @@ impl Core {
                 self.bot
             )));
         };
-        let id = room.to_string();
-        let known = self
-            .store
-            .read(move |unit| unit.state_row(&id, POWER_LEVELS, ""));
-        let before = known.await?.and_then(|row| row.event_id);
+        let before = self.rooms.event_of(room, POWER_LEVELS, "").await?;
         let current = self.current_levels(room).await?;
         let raised = power::raise(current.as_ref(), creation, &self.bot, wants);
         let Some(content) = raised.map_err(|no| Error::Forbidden(said(&self.bot, &no)))? else {
@@ -111,19 +109,17 @@ impl Core {
         let call = Call::put(path(room), &content).urgency(Urgency::Message);
         let answer: Value = self.client.ask(&call).await?;
         tracing::info!(room.id = %room, users = wants.len(), "given the power that they need");
-        let now_ms = self.now_ms();
         let event_id = answer.get("event_id").and_then(Value::as_str);
-        let row = StateRow {
+        let set = OwnState {
             kind: POWER_LEVELS.to_owned(),
             state_key: String::new(),
-            event_id: event_id.map(str::to_owned),
-            sender: self.bot.to_string(),
-            sent_ms: now_ms,
-            noted_ms: now_ms,
-            origin: Origin::Own,
+            sender: self.bot.clone(),
             content,
+            event_id: event_id.map(str::to_owned),
         };
-        self.rooms.note_state(room, row, before).await?;
+        self.rooms
+            .note_state(room, set, before, self.now_ms())
+            .await?;
         Ok(())
     }
 

@@ -26,15 +26,15 @@ use crate::{
     core::Core,
     id::{RoomId, UserId},
     metrics::catalogue::JOINS,
-    state::{Interest, Membership, Overheard, RoomView},
+    state::{Membership, Overheard, RoomView},
 };
 
 /// Refusals that are remembered.
 const MAX_REFUSALS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// How long a first refusal is remembered, and the longest that one is.
-const FIRST_REFUSAL: Duration = Duration::from_secs(15);
-const LONGEST_REFUSAL: Duration = Duration::from_secs(30 * 60);
+pub(super) const FIRST_REFUSAL: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_REFUSAL: Duration = Duration::from_secs(30 * 60);
 
 /// Servers that are named when joining.
 const MAX_VIA: usize = 5;
@@ -420,10 +420,16 @@ impl Core {
     }
 
     /// The stream has told of changes: doors may be open that were closed.
-    pub(crate) fn overheard(&self, news: &[Overheard]) {
-        let interest: &Interest = self.rooms.interest();
-        for news in news.iter().filter(|news| news.may_open(interest)) {
+    pub(crate) async fn overheard(&self, news: &[Overheard]) {
+        let opened = news
+            .iter()
+            .filter(|news| news.may_open(|user| self.is_own(user)));
+        for news in opened {
             self.actors.refusals.forget(news.room_id());
+            self.actors
+                .planner
+                .reopen(news.room_id(), self.now_ms())
+                .await;
         }
     }
 }

@@ -9,12 +9,14 @@
 //!              └──────────── join, invite, raise ◀────────┘ repair, once
 //! ```
 //!
-//! Files: `actor` (what all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
+//! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
+//! Files: `actor` (what all can do), `user` (who they are), `room` (the handle), `ensure` (registered,
 //! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
 //! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `profiles`, and `membership`
 //! (who should be where, brought about in the background).
 
 mod actor;
+mod acts;
 mod aliases;
 mod ensure;
 mod grant;
@@ -22,7 +24,6 @@ mod join;
 pub(crate) mod membership;
 pub(crate) mod preflight;
 mod profiles;
-mod puppets;
 mod repair;
 mod room;
 mod rooms;
@@ -32,7 +33,6 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use serde_json::Value;
 
 pub(crate) use self::rooms::Act;
 pub use self::{
@@ -40,9 +40,8 @@ pub use self::{
     join::JoinOptions,
     membership::MembershipGap,
     profiles::{ProfileChange, Propagation},
-    puppets::{Puppet, Puppets},
     room::Room,
-    user::{Bot, Ghost, Ghosts},
+    user::{Bot, Ghost, Ghosts, Puppet},
 };
 use self::{grant::Grants, join::Refusals, membership::Planner, profiles::Profiles};
 use crate::{
@@ -64,8 +63,6 @@ pub(crate) struct Actors {
     grants: Grants,
     profiles: Profiles,
     making: Flights<String>,
-    /// What the homeserver offers beyond the specification.
-    features: tokio::sync::OnceCell<Value>,
     pub(crate) planner: Arc<Planner>,
 }
 
@@ -79,7 +76,6 @@ impl Actors {
             grants: Grants::default(),
             profiles: Profiles::default(),
             making: Flights::default(),
-            features: tokio::sync::OnceCell::new(),
             planner: Arc::new(Planner::new(store.clone(), limits)),
         }
     }

@@ -242,16 +242,8 @@ impl Core {
 
     /// Whether the homeserver offers a feature that is not in the specification yet.
     pub(crate) async fn offers(&self, feature: &str) -> bool {
-        let asked = self.actors.features.get_or_try_init(|| async {
-            let call = Call::get("/_matrix/client/versions").urgency(Urgency::Profile);
-            let answer: Value = self.client.ask(&call).await?;
-            Ok::<_, Error>(answer.get("unstable_features").cloned().unwrap_or_default())
-        });
-        match asked.await {
-            Ok(features) => features
-                .get(feature)
-                .and_then(Value::as_bool)
-                .unwrap_or(false),
+        match self.capabilities().await {
+            Ok(capabilities) => capabilities.has(feature),
             Err(error) => {
                 tracing::debug!(%error, "what the homeserver offers is not known");
                 false

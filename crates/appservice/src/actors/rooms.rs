@@ -8,7 +8,7 @@ use crate::{
     client::{Call, escape},
     core::Core,
     id::{MxcUri, RoomId, UserId},
-    state::{Membership, Standing},
+    state::{Membership, RoomView, Standing},
     surroundings::TransportError,
 };
 
@@ -40,6 +40,15 @@ impl Act {
             Self::Kick => Action::Kick { target },
             Self::Ban => Action::Ban { target },
             Self::Unban => Action::Unban { target },
+        }
+    }
+
+    /// What its target is then.
+    fn outcome(self) -> Membership {
+        match self {
+            Self::Invite => Membership::Invite,
+            Self::Kick | Self::Unban => Membership::Leave,
+            Self::Ban => Membership::Ban,
         }
     }
 
@@ -183,29 +192,49 @@ impl Core {
     ) -> Result<(), Error> {
         self.ensure_joined(user, room).await?;
         let view = self.known_view(room).await?;
-        if self.standing(&view) == Standing::Known {
-            if act.is_done(view.membership(target)) {
-                return Ok(());
-            }
-            if let Some(refusal) = self.check_action(&view, user, &act.action(target)) {
-                self.overcome(user, room, refusal).await?;
-            }
+        if act == Act::Invite && self.is_done(&view, act, target) {
+            return Ok(());
         }
-        match self.post_act(user, room, act, (target, reason)).await {
+        if let Some(refusal) = self.check_action(&view, user, &act.action(target)) {
+            self.overcome(user, room, refusal).await?;
+        }
+        let outcome = match self.post_act(user, room, act, (target, reason)).await {
             Err(error) if error.status() == Some(403) => {
-                self.rooms.doubt(room, self.now_ms()).await?;
-                let view = self.known_view(room).await?;
-                if self.standing(&view) == Standing::Known && act.is_done(view.membership(target)) {
-                    return Ok(());
-                }
-                match self.check_action(&view, user, &act.action(target)) {
-                    Some(refusal) => self.overcome(user, room, refusal).await?,
-                    None => return Err(error),
-                }
-                self.post_act(user, room, act, (target, reason)).await
+                self.moderate_again(user, room, (act, error), (target, reason))
+                    .await
             }
             other => other,
+        };
+        outcome?;
+        self.rooms
+            .note_membership(room, target, act.outcome(), self.now_ms())
+            .await?;
+        Ok(())
+    }
+
+    /// After the homeserver's no: looks the room up again, and sees to what is missing.
+    async fn moderate_again(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        (act, refused): (Act, Error),
+        (target, reason): (&UserId, Option<&str>),
+    ) -> Result<(), Error> {
+        self.rooms.doubt(room, self.now_ms()).await?;
+        let view = self.known_view(room).await?;
+        if self.is_done(&view, act, target) {
+            return Ok(());
         }
+        match self.check_action(&view, user, &act.action(target)) {
+            Some(refusal) => self.overcome(user, room, refusal).await?,
+            None => return Err(refused),
+        }
+        self.post_act(user, room, act, (target, reason)).await
+    }
+
+    /// Whether there is nothing to do, as far as is known for certain.
+    fn is_done(&self, view: &RoomView, act: Act, target: &UserId) -> bool {
+        self.standing(view) == Standing::Known && act.is_done(view.membership(target))
     }
 
     async fn post_act(

@@ -35,6 +35,18 @@ impl Deref for Ghost {
     }
 }
 
+/// A person who lets the service act for them: see [`puppets`](crate::bridge::puppets).
+#[derive(Clone, Debug)]
+pub struct Puppet(pub(crate) Actor);
+
+impl Deref for Puppet {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.0
+    }
+}
+
 impl Bot {
     /// The service's own user, outside of handlers.
     pub(crate) fn outside(core: Arc<Core>) -> Self {

@@ -81,6 +81,7 @@
 //! - `upgrade`, `unbridge` rooms that are replaced, and portals that are taken apart
 //! - `signed` links to media that anybody may open
 
+pub mod backfill;
 mod calls;
 mod commands;
 mod declare;
@@ -93,6 +94,8 @@ mod messages;
 mod network;
 mod permissions;
 mod portal;
+pub mod provisioning;
+pub mod puppets;
 mod relay;
 mod remote_id;
 pub mod signed;

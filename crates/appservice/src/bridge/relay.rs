@@ -8,6 +8,7 @@ use super::{
     Network, Speaker, UserInfo, ghosts,
     network::{Doing, Undone},
     portal::Portal,
+    puppets::Puppets,
 };
 use crate::{
     Content, Error,
@@ -272,7 +273,7 @@ pub(crate) async fn voice<'a, N: Network>(
     sender: &N::User,
 ) -> Result<Saying<'a>, Undone> {
     if let Some(person) = doing.live.network().person_of(sender).await
-        && doing.core.may_act_as(&person)
+        && Puppets::new(doing.core.clone(), None).of(&person).is_some()
     {
         return Ok(Saying {
             user: person,

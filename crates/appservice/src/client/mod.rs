@@ -2,16 +2,19 @@
 //!
 //! [`Client::call`] makes one attempt; [`Client::ask`] obeys rate limits and tries again what may help, within a
 //! bound. Messages go through the outbox instead, which tries for as long as it takes. The token is never masked by a
-//! device: acting as a user is said call by call.
+//! device: acting as a user is said call by call. Calls as a person who has given the service a token of their own go
+//! with that one.
 
+mod call;
 mod contact;
 pub mod gate;
 mod http;
 pub mod limiter;
+mod request;
 pub mod retry_after;
 
 use std::{
-    collections::HashMap,
+    future::Future,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -20,27 +23,32 @@ use std::{
     time::Duration,
 };
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use ::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument as _;
 
-pub(crate) use self::http::HttpTransport;
+pub use self::call::Urgency;
+pub(crate) use self::{
+    call::{Call, Token, escape},
+    http::{HttpTransport, is_local},
+};
 use self::{
     contact::Contact,
     gate::Gate,
     limiter::{Class, Limiter, Outcome, Target},
+    request::{Answer, Identity, class_of, is_of_homeserver, refusal, request, split},
 };
 use crate::{
+    bridge::puppets::PuppetTable,
     error::Error,
     id::UserId,
     metrics::{Metrics, catalogue::LIMIT_WAIT_SECONDS},
-    surroundings::{Surroundings, Transport},
-    trace::{self, Trace},
+    surroundings::{BodyStream, Surroundings, Transport, TransportError},
 };
 use bridgehead_registration::Secret;
 
@@ -59,95 +67,6 @@ const ASK_ATTEMPTS: u32 = 6;
 /// How long [`Client::ask`] waits between attempts at most.
 const ASK_MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// Everything but the unreserved characters of RFC 3986 is escaped in a path.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// One part of a path, escaped.
-pub(crate) fn escape(part: &str) -> String {
-    utf8_percent_encode(part, UNRESERVED).to_string()
-}
-
-/// How urgent a request is; where requests have to wait, more urgent ones go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Urgency {
-    /// Messages, and what somebody waits for.
-    Message,
-    /// Joins, leaves, invitations.
-    Membership,
-    /// Names and pictures.
-    Profile,
-    /// History.
-    Backfill,
-}
-
-/// A request to be.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) method: Method,
-    /// From `/_matrix` on, escaped, without a query.
-    pub(crate) path: String,
-    pub(crate) query: Vec<(&'static str, String)>,
-    /// JSON.
-    pub(crate) body: Option<Bytes>,
-    /// Who acts; `None` is the service's own user.
-    pub(crate) user: Option<UserId>,
-    pub(crate) urgency: Urgency,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            body: None,
-            user: None,
-            urgency: Urgency::Message,
-        }
-    }
-
-    pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
-        Self::new(Method::POST, path).json(body)
-    }
-
-    pub(crate) fn put(path: impl Into<String>, body: &Value) -> Self {
-        Self::new(Method::PUT, path).json(body)
-    }
-
-    pub(crate) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(Bytes::from(body.to_string()));
-        self
-    }
-
-    pub(crate) fn by(mut self, user: Option<&UserId>) -> Self {
-        self.user = user.cloned();
-        self
-    }
-
-    pub(crate) fn query(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((key, value.into()));
-        self
-    }
-
-    pub(crate) fn urgency(mut self, urgency: Urgency) -> Self {
-        self.urgency = urgency;
-        self
-    }
-
-    /// What it is called in errors: method and path, without the query.
-    pub(crate) fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
-}
-
 /// The way to the homeserver as the service; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -161,13 +80,12 @@ struct Shared {
     sender: UserId,
     /// The service's own user; another one than the sender where the registration has it in its namespace.
     bot: UserId,
+    puppets: Arc<PuppetTable>,
     surroundings: Surroundings,
     gate: Gate,
     limiter: Mutex<Limiter>,
     metrics: Metrics,
     contact: Contact,
-    /// Access tokens of people for whom the service acts.
-    tokens: Mutex<HashMap<UserId, Secret>>,
     /// Whether the homeserver was away when it was last asked.
     away: AtomicBool,
     /// How often it has come back.
@@ -180,6 +98,7 @@ pub(crate) struct ClientConfig {
     pub(crate) as_token: Secret,
     pub(crate) sender: UserId,
     pub(crate) bot: UserId,
+    pub(crate) puppets: Arc<PuppetTable>,
     pub(crate) surroundings: Surroundings,
     /// Requests under way at the same time.
     pub(crate) concurrency: usize,
@@ -194,12 +113,12 @@ impl Client {
                 as_token: config.as_token,
                 sender: config.sender,
                 bot: config.bot,
+                puppets: config.puppets,
                 surroundings: config.surroundings,
                 gate: Gate::new(config.concurrency),
                 limiter: Mutex::new(Limiter::new(LIMITED_ACCOUNTS, MAX_LIMITED)),
                 metrics: config.metrics,
                 contact: Contact::default(),
-                tokens: Mutex::default(),
                 away: AtomicBool::new(false),
                 comebacks: watch::Sender::new(0),
             }),
@@ -219,25 +138,6 @@ impl Client {
     /// The sender of the registration, as which the token alone acts.
     pub(crate) fn sender(&self) -> &UserId {
         &self.shared.sender
-    }
-
-    /// Requests as this user are made with their own access token from now on, or not any more.
-    pub(crate) fn set_token(&self, user: &UserId, token: Option<Secret>) {
-        let mut tokens = self.shared.tokens.lock();
-        match token {
-            Some(token) => tokens.insert(user.clone(), token),
-            None => tokens.remove(user),
-        };
-    }
-
-    /// Whether requests as this user are made with their own access token.
-    pub(crate) fn has_token(&self, user: &UserId) -> bool {
-        self.shared.tokens.lock().contains_key(user)
-    }
-
-    /// The same by the id's text.
-    pub(crate) fn has_token_of(&self, user: Option<&str>) -> bool {
-        user.is_some_and(|user| self.shared.tokens.lock().contains_key(user))
     }
 
     /// When the last of so many calls is likely to be let through, as far as the homeserver has shown its limits.
@@ -279,17 +179,37 @@ impl Client {
     /// # Errors
     /// As [`Client::call`], of the last attempt.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
-        let mut attempt = 0;
+        self.retried(call, || self.call(call)).await
+    }
+
+    /// The same for a success whose body is read piece by piece, or a redirection.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn open(
+        &self,
+        call: &Call,
+        max_bytes: usize,
+    ) -> Result<Response<BodyStream>, Error> {
+        self.retried(call, || self.open_once(call, max_bytes)).await
+    }
+
+    async fn retried<T, F, Attempt>(&self, call: &Call, attempt: F) -> Result<T, Error>
+    where
+        F: Fn() -> Attempt + Send + Sync,
+        Attempt: Future<Output = Result<T, Error>> + Send,
+    {
+        let mut attempts = 0;
         loop {
-            attempt += 1;
-            let error = match self.call(call).await {
+            attempts += 1;
+            let error = match attempt().await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if !error.is_transient() || attempt >= ASK_ATTEMPTS {
+            if !error.is_transient() || attempts >= ASK_ATTEMPTS {
                 return Err(error);
             }
-            let wait = self.wait_before_retry(&error, attempt);
+            let wait = self.wait_before_retry(&error, attempts);
             tracing::debug!(call = call.name(), %error, ?wait, "trying again");
             tokio::time::sleep(wait).await;
         }
@@ -318,37 +238,80 @@ impl Client {
         call: &Call,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, Error> {
+        let transport = &self.shared.transport;
+        let sent = self.exchange(call, |request| async move {
+            Ok((transport.call(request, max_bytes).await?, None))
+        });
+        let (response, _) = sent.await?;
+        Ok(response)
+    }
+
+    async fn open_once(
+        &self,
+        call: &Call,
+        max_bytes: usize,
+    ) -> Result<Response<BodyStream>, Error> {
+        let transport = &self.shared.transport;
+        let opened = self.exchange(call, |request| async move {
+            split(transport.open(request, max_bytes).await?).await
+        });
+        let (response, body) = opened.await?;
+        Ok(response.map(|_| body.unwrap_or_else(|| stream::empty().boxed())))
+    }
+
+    /// Sends a request by that way, and notes how it went. Gives back what is no refusal.
+    async fn exchange<F, Sending>(&self, call: &Call, send: F) -> Result<Answer, Error>
+    where
+        F: FnOnce(Request<Bytes>) -> Sending + Send,
+        Sending: Future<Output = Result<Answer, TransportError>> + Send,
+    {
         let span = tracing::info_span!(
             "call",
             call = call.name(),
             user = call.user.as_ref().map(tracing::field::display),
         );
-        let answer = self.answer(call, max_bytes).instrument(span).await;
-        let now_ms = self.shared.surroundings.clock.now_ms();
-        self.shared.contact.note(&answer, now_ms);
+        let identity = self.identity(call);
+        let answer = self.answer(call, &identity, send).instrument(span).await;
+        // A no to somebody else's token says nothing of the service's.
+        if answer.is_ok() || matches!(identity, Identity::Service(..)) {
+            let now_ms = self.shared.surroundings.clock.now_ms();
+            self.shared.contact.note(&answer, now_ms);
+        }
         answer
     }
 
-    async fn answer(&self, call: &Call, max_bytes: usize) -> Result<Response<Bytes>, Error> {
-        let request = self.request(call)?;
+    async fn answer<F, Sending>(
+        &self,
+        call: &Call,
+        identity: &Identity<'_>,
+        send: F,
+    ) -> Result<Answer, Error>
+    where
+        F: FnOnce(Request<Bytes>) -> Sending + Send,
+        Sending: Future<Output = Result<Answer, TransportError>> + Send,
+    {
+        let request = request(call, identity)?;
         let started = Instant::now();
-        let response = self.admitted(call, request, max_bytes).await?;
-        let status = response.status().as_u16();
-        tracing::debug!(status, took = ?started.elapsed(), "answered");
-        if response.status().is_success() {
-            return Ok(response);
+        let (response, body) = self.admitted(call, send(request)).await?;
+        let status = response.status();
+        tracing::debug!(status = status.as_u16(), took = ?started.elapsed(), "answered");
+        // A redirection's body is never of use, but where it leads may be.
+        if status.is_success() || (body.is_some() && status.is_redirection()) {
+            return Ok((response, body));
         }
-        let wait = self.named_wait(&response);
-        Err(refusal(call, &response, wait).without(&self.shared.as_token))
+        let mut error = refusal(call, &response, self.named_wait(&response));
+        if let Some(token) = identity.token() {
+            error = error.without(token);
+        }
+        Err(self.without_lost(identity, error))
     }
 
     /// Waits until the request may go, by its urgency and by the limits that the homeserver has shown, and sends it.
     async fn admitted(
         &self,
         call: &Call,
-        request: Request<Bytes>,
-        max_bytes: usize,
-    ) -> Result<Response<Bytes>, Error> {
+        sending: impl Future<Output = Result<Answer, TransportError>> + Send,
+    ) -> Result<Answer, Error> {
         let shared = &self.shared;
         let target = Target {
             account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
@@ -357,9 +320,10 @@ impl Client {
         self.obey_limits(target).await;
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
-        let response = shared.transport.call(request, max_bytes).await;
-        self.note_reach(response.as_ref().is_ok_and(is_of_homeserver));
-        let outcome = match &response {
+        let answer = sending.await;
+        let response = answer.as_ref().map(|(response, _)| response);
+        self.note_reach(response.is_ok_and(is_of_homeserver));
+        let outcome = match response {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 Outcome::Limited(self.named_wait(response))
             }
@@ -370,7 +334,25 @@ impl Client {
             .limiter
             .lock()
             .observe(Instant::now(), target, started, outcome);
-        Ok(response?)
+        Ok(answer?)
+    }
+
+    /// A person's token that is no longer good is forgotten.
+    fn without_lost(&self, identity: &Identity<'_>, error: Error) -> Error {
+        let is_unknown_token =
+            error.status() == Some(401) && error.errcode() == Some("M_UNKNOWN_TOKEN");
+        match identity {
+            Identity::Person(user, token) if is_unknown_token => {
+                self.shared.puppets.lose(user, token);
+                Error::PuppetLost((*user).clone())
+            }
+            _ => error,
+        }
+    }
+
+    /// The persons whom the service acts for.
+    pub(crate) fn puppets(&self) -> &PuppetTable {
+        &self.shared.puppets
     }
 
     async fn obey_limits(&self, target: Target<'_>) {
@@ -401,90 +383,24 @@ impl Client {
         )
     }
 
-    fn request(&self, call: &Call) -> Result<Request<Bytes>, Error> {
-        let mut uri = call.path.clone();
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(call.query.iter().map(|(key, value)| (*key, value.as_str())));
+    fn identity<'a>(&'a self, call: &'a Call) -> Identity<'a> {
+        let shared = &self.shared;
+        match &call.token {
+            Token::None => return Identity::Nobody,
+            Token::Given(token) => return Identity::Holder(token),
+            Token::Actors => {}
+        }
+        if let Some(user) = &call.user
+            && let Some(token) = shared.puppets.token(user)
+        {
+            return Identity::Person(user, token);
+        }
         // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
-        let user = call.user.as_ref().unwrap_or(&self.shared.bot);
-        let tokens = self.shared.tokens.lock();
-        // A person's own token says who acts.
-        let own_token = call.user.as_ref().and_then(|user| tokens.get(user));
-        if *user != self.shared.sender && own_token.is_none() {
-            query.append_pair("user_id", user.as_str());
-        }
-        let query = query.finish();
-        if !query.is_empty() {
-            uri.push('?');
-            uri.push_str(&query);
-        }
-        let no_request = |error: &dyn std::fmt::Display| {
-            Error::Unsupported(format!("{} cannot be asked: {error}", call.name()))
-        };
-        let token = own_token.unwrap_or(&self.shared.as_token).expose();
-        let token = format!("Bearer {token}");
-        let mut token = HeaderValue::try_from(token).map_err(|error| no_request(&error))?;
-        // What prints headers does not print this one.
-        token.set_sensitive(true);
-        let mut request = Request::builder()
-            .method(call.method.clone())
-            .uri(uri)
-            .header(header::AUTHORIZATION, token);
-        if let Some(trace) = Trace::current() {
-            request = request.header(trace::HEADER, trace.as_str());
-        }
-        if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| no_request(&error))
+        let user = call.user.as_ref().unwrap_or(&shared.bot);
+        let mask = (*user != shared.sender).then_some(user);
+        Identity::Service(&shared.as_token, mask)
     }
 }
 
-/// Whether a response is the homeserver's, and not of a proxy before it which finds nobody there.
-fn is_of_homeserver(response: &Response<Bytes>) -> bool {
-    match response.status() {
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            let body = serde_json::from_slice::<Value>(response.body());
-            body.is_ok_and(|body| body.get("errcode").is_some_and(Value::is_string))
-        }
-        _ => true,
-    }
-}
-
-/// The error that a response which is no success stands for.
-fn refusal(call: &Call, response: &Response<Bytes>, retry_after: Option<Duration>) -> Error {
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = match text("error") {
-        "" => {
-            String::from_utf8_lossy(&response.body()[..response.body().len().min(300)]).into_owned()
-        }
-        message => message.chars().take(300).collect(),
-    };
-    Error::Refused {
-        what: call.name(),
-        status: response.status().as_u16(),
-        errcode: text("errcode").chars().take(100).collect(),
-        message,
-        retry_after,
-    }
-}
-
-/// Which of the homeserver's limits a request counts for.
-fn class_of(call: &Call) -> Class {
-    let path = call.path.strip_prefix("/_matrix/").unwrap_or(&call.path);
-    let mut parts = path
-        .split('/')
-        .filter(|part| !matches!(*part, "client" | "v1" | "v3"));
-    match (parts.next(), parts.nth(1)) {
-        (Some("rooms"), Some("send" | "state" | "redact")) => Class::Message,
-        (Some("rooms"), Some("invite")) => Class::Invite,
-        (Some("rooms"), Some("join")) | (Some("join"), _) => Class::Join,
-        (Some("profile"), _) => Class::Profile,
-        (Some("register"), _) => Class::Registration,
-        (Some("media"), _) => Class::Media,
-        _ => Class::Other,
-    }
-}
+#[cfg(test)]
+mod tests;

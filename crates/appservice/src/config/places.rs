@@ -55,12 +55,13 @@ impl JsonSchema for FilePath {
 #[error("expected {0}")]
 pub struct PlaceError(&'static str);
 
-/// Where to listen: `127.0.0.1:9000`, `[::1]:9000`, or `unix:/run/service.sock`.
+/// A place to listen at: `127.0.0.1:9000`, `[::1]:9000`, or `unix:/run/service.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ListenAddress {
     /// An address and a port; port 0 takes any free one.
     Tcp(SocketAddr),
-    /// A unix socket.
+    /// A unix socket. Its file is made, for its owner and its group, and removed when listening ends. One that is left
+    /// over from before is replaced.
     Unix(PathBuf),
 }
 

@@ -82,7 +82,7 @@ impl FromContext for Timeline {
         let event = context.event().ok_or(Rejection::NotForThis)?;
         Ok(Self {
             event: event.clone(),
-            is_own: context.core.is_own(&event.sender),
+            is_own: context.core.is_own_event(event),
         })
     }
 }
@@ -197,7 +197,7 @@ pub struct Redaction {
 impl FromContext for Redaction {
     async fn from_context(context: &Context) -> Result<Self, Rejection> {
         let event = context.event().ok_or(Rejection::NotForThis)?;
-        if event.kind != "m.room.redaction" || context.core.is_own(&event.sender) {
+        if event.kind != "m.room.redaction" || context.core.is_own_event(event) {
             return Err(Rejection::NotForThis);
         }
         Ok(Self {

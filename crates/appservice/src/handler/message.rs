@@ -92,7 +92,7 @@ pub struct Reaction {
 /// An event that is no echo.
 fn foreign<'a>(context: &'a Context, kind: &str) -> Result<&'a Arc<Event>, Rejection> {
     let event = context.event().ok_or(Rejection::NotForThis)?;
-    if event.kind != kind || event.is_state() || context.core.is_own(&event.sender) {
+    if event.kind != kind || event.is_state() || context.core.is_own_event(event) {
         return Err(Rejection::NotForThis);
     }
     Ok(event)

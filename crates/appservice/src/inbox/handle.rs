@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument as _;
 
@@ -85,8 +85,7 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
     let value = || serde_json::from_str::<Value>(&row.body).map_err(|error| error.to_string());
     match row.kind {
         InboxKind::Event => {
-            let raw = RawValue::from_string(row.body.clone()).map_err(|error| error.to_string())?;
-            let event = Event::parse(&raw).map_err(|error| error.to_string())?;
+            let event = Event::from_json(&row.body).map_err(|error| error.to_string())?;
             let name = event.id.to_string();
             Ok((Input::Event(Arc::new(event)), name))
         }
@@ -212,24 +211,24 @@ async fn settle(
 async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     let (id, changes) = (row.id, tx.take());
     if changes.is_empty() {
-        core.store
-            .write_later(move |unit| unit.consume_inbox(id))
-            .await;
+        core.inbox.handled().add(&core.store, id).await;
         core.metrics.count(&EVENTS_HANDLED, &[], 1);
         return Step::Next;
     }
+    let handled = core.inbox.handled().clone();
     let written = core
         .store
         .write(move |unit| {
             for change in changes {
                 change(unit)?;
             }
+            // What was handled before goes first, or at the same time.
+            handled.consume(unit)?;
             unit.consume_inbox(id)
         })
         .await;
     match written {
         Ok(()) => {
-            core.outbox.wake_new().await;
             core.metrics.count(&EVENTS_HANDLED, &[], 1);
             Step::Next
         }
@@ -321,7 +320,6 @@ pub(super) async fn ephemeral(
                         changes.into_iter().try_for_each(|change| change(unit))
                     };
                     core.store.write_later(all).await;
-                    core.outbox.wake_new().await;
                 }
             }
             Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {

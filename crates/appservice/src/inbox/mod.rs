@@ -13,12 +13,16 @@
 //! `take` reads transactions, `handle` runs handlers, `parked` is what an operator does with what was set aside.
 
 mod handle;
+mod handled;
 mod parked;
 mod take;
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -26,6 +30,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use self::handled::Handled;
 pub use self::parked::Parked;
 pub(crate) use self::take::TakeError;
 use crate::{
@@ -33,7 +38,7 @@ use crate::{
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
     state::Rooms,
-    store::{InboxRow, Result as StoreResult, Store},
+    store::{InboxRow, Result as StoreResult, Store, Unit},
 };
 
 /// Ephemeral events that may wait; more of them are dropped.
@@ -55,6 +60,9 @@ pub(crate) struct Inbox {
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
+    handled: Handled,
+    /// The last transactions that had nothing to store.
+    passing: Mutex<VecDeque<[u8; 16]>>,
     ephemeral: mpsc::Sender<Arc<Value>>,
     ephemeral_queue: Mutex<Option<mpsc::Receiver<Arc<Value>>>>,
     ephemeral_waiting: Arc<AtomicUsize>,
@@ -112,6 +120,8 @@ impl Inbox {
             metrics,
             rooms,
             taking: tokio::sync::Mutex::new(false),
+            handled: Handled::default(),
+            passing: Mutex::default(),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),
             ephemeral_waiting: Arc::default(),
@@ -120,8 +130,8 @@ impl Inbox {
 
     /// Counts what waits from before; to be called before anything is taken.
     pub(crate) async fn open(&self) -> StoreResult<()> {
-        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
-        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        let count = |unit: &Unit<'_>| Ok(unit.inbox_lanes()?.iter().map(|(_, rows)| rows).sum());
+        let rows = self.store.read(count).await?;
         self.lanes.work().depth.store(rows, Ordering::Relaxed);
         Ok(())
     }
@@ -129,9 +139,15 @@ impl Inbox {
     /// Begins to handle what waits from before, and what will come.
     pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
         let mut begun = self.taking.lock().await;
+        // First what can fail: rows that come must not be brought to lanes that do not know of what is before them.
+        let names = |unit: &Unit<'_>| {
+            let lanes = unit.inbox_lanes()?.into_iter();
+            Ok(lanes.map(|(lane, _)| lane).collect::<Vec<_>>())
+        };
+        let waiting = self.store.read_behind(names).await?;
         *begun = true;
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
-        for (lane, _) in self.store.read(|unit| unit.inbox_lanes()).await? {
+        for lane in waiting {
             self.lanes.wake(&lane);
         }
         drop(begun);
@@ -141,6 +157,11 @@ impl Inbox {
             tokio::spawn(handle::ephemeral(Arc::downgrade(core), queue, waiting));
         }
         Ok(())
+    }
+
+    /// Rows that are to be removed.
+    fn handled(&self) -> &Handled {
+        &self.handled
     }
 
     /// How many events wait.
@@ -170,8 +191,16 @@ impl Inbox {
         self.lanes.hurry();
     }
 
+    /// Starts no further handler.
+    pub(crate) fn halt(&self) {
+        self.lanes.halt();
+    }
+
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

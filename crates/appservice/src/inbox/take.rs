@@ -21,6 +21,9 @@ use crate::{
 /// Events and messages of one transaction at most; homeservers send some hundred.
 const MAX_ITEMS: usize = 100_000;
 
+/// Transactions without anything to store that are recognised.
+const PASSING: usize = 64;
+
 /// Why a transaction is not taken. The homeserver keeps it and comes again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TakeError {
@@ -36,6 +39,9 @@ pub(crate) enum TakeError {
     /// As many events wait as may.
     #[error("{0} events wait to be handled: come back later")]
     Full(usize),
+    /// The service is being ended.
+    #[error("the service is being ended: come back later")]
+    Stopping,
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -154,7 +160,7 @@ impl Inbox {
             Ok(true) => "received",
             Ok(false) => "repeated",
             Err(TakeError::NotJson(_) | TakeError::BadJson(_) | TakeError::TooMany(_)) => "refused",
-            Err(TakeError::Full(_) | TakeError::Store(_)) => "deferred",
+            Err(TakeError::Full(_) | TakeError::Stopping | TakeError::Store(_)) => "deferred",
         };
         self.metrics.count(&TRANSACTIONS, &[outcome], 1);
         taken
@@ -167,6 +173,9 @@ impl Inbox {
             return Err(TakeError::Full(depth));
         }
         let rows = rows_of(&body);
+        if rows.is_empty() {
+            return Ok(self.take_passing(txn_id, &body));
+        }
         let digest = digest_of(txn_id, &rows);
         let txn = txn_id.to_owned();
         let interest = self.rooms.interest().clone();
@@ -195,7 +204,7 @@ impl Inbox {
         let Some((rows, news)) = taken else {
             return Ok(false);
         };
-        self.remember(&news);
+        self.remember(&news).await;
         let queued = self.queue(rows, *begun);
         self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
@@ -203,12 +212,30 @@ impl Inbox {
     }
 
     /// Takes into memory what a transaction says of rooms' state.
-    fn remember(&self, news: &[Overheard]) {
+    async fn remember(&self, news: &[Overheard]) {
         self.rooms.remember(news);
         let core = self.lanes.work().core.get().and_then(Weak::upgrade);
         if let Some(core) = core {
-            core.overheard(news);
+            core.overheard(news).await;
         }
+    }
+
+    /// Takes what leaves nothing to be kept: typing and the like may be lost, and are known again for a while only.
+    /// Otherwise each of them would be a write, remembered for ever.
+    fn take_passing(&self, txn_id: &str, body: &Body<'_>) -> bool {
+        let contents = body.ephemeral.iter().map(|event| event.get().as_bytes());
+        let parts: Vec<&[u8]> = std::iter::once(txn_id.as_bytes()).chain(contents).collect();
+        let digest = short_digest(&parts);
+        {
+            let mut passing = self.passing.lock();
+            if passing.contains(&digest) {
+                return false;
+            }
+            passing.truncate(PASSING - 1);
+            passing.push_front(digest);
+        }
+        self.queue_ephemeral(&body.ephemeral);
+        true
     }
 
     /// Counts rows whose ids are the newest, and brings them to their lanes if handling has begun; to be called with

@@ -4,160 +4,31 @@
 //! A send is named by a *key*: the event that a handler worked on and the place in the handler, or the remote
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
+mod attempt;
+mod outgoing;
+
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
-use http::Method;
 use parking_lot::Mutex;
-use percent_encoding::percent_decode_str;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
-use tracing::Instrument as _;
+use tokio::sync::{oneshot, watch};
 
+pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
-    Error, Urgency,
-    client::{Call, Client, escape},
+    Error,
+    client::Client,
     core::{Core, Limits},
-    id::{EventId, RoomId, UserId},
-    lanes::{LaneRow, LaneWork, Lanes, Step},
-    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
-    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx},
-    surroundings::{Surroundings, TransportError},
-    trace::Trace,
+    id::EventId,
+    lanes::{LaneRow, Lanes},
+    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
+    surroundings::Surroundings,
 };
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// How long after its start a service may still be given a person's access token.
-const TOKENS_WITHIN: Duration = Duration::from_secs(60);
-
-/// How often it is looked whether it has been.
-const TOKENS_LOOK: Duration = Duration::from_secs(1);
-
-/// Something to be sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    /// Names the effect.
-    pub(crate) key: String,
-    pub(crate) room_id: RoomId,
-    /// Who sends.
-    pub(crate) user: UserId,
-    pub(crate) what: What,
-    pub(crate) content: Value,
-    /// When it was said, ms since the Unix epoch, if that is not now.
-    pub(crate) ts_ms: Option<i64>,
-    pub(crate) urgency: Urgency,
-}
-
-/// What kind of thing is sent.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    /// An event of this type.
-    Event(String),
-    /// A state event of this type and key.
-    State(String, String),
-    /// A redaction of this event.
-    Redaction(EventId),
-}
-
-impl Outgoing {
-    fn row(&self) -> NewOutboxRow {
-        let room = escape(self.room_id.as_str());
-        let txn = txn_id(&self.key);
-        let path = match &self.what {
-            What::Event(kind) => format!(
-                "/_matrix/client/v3/rooms/{room}/send/{}/{txn}",
-                escape(kind)
-            ),
-            What::State(kind, key) => {
-                format!(
-                    "/_matrix/client/v3/rooms/{room}/state/{}/{}",
-                    escape(kind),
-                    escape(key)
-                )
-            }
-            What::Redaction(event) => {
-                format!(
-                    "/_matrix/client/v3/rooms/{room}/redact/{}/{txn}",
-                    escape(event.as_str())
-                )
-            }
-        };
-        NewOutboxRow {
-            key: self.key.clone(),
-            lane: self.room_id.to_string(),
-            urgency: urgency_number(self.urgency),
-            user_id: Some(self.user.to_string()),
-            path,
-            ts_ms: self.ts_ms,
-            body: self.content.to_string(),
-            trace: Trace::current().map(|trace| trace.as_str().to_owned()),
-        }
-    }
-}
-
-impl Outgoing {
-    /// What a row of the outbox was made of; `None` for what is sent elsewhere than into a room.
-    fn of(row: &OutboxRow) -> Option<Self> {
-        let path = row.send.path.strip_prefix("/_matrix/client/v3/rooms/")?;
-        let parts: Vec<String> = path
-            .split('/')
-            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
-            .collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let what = match parts[..] {
-            [_, "send", kind, _] => What::Event(kind.to_owned()),
-            [_, "state", kind, key] => What::State(kind.to_owned(), key.to_owned()),
-            [_, "redact", event, _] => What::Redaction(EventId::parse(event).ok()?),
-            _ => return None,
-        };
-        Some(Self {
-            key: row.send.key.clone(),
-            room_id: RoomId::parse(parts.first()?).ok()?,
-            user: UserId::parse(row.send.user_id.as_deref()?).ok()?,
-            what,
-            content: serde_json::from_str(&row.send.body).unwrap_or_default(),
-            ts_ms: row.send.ts_ms,
-            urgency: urgency_of(row.send.urgency),
-        })
-    }
-}
-
-/// The client's transaction id of a send: the same for the same key, whenever.
-fn txn_id(key: &str) -> String {
-    let hash = Sha256::digest(key.as_bytes());
-    hash[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn urgency_number(urgency: Urgency) -> i64 {
-    match urgency {
-        Urgency::Message => 0,
-        Urgency::Membership => 1,
-        Urgency::Profile => 2,
-        Urgency::Backfill => 3,
-    }
-}
-
-fn urgency_of(number: i64) -> Urgency {
-    match number {
-        0 => Urgency::Message,
-        1 => Urgency::Membership,
-        2 => Urgency::Profile,
-        _ => Urgency::Backfill,
-    }
-}
 
 impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
@@ -165,7 +36,45 @@ impl LaneRow for OutboxRow {
     }
 }
 
-type Waiters = HashMap<String, Vec<oneshot::Sender<Result<Option<EventId>, Error>>>>;
+type Answer = Result<Option<EventId>, Error>;
+type Waiters = HashMap<String, Vec<oneshot::Sender<Answer>>>;
+
+/// Somebody who waits for a send; who stops waiting leaves nothing behind.
+struct Waiting<'a> {
+    waiters: &'a Mutex<Waiters>,
+    key: &'a str,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(sending: &'a Sending, key: &'a str) -> Self {
+        let (waiter, answer) = oneshot::channel();
+        let waiters = &sending.waiters;
+        waiters
+            .lock()
+            .entry(key.to_owned())
+            .or_default()
+            .push(waiter);
+        Self {
+            waiters,
+            key,
+            answer,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        let mut table = self.waiters.lock();
+        if let Some(waiters) = table.get_mut(self.key) {
+            waiters.retain(|waiter| !waiter.is_closed());
+            if waiters.is_empty() {
+                table.remove(self.key);
+            }
+        }
+    }
+}
 
 /// The outbox of a running service; cheap to clone.
 #[derive(Clone)]
@@ -182,12 +91,11 @@ pub(crate) struct Sending {
     client: Client,
     surroundings: Surroundings,
     give_up_after: Duration,
+    /// When the service started.
+    began_ms: i64,
     waiters: Mutex<Waiters>,
-    /// Rooms that handlers' units of work have written sends for.
-    woken: Mutex<Vec<String>>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
-    began: Instant,
 }
 
 impl Outbox {
@@ -203,10 +111,9 @@ impl Outbox {
             client,
             surroundings: surroundings.clone(),
             give_up_after: limits.give_up_after,
+            began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
-            woken: Mutex::default(),
             core: OnceLock::new(),
-            began: Instant::now(),
         };
         Self {
             store,
@@ -216,9 +123,13 @@ impl Outbox {
         }
     }
 
-    /// Begins with what waits from before.
-    pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
+    /// From now on, what fails for want of a membership or of power is mended.
+    pub(crate) fn attach(&self, core: &Arc<Core>) {
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
+    }
+
+    /// Begins with what waits from before.
+    pub(crate) async fn begin(&self) -> StoreResult<()> {
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane);
         }
@@ -231,13 +142,7 @@ impl Outbox {
     /// # Errors
     /// The homeserver's final no, that it was given up, or that the service ends (it will be sent at the next start).
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Option<EventId>, Error> {
-        let (waiter, answer) = oneshot::channel();
-        let waiters = &self.lanes.work().waiters;
-        waiters
-            .lock()
-            .entry(outgoing.key.clone())
-            .or_default()
-            .push(waiter);
+        let mut waiting = Waiting::new(self.lanes.work(), &outgoing.key);
         let stored = self.store_row(outgoing.row()).await;
         let known = match stored {
             Ok(row) => finished(&row),
@@ -249,7 +154,7 @@ impl Outbox {
         }
         let mut stop = self.stop.clone();
         tokio::select! {
-            answer = answer => answer.unwrap_or(Err(Error::Stopping)),
+            answer = &mut waiting.answer => answer.unwrap_or(Err(Error::Stopping)),
             _ = stop.wait_for(|stop| *stop) => Err(Error::Stopping),
         }
     }
@@ -282,21 +187,7 @@ impl Outbox {
     pub(crate) fn enqueue_with(&self, tx: &Tx, outgoing: &Outgoing) {
         let (row, now_ms) = (outgoing.row(), self.surroundings.clock.now_ms());
         let lanes = self.lanes.clone();
-        tx.push(move |unit| {
-            let (stored, is_new) = unit.insert_outbox(&row, now_ms)?;
-            if is_new {
-                lanes.work().woken.lock().push(stored.send.lane);
-            }
-            Ok(())
-        });
-    }
-
-    /// Looks after the sends that units of work have added.
-    pub(crate) async fn wake_new(&self) {
-        let woken = std::mem::take(&mut *self.lanes.work().woken.lock());
-        for lane in woken {
-            self.lanes.wake(&lane);
-        }
+        tx.push(move |unit| insert(unit, &lanes, &row, now_ms).map(drop));
     }
 
     /// Whether nothing waits to be sent.
@@ -304,14 +195,14 @@ impl Outbox {
         self.lanes.busy() == 0
     }
 
-    /// How many rooms are waited for.
-    pub(crate) fn lanes(&self) -> usize {
-        self.lanes.busy()
-    }
-
     /// Ends waits between attempts.
     pub(crate) fn hurry(&self) {
         self.lanes.hurry();
+    }
+
+    /// Begins no further request.
+    pub(crate) fn halt(&self) {
+        self.lanes.halt();
     }
 
     /// Lets requests under way finish, for a while, and begins no other.
@@ -320,16 +211,27 @@ impl Outbox {
     }
 
     async fn store_row(&self, row: NewOutboxRow) -> Result<OutboxRow, Error> {
-        let now_ms = self.surroundings.clock.now_ms();
-        let (stored, is_new) = self
+        let (now_ms, lanes) = (self.surroundings.clock.now_ms(), self.lanes.clone());
+        let stored = self
             .store
-            .write(move |unit| unit.insert_outbox(&row, now_ms))
-            .await?;
-        if is_new {
-            self.lanes.wake(&stored.send.lane);
-        }
-        Ok(stored)
+            .write(move |unit| insert(unit, &lanes, &row, now_ms));
+        Ok(stored.await?)
     }
+}
+
+/// Stores a send, and has its lane look for it. That is done here and not by whoever waits for the commit, who may be
+/// gone by then; lanes are read behind the commit.
+fn insert(
+    unit: &Unit<'_>,
+    lanes: &Lanes<Sending>,
+    row: &NewOutboxRow,
+    now_ms: i64,
+) -> StoreResult<OutboxRow> {
+    let (stored, is_new) = unit.insert_outbox(row, now_ms)?;
+    if is_new {
+        lanes.wake(&stored.send.lane);
+    }
+    Ok(stored)
 }
 
 /// How a stored send ended, if it has.
@@ -346,166 +248,5 @@ fn finished(row: &OutboxRow) -> Option<Result<Option<EventId>, Error>> {
     }
 }
 
-impl LaneWork for Sending {
-    type Row = OutboxRow;
-
-    fn load<'a>(
-        &'a self,
-        lane: &'a str,
-        after: i64,
-        limit: usize,
-    ) -> BoxFuture<'a, StoreResult<Vec<OutboxRow>>> {
-        let lane = lane.to_owned();
-        self.store
-            .read(move |unit| unit.outbox_lane(&lane, after, limit))
-            .boxed()
-    }
-
-    fn work<'a>(&'a self, row: &'a mut OutboxRow) -> BoxFuture<'a, Step> {
-        let trace = row.send.trace.as_deref().and_then(Trace::parse);
-        let span = tracing::info_span!(
-            "send",
-            service = self.client.metrics().service(),
-            room.id = %row.send.lane,
-            attempt = row.attempts + 1,
-            trace.id = trace.as_ref().map(Trace::id),
-        );
-        Trace::around(trace, self.attempt(row).instrument(span)).boxed()
-    }
-}
-
-impl Sending {
-    async fn attempt(&self, row: &mut OutboxRow) -> Step {
-        if self.waits_for_token(row) {
-            return Step::Again(TOKENS_LOOK);
-        }
-        match self.put(row).await {
-            Ok(event_id) => {
-                let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
-                let event = event_id.clone();
-                self.store
-                    .write_later(move |unit| {
-                        unit.complete_outbox(id, event.as_ref().map(EventId::as_str), now_ms)
-                    })
-                    .await;
-                self.answer(&row.send.key, &Ok(event_id));
-                let metrics = self.client.metrics();
-                metrics.count(&SENDS, &["sent"], 1);
-                metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
-                Step::Next
-            }
-            Err(error) => self.failed(row, error).await,
-        }
-    }
-
-    async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
-        let body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
-        let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
-        let mut call = Call::new(Method::PUT, row.send.path.clone())
-            .json(&body)
-            .by(user.as_ref())
-            .urgency(urgency_of(row.send.urgency));
-        if let Some(ts) = row.send.ts_ms {
-            call = call.query("ts", ts.to_string());
-        }
-        let answer: Value = self.client.call(&call).await?;
-        let event_id = answer.get("event_id").and_then(Value::as_str);
-        Ok(event_id.map(EventId::parse).transpose()?)
-    }
-
-    /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
-    async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
-        if error.status() != Some(403) || row.is_mended {
-            return Some(error);
-        }
-        let core = self.core.get().and_then(Weak::upgrade);
-        let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
-            return Some(error);
-        };
-        match core.repair(&outgoing).await {
-            Ok(()) => {
-                row.is_mended = true;
-                None
-            }
-            Err(Error::Stopping) => Some(Error::Stopping),
-            // What is only a matter of time is tried again with the send.
-            Err(why) if why.is_transient() => Some(why),
-            // The room's rules say more than the homeserver has.
-            Err(why @ Error::Forbidden(_)) => Some(why),
-            Err(_) => Some(error),
-        }
-    }
-
-    /// Whether it is sent for a person whose access token is still to come: those are told again after a start.
-    fn waits_for_token(&self, row: &OutboxRow) -> bool {
-        let core = self.core.get().and_then(Weak::upgrade);
-        let user = row
-            .send
-            .user_id
-            .as_deref()
-            .and_then(|id| UserId::parse(id).ok());
-        let (Some(core), Some(user)) = (core, user) else {
-            return false;
-        };
-        self.began.elapsed() < TOKENS_WITHIN && !core.may_act_as(&user)
-    }
-
-    /// For how long it has been in the outbox.
-    fn age(&self, row: &OutboxRow) -> Duration {
-        let ms = self.surroundings.clock.now_ms() - row.created_ms;
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    }
-
-    async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
-        let error = match self.mend(row, error).await {
-            None => return Step::Again(Duration::ZERO),
-            Some(Error::Stopping) => return Step::Stop,
-            Some(error) => error,
-        };
-        row.attempts += 1;
-        let now_ms = self.surroundings.clock.now_ms();
-        let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
-        // own is gone for good, and others wait behind.
-        let is_ours = !self.client.has_token_of(row.send.user_id.as_deref());
-        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
-        if may_help && self.age(row) < self.give_up_after {
-            let cause = cause_of(&error);
-            self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
-            let wait = self
-                .client
-                .wait_before_retry(&error, attempts)
-                .min(MAX_WAIT);
-            tracing::debug!(%error, attempts, ?wait, "not sent; it will be tried again");
-            self.store
-                .write_later(move |unit| unit.fail_outbox(id, attempts, &text))
-                .await;
-            return Step::Again(wait);
-        }
-        tracing::warn!(%error, attempts, "not sent, and given up");
-        self.store
-            .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
-            .await;
-        self.answer(&row.send.key, &Err(error));
-        self.client.metrics().count(&SENDS, &["given_up"], 1);
-        Step::Next
-    }
-
-    fn answer(&self, key: &str, outcome: &Result<Option<EventId>, Error>) {
-        for waiter in self.waiters.lock().remove(key).unwrap_or_default() {
-            // Who has stopped waiting does not want to know.
-            waiter.send(outcome.clone()).ok();
-        }
-    }
-}
-
-/// Why a send has to be tried again, in the words of the metrics.
-fn cause_of(error: &Error) -> &'static str {
-    match error {
-        error if error.is_rate_limit() => "limited",
-        Error::Transport(TransportError::Unreachable(_)) => "unreachable",
-        Error::Transport(TransportError::Timeout(_)) => "timeout",
-        error if error.status().is_some_and(|status| status >= 500) => "5xx",
-        _ => "other",
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -166,22 +166,22 @@ async fn obey<C: Config + Send + Sync + 'static>(
         Command::Run => run::run(&Site::<C>::open_or_make(given)?, declare).await,
         Command::Register(asked) => {
             let site = Site::<C>::open_or_make(given)?;
-            let service = declare(&site.config.own);
+            let service = site.declare(declare);
             register::register(&site, &service, asked).await
         }
         Command::Doctor(asked) => {
             let site = Site::<C>::open(given)?;
-            let service = declare(&site.config.own);
+            let service = site.declare(declare);
             doctor::examine(&site, &service, asked).await
         }
         Command::Parked(asked) => {
             let site = Site::<C>::open(given)?;
-            let service = declare(&site.config.own);
+            let service = site.declare(declare);
             parked::parked(&site, &service, asked).await
         }
         Command::Replay(asked) => {
             let site = Site::<C>::open(given)?;
-            let service = declare(&site.config.own);
+            let service = site.declare(declare);
             parked::replay(&site, &service, asked).await
         }
         Command::Config(asked) => configure::<C>(given, asked),

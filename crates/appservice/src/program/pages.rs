@@ -45,15 +45,20 @@ pub(super) fn add(running: &mut Running, keys: &Arc<dyn Kits>) {
     running.wrap_router(|inner| pages.fallback_service(inner));
 }
 
-/// The figures for an address of their own.
-pub(super) fn figures_alone(running: &Running, keys: &Arc<dyn Kits>) -> Router {
+/// The pages for an address of their own, where figures need no token.
+pub(super) fn alone(running: &Running, keys: &Arc<dyn Kits>) -> Router {
     let source = Source {
         core: Arc::downgrade(&running.core),
         keys: keys.clone(),
     };
-    let mut path = String::new();
-    keys.read(&mut |keys| path.clone_from(&keys.metrics.path));
-    Router::new().route(&path, get(figures)).with_state(source)
+    let mut pages = Router::new();
+    keys.read(&mut |keys| {
+        pages = Router::new()
+            .route(&keys.health.live_path, get(live))
+            .route(&keys.health.ready_path, get(ready))
+            .route(&keys.metrics.path, get(figures));
+    });
+    pages.with_state(source)
 }
 
 async fn live() -> &'static str {

@@ -34,8 +34,8 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
     }
     // Before anything is begun: a signal that comes early is not lost.
     let mut signals = Signals::listen()?;
-    let current = Current::new(site.config.clone());
-    let service = declare(&site.config.own).state(current.clone());
+    let service = site.declare(declare);
+    let current = &site.current;
     let registration = registration(site, &service)?;
     let metrics = metrics(&service.name, &site.keys().metrics);
     let service = limited(service, site.keys()).metrics(&metrics);
@@ -50,11 +50,8 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
             return Err(failure);
         }
     };
-    loop {
-        match signals.next().await {
-            Signal::Reload => reload(site, &current, &log),
-            Signal::End => break,
-        }
+    while matches!(signals.next().await, Signal::Reload) {
+        reload(site, current, &log);
     }
     tracing::info!("ending; a second signal ends at once");
     let ended = end(running, serving, control);

@@ -1,27 +1,34 @@
-//! The sockets of a running program: the homeserver's way in, and the page of figures where it has an address of its
-//! own.
+//! The sockets of a running program: the homeserver's way in, and an address of its own for those who watch.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{Failure, Result, current::Kits, pages};
 use crate::{
-    Running,
-    config::{ListenAddress, ServiceConfig},
+    Listen, ListenAddress, Listening, Running, Websocket, WebsocketLink,
+    config::{ListenConfig, ServiceConfig},
 };
 
-/// How long requests under way may take when the service ends.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a page that is being read may take when the service ends.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What is open.
 pub(super) struct Serving {
-    tasks: JoinSet<()>,
+    way: Way,
+    watchers: Option<Watchers>,
+}
+
+/// How transactions come.
+enum Way {
+    Listening(Listening),
+    Websocket(WebsocketLink),
+}
+
+/// The page of figures at an address of its own.
+struct Watchers {
+    serving: JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -32,56 +39,76 @@ impl Serving {
         keys: &ServiceConfig,
         kits: &Arc<dyn Kits>,
     ) -> Result<Self> {
-        let mut serving = Self {
-            tasks: JoinSet::new(),
-            stop: watch::Sender::new(false),
+        let watchers = match &keys.metrics.address {
+            Some(address) => Some(Watchers::open(address, pages::alone(running, kits)).await?),
+            None => None,
         };
-        serving
-            .listen("listen.address", &keys.listen.address, running.router())
-            .await?;
-        if let Some(address) = &keys.metrics.address {
-            let page = pages::figures_alone(running, kits);
-            serving.listen("metrics.address", address, page).await?;
-        }
-        Ok(serving)
+        let way = if keys.listen.websocket {
+            let address = keys.homeserver.address.as_str();
+            Way::Websocket(running.open_websocket(Websocket::default().to(address))?)
+        } else {
+            let listening = running.listen(listen(&keys.listen)).await;
+            let told = |error| Failure::tried(format!("listen.address: {error}"));
+            Way::Listening(listening.map_err(told)?)
+        };
+        Ok(Self { way, watchers })
     }
 
-    async fn listen(&mut self, key: &str, address: &ListenAddress, router: Router) -> Result<()> {
-        let failed = |error: std::io::Error| {
-            Failure::tried(format!("{key}: cannot listen at {address}: {error}"))
-        };
-        let mut stop = self.stop.subscribe();
-        let stopping = async move {
-            stop.wait_for(|stop| *stop).await.ok();
-        };
-        match address {
-            ListenAddress::Tcp(tcp) => {
-                let listener = TcpListener::bind(tcp).await.map_err(failed)?;
-                let at: SocketAddr = listener.local_addr().map_err(failed)?;
-                tracing::info!(address = %at, "listening");
-                let serve = axum::serve(listener, router).with_graceful_shutdown(stopping);
-                self.tasks
-                    .spawn(async move { serve.await.unwrap_or_default() });
-            }
-            ListenAddress::Unix(path) => {
-                let listener = unix(path).map_err(failed)?;
-                tracing::info!(address = %address, "listening");
-                let serve = axum::serve(listener, router).with_graceful_shutdown(stopping);
-                self.tasks
-                    .spawn(async move { serve.await.unwrap_or_default() });
-            }
+    /// Takes no more, and lets requests under way end.
+    pub(super) async fn stop(self) {
+        match self.way {
+            Way::Listening(listening) => listening.stop().await,
+            Way::Websocket(link) => link.stop().await,
         }
-        Ok(())
-    }
-
-    /// Takes no more connections, and lets requests under way end.
-    pub(super) async fn stop(mut self) {
-        self.stop.send_replace(true);
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
-        tokio::time::timeout(GRACE, all_ended).await.ok();
+        if let Some(watchers) = self.watchers {
+            watchers.stop().await;
+        }
     }
 }
 
-fn unix(path: &Path) -> std::io::Result<UnixListener> {
-    UnixListener::bind(path)
+fn listen(keys: &ListenConfig) -> Listen {
+    let listen = Listen::default().and(keys.address.clone());
+    match keys.tls() {
+        Some((certificate, key)) => listen.tls(certificate.as_ref(), key.as_ref()),
+        None => listen,
+    }
+}
+
+impl Watchers {
+    async fn open(address: &ListenAddress, page: Router) -> Result<Self> {
+        let ListenAddress::Tcp(address) = address else {
+            return Err(Failure::Setup(
+                "metrics.address: write an address and a port; Prometheus does not read unix sockets".to_owned(),
+            ));
+        };
+        let failed = |error: std::io::Error| {
+            Failure::tried(format!(
+                "metrics.address: cannot listen at {address}: {error}"
+            ))
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!(%address, "figures are told");
+        let stop = watch::Sender::new(false);
+        let mut stopping = stop.subscribe();
+        let serve = axum::serve(listener, page).with_graceful_shutdown(async move {
+            stopping.wait_for(|stop| *stop).await.ok();
+        });
+        let serving = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "figures are not told any more");
+            }
+        });
+        Ok(Self { serving, stop })
+    }
+
+    async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, &mut self.serving)
+            .await
+            .is_err()
+        {
+            self.serving.abort();
+        }
+    }
 }

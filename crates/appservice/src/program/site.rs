@@ -11,7 +11,7 @@ use bridgehead_registration::{
     Registration, RegistrationDraft, Written, create_file, parse, read_bounded, replace_file,
 };
 
-use super::{Failure, Given, Result, terminal};
+use super::{Current, Failure, Given, Result, terminal};
 use crate::{
     Database, Limits, Service, Setup,
     config::{self, Config, FilePath, ListenAddress, ListenConfig, ServiceConfig, Warning, Whole},
@@ -33,6 +33,8 @@ pub(super) struct Site<C> {
     pub(super) name: String,
     pub(super) config_file: PathBuf,
     pub(super) config: Arc<Whole<C>>,
+    /// The same, as reloads leave it.
+    pub(super) current: Current<C>,
     pub(super) warnings: Vec<Warning>,
     /// The configuration was made just now.
     pub(super) is_new: bool,
@@ -54,6 +56,13 @@ pub(super) fn prefix(name: &str) -> String {
 fn config_file(given: &Given) -> PathBuf {
     let named = given.arguments.config.clone();
     named.unwrap_or_else(|| PathBuf::from(format!("{}.toml", given.name)))
+}
+
+impl<C: Config + Send + Sync + 'static> Site<C> {
+    /// The service that the author declares here.
+    pub(super) fn declare(&self, declare: impl FnOnce(&C) -> Service) -> Service {
+        declare(&self.config.own).state(self.current.clone())
+    }
 }
 
 impl<C: Config> Site<C> {
@@ -88,10 +97,12 @@ impl<C: Config> Site<C> {
         if !has_file {
             name_files(&mut config.service, &given.name);
         }
+        let config = Arc::new(config);
         Ok(Self {
             name: given.name.clone(),
             config_file: file,
-            config: Arc::new(config),
+            current: Current::new(config.clone()),
+            config,
             warnings: loaded.warnings,
             is_new: false,
             env: given.env.clone(),

@@ -9,9 +9,12 @@ use axum::{extract::FromRequestParts, http::StatusCode, http::request::Parts};
 use tokio::sync::watch;
 
 use crate::{
-    Bot, Error, Ghosts,
+    Bot, Error, Ghosts, Room,
+    bridge::{backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
+    id::RoomId,
+    media::MediaRepo,
     store::Store,
 };
 
@@ -66,6 +69,38 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn ghosts(&self) -> Result<Ghosts, Error> {
         Ok(Ghosts::new(self.core()?, None))
+    }
+
+    /// The people for whom the service acts; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn puppets(&self) -> Result<Puppets, Error> {
+        Ok(Puppets::new(self.core()?, None))
+    }
+
+    /// A room, to ask about it; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn room(&self, id: &RoomId) -> Result<Room, Error> {
+        Ok(Room::new(self.core()?, id.clone(), None))
+    }
+
+    /// The homeserver's media; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn media(&self) -> Result<MediaRepo, Error> {
+        Ok(MediaRepo::new(self.core()?))
+    }
+
+    /// Histories of rooms; as [`bot`](Self::bot). One that is being brought ends with the service.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn backfills(&self) -> Result<Backfills, Error> {
+        Ok(Backfills::new(self.core()?))
     }
 
     /// The service's database; as [`bot`](Self::bot).

@@ -3,32 +3,41 @@
 mod figures;
 mod handle;
 mod health;
+mod parts;
 mod upkeep;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use tokio::{sync::watch, time::Instant};
 use tower::ServiceExt as _;
 
 use crate::{
     Error,
-    actors::{Actors, Ghosts, Puppets, Room},
-    bridge::{Bridges, Management, Network, Portals},
+    actors::Actors,
+    bridge::{
+        Bridges,
+        backfill::BackfillShared,
+        puppets::{PuppetKeeper, PuppetTable},
+    },
+    capabilities::CapabilityCache,
     client::{Client, ClientConfig, HttpTransport},
     core::{Core, Handlers},
-    handler::{Context, Delivery, Input, Scope},
-    id::{RoomId, UserId},
+    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
+    id::UserId,
     inbox::{Inbox, Parked},
+    media::{self, MediaShared},
     metrics::Metrics,
     outbox::Outbox,
     service::Service,
     state::{Interest, Rooms},
-    store::{Location, Store, StoreError, Tx},
+    store::{self, Location, Store, StoreError, Tx},
     surroundings::Surroundings,
+    web::Web,
     wire::{self, HomeserverToken, Pings},
 };
 
@@ -96,14 +105,16 @@ fn lines(texts: &[String]) -> String {
 pub struct Running {
     pub(crate) core: Arc<Core>,
     router: axum::Router,
-    /// Keeps other processes out of the database.
-    _lock: Option<std::fs::File>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // What waits for a better time must not wait, and hold the database, for ever.
+        // What waits for a better time must not wait, and hold the database, for ever. Nor may what still runs write:
+        // the service may be started anew, and would do the same.
         self.core.stop.send_replace(true);
+        self.core.inbox.halt();
+        self.core.outbox.halt();
+        self.core.store.shut();
     }
 }
 
@@ -126,21 +137,25 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(StartError::Declaration(mistakes));
         }
-        let lock = lock(&setup.database)?;
         let core = Arc::new(build(&self, &setup)?);
+        core.begin_puppets().await?;
         core.inbox.open().await?;
-        core.outbox.begin(&core).await?;
+        core.outbox.attach(&core);
+        core.outbox.begin().await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
-        let router = wire::router(core.clone(), token).merge(routes);
-        Ok(Running {
-            core,
-            router,
-            _lock: lock,
-        })
+        let router = wire::router(core.clone(), token)
+            .merge(routes)
+            .merge(media::proxy_router(&core))
+            .merge(
+                self.provisioning
+                    .map(|api| api.router(&core))
+                    .unwrap_or_default(),
+            );
+        Ok(Running { core, router })
     }
 }
 
@@ -159,12 +174,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         .namespaces
         .at(&setup.server_name, &owned)
         .map_err(|error| wrong(&error))?;
-    let location = match &setup.database {
-        Database::File(path) => Location::File(path.clone()),
-        Database::Memory => Location::Memory,
-    };
     let store = Store::open(
-        &location,
+        &location(&setup.database),
         setup.surroundings.inline_store,
         &service.migrations,
     )?;
@@ -172,6 +183,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         Some(transport) => transport.clone(),
         None => Arc::new(HttpTransport::new(&setup.homeserver).map_err(|error| wrong(&error))?),
     };
+    let (puppets, losses) = PuppetTable::new(&service.name);
     let metrics = service.metrics.clone();
     let metrics = metrics.unwrap_or_else(|| Metrics::new(&service.name));
     let client = Client::new(ClientConfig {
@@ -179,6 +191,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         as_token: registration.as_token.clone(),
         sender,
         bot: bot.clone(),
+        puppets: Arc::new(puppets),
         surroundings: setup.surroundings.clone(),
         concurrency: service.limits.send_concurrency * 2,
         metrics: metrics.clone(),
@@ -226,6 +239,11 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             .with_prefix(&format!("!{}", service.name)),
         permissions: service.permissions.clone(),
         states: service.states.clone(),
+        web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
+        capabilities: CapabilityCache::default(),
+        media: MediaShared::new(service.media_proxy.clone()),
+        puppets: PuppetKeeper::new(registration, service.puppet_secret.as_ref(), losses),
+        backfills: BackfillShared::default(),
         metrics,
         figures: Figures::default(),
         stop,
@@ -249,27 +267,15 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
     })
 }
 
-/// One process to a database: two would handle the same events.
+/// Keeps other processes out of a service's database, and tells whether one has it.
 pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
-    let Database::File(path) = database else {
-        return Ok(None);
-    };
-    let mut name = path.clone().into_os_string();
-    name.push(".lock");
-    let failed = |error: std::io::Error| {
-        let place = PathBuf::from(&name);
-        StartError::Setup(format!("{} cannot be used: {error}", place.display()))
-    };
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    Ok(store::lock(&location(database))?)
+}
+
+fn location(database: &Database) -> Location {
+    match database {
+        Database::File(path) => Location::File(path.clone()),
+        Database::Memory => Location::Memory,
     }
 }
 
@@ -277,7 +283,16 @@ pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartEr
 async fn begin(core: Arc<Core>) {
     let mut attempt = 0_u32;
     let mut told: Option<(Instant, String)> = None;
-    while let Err(error) = begin_once(&core).await {
+    let mut beginning = Beginning {
+        name: format!("start-{}", core.surroundings.randomness.hex(16)),
+        done: 0,
+    };
+    loop {
+        let begun = tokio::select! {
+            begun = begin_once(&core, &mut beginning) => begun,
+            () = core.stopping() => return,
+        };
+        let Err(error) = begun else { return };
         attempt += 1;
         let wait = core
             .client
@@ -316,33 +331,53 @@ fn advice(error: &Error) -> &'static str {
     }
 }
 
-async fn begin_once(core: &Arc<Core>) -> Result<(), Error> {
+/// How far the start has come: a handler that has succeeded is not called again, and one that has failed does nothing
+/// twice.
+struct Beginning {
+    /// Names the effects of this start.
+    name: String,
+    /// Handlers that have succeeded.
+    done: usize,
+}
+
+async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), Error> {
     core.ensure_registered(&core.bot).await?;
-    for (index, handler) in core.handlers.start.iter().enumerate() {
+    let left = core.handlers.start.iter().enumerate().skip(beginning.done);
+    for (index, handler) in left {
         let tx = Tx::new(core.store.clone());
         let context = Context {
             core: core.clone(),
             input: Input::Start,
             delivery: Delivery::default(),
             tx: tx.clone(),
-            scope: Scope::new(format!(
-                "start-{}/{index}",
-                core.surroundings.randomness.hex(16)
-            )),
+            scope: Scope::new(format!("{}/{index}", beginning.name)),
         };
-        if let Some(Err(error)) = handler.call(context).await {
-            return Err(match error.as_error() {
-                Some(error) => error.clone(),
-                None => Error::Unsupported(error.to_string()),
-            });
-        }
+        call_at_start(handler, context).await?;
         core.commit(&tx).await?;
+        beginning.done = index + 1;
     }
     core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())
+}
+
+async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Result<(), Error> {
+    let called = AssertUnwindSafe(handler.call(context)).catch_unwind().await;
+    let failed = |text: String| Err(Error::Unsupported(text));
+    match called {
+        Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
+        Ok(Some(Ok(Verdict::RetryIn(_)))) => {
+            failed("a handler of the start is to be called again".to_owned())
+        }
+        Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
+        Ok(Some(Err(error))) => match error.as_error() {
+            Some(error) => Err(error.clone()),
+            None => failed(error.to_string()),
+        },
+        Err(_) => failed("a handler of the start has panicked".to_owned()),
+    }
 }
 
 impl Running {
@@ -375,72 +410,6 @@ impl Running {
     /// What all its parts share.
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
-    }
-
-    /// The service's own user.
-    #[must_use]
-    pub fn bot_id(&self) -> &UserId {
-        &self.core.bot
-    }
-
-    /// The service's own user, to act as outside of handlers.
-    #[must_use]
-    pub fn bot(&self) -> crate::Bot {
-        crate::actors::Bot::outside(self.core.clone())
-    }
-
-    /// The service's ghosts, to act as outside of handlers.
-    #[must_use]
-    pub fn ghosts(&self) -> Ghosts {
-        Ghosts::new(self.core.clone(), None)
-    }
-
-    /// The portals of the bridge to this network, if the service has one.
-    #[must_use]
-    pub fn portals<N: Network>(&self) -> Option<Portals<N>> {
-        let live = self.core.bridges.get::<N>()?;
-        Some(Portals::outside(live, self.core.clone()))
-    }
-
-    /// People's own rooms with the service's user, to tell them things outside of handlers.
-    #[must_use]
-    pub fn management(&self) -> Management {
-        Management::outside(self.core.clone())
-    }
-
-    /// The people for whom the service may act, outside of handlers.
-    #[must_use]
-    pub fn puppets(&self) -> Puppets {
-        Puppets::new(self.core.clone(), None)
-    }
-
-    /// A room, to ask about it outside of handlers.
-    #[must_use]
-    pub fn room(&self, id: &RoomId) -> Room {
-        Room::new(self.core.clone(), id.clone(), None)
-    }
-
-    /// The service's database.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.core.store
-    }
-
-    /// The service's instruments, for counters of the author's own. What [`Metrics::render`] shows of the database is
-    /// ten seconds old at most; [`figures`](Self::figures) shows what is.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.core.metrics
-    }
-
-    /// The page of figures that Prometheus reads, with all of them read anew; its type is
-    /// [`CONTENT_TYPE`](crate::metrics::CONTENT_TYPE).
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn figures(&self) -> Result<String, StoreError> {
-        self.core.read_figures().await?;
-        Ok(self.core.metrics.render())
     }
 
     /// How many events wait to be handled.

@@ -82,7 +82,8 @@ async fn forget_some(core: &Core, before_ms: i64) -> StoreResult<usize> {
     core.store
         .write(move |unit| {
             let seen = unit.forget_seen(before_ms, BITE)?;
-            Ok(seen + unit.forget_outbox(before_ms, BITE)?)
+            let rooms = unit.forget_rooms(before_ms, BITE)?;
+            Ok(seen + rooms + unit.forget_outbox(before_ms, BITE)?)
         })
         .await
 }

@@ -30,14 +30,12 @@ impl Overheard {
         &self.room_id
     }
 
-    /// Whether it may let in who was kept out before.
-    pub(crate) fn may_open(&self, interest: &Interest) -> bool {
+    /// Whether it may let in those who were kept out before.
+    pub(crate) fn may_open(&self, is_own: impl Fn(&UserId) -> bool) -> bool {
         match &self.change {
             Change::Room => false,
             Change::Set(row) => match row.kind.as_str() {
-                "m.room.member" => {
-                    UserId::parse(&row.state_key).is_ok_and(|user| interest.user(&user))
-                }
+                "m.room.member" => UserId::parse(&row.state_key).is_ok_and(|user| is_own(&user)),
                 kind => matches!(
                     kind,
                     "m.room.join_rules" | "m.room.power_levels" | "m.room.canonical_alias"
@@ -94,7 +92,7 @@ impl Rooms {
                 }
             });
             drop(cache);
-            if news.may_open(&self.0.interest) {
+            if news.may_open(|user| self.0.interest.user(user)) {
                 self.0.unreadable.lock().pop(&news.room_id);
             }
         }

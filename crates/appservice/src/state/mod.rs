@@ -24,6 +24,7 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
 use parking_lot::Mutex;
+use serde_json::Value;
 
 pub use self::{
     fresh::Fresh,
@@ -37,8 +38,8 @@ pub(crate) use self::{
 };
 use crate::{
     flights::Flights,
-    id::RoomId,
-    store::{Result as StoreResult, StateRow, Store},
+    id::{RoomId, UserId},
+    store::{Origin, Result as StoreResult, StateRow, Store},
 };
 
 /// Rooms that are held in memory.
@@ -193,7 +194,7 @@ impl Rooms {
     pub(crate) async fn note_membership(
         &self,
         room: &RoomId,
-        user: &crate::id::UserId,
+        user: &UserId,
         membership: Membership,
         now_ms: i64,
     ) -> StoreResult<()> {
@@ -217,14 +218,40 @@ impl Rooms {
         Ok(())
     }
 
+    /// The id of the event that is a room's state of this kind and key, as far as is known.
+    pub(crate) async fn event_of(
+        &self,
+        room: &RoomId,
+        kind: &str,
+        state_key: &str,
+    ) -> StoreResult<Option<String>> {
+        let (id, kind, key) = (room.to_string(), kind.to_owned(), state_key.to_owned());
+        let read = self
+            .0
+            .store
+            .read(move |unit| unit.state_row(&id, &kind, &key));
+        Ok(read.await?.and_then(|row| row.event_id))
+    }
+
     /// We have set a room's state; the stream will say so, too. `before` is the id of the event that was known when
     /// it was set: if the stream has been faster meanwhile, it is right.
     pub(crate) async fn note_state(
         &self,
         room: &RoomId,
-        row: StateRow,
+        set: OwnState,
         before: Option<String>,
+        now_ms: i64,
     ) -> StoreResult<()> {
+        let row = StateRow {
+            kind: set.kind,
+            state_key: set.state_key,
+            event_id: set.event_id,
+            sender: set.sender.to_string(),
+            sent_ms: now_ms,
+            noted_ms: now_ms,
+            origin: Origin::Own,
+            content: set.content,
+        };
         let (room_id, kept) = (room.to_string(), row.clone());
         let noted = self.0.store.write(move |unit| {
             let known = unit.state_row(&room_id, &kept.kind, &kept.state_key)?;
@@ -240,6 +267,15 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// State that we have set.
+pub(crate) struct OwnState {
+    pub(crate) kind: String,
+    pub(crate) state_key: String,
+    pub(crate) sender: UserId,
+    pub(crate) content: Value,
+    pub(crate) event_id: Option<String>,
 }
 
 #[cfg(test)]

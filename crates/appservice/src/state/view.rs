@@ -355,6 +355,11 @@ impl RoomView {
         }
     }
 
+    /// When all of it was last read, if it was.
+    pub(crate) fn fetched_ms(&self) -> Option<i64> {
+        self.row.and_then(|row| row.fetched_ms)
+    }
+
     /// A part of it, as fresh as the whole. `None` is what is known not to be there, if the whole is known.
     pub(crate) fn part<T>(&self, standing: Standing, part: Option<T>) -> Fresh<Option<T>> {
         match (standing, part) {

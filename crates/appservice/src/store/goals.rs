@@ -104,6 +104,14 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Joins that a room has refused are due at once; gives back how many there are.
+    pub(crate) fn reopen_goals(&self, room_id: &str, now_ms: i64) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE goals SET attempts = 0, next_ms = ?2 WHERE room_id = ?1 AND joined AND attempts > 0",
+        )?;
+        Ok(statement.execute(params![room_id, now_ms])?)
+    }
+
     /// The goals that come next, in the order in which they are due.
     pub(crate) fn next_goals(&self, limit: usize) -> Result<Vec<GoalRow>> {
         let mut statement = self.connection.prepare_cached(&format!(

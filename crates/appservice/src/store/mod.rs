@@ -1,20 +1,28 @@
 //! The service's database: one SQLite file, one writer, commits in groups.
 //!
-//! [`Store::write`] takes a unit of work. Units that wait are run one after another in one database transaction, each
-//! behind a savepoint, so that one that fails takes nothing of the others with it; then one commit with full
-//! durability answers all of them. [`Store::read`] sees what is committed. In inline mode both run in the calling
-//! task.
+//! A service's author has tables of their own in it ([`Migration`]), and writes them with [`Tx`] in the unit of work
+//! that consumes the event, or beside handlers with [`Store`]. Small things need no table: [`Tx::put`] and
+//! [`Store::put`] remember a value under a name.
 //!
-//! Files: `schema` (versions), `inbox`, `outbox`, `links`, `messages`, `tasks`, `fates` (queries by table), `sql` (what
-//! authors see of it: [`Tx`], [`Value`]).
+//! Units of work that wait are run one after another in one database transaction, each behind a savepoint, so that one
+//! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Readers
+//! see what is committed. In inline mode, which tests use, all runs in the calling task.
+//!
+//! Files: `schema` (versions), `writer` (the units), the queries by table, `sql` (what authors see of it: [`Tx`],
+//! [`Value`]).
 
+mod backfill;
 mod census;
 pub(crate) mod fates;
+mod ghosts;
 mod goals;
 mod inbox;
 mod links;
+mod media;
 mod messages;
 mod outbox;
+mod provisioning;
+mod puppets;
 mod schema;
 pub(crate) mod sql;
 mod state;
@@ -22,6 +30,7 @@ mod tasks;
 mod writer;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,16 +38,21 @@ use std::{
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
 
 pub use self::sql::{Row, Tx, Value};
 use self::writer::Writer;
 pub(crate) use self::{
+    backfill::BackfillRow,
     fates::FateRow,
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
+    media::UploadRow,
     messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    provisioning::SessionRow,
+    puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
     tasks::{NewTask, TaskRow},
     writer::Unit,
@@ -54,7 +68,7 @@ const STATEMENTS: usize = 128;
 const READERS: usize = 2;
 
 /// Why the database did not do it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The database cannot be used: disk full, file damaged, closed.
@@ -94,8 +108,8 @@ pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub struct Store(Arc<Engine>);
 
 enum Engine {
-    /// All work in the calling task.
-    Inline(Mutex<Option<Connection>>),
+    /// All work in the calling task. The lock is held for as long as there is the connection.
+    Inline(Mutex<Option<(Connection, Option<File>)>>),
     /// One thread writes, a few read.
     Threads {
         writer: Writer,
@@ -105,7 +119,7 @@ enum Engine {
 
 struct Readers {
     free: Mutex<Vec<Connection>>,
-    permits: tokio::sync::Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 /// Where the database is.
@@ -127,14 +141,19 @@ impl Store {
         inline: bool,
         migrations: &[Migration],
     ) -> Result<Self> {
+        let lock = lock(location)?;
         let mut connection = connect(location)?;
+        schema::check(&connection, location)?;
+        tune(&connection)?;
         schema::migrate(&mut connection, location, migrations)?;
         let engine = match location {
             Location::File(path) if !inline => Engine::Threads {
                 readers: Arc::new(Readers::open(path)?),
-                writer: Writer::start(connection)?,
+                writer: Writer::start(connection, lock)?,
             },
-            Location::File(_) | Location::Memory => Engine::Inline(Mutex::new(Some(connection))),
+            Location::File(_) | Location::Memory => {
+                Engine::Inline(Mutex::new(Some((connection, lock))))
+            }
         };
         Ok(Self(Arc::new(engine)))
     }
@@ -151,7 +170,8 @@ impl Store {
         match &*self.0 {
             Engine::Inline(connection) => {
                 let mut guard = connection.lock();
-                writer::alone(guard.as_mut().ok_or_else(closed)?, work)
+                let (connection, _) = guard.as_mut().ok_or_else(closed)?;
+                writer::alone(connection, work)
             }
             Engine::Threads { writer, .. } => writer.run(work).await,
         }
@@ -184,18 +204,43 @@ impl Store {
         match &*self.0 {
             Engine::Inline(connection) => {
                 let guard = connection.lock();
-                work(&Unit::new(guard.as_ref().ok_or_else(closed)?))
+                let (connection, _) = guard.as_ref().ok_or_else(closed)?;
+                writer::guarded(&Unit::new(connection), work)
             }
             Engine::Threads { readers, .. } => readers.clone().run(work).await,
         }
     }
 
+    /// Reads what all units that were handed in before have left, those included whose commit nobody waits for.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn read_behind<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Inline(_) => self.read(work).await,
+            Engine::Threads { writer, .. } => writer.run(work).await,
+        }
+    }
+
     /// Ends all work, when what was handed in before is done. Later calls fail.
     pub(crate) async fn close(&self) {
+        self.shut();
+        if let Engine::Threads { writer, .. } = &*self.0 {
+            writer.stop().await;
+        }
+    }
+
+    /// Begins to close, and waits for nothing: what was handed in is still done, later calls fail. The database is
+    /// free for another process when the last of it is done.
+    pub(crate) fn shut(&self) {
         match &*self.0 {
             Engine::Inline(connection) => drop(connection.lock().take()),
             Engine::Threads { writer, readers } => {
-                writer.stop().await;
+                writer.shut();
                 readers.permits.close();
                 readers.free.lock().clear();
             }
@@ -205,10 +250,10 @@ impl Store {
 
 impl Readers {
     fn open(path: &Path) -> Result<Self> {
-        let open = |_| connect(&Location::File(path.to_owned()));
-        let free = (0..READERS).map(open).collect::<Result<Vec<_>>>()?;
+        let free = (0..READERS).map(|_| connect_reader(path));
+        let free = free.collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            permits: tokio::sync::Semaphore::new(free.len()),
+            permits: Arc::new(Semaphore::new(free.len())),
             free: Mutex::new(free),
         })
     }
@@ -218,12 +263,16 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Unit<'_>) -> Result<T> + Send + 'static,
     {
-        let readers = self.clone();
-        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let permit = self.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| closed())?;
         let reading = tokio::task::spawn_blocking(move || {
-            let connection = readers.free.lock().pop().ok_or_else(closed)?;
-            let read = work(&Unit::new(&connection));
-            readers.free.lock().push(connection);
+            // A caller that goes does not end this: the place is given back when the connection is.
+            let _permit = permit;
+            let connection = self.free.lock().pop().ok_or_else(closed)?;
+            let read = writer::guarded(&Unit::new(&connection), work);
+            if !self.permits.is_closed() {
+                self.free.lock().push(connection);
+            }
             read
         });
         reading
@@ -249,10 +298,46 @@ fn connect(location: &Location) -> Result<Connection> {
     };
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// A connection that cannot write, whatever statement an author has it read with.
+fn connect_reader(path: &Path) -> Result<Connection> {
+    let connection = connect(&Location::File(path.to_owned()))?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
+}
+
+/// How the file is written: with full durability, and read meanwhile.
+fn tune(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    Ok(connection)
+    Ok(())
+}
+
+/// One service to a database: two would handle the same events. Whoever may still write holds the lock.
+pub(crate) fn lock(location: &Location) -> Result<Option<File>> {
+    let Location::File(path) = location else {
+        return Ok(None);
+    };
+    let mut name = path.clone().into_os_string();
+    name.push(".lock");
+    let failed = |error: std::io::Error| {
+        let place = PathBuf::from(&name);
+        StoreError::Unavailable(format!("{}: {error}", place.display()))
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone())),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 impl Unit<'_> {
@@ -278,3 +363,6 @@ pub struct Migration {
     /// One or more statements.
     pub sql: &'static str,
 }
+
+#[cfg(test)]
+mod tests;

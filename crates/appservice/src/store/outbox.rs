@@ -42,7 +42,6 @@ pub(crate) struct OutboxRow {
     pub(crate) send: NewOutboxRow,
     pub(crate) created_ms: i64,
     pub(crate) attempts: u32,
-    pub(crate) error: Option<String>,
     pub(crate) state: OutboxState,
     /// After a no, what was missing has been seen to. Not stored: after a restart it may be done once more.
     pub(crate) is_mended: bool,
@@ -75,7 +74,6 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         },
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
-        error,
         state,
         is_mended: false,
     })
@@ -192,6 +190,14 @@ impl Unit<'_> {
             .prepare_cached("UPDATE outbox SET state = 2, attempts = ?2, error = ?3, done_ms = ?4 WHERE id = ?1")?
             .execute(params![id, attempts, error, now_ms])?;
         Ok(())
+    }
+
+    /// Forgets what was given up of the sends whose keys begin so.
+    pub(crate) fn forget_failed_outbox(&self, prefix: &str) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM outbox WHERE state = 2 AND key >= ?1 AND key < ?1 || char(1114111)",
+        )?;
+        Ok(statement.execute([prefix])?)
     }
 
     /// How many sends wait, and since when the oldest of them does.

@@ -10,7 +10,25 @@ const STEPS: &[&str] = &[include_str!("../../migrations/0001_init.sql")];
 /// Marks the file as this crate's: other programs' databases are left alone.
 const APPLICATION_ID: i64 = 0x4272_4153;
 
-/// Brings the database to the newest version.
+/// Looks whether the database is ours, and changes nothing in it.
+pub(super) fn check(connection: &Connection, location: &Location) -> Result<()> {
+    let unreadable = |error| in_use(error, location);
+    let owner: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(unreadable)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(unreadable)?;
+    if owner == APPLICATION_ID || (owner == 0 && tables == 0) {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "{} is another program's database: name another file",
+        path_of(location).display()
+    )))
+}
+
+/// Brings the database, which was checked, to the newest version.
 pub(super) fn migrate(
     connection: &mut Connection,
     location: &Location,
@@ -28,7 +46,6 @@ pub(super) fn migrate(
             known,
         });
     }
-    check_owner(&transaction, location)?;
     let done = usize::try_from(found).unwrap_or(0);
     for step in &STEPS[done..] {
         transaction.execute_batch(step)?;
@@ -38,19 +55,6 @@ pub(super) fn migrate(
     authors_tables(&transaction, authors)?;
     transaction.commit()?;
     Ok(())
-}
-
-fn check_owner(connection: &Connection, location: &Location) -> Result<()> {
-    let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if owner == APPLICATION_ID || (owner == 0 && tables == 0) {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable(format!(
-        "{} is another program's database: name another file",
-        path_of(location).display()
-    )))
 }
 
 /// Runs the author's steps that have not been run; what was run must not have changed since.

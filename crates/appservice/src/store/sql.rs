@@ -72,6 +72,11 @@ impl rusqlite::ToSql for Value {
 pub struct Row(Vec<Value>);
 
 impl Row {
+    #[cfg(test)]
+    pub(super) fn of(values: Vec<Value>) -> Self {
+        Self(values)
+    }
+
     /// The value of a column, counted from zero.
     #[must_use]
     pub fn get(&self, column: usize) -> Option<&Value> {

@@ -1,4 +1,4 @@
-//! The state of rooms, and the ghosts that the homeserver knows.
+//! The state of rooms.
 
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::Value;
@@ -104,6 +104,10 @@ impl StateRow {
         }
     }
 
+    fn is_join(&self) -> bool {
+        self.content.get("membership").and_then(Value::as_str) == Some("join")
+    }
+
     /// What an event of the stream is to this row.
     fn compare(&self, event: &Event, now_ms: i64) -> Heard {
         let replaces = event.unsigned.get("replaces_state").and_then(Value::as_str);
@@ -118,13 +122,11 @@ impl StateRow {
         match self.origin {
             Origin::Stream if replaces.is_some() && self.event_id.is_some() => Heard::AfterGap,
             Origin::Fetched if is_recent && event.sent_at_ms < self.sent_ms => Heard::Older,
-            // A join that we know of comes after the invitation.
-            Origin::Own if self.event_id.is_none() && self.kind == "m.room.member" => {
-                match event.text("membership") {
-                    Some("invite" | "knock") if is_recent => Heard::Older,
-                    _ => Heard::Newer,
-                }
-            }
+            Origin::Own if self.event_id.is_none() => match event.text("membership") {
+                // A join that we know of comes after the invitation.
+                Some("invite" | "knock") if is_recent && self.is_join() => Heard::Older,
+                _ => Heard::Newer,
+            },
             Origin::Own if is_recent => Heard::Older,
             Origin::Stream | Origin::Fetched | Origin::Own => Heard::Newer,
         }
@@ -224,6 +226,30 @@ impl Unit<'_> {
             .prepare_cached("UPDATE rooms SET fetched_ms = ?2, stale_ms = NULL WHERE room_id = ?1")?
             .execute(params![room_id, now_ms])?;
         Ok(())
+    }
+
+    /// Forgets rooms that nobody of the service's has been in since then; gives back how many rows.
+    pub(crate) fn forget_rooms(&self, before_ms: i64, limit: usize) -> Result<usize> {
+        let mut old = self.connection.prepare_cached(
+            "SELECT room_id FROM rooms WHERE stale_ms < ?1 AND heard_ms < ?1 LIMIT 1",
+        )?;
+        let Some(room_id) = old
+            .query_row([before_ms], |row| row.get::<_, String>(0))
+            .optional()?
+        else {
+            return Ok(0);
+        };
+        let mut rows = self.connection.prepare_cached(
+            "DELETE FROM state WHERE room_id = ?1 AND (kind, state_key) IN
+             (SELECT kind, state_key FROM state WHERE room_id = ?1 LIMIT ?2)",
+        )?;
+        let gone = rows.execute(params![room_id, limit as i64])?;
+        if gone < limit {
+            self.connection
+                .prepare_cached("DELETE FROM rooms WHERE room_id = ?1")?
+                .execute([&room_id])?;
+        }
+        Ok(gone + 1)
     }
 
     /// How complete a room's state is; `None` when nothing was ever heard of it.
@@ -341,57 +367,6 @@ impl Unit<'_> {
             content,
         };
         self.put_state(room_id, &row)
-    }
-
-    /// Whether the homeserver has this user of ours, as far as we know.
-    pub(crate) fn is_registered(&self, user: &str) -> Result<bool> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT 1 FROM ghosts WHERE user_id = ?1")?;
-        Ok(statement.exists([user])?)
-    }
-
-    /// The homeserver has this user of ours.
-    pub(crate) fn insert_ghost(&self, user: &str, now_ms: i64) -> Result<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO ghosts (user_id, registered_ms) VALUES (?1, ?2)",
-            )?
-            .execute(params![user, now_ms])?;
-        Ok(())
-    }
-
-    /// The homeserver does not have this user of ours after all; nor its profile.
-    pub(crate) fn forget_ghost(&self, user: &str) -> Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM ghosts WHERE user_id = ?1")?
-            .execute([user])?;
-        Ok(())
-    }
-
-    /// What a ghost's name and picture were last set to.
-    pub(crate) fn ghost_profile(&self, user: &str) -> Result<(Option<String>, Option<String>)> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT displayname, avatar_url FROM ghosts WHERE user_id = ?1")?;
-        let row = statement.query_row([user], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok(row.optional()?.unwrap_or_default())
-    }
-
-    /// A ghost's name was set.
-    pub(crate) fn set_ghost_name(&self, user: &str, name: &str) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE ghosts SET displayname = ?2 WHERE user_id = ?1")?
-            .execute([user, name])?;
-        Ok(())
-    }
-
-    /// A ghost's picture was set.
-    pub(crate) fn set_ghost_avatar(&self, user: &str, avatar: &str) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE ghosts SET avatar_url = ?2 WHERE user_id = ?1")?
-            .execute([user, avatar])?;
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one thread that writes: units of work in groups, one commit for each group.
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::{fs::File, panic::AssertUnwindSafe, thread::JoinHandle};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -46,7 +46,7 @@ where
     F: FnOnce(&Unit<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, unit: &Unit<'_>) -> bool {
-        let outcome = self.work.take().map(|work| work(unit));
+        let outcome = self.work.take().map(|work| guarded(unit, work));
         let is_good = matches!(outcome, Some(Ok(_)));
         self.outcome = outcome;
         is_good
@@ -67,21 +67,33 @@ where
     }
 }
 
+/// Runs a unit. One that panics has failed, and the thread or connection lives on for all others.
+pub(super) fn guarded<T>(unit: &Unit<'_>, work: impl FnOnce(&Unit<'_>) -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+        let error = "a unit of work has panicked; nothing of it is stored";
+        Err(StoreError::Statement(error.to_owned()))
+    })
+}
+
 pub(super) struct Writer {
     units: Mutex<Option<mpsc::Sender<Box<dyn Work>>>>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self> {
+    /// `lock` is held until the connection is closed.
+    pub(super) fn start(connection: Connection, lock: Option<File>) -> Result<Self> {
         let (units, queue) = mpsc::channel(QUEUED_UNITS);
         let thread = std::thread::Builder::new()
-            .name("inbox writer".to_owned())
-            .spawn(move || work_off(connection, queue))
+            .name("store".to_owned())
+            .spawn(move || {
+                work_off(connection, queue);
+                drop(lock);
+            })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             units: Mutex::new(Some(units)),
-            thread: Arc::new(Mutex::new(Some(thread))),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -116,8 +128,13 @@ impl Writer {
         units.send(Box::new(unit)).await.map_err(|_| closed())
     }
 
+    /// Takes no further units; those that were handed in are still worked off.
+    pub(super) fn shut(&self) {
+        self.units.lock().take();
+    }
+
     pub(super) async fn stop(&self) {
-        drop(self.units.lock().take());
+        self.shut();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             tokio::task::spawn_blocking(move || thread.join().ok())
@@ -146,18 +163,32 @@ fn work_off(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>
 }
 
 fn commit(connection: &mut Connection, group: &mut [Box<dyn Work>]) -> Result<()> {
-    let mut transaction =
+    let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for unit in group {
-        let savepoint = transaction.savepoint()?;
-        if unit.run(&Unit::new(&savepoint)) {
-            savepoint.commit()?;
-        } else {
-            // Dropped: rolled back.
-            drop(savepoint);
+        savepoint(&transaction, "SAVEPOINT unit")?;
+        if !unit.run(&Unit::new(&transaction)) {
+            rescue(&transaction)?;
         }
+        savepoint(&transaction, "RELEASE unit")?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Undoes a unit that has failed.
+fn rescue(connection: &Connection) -> Result<()> {
+    // A full disk and the like undo all of the transaction. What came then would be committed by itself, unit by unit,
+    // while everybody is told that nothing was.
+    if connection.is_autocommit() {
+        let error = "a unit of work has failed in a way that undid its whole group";
+        return Err(StoreError::Unavailable(error.to_owned()));
+    }
+    savepoint(connection, "ROLLBACK TO unit")
+}
+
+fn savepoint(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
@@ -168,7 +199,7 @@ pub(super) fn alone<T>(
 ) -> Result<T> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let done = work(&Unit::new(&transaction))?;
+    let done = guarded(&Unit::new(&transaction), work)?;
     transaction.commit()?;
     Ok(done)
 }

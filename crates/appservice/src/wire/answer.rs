@@ -75,7 +75,7 @@ impl From<TakeError> for Refusal {
                 "M_TOO_LARGE",
                 error.to_string(),
             ),
-            TakeError::Full(_) => Self::new(
+            TakeError::Full(_) | TakeError::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "M_LIMIT_EXCEEDED",
                 error.to_string(),

@@ -4,11 +4,10 @@
 //! say what it wants within some seconds, and no body is read before.
 
 use std::{
-    fmt, io,
+    io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -27,7 +26,7 @@ use hyper_util::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{guard::Guard, ping};
-use crate::{Error, run::Running};
+use crate::{Error, config::ListenAddress, run::Running};
 
 /// How long requests under way may take when listening ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -40,41 +39,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Who may connect to a unix socket: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
-
-/// A place to listen at. Read from and shown as `127.0.0.1:9000`, or `unix:` with a path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ListenAddress {
-    /// An address and port; port 0 is any that is free.
-    Tcp(SocketAddr),
-    /// A unix socket. Its file is made, for its owner and its group, and removed when listening ends. One that is left
-    /// over from before is replaced.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err(format!("`{text}` names no file")),
-                path => Ok(Self::Unix(path.into())),
-            };
-        }
-        text.parse().map(Self::Tcp).map_err(|_| {
-            format!("`{text}` is no place to listen at: write it like `127.0.0.1:9000` or `unix:/run/service.sock`")
-        })
-    }
-}
 
 /// The files of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

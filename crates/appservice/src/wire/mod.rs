@@ -24,7 +24,7 @@ use crate::core::Core;
 
 pub(crate) use self::{auth::HomeserverToken, ping::Pings};
 pub use self::{
-    listener::{Listen, ListenAddress, ListenError, Listening, TlsFiles},
+    listener::{Listen, ListenError, Listening, TlsFiles},
     websocket::{Websocket, WebsocketLink, WebsocketState},
 };
 

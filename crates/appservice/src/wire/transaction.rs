@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 use tracing::Instrument as _;
 
 use super::answer::{Refusal, segment};
-use crate::{
-    core::Core, inbox::TakeError, metrics::catalogue::TRANSACTIONS, store::StoreError, trace::Trace,
-};
+use crate::{core::Core, inbox::TakeError, metrics::catalogue::TRANSACTIONS, trace::Trace};
 
 /// Transaction ids are the homeserver's; one longer than this is a mistake.
 const MAX_TXN_ID: usize = 1024;
@@ -30,16 +28,26 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
     let txn_id = segment(txn_id)?;
-    let trace = Trace::of_request(&headers, &*core.surroundings.randomness);
+    let taken = receive(&core, txn_id.clone(), &headers, body);
+    traced(&core, &txn_id, &headers, taken).await?;
+    Ok(Json(json!({})))
+}
+
+/// Does this in a transaction's own span, as a part of the trace that the homeserver names, or of a new one.
+pub(super) async fn traced<F: Future>(
+    core: &Core,
+    txn_id: &str,
+    headers: &HeaderMap,
+    taking: F,
+) -> F::Output {
+    let trace = Trace::of_request(headers, &*core.surroundings.randomness);
     let span = tracing::info_span!(
         "transaction",
         service = %core.name,
         txn.id = txn_id,
         trace.id = trace.id(),
     );
-    let taken = receive(&core, txn_id, &headers, body).instrument(span);
-    Trace::around(Some(trace), taken).await?;
-    Ok(Json(json!({})))
+    Trace::around(Some(trace), taking.instrument(span)).await
 }
 
 async fn receive(
@@ -77,6 +85,10 @@ async fn read(
 /// Takes a transaction to the end, even if nobody waits for the answer any more: what is on disk must be queued as
 /// well, for its repetition will be known and change nothing.
 pub(super) async fn take(core: &Arc<Core>, txn_id: String, body: Bytes) -> Result<bool, TakeError> {
+    if *core.stop.borrow() {
+        // Nobody would handle it before the next start, and that one may have begun already.
+        return Err(TakeError::Stopping);
+    }
     let core = core.clone();
     let taking = async move { core.inbox.take(&txn_id, &body, core.now_ms()).await };
     let taking = tokio::spawn(Trace::around(Trace::current(), taking).in_current_span());
@@ -85,9 +97,7 @@ pub(super) async fn take(core: &Arc<Core>, txn_id: String, body: Bytes) -> Resul
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime is being ended, and the answer reaches nobody.
-            Err(_) => Err(TakeError::Store(StoreError::Unavailable(
-                "the service is being ended".to_owned(),
-            ))),
+            Err(_) => Err(TakeError::Stopping),
         },
     }
 }

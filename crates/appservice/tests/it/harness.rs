@@ -1,17 +1,16 @@
 //! A service of the kit beside our real homeserver, over HTTP on loopback.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use bridgehead_appservice::{
-    Database, Running, Service, Setup,
+    Database, Listen, ListenError, Listening, Running, Service, Setup,
     registration::{Generated, RegistrationDraft},
     surroundings::Surroundings,
 };
-use bridgehead_testkit::{Client, SERVER_NAME, TestServer};
+use bridgehead_testkit::{Client, SERVER_NAME, TestServer, free_port};
 use rand::Rng as _;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 /// How long a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,8 +21,8 @@ pub(crate) struct Pair {
     pub(crate) running: Running,
     generated: Generated,
     folder: TempDir,
-    address: String,
-    serving: tokio::task::JoinHandle<()>,
+    address: SocketAddr,
+    listening: Listening,
 }
 
 impl Pair {
@@ -54,36 +53,33 @@ impl Pair {
         change: fn(&mut RegistrationDraft),
     ) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = format!("http://{}", listener.local_addr()?);
-        let generated = generate_changed(&service, Some(&address), change)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let url = format!("http://{address}");
+        let generated = generate_changed(&service, Some(&url), change)?;
         let file = folder.path().join("registration.yaml");
         std::fs::write(&file, generated.text.expose())?;
         let host = TestServer::start_with(&[file], &[]).await?;
         let running = run(service, &generated, &host, &folder, surroundings).await?;
-        let serving = serve(listener, &running);
+        let listening = running.listen(Listen::tcp(address)).await?;
         Ok(Self {
             host,
             running,
             generated,
             folder,
             address,
-            serving,
+            listening,
         })
     }
 
     /// Ends the service as a crash would (nothing is said, nothing waited for), and starts this one on its database.
     pub(crate) async fn crash_and_start(self, service: Service) -> anyhow::Result<Self> {
-        self.serving.abort();
-        // Whoever still holds the old service's parts keeps the file's lock, until the tasks have seen the end.
+        drop(self.listening);
         drop(self.running);
-        let port = self.address.trim_start_matches("http://").to_owned();
-        let listener = TcpListener::bind(&port).await?;
         let running = retry_in_use(service, &self.generated, &self.host, &self.folder).await?;
-        let serving = serve(listener, &running);
+        let listening = listen_again(&running, self.address).await?;
         Ok(Self {
             running,
-            serving,
+            listening,
             host: self.host,
             generated: self.generated,
             folder: self.folder,
@@ -165,11 +161,17 @@ async fn retry_in_use(
     }
 }
 
-fn serve(listener: TcpListener, running: &Running) -> tokio::task::JoinHandle<()> {
-    let router = running.router();
-    tokio::spawn(async move {
-        axum::serve(listener, router).await.ok();
-    })
+/// Listens where another one has just ended.
+async fn listen_again(running: &Running, address: SocketAddr) -> anyhow::Result<Listening> {
+    let started = std::time::Instant::now();
+    loop {
+        match running.listen(Listen::tcp(address)).await {
+            Err(ListenError::Address { .. }) if started.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 /// Waits until this holds; fails with what was waited for.

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -242,4 +244,18 @@ pub(crate) fn message_in(room: &str, event_id: &str) -> Value {
 pub(crate) fn assert_within(started: Instant, limit: Duration) {
     let took = started.elapsed();
     assert!(took < limit, "{took:?}");
+}
+
+/// Any port that is free, on loopback.
+pub(crate) fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// Files of a certificate for `localhost` that has signed itself, and of its key.
+pub(crate) fn self_signed(folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    Ok((certificate, key))
 }

@@ -114,6 +114,41 @@ async fn a_crash_after_the_acknowledgement_loses_nothing() -> anyhow::Result<()>
     Ok(())
 }
 
+#[tokio::test]
+async fn what_a_homeserver_has_sent_once_needs_no_second_sending() -> anyhow::Result<()> {
+    let begun = Log::default();
+    let sink = begun.clone();
+    let stuck = Service::new("recorder")
+        .watch_rooms(".*")
+        .on(move |text: Text| {
+            sink.lock().push(text.body.clone());
+            std::future::pending::<()>()
+        });
+    let pair = Pair::start(stuck).await?;
+    let alice = pair.user("alice").await?;
+    let room = alice.create_room(&json!({})).await?;
+    for text in ["one", "two", "three"] {
+        alice.send_text(&room, text, text).await?;
+    }
+    until("all is taken, and the first is being handled", || async {
+        pair.running.inbox_depth() >= 3 && *begun.lock() == ["one"]
+    })
+    .await?;
+    let log = Log::default();
+    let sink = log.clone();
+    let service = Service::new("recorder")
+        .watch_rooms(".*")
+        .on(move |text: Text| {
+            sink.lock().push(text.body.clone());
+            async {}
+        });
+    let pair = pair.crash_and_start(service).await?;
+    until("the rest is handled", || async { log.lock().len() >= 3 }).await?;
+    pair.settled().await?;
+    assert_eq!(*log.lock(), ["one", "two", "three"]);
+    Ok(())
+}
+
 /// Trap 2, the other half: events whose handlers failed are acknowledged and gone.
 #[tokio::test]
 async fn what_failed_is_kept_over_a_restart() -> anyhow::Result<()> {
@@ -352,7 +387,7 @@ async fn any_number_of_namespaces_is_good() -> anyhow::Result<()> {
             .join(&RoomId::parse(&room_of(&pair).await?)?)
             .await?;
         for template in templates {
-            let localpart = template.replace('{', "").replace('}', "");
+            let localpart = template.replace(['{', '}'], "");
             let user = UserId::parse(&format!("@{localpart}:{SERVER_NAME}"))?;
             let ghost = pair.running.ghosts().user(&user)?;
             ghost.join(&RoomId::parse(&room_of(&pair).await?)?).await?;

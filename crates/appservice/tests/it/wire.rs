@@ -3,6 +3,7 @@
 mod bodies;
 mod listening;
 mod look_ups;
+mod pings;
 mod repeats;
 mod tokens;
 mod websocket;

@@ -169,6 +169,7 @@ impl Mounted {
             randomness: Arc::new(SeededRandomness::new(of_life(self.seed, life))),
             transport: Some(Arc::new(self.way(life))),
             inline_store: true,
+            ..Surroundings::default()
         }
     }
 

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::*;
@@ -113,8 +114,10 @@ fn store() -> Store {
 }
 
 fn planner(store: &Store, places: usize) -> Arc<Planner> {
-    let mut limits = Limits::default();
-    limits.membership_concurrency = places;
+    let limits = Limits {
+        membership_concurrency: places,
+        ..Limits::default()
+    };
     Arc::new(Planner::new(store.clone(), &limits))
 }
 
@@ -221,9 +224,9 @@ async fn what_is_refused_is_given_up_and_tried_anew_when_wished_again() {
     wish(&planner, &stage, &key, true).await;
     idle(&planner).await;
     assert_eq!(stage.of(&key).requests, REFUSED_ATTEMPTS as usize);
-    // The waits grow: 2, 4 and 8 seconds.
+    // The waits grow: 15, 30 and 60 seconds.
     assert!(
-        stage.began.elapsed() >= Duration::from_secs(13),
+        stage.began.elapsed() >= Duration::from_secs(100),
         "{:?}",
         stage.began.elapsed()
     );
@@ -240,6 +243,25 @@ async fn what_is_refused_is_given_up_and_tried_anew_when_wished_again() {
     wish(&planner, &stage, &key, true).await;
     idle(&planner).await;
     assert!(stage.of(&key).is_in);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_opens_is_tried_at_once() {
+    let (store, stage) = (store(), Stage::new(10));
+    let planner = planner(&store, 4);
+    let _stop = begin(&planner, &stage);
+    let key = key(0, 0);
+    *stage.refusal.lock() = Some(Error::Forbidden("closed".to_owned()));
+    wish(&planner, &stage, &key, true).await;
+    idle(&planner).await;
+    *stage.refusal.lock() = None;
+    let opened = Instant::now();
+    planner.reopen(&key.0, stage.now_ms()).await;
+    assert!(!planner.is_idle());
+    idle(&planner).await;
+    assert!(stage.of(&key).is_in && opened.elapsed() < Duration::from_secs(1));
+    planner.reopen(&key.0, stage.now_ms()).await;
+    assert!(planner.is_idle());
 }
 
 #[tokio::test(start_paused = true)]

@@ -148,7 +148,7 @@ pub trait Network: Sized + Send + Sync + 'static {
     }
 
     /// Who of Matrix this user of the network is, where it is known: what they say there is said by themselves here, if
-    /// the service may act for them ([`Puppets`](crate::Puppets)).
+    /// the service may act for them ([`Puppets`](crate::bridge::puppets::Puppets)).
     fn person_of(&self, user: &Self::User) -> impl Future<Output = Option<UserId>> + Send {
         let _ = user;
         std::future::ready(None)

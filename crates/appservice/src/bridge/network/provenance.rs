@@ -49,10 +49,10 @@ pub(crate) enum Origin {
 pub(crate) async fn origin(core: &Core, event: &Event) -> Result<Origin, Error> {
     let is_own = core.is_own(&event.sender);
     let Some((network, room, key)) = marked(event) else {
-        return Ok(if is_own {
-            Origin::Service
-        } else {
-            Origin::Matrix
+        // What the service has said for a person is an echo, whoever has had it said.
+        return Ok(match is_own || core.is_own_event(event) {
+            true => Origin::Service,
+            false => Origin::Matrix,
         });
     };
     if is_own || was_sent(core, event, key).await? {

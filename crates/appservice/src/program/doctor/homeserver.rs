@@ -238,7 +238,7 @@ impl<C: Config> Patient<'_, C> {
         for line in differences {
             report.bad(
                 "in force",
-                format!("the homeserver has it otherwise than the file: {line}"),
+                format!("the homeserver has it otherwise (- there, + in the file): {line}"),
                 &*cure,
             );
         }

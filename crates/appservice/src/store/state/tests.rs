@@ -191,6 +191,37 @@ async fn a_gap_makes_the_room_stale_and_staleness_keeps_its_time() {
 }
 
 #[tokio::test]
+async fn rooms_that_were_left_long_ago_are_forgotten() {
+    let store = store();
+    let done = store.write(|unit| {
+        unit.hear_state(&event("$a", 10, None, json!({})), "", 10)?;
+        unit.hear_state(
+            &event("$b", 10, None, json!({ "membership": "leave" })),
+            "@g:x",
+            20,
+        )?;
+        let followed = unit.forget_rooms(1000, 500)?;
+        unit.set_stale(ROOM, 30)?;
+        let recent = unit.forget_rooms(25, 500)?;
+        let bites = [
+            unit.forget_rooms(1000, 1)?,
+            unit.forget_rooms(1000, 1)?,
+            unit.forget_rooms(1000, 1)?,
+        ];
+        Ok((
+            followed,
+            recent,
+            bites,
+            unit.room_row(ROOM)?,
+            unit.state_rows(ROOM, &[TOPIC, "m.room.member"])?.len(),
+        ))
+    });
+    let (followed, recent, bites, room, rows) = done.await.expect("written");
+    assert_eq!((followed, recent, bites), (0, 0, [2, 2, 1]));
+    assert_eq!((room, rows), (None, 0));
+}
+
+#[tokio::test]
 async fn what_we_note_of_ourselves_keeps_the_name() {
     let store = store();
     let done = store.write(|unit| {

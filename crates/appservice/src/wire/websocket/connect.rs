@@ -14,7 +14,7 @@ use tokio_tungstenite::{
 };
 
 use super::Websocket;
-use crate::core::Core;
+use crate::{client::is_local, core::Core};
 
 /// Where it is opened, behind the homeserver's address.
 const PATH: &str = "/_matrix/client/unstable/fi.mau.as_sync";
@@ -53,7 +53,7 @@ impl Connector {
     /// # Errors
     /// A sentence for people, when the address or a certificate is none.
     pub(super) fn new(core: &Core, websocket: &Websocket) -> Result<Self, String> {
-        let address = websocket.address.as_deref().unwrap_or(&core.homeserver);
+        let url = url_of(websocket.address.as_deref().unwrap_or(&core.homeserver))?;
         let mut headers = HeaderMap::new();
         let token = format!("Bearer {}", core.registration.as_token.expose());
         let mut token = HeaderValue::try_from(token)
@@ -73,8 +73,8 @@ impl Connector {
         );
         let max_frame = core.limits.max_body_bytes.saturating_add(FRAME_EXTRA);
         Ok(Self {
-            client: client(websocket.trusted.as_deref())?,
-            url: url_of(address)?,
+            client: client(&url, websocket.trusted.as_deref())?,
+            url: url.to_string(),
             headers,
             config: WebSocketConfig::default()
                 .max_message_size(Some(max_frame))
@@ -115,7 +115,7 @@ impl Connector {
 }
 
 /// An HTTP client that leaves its connections to whoever upgrades them.
-fn client(trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
+fn client(url: &url::Url, trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
     // The process's TLS provider; a second call finds it set already.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -127,6 +127,10 @@ fn client(trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
         .pool_max_idle_per_host(0)
         .tcp_nodelay(true)
         .user_agent(concat!("bridgehead-appservice/", env!("CARGO_PKG_VERSION")));
+    if is_local(url) {
+        // A proxy of the machine's is not for loopback.
+        builder = builder.no_proxy();
+    }
     if let Some(pem) = trusted {
         let certificates = reqwest::Certificate::from_pem_bundle(pem)
             .map_err(|error| format!("the trusted certificates cannot be read: {error}"))?;
@@ -141,7 +145,7 @@ fn client(trusted: Option<&[u8]>) -> Result<reqwest::Client, String> {
 }
 
 /// The address to ask, from an address with any of the schemes that people write.
-fn url_of(address: &str) -> Result<String, String> {
+fn url_of(address: &str) -> Result<url::Url, String> {
     let wrong = || {
         format!(
             "`{address}` is no address of a homeserver: write `https://host` or `ws://host:port`"
@@ -155,8 +159,9 @@ fn url_of(address: &str) -> Result<String, String> {
     };
     // Checked without the path, which would be taken for the host where there is none.
     let base = format!("{scheme}://{}", rest.trim_end_matches('/'));
-    url::Url::parse(&base).map_err(|_| wrong())?;
-    Ok(base + PATH)
+    url::Url::parse(&base)
+        .and_then(|_| url::Url::parse(&(base + PATH)))
+        .map_err(|_| wrong())
 }
 
 /// What went wrong, without the address.
@@ -213,7 +218,7 @@ mod tests {
         ] {
             let url = url_of(address).expect(address);
             let wanted = "://localhost:8008/_matrix/client/unstable/fi.mau.as_sync";
-            assert_eq!(url, format!("{scheme}{wanted}"));
+            assert_eq!(url.as_str(), format!("{scheme}{wanted}"));
         }
         for address in ["", "localhost:8008", "ftp://localhost", "http://", "ws:///"] {
             assert!(url_of(address).is_err(), "{address}");

@@ -22,6 +22,7 @@ use self::{
 use crate::{
     backoff::Backoff,
     core::Core,
+    metrics::{Metrics, catalogue::WEBSOCKET_CONNECTED},
     run::{Running, StartError},
 };
 
@@ -159,9 +160,21 @@ impl Running {
             told,
             stop: stop.subscribe(),
         };
+        show(&keeper.core.metrics, &state);
         let task = tokio::spawn(keeper.run());
         Ok(WebsocketLink { state, stop, task })
     }
+}
+
+/// Has the figures say whether it is open.
+fn show(metrics: &Metrics, state: &watch::Receiver<WebsocketState>) {
+    let state = state.clone();
+    metrics.on_look(move |metrics| {
+        // Nobody is there to say that it has gone, when it was dropped.
+        let is_kept = state.has_changed().is_ok();
+        let is_open = is_kept && *state.borrow() == WebsocketState::Connected;
+        metrics.set(&WEBSOCKET_CONNECTED, &[], f64::from(u8::from(is_open)));
+    });
 }
 
 /// Keeps a websocket open.
@@ -176,13 +189,14 @@ struct Keeper {
 
 impl Keeper {
     async fn run(mut self) {
+        self.tell(WebsocketState::Connecting);
         let mut backoff = Backoff::new(self.settings.first_wait, self.settings.max_wait);
         let end = loop {
             let started = tokio::time::Instant::now();
             if let Some(end) = self.once().await {
                 break end;
             }
-            self.told.send_replace(WebsocketState::Connecting);
+            self.tell(WebsocketState::Connecting);
             if started.elapsed() >= GOOD_AFTER {
                 backoff.reset();
             }
@@ -196,7 +210,11 @@ impl Keeper {
                 () = self.core.stopping() => break WebsocketState::Stopped,
             }
         };
-        self.told.send_replace(end);
+        self.tell(end);
+    }
+
+    fn tell(&self, state: WebsocketState) {
+        self.told.send_replace(state);
     }
 
     /// One connection from its opening to its end; what it stands at when there shall be no other.
@@ -218,7 +236,7 @@ impl Keeper {
             }
         };
         tracing::info!(service = %self.core.name, "the websocket is open");
-        self.told.send_replace(WebsocketState::Connected);
+        self.tell(WebsocketState::Connected);
         let mut session = Session::new(&self.core, &self.router, self.settings.ping_every);
         match session.run(socket, &mut self.stop).await {
             End::Replaced => {

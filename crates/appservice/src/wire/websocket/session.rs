@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::watch,
@@ -163,11 +163,9 @@ impl Session {
             let error = "the transaction has no txn_id";
             return Err(ErrorData::new("M_BAD_JSON", error));
         };
-        let bytes = frame.len();
-        let is_new = transaction::take(&self.core, txn_id.clone(), frame)
-            .await
-            .map_err(|error| ErrorData::from(Refusal::from(error)))?;
-        tracing::debug!(service = %self.core.name, txn.id = txn_id, is_new, bytes, "transaction");
+        let taking = transaction::take(&self.core, txn_id.clone(), frame);
+        let taken = transaction::traced(&self.core, &txn_id, &HeaderMap::new(), taking).await;
+        taken.map_err(|error| ErrorData::from(Refusal::from(error)))?;
         frame::raw(&json!({ "txn_id": txn_id }))
     }
 

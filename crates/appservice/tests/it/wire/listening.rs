@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,11 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bridgehead_appservice::{
-    Listen, ListenAddress, ListenError, Listening, prelude::*, surroundings::TransportError,
-};
-use futures_util::FutureExt as _;
-use parking_lot::Mutex;
+use bridgehead_appservice::{Listen, ListenAddress, ListenError, Listening, prelude::*};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -23,16 +18,11 @@ use tokio::{
     net::{TcpStream, UnixStream},
     sync::Semaphore,
 };
-use tower::ServiceExt as _;
 
 use crate::{
-    harness::{PATIENCE, Pair, until},
-    rig::{FakeHost, Log, Rig, agrees, message, recorder, reply},
+    harness::{PATIENCE, until},
+    rig::{Log, Rig, anywhere, message, recorder, self_signed},
 };
-
-fn anywhere() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
 
 fn tcp_of(listening: &Listening) -> SocketAddr {
     match listening.addresses()[0] {
@@ -110,7 +100,7 @@ async fn all_places_are_served_alike() -> anyhow::Result<()> {
 #[tokio::test]
 async fn tls_with_the_authors_certificate() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
-    let (certificate, key) = certificate_in(folder.path())?;
+    let (certificate, key) = self_signed(folder.path())?;
     let log = Log::default();
     let rig = Rig::start(recorder(&log)).await?;
     let listen = Listen::tcp(anywhere()).tls(&certificate, &key);
@@ -142,15 +132,6 @@ async fn tls_with_the_authors_certificate() -> anyhow::Result<()> {
     assert!(matches!(error, ListenError::Tls { .. }));
     assert!(error.to_string().contains("missing.pem"), "{error}");
     Ok(())
-}
-
-/// Files of a certificate for `localhost` that has signed itself, and of its key.
-fn certificate_in(folder: &Path) -> anyhow::Result<(std::path::PathBuf, std::path::PathBuf)> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem())?;
-    std::fs::write(&key, made.signing_key.serialize_pem())?;
-    Ok((certificate, key))
 }
 
 #[tokio::test]
@@ -214,7 +195,10 @@ fn addresses_are_read_as_they_are_shown() {
     }
     for text in ["", "9000", "localhost", "unix:", "http://localhost:1"] {
         let error = text.parse::<ListenAddress>().expect_err(text);
-        assert!(error.contains(text), "{error}");
+        assert!(
+            error.to_string().contains("unix:/path/to/socket"),
+            "{text}: {error}"
+        );
     }
 }
 
@@ -292,7 +276,7 @@ async fn kept_for(address: SocketAddr, said: &str) -> anyhow::Result<Duration> {
 #[tokio::test]
 async fn who_says_nothing_is_not_kept() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
-    let (certificate, key) = certificate_in(folder.path())?;
+    let (certificate, key) = self_signed(folder.path())?;
     let rig = Rig::start(recorder(&Log::default())).await?;
     let mut listen = Listen::tcp(anywhere());
     listen.head_timeout = Duration::from_millis(200);
@@ -378,159 +362,5 @@ async fn requests_under_way_are_answered_when_listening_ends() -> anyhow::Result
     closed??;
     let answer = asking.await??;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    Ok(())
-}
-
-/// A homeserver that calls the service back when it is asked to ping, if it is told to.
-struct Caller {
-    host: Arc<FakeHost>,
-    /// The way back, and the token to show.
-    back: Arc<Mutex<Option<(axum::Router, String)>>>,
-}
-
-impl Caller {
-    fn new(status: u16, calls: bool) -> Self {
-        let back: Arc<Mutex<Option<(axum::Router, String)>>> = Arc::default();
-        let way = back.clone();
-        let host = FakeHost::new(move |asked| {
-            if !asked.path.ends_with("/ping") {
-                return Ok(agrees(asked));
-            }
-            if calls && let Some((router, token)) = way.lock().clone() {
-                let request = http::Request::post("/_matrix/app/v1/ping")
-                    .header("authorization", format!("Bearer {token}"))
-                    .body(axum::body::Body::from(asked.body.to_string()))
-                    .expect("a request");
-                let answer = router.oneshot(request).now_or_never().expect("at once");
-                assert_eq!(answer.expect("an answer").status().as_u16(), 200);
-            }
-            let error = r#"{"errcode":"M_CONNECTION_FAILED","error":"as last time"}"#;
-            let body = if status == 200 {
-                r#"{"duration_ms":7}"#
-            } else {
-                error
-            };
-            Ok(reply(status, body))
-        });
-        Self { host, back }
-    }
-
-    async fn start(&self) -> anyhow::Result<Rig> {
-        let rig = Rig::beside(recorder(&Log::default()), self.host.clone()).await?;
-        let token = rig.generated.registration.hs_token.expose().to_owned();
-        *self.back.lock() = Some((rig.running.router(), token));
-        Ok(rig)
-    }
-}
-
-#[tokio::test]
-async fn a_ping_is_known_by_its_transaction_id() -> anyhow::Result<()> {
-    for (status, calls, wanted) in [
-        (200, true, Ok(())),
-        // Whoever was called, it was not this process.
-        (200, false, Err("not this process")),
-        // The homeserver did call, and tells of its failure from before.
-        (502, true, Ok(())),
-        (502, false, Err("M_CONNECTION_FAILED")),
-    ] {
-        let caller = Caller::new(status, calls);
-        let rig = caller.start().await?;
-        let pinged = rig.running.ping().await;
-        match wanted {
-            Ok(()) => assert!(pinged.is_ok(), "{status} {calls}: {pinged:?}"),
-            Err(said) => {
-                let error = pinged.expect_err(said).to_string();
-                assert!(error.contains(said), "{error}");
-            }
-        }
-        assert_eq!(caller.host.asked_of("/ping").len(), 1);
-        caller.back.lock().take();
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_homeserver_is_pinged_when_listening_begins_and_when_it_is_back() -> anyhow::Result<()>
-{
-    let away = Arc::new(AtomicBool::new(false));
-    let is_away = away.clone();
-    let caller = Caller::new(200, true);
-    let inner = caller.host.clone();
-    let outer = FakeHost::new(move |asked| {
-        if is_away.load(Ordering::Relaxed) {
-            return Err(TransportError::Unreachable("nobody".to_owned()));
-        }
-        inner.answer(asked)
-    });
-    let rig = Rig::beside(recorder(&Log::default()), outer.clone()).await?;
-    let token = rig.generated.registration.hs_token.expose().to_owned();
-    *caller.back.lock() = Some((rig.running.router(), token));
-    rig.settled().await?;
-    assert!(outer.asked_of("/ping").is_empty());
-    let _listening = rig.running.listen(Listen::tcp(anywhere())).await?;
-    let pinged = |times: usize| {
-        let outer = outer.clone();
-        move || {
-            let outer = outer.clone();
-            async move { outer.asked_of("/ping").len() == times }
-        }
-    };
-    until("it is pinged at the beginning", pinged(1)).await?;
-    let room = RoomId::parse("!there:localhost")?;
-    rig.running.bot().join(&room).await?;
-    away.store(true, Ordering::Relaxed);
-    // What is tried while it is away shows that it is.
-    let running = &rig.running;
-    let other = RoomId::parse("!other:localhost")?;
-    let bot = running.bot();
-    let (joined, ()) = tokio::join!(bot.join(&other), async {
-        let tried = || async { outer.asked_of("other").len() >= 2 };
-        until("the join is tried", tried).await.expect("it is");
-        away.store(false, Ordering::Relaxed);
-    });
-    joined?;
-    until("it is pinged when it is back", pinged(2)).await?;
-    caller.back.lock().take();
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_homeserver_that_reaches_nobody_yet_is_asked_again() -> anyhow::Result<()> {
-    let fails = Arc::new(AtomicBool::new(true));
-    let failing = fails.clone();
-    let caller = Caller::new(200, true);
-    let inner = caller.host.clone();
-    let outer = FakeHost::new(move |asked| {
-        if asked.path.ends_with("/ping") && failing.swap(false, Ordering::Relaxed) {
-            return Ok(reply(
-                502,
-                r#"{"errcode":"M_CONNECTION_FAILED","error":"no"}"#,
-            ));
-        }
-        inner.answer(asked)
-    });
-    let rig = Rig::beside(recorder(&Log::default()), outer.clone()).await?;
-    let token = rig.generated.registration.hs_token.expose().to_owned();
-    *caller.back.lock() = Some((rig.running.router(), token));
-    let _listening = rig.running.listen(Listen::tcp(anywhere())).await?;
-    until("it is pinged again", || async {
-        outer.asked_of("/ping").len() == 2
-    })
-    .await?;
-    let ids: Vec<_> = outer
-        .asked_of("/ping")
-        .iter()
-        .map(|ping| ping.body.clone())
-        .collect();
-    assert_ne!(ids[0]["transaction_id"], ids[1]["transaction_id"]);
-    caller.back.lock().take();
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_real_homeserver_calls_back() -> anyhow::Result<()> {
-    let pair = Pair::start(recorder(&Log::default())).await?;
-    let took = pair.running.ping().await?;
-    assert!(took < PATIENCE, "{took:?}");
     Ok(())
 }

@@ -1,0 +1,58 @@
+//! The service's own users that the homeserver knows, and what their profiles were last set to.
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Result, Unit};
+
+impl Unit<'_> {
+    /// Whether the homeserver has this user of ours, as far as we know.
+    pub(crate) fn is_registered(&self, user: &str) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM ghosts WHERE user_id = ?1")?;
+        Ok(statement.exists([user])?)
+    }
+
+    /// The homeserver has this user of ours.
+    pub(crate) fn insert_ghost(&self, user: &str, now_ms: i64) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO ghosts (user_id, registered_ms) VALUES (?1, ?2)",
+            )?
+            .execute(params![user, now_ms])?;
+        Ok(())
+    }
+
+    /// The homeserver does not have this user of ours after all; nor its profile.
+    pub(crate) fn forget_ghost(&self, user: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM ghosts WHERE user_id = ?1")?
+            .execute([user])?;
+        Ok(())
+    }
+
+    /// What a ghost's name and picture were last set to.
+    pub(crate) fn ghost_profile(&self, user: &str) -> Result<(Option<String>, Option<String>)> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT displayname, avatar_url FROM ghosts WHERE user_id = ?1")?;
+        let row = statement.query_row([user], |row| Ok((row.get(0)?, row.get(1)?)));
+        Ok(row.optional()?.unwrap_or_default())
+    }
+
+    /// A ghost's name was set.
+    pub(crate) fn set_ghost_name(&self, user: &str, name: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE ghosts SET displayname = ?2 WHERE user_id = ?1")?
+            .execute([user, name])?;
+        Ok(())
+    }
+
+    /// A ghost's picture was set.
+    pub(crate) fn set_ghost_avatar(&self, user: &str, avatar: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE ghosts SET avatar_url = ?2 WHERE user_id = ?1")?
+            .execute([user, avatar])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,351 @@
+//! The service acts for people who let it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use bridgehead_appservice::{
+    Database, Running, Secret,
+    bridge::puppets::{Consent, PuppetError},
+    prelude::*,
+};
+use bridgehead_testkit::lab::{Lab, LabService, LabUser};
+use http::Method;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::outside::{call, log_in, place};
+
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// A bridge that writes down what would go to the other network.
+fn service(heard: &Heard) -> Service {
+    let (texts, redactions) = (heard.clone(), heard.clone());
+    Service::new("irc")
+        .bot("ircbot")
+        .users("_irc_{nick}")
+        .on(move |text: Text| {
+            let heard = texts.clone();
+            async move { heard.lock().push(text.body) }
+        })
+        .on(move |redaction: Redaction| {
+            let heard = redactions.clone();
+            async move { heard.lock().push(format!("redacted {}", redaction.redacts)) }
+        })
+}
+
+/// A room of this person with the service's own user.
+async fn portal(irc: &LabService, person: &LabUser) -> anyhow::Result<RoomId> {
+    let running = irc.running();
+    let bot = running.bot_id().clone();
+    let body = json!({ "preset": "private_chat", "invite": [bot] });
+    let room = person.create_room_with(&body).await?;
+    running.bot().join(&room).await?;
+    // It lets ghosts in.
+    let power = json!({ "users": { person.id().as_str(): 100, bot.as_str(): 100 } });
+    person
+        .set_state(&room, "m.room.power_levels", "", &power)
+        .await?;
+    Ok(room)
+}
+
+#[test]
+fn what_is_said_for_a_person_is_theirs_and_does_not_come_back() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let heard = Heard::default();
+        let irc = lab.mount(service(&heard)).await?;
+        let alice = lab.user("alice").await?;
+        let room = portal(&irc, &alice).await?;
+        let token = log_in(&irc, &alice).await?;
+        let puppets = irc.running().puppets();
+        assert!(puppets.of(alice.id()).is_none());
+        let puppet = puppets.adopt(alice.id(), token).await?;
+        let event = puppet.send(&room, "from the other side").await?;
+        puppet.redact(&room, &event, None).await?;
+        puppet.send(&room, "again").await?;
+        alice.say(&room, "typed here").await?;
+        lab.settle().await;
+        assert_eq!(*heard.lock(), ["typed here"]);
+        let timeline = alice.timeline(&room).await?;
+        let said = timeline
+            .iter()
+            .find(|event| event.text("body") == Some("again"));
+        let said = said.context("it was said")?;
+        assert_eq!(said.sender, *alice.id());
+        assert_eq!(said.content["fi.mau.double_puppet_source"], "irc");
+
+        drop((puppet, puppets));
+        lab.restart(&irc).await?;
+        let puppets = irc.running().puppets();
+        let puppet = puppets.of(alice.id()).context("known after a restart")?;
+        puppet.send(&room, "once more").await?;
+        lab.settle().await;
+        assert_eq!(*heard.lock(), ["typed here"]);
+        let status = puppets.status(alice.id()).await?.context("a status")?;
+        assert_eq!((status.consent, status.lost_ms), (Consent::Token, None));
+        assert_eq!(puppets.list(None, 10).await?, [status]);
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+/// The room that this person is invited to, as soon as they are.
+async fn invitation(lab: &Lab, person: &LabUser) -> anyhow::Result<RoomId> {
+    for _ in 0..1000 {
+        if let Some(room) = person.invitations().await?.pop() {
+            return Ok(room);
+        }
+        lab.pass(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("nobody has invited {}", person.name())
+}
+
+#[test]
+fn a_puppet_is_let_into_rooms() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let irc = lab.mount(service(&Heard::default())).await?;
+        let (alice, bob) = (lab.user("alice").await?, lab.user("bob").await?);
+        let room = portal(&irc, &alice).await?;
+        let token = log_in(&irc, &bob).await?;
+        let puppet = irc.running().puppets().adopt(bob.id(), token).await?;
+        puppet.send(&room, "hello").await?;
+        assert_eq!(
+            alice
+                .members(&room)
+                .await?
+                .get(bob.id())
+                .map(String::as_str),
+            Some("join")
+        );
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn a_token_that_is_no_longer_good_is_told_and_not_used() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let irc = lab.mount(service(&Heard::default())).await?;
+        let alice = lab.user("alice").await?;
+        let room = portal(&irc, &alice).await?;
+        let token = log_in(&irc, &alice).await?;
+        let running = irc.running();
+        let puppets = running.puppets();
+        let puppet = puppets.adopt(alice.id(), token.clone()).await?;
+        call(
+            &irc,
+            "POST",
+            "/_matrix/client/v3/logout",
+            Some(&token),
+            &json!({}),
+        )
+        .await?;
+        let lost = puppet.send(&room, "lost").await;
+        assert!(
+            matches!(&lost, Err(Error::PuppetLost(user)) if user == alice.id()),
+            "{lost:?}"
+        );
+        assert!(puppets.of(alice.id()).is_none());
+        let ghost = running.ghosts().named("alice")?;
+        ghost.send(&room, "by the ghost").await?;
+
+        let dm = invitation(&lab, &alice).await?;
+        alice.join(&dm).await?;
+        let is_news = |event: &Event| event.text("msgtype") == Some("m.notice");
+        let told = alice.wait_for(&dm, "the news", is_news).await?;
+        let text = told.text("body").unwrap_or_default();
+        assert!(
+            text.starts_with("irc cannot act for you any more"),
+            "{text}"
+        );
+        let status = puppets.status(alice.id()).await?.context("a status")?;
+        assert!(status.lost_ms.is_some());
+
+        drop((running, puppets, puppet, ghost));
+        lab.restart(&irc).await?;
+        let puppets = irc.running().puppets();
+        assert!(puppets.of(alice.id()).is_none());
+        let puppet = puppets
+            .adopt(alice.id(), log_in(&irc, &alice).await?)
+            .await?;
+        puppet.send(&room, "back").await?;
+        assert_eq!(alice.texts(&room).await?, ["by the ghost", "back"]);
+        assert_eq!(
+            puppets
+                .status(alice.id())
+                .await?
+                .context("a status")?
+                .lost_ms,
+            None
+        );
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn nobody_is_acted_for_with_a_wrong_token() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let irc = lab.mount(service(&Heard::default())).await?;
+        let (alice, bob) = (lab.user("alice").await?, lab.user("bob").await?);
+        let (running, puppets) = (irc.running(), irc.running().puppets());
+        for token in ["nonsense", "", "a b", "new\nline", "ü"] {
+            let refused = puppets
+                .adopt(alice.id(), Secret::new(token.to_owned()))
+                .await;
+            assert!(
+                matches!(refused, Err(PuppetError::BadToken)),
+                "{token:?}: {refused:?}"
+            );
+        }
+        let theirs = puppets.adopt(alice.id(), bob.token().clone()).await;
+        assert!(
+            matches!(&theirs, Err(PuppetError::NotTheirs(user)) if user == bob.id()),
+            "{theirs:?}"
+        );
+        let ghost = running.ghosts().named("ann")?;
+        let own = puppets.adopt(ghost.id(), bob.token().clone()).await;
+        assert!(matches!(own, Err(PuppetError::Own(_))), "{own:?}");
+        let forbidden = puppets.adopt_by_registration(alice.id()).await;
+        assert!(
+            matches!(forbidden, Err(PuppetError::NotAllowed(_))),
+            "{forbidden:?}"
+        );
+        let forbidden = puppets.log_in(alice.id()).await;
+        assert!(
+            matches!(forbidden, Err(PuppetError::NotAllowed(_))),
+            "{forbidden:?}"
+        );
+        assert!(puppets.of(alice.id()).is_none() && puppets.list(None, 10).await?.is_empty());
+        for error in [theirs.unwrap_err(), own.unwrap_err()] {
+            assert!(!format!("{error} {error:?}").contains(bob.token().expose()));
+        }
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn a_registration_may_let_the_service_act_for_all() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let heard = Heard::default();
+        let irc = lab.mount(service(&heard).watch_users("@a.*")).await?;
+        let (alice, bob) = (lab.user("alice").await?, lab.user("bob").await?);
+        let room = portal(&irc, &alice).await?;
+        let puppets = irc.running().puppets();
+        assert!(puppets.of(alice.id()).is_none(), "only who was asked for");
+        let puppet = puppets.adopt_by_registration(alice.id()).await?;
+        puppet.send(&room, "by registration").await?;
+        let refused = puppets.adopt_by_registration(bob.id()).await;
+        assert!(
+            matches!(refused, Err(PuppetError::NotAllowed(_))),
+            "{refused:?}"
+        );
+        drop((puppet, puppets));
+        lab.restart(&irc).await?;
+        let puppets = irc.running().puppets();
+        let puppet = puppets.of(alice.id()).context("known after a restart")?;
+        puppet.send(&room, "again").await?;
+        lab.settle().await;
+        assert!(heard.lock().is_empty(), "{heard:?}");
+        assert_eq!(alice.texts(&room).await?, ["by registration", "again"]);
+        assert!(puppets.drop(alice.id()).await?);
+        assert!(puppets.of(alice.id()).is_none());
+        assert!(!puppets.drop(alice.id()).await?);
+        let nobody = UserId::parse("@anna:localhost")?;
+        let refused = puppets.adopt_by_registration(&nobody).await;
+        assert!(
+            matches!(refused, Err(PuppetError::Homeserver(_))),
+            "{refused:?}"
+        );
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+async fn devices(user: &LabUser) -> anyhow::Result<usize> {
+    let answer = user
+        .call(Method::GET, "/_matrix/client/v3/devices", &Value::Null)
+        .await?;
+    Ok(answer["devices"].as_array().context("devices")?.len())
+}
+
+#[test]
+fn sessions_that_the_service_made_end_with_it_and_given_ones_do_not() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let irc = lab
+            .mount(service(&Heard::default()).watch_users("@a.*"))
+            .await?;
+        let alice = lab.user("alice").await?;
+        let room = portal(&irc, &alice).await?;
+        let puppets = irc.running().puppets();
+        let puppet = puppets.log_in(alice.id()).await?;
+        puppet.send(&room, "hello").await?;
+        assert_eq!(devices(&alice).await?, 2);
+        puppets.log_in(alice.id()).await?;
+        assert_eq!(devices(&alice).await?, 2, "the session of before has ended");
+        assert!(puppets.drop(alice.id()).await?);
+        assert_eq!(devices(&alice).await?, 1);
+        let token = log_in(&irc, &alice).await?;
+        puppets.adopt(alice.id(), token.clone()).await?;
+        assert!(puppets.drop(alice.id()).await?);
+        assert_eq!(devices(&alice).await?, 2);
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+/// Whether any file of a database holds this text.
+fn holds(database: &Path, text: &str) -> anyhow::Result<bool> {
+    let folder = database.parent().context("a folder")?;
+    for entry in std::fs::read_dir(folder)? {
+        let bytes = std::fs::read(entry?.path())?;
+        if bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[test]
+fn tokens_are_encrypted_at_rest_and_bound_to_their_secret() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let declared = |secret: &str| {
+            let secret = Secret::new(secret.to_owned());
+            service(&Heard::default()).puppet_secret(secret)
+        };
+        let folder = tempfile::tempdir()?;
+        let database = folder.path().join("service.db");
+        let (place, mut setup) = place(&lab, &declared("one")).await?;
+        setup.database = Database::File(database.clone());
+        let alice = lab.user("alice").await?;
+        let start = async |secret: &str| -> anyhow::Result<Running> {
+            let service = declared(secret);
+            Ok(service.start(setup.clone()).await?)
+        };
+        let token = log_in(&place, &alice).await?;
+        let running = start("one").await?;
+        running.puppets().adopt(alice.id(), token.clone()).await?;
+        assert!(
+            holds(&database, alice.id().as_str())?,
+            "the search finds what is there"
+        );
+        assert!(!holds(&database, token.expose())?);
+        running.stop().await;
+        let running = start("one").await?;
+        assert!(running.puppets().of(alice.id()).is_some());
+        running.stop().await;
+        let running = start("another").await?;
+        let puppets = running.puppets();
+        assert!(puppets.of(alice.id()).is_none());
+        invitation(&lab, &alice).await?;
+        let status = puppets.status(alice.id()).await?.context("a status")?;
+        assert!(status.lost_ms.is_some());
+        drop(puppets);
+        running.stop().await;
+        Ok(())
+    })
+    .expect("it goes through");
+}
