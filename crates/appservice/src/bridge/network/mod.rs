@@ -42,7 +42,7 @@ use crate::{
 /// Another network, as a bridge knows it.
 ///
 /// One value of it runs for as long as the service; methods are called for many rooms at the same time, and for one
-/// room one after another. See the [module](self) for how it is used.
+/// room one after another. The [module](crate::bridge) shows a whole one.
 pub trait Network: Sized + Send + Sync + 'static {
     /// What a room is called on the network: a channel, a chat.
     type Room: RemoteId;

@@ -206,7 +206,7 @@ impl<N: Network> Doing<'_, N> {
         said: Said,
         reply_to: Option<String>,
     ) -> Done {
-        if self.is_echo(portal, id).await? {
+        if self.is_known(portal, id).await? {
             return Ok(None);
         }
         let sender = self.user(&said.sender)?;
@@ -228,15 +228,15 @@ impl<N: Network> Doing<'_, N> {
         Ok(self.linked(portal, message))
     }
 
-    /// Whether the network tells of what it was sent from here.
-    async fn is_echo(&self, portal: &Portal<N>, id: &str) -> Result<bool, Undone> {
-        if !N::ECHOES {
-            return Ok(false);
-        }
-        // Its id is known once it has been sent.
-        let _on_its_way = self.live.sending.enter(&portal.remote.to_text()).await;
-        let known = self.known(portal, id).await?;
-        Ok(known.is_some_and(|known| !self.core.is_own(&known.sender)))
+    /// Whether a message is known on both sides: it was brought before, or it is one that was sent from here and that
+    /// the network tells of.
+    async fn is_known(&self, portal: &Portal<N>, id: &str) -> Result<bool, Undone> {
+        let _on_its_way = match N::ECHOES {
+            // Its id is known once it has been sent.
+            true => Some(self.live.sending.enter(&portal.remote.to_text()).await),
+            false => None,
+        };
+        Ok(self.known(portal, id).await?.is_some())
     }
 
     /// What is written when a message has reached Matrix.

@@ -2,7 +2,9 @@
 
 mod both_ways;
 mod commands;
+mod connection;
 mod direct;
+mod links;
 mod portals;
 mod relay;
 mod status;

@@ -10,7 +10,7 @@ use bridgehead_appservice::{
     HandlerError,
     bridge::{
         Action, Network, Outgoing, Receipt, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
-        UserInfo,
+        Signal, UserInfo,
     },
     id::UserId,
 };
@@ -84,6 +84,12 @@ struct State {
     /// What the bridge has said, and under which key: a repeat is the same line.
     keys: std::collections::BTreeMap<String, Vec<String>>,
     connections: usize,
+    /// Nobody can be connected.
+    is_cut_off: bool,
+    /// What went by without being written down.
+    signs: Vec<String>,
+    /// Messages that never came to Matrix.
+    lost: Vec<String>,
 }
 
 /// The village; clones are the same one.
@@ -265,6 +271,22 @@ impl Village {
         lines.collect()
     }
 
+    /// Nobody can be connected any more, or they can again.
+    pub(crate) fn cut_off(&self, is_cut_off: bool) {
+        self.state.lock().is_cut_off = is_cut_off;
+        self.news.notify_one();
+    }
+
+    /// What went by without being written down.
+    pub(crate) fn signs(&self) -> Vec<String> {
+        self.state.lock().signs.clone()
+    }
+
+    /// Messages that never came to Matrix, and why.
+    pub(crate) fn lost(&self) -> Vec<String> {
+        self.state.lock().lost.clone()
+    }
+
     /// Places that the bridge listens at.
     pub(crate) fn watched(&self) -> Vec<String> {
         self.state.lock().watched.iter().cloned().collect()
@@ -304,12 +326,18 @@ impl Village {
     }
 }
 
-/// The bridge's side of the village.
-pub(crate) struct Gate {
+/// What the villages are called: a service may be a bridge to several.
+const NAMES: [(&str, &str); 2] = [("village", "the village"), ("city", "the city")];
+
+/// The bridge's side of a village.
+pub(crate) struct GateOf<const N: usize> {
     pub(crate) village: Village,
 }
 
-impl Gate {
+/// The bridge's side of the village.
+pub(crate) type Gate = GateOf<0>;
+
+impl<const N: usize> GateOf<N> {
     async fn tell(&self, remote: &Remote<Self>, line: &Line) -> Result<(), HandlerError> {
         match line.clone() {
             Line::Said {
@@ -393,23 +421,37 @@ fn is_guest(who: &str) -> bool {
     who.starts_with("guest ")
 }
 
-impl Network for Gate {
+impl<const N: usize> Network for GateOf<N> {
     type Room = String;
     type User = String;
 
-    const NAME: &'static str = "village";
-    const TITLE: &'static str = "the village";
+    const NAME: &'static str = NAMES[N].0;
+    const TITLE: &'static str = NAMES[N].1;
     const ECHOES: bool = true;
     const EDITS: bool = true;
     const REDACTIONS: bool = true;
     const REACTIONS: bool = true;
     const TOPICS: bool = true;
     const MEMBERSHIP: bool = true;
+    const TYPING: bool = true;
+    const RECEIPTS: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        self.village.state.lock().connections += 1;
+        {
+            let mut state = self.village.state.lock();
+            state.connections += 1;
+            if state.is_cut_off {
+                return Err(HandlerError::new("the road is flooded"));
+            }
+        }
         remote.connected();
+        for place in remote.rooms().await? {
+            self.village.state.lock().watched.insert(place);
+        }
         loop {
+            if self.village.state.lock().is_cut_off {
+                return Err(HandlerError::new("the road is flooded"));
+            }
             while let Some(line) = self.village.next() {
                 self.tell(&remote, &line).await?;
                 self.village.done(&line);
@@ -483,6 +525,35 @@ impl Network for Gate {
             false => state.watched.remove(room),
         };
         Ok(())
+    }
+
+    async fn person_of(&self, user: &String) -> Option<UserId> {
+        let name = user.strip_suffix(" at home")?;
+        UserId::new(name, "localhost").ok()
+    }
+
+    async fn undelivered(&self, room: &String, id: &str, _: &str) {
+        let mut state = self.village.state.lock();
+        state.lost.push(format!("{id} in {room}"));
+    }
+
+    async fn signal(&self, signal: Signal<Self>) {
+        let line = match signal {
+            Signal::Typing { room, people } => {
+                let names: Vec<_> = people.iter().map(UserId::localpart).collect();
+                format!("{} writing in {room}", names.join(", "))
+            }
+            Signal::Read {
+                room,
+                person,
+                message,
+            } => {
+                let ids = message.ids.join(", ");
+                format!("{} has read {ids} in {room}", person.localpart())
+            }
+            _ => return,
+        };
+        self.village.state.lock().signs.push(line);
     }
 
     async fn direct_room(
