@@ -267,13 +267,26 @@ async fn remember<N: Network>(
         core.now_ms(),
     );
     let old = message.events.first().map(ToString::to_string);
+    // Said in words, an edit is a message; what it is an edit of is that now, for the next one.
+    let said = Content::new(&event.kind, event.content.clone());
+    let edited = said.is_edit_of().zip(said.new_content());
     core.store
         .write(move |unit| {
             // An edit may have changed the number of parts.
             if let Some(old) = old {
                 unit.delete_messages_of(N::NAME, &old)?;
             }
-            unit.link_message::<N>(&room, &message, now_ms)
+            unit.link_message::<N>(&room, &message, now_ms)?;
+            let Some((target, content)) = edited else {
+                return Ok(());
+            };
+            match unit.message_by_event::<N>(target.as_str())? {
+                Some(mut original) if !N::EDITS => {
+                    original.content = Some(content);
+                    unit.link_message::<N>(&room, &original, now_ms)
+                }
+                _ => Ok(()),
+            }
         })
         .await?;
     Ok(())

@@ -16,6 +16,7 @@ mod outgoing;
 mod perform;
 mod provenance;
 mod remote;
+mod task;
 
 use std::{future::Future, time::Duration};
 
@@ -24,7 +25,7 @@ pub(crate) use self::{
     intake::{Change, Undone, Work},
     perform::Doing,
     provenance::{Origin, origin},
-    remote::Task,
+    task::Task,
 };
 pub use self::{
     outgoing::{Action, Outgoing, Signal, Speaker},

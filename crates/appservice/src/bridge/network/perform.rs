@@ -8,7 +8,7 @@ use super::{
     Network, UserInfo,
     intake::{Change, Undone, room_of},
     provenance::{ORIGIN, mark},
-    remote::{Said, Task},
+    task::{Said, Task},
 };
 use crate::{
     Content, Error, Ghost, Ghosts, Room, Urgency,

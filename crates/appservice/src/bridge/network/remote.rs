@@ -3,10 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Network, UserInfo, intake};
+use super::{
+    Network, UserInfo, intake,
+    task::{Said, Task},
+};
 use crate::{
     Content, Error, Ghost, Ghosts,
     bridge::links::LinkKind as _,
@@ -103,104 +105,6 @@ pub struct RoomChange {
     /// Its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<MxcUri>,
-}
-
-/// Something to be done, as it stands in the database. Its lane says where.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "snake_case")]
-pub(crate) enum Task {
-    Message {
-        id: String,
-        said: Said,
-        reply_to: Option<String>,
-    },
-    Edit {
-        target: String,
-        said: Said,
-    },
-    Redact {
-        target: String,
-        sender: Option<String>,
-        reason: Option<String>,
-    },
-    React {
-        target: String,
-        sender: String,
-        key: String,
-    },
-    Unreact {
-        target: String,
-        sender: String,
-        key: String,
-    },
-    Join {
-        user: String,
-    },
-    Part {
-        user: String,
-        reason: Option<String>,
-    },
-    Swap {
-        from: String,
-        to: String,
-    },
-    Members {
-        users: Vec<String>,
-    },
-    Change {
-        sender: Option<String>,
-        change: RoomChange,
-    },
-    Profile {
-        user: String,
-        name: Option<String>,
-        avatar: Option<MxcUri>,
-    },
-    Gone {
-        reason: String,
-    },
-    Upgrade {
-        from: RoomId,
-        to: RoomId,
-    },
-    Unbridge {
-        reason: Option<String>,
-    },
-}
-
-/// What somebody said, as it stands in the database.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Said {
-    pub(crate) sender: String,
-    pub(crate) kind: String,
-    pub(crate) content: Value,
-    pub(crate) ts_ms: Option<i64>,
-}
-
-impl Said {
-    fn of<N: Network>(message: &RemoteMessage<N>) -> Self {
-        Self {
-            sender: message.sender.to_text(),
-            kind: message.content.event_type().to_owned(),
-            content: message.content.to_json(),
-            ts_ms: message.ts_ms,
-        }
-    }
-}
-
-impl Task {
-    /// As it stands in the database, in a room's lane.
-    pub(crate) fn in_room<N: Network>(&self, room: &N::Room, key: Option<String>) -> NewTask {
-        self.row(intake::room_lane::<N>(room), key)
-    }
-
-    fn row(&self, lane: String, key: Option<String>) -> NewTask {
-        NewTask {
-            key,
-            lane,
-            body: serde_json::to_string(self).expect("texts and JSON are JSON"),
-        }
-    }
 }
 
 /// Names what a network did to a room under an id of its own.

@@ -6,14 +6,15 @@ use super::{LinkRefused, Portal, ensure, plumb};
 use crate::{
     Error, HandlerError,
     bridge::{
-        Action, Fate, Foreign, Network, Remote,
+        Action, Fate, Foreign, MessageRef, Network, Remote,
         live::{Held, Live, LiveRef},
+        messages,
         network::{Task, Undone, say},
         unbridge::Orphan,
     },
     core::Core,
     handler::{Context, FromContext, Rejection},
-    id::{RoomId, UserId},
+    id::{EventId, RoomId, UserId},
 };
 
 /// The portals of a bridge; a handler's argument. Cheap to clone.
@@ -85,6 +86,36 @@ impl<N: Network> Portals<N> {
     /// When the database cannot be used.
     pub async fn at(&self, room: &RoomId) -> Result<Option<Portal<N>>, Error> {
         self.live.portal_at(room).await
+    }
+
+    /// The ghost that stands for a user of the network, whether it has been made yet or not.
+    ///
+    /// # Errors
+    /// When the bridge has no ghosts, or the id would be too long.
+    pub fn ghost_id(&self, user: &N::User) -> Result<UserId, Error> {
+        self.live.ghost_id(user)
+    }
+
+    /// The user of the network whom a ghost stands for.
+    #[must_use]
+    pub fn user_of(&self, ghost: &UserId) -> Option<N::User> {
+        self.live.user_of(ghost)
+    }
+
+    /// The message of which an event is a part, as both sides know it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn message_at(&self, event: &EventId) -> Result<Option<MessageRef>, Error> {
+        Ok(messages::by_event::<N>(&self.core, event).await?)
+    }
+
+    /// The message with this id on the network, or with a part that has it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn message_of(&self, room: &N::Room, id: &str) -> Result<Option<MessageRef>, Error> {
+        Ok(messages::by_remote::<N>(&self.core.store, room, id).await?)
     }
 
     /// Portals in the order of their remote ids' texts, behind `after` where it is given; at most `limit`, and 1000.

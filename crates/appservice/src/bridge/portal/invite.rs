@@ -131,23 +131,26 @@ async fn left<N: Network>(
     whom: &UserId,
 ) -> Result<(), Error> {
     let by_others = !core.is_own(&event.sender);
-    if *whom == portal.agent(core) {
-        if by_others && portal.data.broken.is_none() {
-            let reason = event.text("reason").map(|reason| format!(" ({reason})"));
-            let reason = format!(
-                "the bridge was removed from the room by {}{}",
-                event.sender,
-                reason.unwrap_or_default()
-            );
-            broken(live, core, portal.clone(), &reason).await?;
+    let is_agent = *whom == portal.agent(core);
+    // Of a talk of two either end is the end.
+    let is_over = (is_agent && by_others) || !core.is_own(whom);
+    if portal.data.kind == PortalKind::Direct {
+        if is_over {
+            let task = Task::Unbridge { reason: None };
+            let key = format!("{}/unbridge/{}", N::NAME, event.id);
+            live.take(task.in_room::<N>(&portal.remote, Some(key)))
+                .await?;
         }
         return Ok(());
     }
-    if portal.data.kind == PortalKind::Direct && !core.is_own(whom) {
-        let task = Task::Unbridge { reason: None };
-        let key = format!("{}/unbridge/{}", N::NAME, event.id);
-        live.take(task.in_room::<N>(&portal.remote, Some(key)))
-            .await?;
+    if is_agent && by_others && portal.data.broken.is_none() {
+        let reason = event.text("reason").map(|reason| format!(" ({reason})"));
+        let reason = format!(
+            "the bridge was removed from the room by {}{}",
+            event.sender,
+            reason.unwrap_or_default()
+        );
+        broken(live, core, portal.clone(), &reason).await?;
     }
     Ok(())
 }

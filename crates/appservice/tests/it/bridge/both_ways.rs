@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use bridgehead_appservice::{Event, Service, bridge::Bridge};
 use bridgehead_testkit::lab::{Fault, Lab};
 use serde_json::json;
 
-use super::{Stage, ghost};
+use super::{Stage, gate::GateOf, ghost, village::Village};
 
 #[test]
 fn what_is_said_is_heard_once_on_the_other_side() {
@@ -348,5 +349,85 @@ fn what_the_village_cannot_show_is_said_in_words() {
                 .await
                 .is_empty()
         );
+    });
+}
+
+#[test]
+fn a_network_that_can_do_little_gets_what_it_can_and_the_rest_is_told() {
+    Lab::run(async |lab| {
+        let city = Village::new(&["hall"]);
+        let gate = GateOf::<1> {
+            village: city.clone(),
+        };
+        let service = Service::new("city").bot("citybot").bridge(
+            Bridge::new(gate)
+                .users("_city_{name}")
+                .aliases("#city_{place}"),
+        );
+        lab.mount(service).await.expect("no mistakes");
+        let alice = lab.user("alice").await.expect("a new user");
+        let room = alice.join("#city_hall:localhost").await.expect("made");
+        let said = alice
+            .say(&room, "first line\nsecnd line")
+            .await
+            .expect("said");
+        lab.settle().await;
+        alice
+            .edit(&room, &said, "first line\nsecond line")
+            .await
+            .expect("edited");
+        // Other words for the same are no news.
+        alice
+            .edit(&room, &said, "first line\nsecond line")
+            .await
+            .expect("edited");
+        alice.react(&room, &said, "👍").await.expect("sent");
+        lab.settle().await;
+        alice.redact(&room, &said).await.expect("sent");
+        lab.settle().await;
+        let heard = city.heard("hall");
+        assert_eq!(
+            heard[1..],
+            [
+                "guest alice: first line",
+                "guest alice: secnd line",
+                "guest alice: * second line"
+            ]
+        );
+        let events = alice.timeline(&room).await.expect("in the room");
+        let status = |event: &Event| {
+            let reason = event.text("reason")?.to_owned();
+            Some((event.text("status")?.to_owned(), reason))
+        };
+        let told: Vec<_> = events.iter().filter_map(status).collect();
+        let unsupported = (
+            "FAIL_PERMANENT".to_owned(),
+            "com.beeper.unsupported_event".to_owned(),
+        );
+        assert_eq!(told, [unsupported.clone(), unsupported]);
+        // A reaction that goes nowhere is not worth a word in the room.
+        let texts = alice.texts(&room).await.expect("in the room");
+        let notice = texts.last().expect("a notice");
+        assert!(
+            notice.contains("cannot be taken back from here"),
+            "{texts:?}"
+        );
+        assert_eq!(
+            texts
+                .iter()
+                .filter(|text| text.contains("did not reach"))
+                .count(),
+            1
+        );
+
+        // An answer to any line is an answer to the message.
+        let other = alice.say(&room, "one\ntwo").await.expect("said");
+        lab.settle().await;
+        let second = city.id_of("two");
+        city.answer("hall", "zoe", "three", Some(&second));
+        lab.settle().await;
+        let answer = alice.hears(&room, "three").await.expect("heard");
+        let answered = &answer.content["m.relates_to"]["m.in_reply_to"]["event_id"];
+        assert_eq!(*answered, json!(other));
     });
 }

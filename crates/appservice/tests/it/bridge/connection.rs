@@ -5,10 +5,7 @@ use std::time::Duration;
 use bridgehead_appservice::bridge::{Bridge, puppets::Puppets};
 use bridgehead_testkit::lab::Lab;
 
-use super::{
-    Stage, bridge, ghost, service,
-    village::{GateOf, Village},
-};
+use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
 
 #[test]
 fn a_connection_that_ends_is_made_again_after_growing_waits() {

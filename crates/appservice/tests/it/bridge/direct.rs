@@ -49,9 +49,18 @@ fn who_invites_a_ghost_talks_to_whom_it_stands_for() {
         stage.alice.leave(&room).await.expect("left");
         stage.settle().await;
         assert!(stage.portal(place).await.is_none());
-        let anew = stage.alice.create_room_with(&body).await.expect("a room");
+        let hers = json!({ "is_direct": true, "invite": [ghost("bob")] });
+        let anew = stage.alice.create_room_with(&hers).await.expect("a room");
         stage.settle().await;
         assert_eq!(stage.portal(place).await.expect("linked").matrix, anew);
+        // Putting the other out of the room ends it as well.
+        stage
+            .alice
+            .kick(&anew, &ghost("bob"))
+            .await
+            .expect("she may");
+        stage.settle().await;
+        assert!(stage.portal(place).await.is_none());
     });
 }
 

@@ -4,6 +4,7 @@ mod both_ways;
 mod commands;
 mod connection;
 mod direct;
+mod gate;
 mod links;
 mod portals;
 mod relay;
@@ -19,7 +20,7 @@ use bridgehead_appservice::{
 };
 use bridgehead_testkit::lab::{Lab, LabService, LabUser};
 
-use self::village::{Gate, Village};
+use self::{gate::Gate, village::Village};
 
 /// A bridge to the village.
 pub(crate) fn bridge(village: &Village) -> Bridge<Gate> {

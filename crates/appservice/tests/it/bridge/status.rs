@@ -7,10 +7,7 @@ use bridgehead_appservice::prelude::*;
 use bridgehead_testkit::lab::Lab;
 use serde_json::{Value, json};
 
-use super::{
-    Stage, bridge, service,
-    village::{Gate, Village},
-};
+use super::{Stage, bridge, gate::Gate, service, village::Village};
 
 const STATUS: &str = "com.beeper.message_send_status";
 

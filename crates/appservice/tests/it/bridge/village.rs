@@ -1,4 +1,4 @@
-//! A small chat network, and the bridge to it.
+//! A small chat network.
 //!
 //! In the village people meet in places and talk. Whoever listens from outside reads the village's book, in which
 //! all is written that ever happened, and says how far they have come; if they forget what they have read since they
@@ -6,14 +6,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bridgehead_appservice::{
-    HandlerError,
-    bridge::{
-        Action, Network, Outgoing, Receipt, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
-        Signal, UserInfo,
-    },
-    id::UserId,
-};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -69,34 +61,34 @@ pub(crate) enum Line {
 }
 
 #[derive(Default)]
-struct State {
-    book: Vec<Line>,
+pub(super) struct State {
+    pub(super) book: Vec<Line>,
     /// How far the bridge has come.
-    read: usize,
-    places: BTreeSet<String>,
-    secret: BTreeSet<String>,
-    watched: BTreeSet<String>,
-    numbers: usize,
+    pub(super) read: usize,
+    pub(super) places: BTreeSet<String>,
+    pub(super) secret: BTreeSet<String>,
+    pub(super) watched: BTreeSet<String>,
+    pub(super) numbers: usize,
     /// Nothing that is sent gets through.
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// Words that nobody may say.
-    forbidden: BTreeSet<String>,
+    pub(super) forbidden: BTreeSet<String>,
     /// What the bridge has said, and under which key: a repeat is the same line.
-    keys: std::collections::BTreeMap<String, Vec<String>>,
-    connections: usize,
+    pub(super) keys: std::collections::BTreeMap<String, Vec<String>>,
+    pub(super) connections: usize,
     /// Nobody can be connected.
-    is_cut_off: bool,
+    pub(super) is_cut_off: bool,
     /// What went by without being written down.
-    signs: Vec<String>,
+    pub(super) signs: Vec<String>,
     /// Messages that never came to Matrix.
-    lost: Vec<String>,
+    pub(super) lost: Vec<String>,
 }
 
 /// The village; clones are the same one.
 #[derive(Clone, Default)]
 pub(crate) struct Village {
-    state: Arc<Mutex<State>>,
-    news: Arc<Notify>,
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) news: Arc<Notify>,
 }
 
 impl Village {
@@ -307,12 +299,14 @@ impl Village {
         found.unwrap_or_else(|| panic!("nobody has said `{wanted}`"))
     }
 
-    fn next(&self) -> Option<Line> {
+    /// The line that the bridge has not read yet.
+    pub(super) fn next(&self) -> Option<Line> {
         let state = self.state.lock();
         state.book.get(state.read).cloned()
     }
 
-    fn done(&self, line: &Line) {
+    /// The bridge has read a line.
+    pub(super) fn done(&self, line: &Line) {
         let mut state = self.state.lock();
         if state.book.get(state.read) == Some(line) {
             state.read += 1;
@@ -323,244 +317,5 @@ impl Village {
     pub(crate) fn is_read(&self) -> bool {
         let state = self.state.lock();
         state.read == state.book.len()
-    }
-}
-
-/// What the villages are called: a service may be a bridge to several.
-const NAMES: [(&str, &str); 2] = [("village", "the village"), ("city", "the city")];
-
-/// The bridge's side of a village.
-pub(crate) struct GateOf<const N: usize> {
-    pub(crate) village: Village,
-}
-
-/// The bridge's side of the village.
-pub(crate) type Gate = GateOf<0>;
-
-impl<const N: usize> GateOf<N> {
-    async fn tell(&self, remote: &Remote<Self>, line: &Line) -> Result<(), HandlerError> {
-        match line.clone() {
-            Line::Said {
-                id,
-                place,
-                who,
-                text,
-                answers,
-            } => {
-                let mut message = RemoteMessage::new(id, place, who, text);
-                message.reply_to = answers;
-                remote.message(message).await?;
-            }
-            Line::Changed {
-                id,
-                place,
-                who,
-                text,
-            } if !is_guest(&who) => {
-                let edit = RemoteMessage::new(id.clone(), place, who, text);
-                remote.edit(&id, edit).await?;
-            }
-            Line::TakenBack { id, place, who } if !is_guest(&who) => {
-                remote.redact(&place, &id, Some(&who), None).await?;
-            }
-            Line::Nodded {
-                id,
-                place,
-                who,
-                how,
-                on,
-            } if !is_guest(&who) => {
-                if on {
-                    remote.react(&place, &id, &who, &how).await?;
-                } else {
-                    remote.unreact(&place, &id, &who, &how).await?;
-                }
-            }
-            Line::Came { place, who } if !is_guest(&who) => remote.join(&place, &who).await?,
-            Line::Went { place, who } if !is_guest(&who) => {
-                remote.part(&place, &who, None).await?;
-            }
-            Line::Renamed { from, to } => remote.renamed(&from, &to).await?,
-            Line::Sign { place, who, text } => {
-                let change = RoomChange {
-                    topic: Some(text),
-                    ..RoomChange::default()
-                };
-                // Whoever has put it up, all are told, also the one who has.
-                let by = (!is_guest(&who)).then_some(who);
-                remote.change(&place, by.as_ref(), change).await?;
-            }
-            Line::Closed { place, why } => remote.gone(&place, &why).await?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn said(&self, outgoing: &Outgoing<Self>, text: &str, answers: Option<String>) -> Vec<String> {
-        let known = self.village.state.lock().keys.get(&outgoing.key).cloned();
-        if let Some(known) = known {
-            return known;
-        }
-        let who = guest(&outgoing.speaker.user_id);
-        let id = self
-            .village
-            .answer(&outgoing.room, &who, text, answers.as_deref());
-        let ids = vec![id];
-        let mut state = self.village.state.lock();
-        state.keys.insert(outgoing.key.clone(), ids.clone());
-        ids
-    }
-}
-
-/// What somebody of Matrix is called in the village.
-fn guest(user: &UserId) -> String {
-    format!("guest {}", user.localpart())
-}
-
-fn is_guest(who: &str) -> bool {
-    who.starts_with("guest ")
-}
-
-impl<const N: usize> Network for GateOf<N> {
-    type Room = String;
-    type User = String;
-
-    const NAME: &'static str = NAMES[N].0;
-    const TITLE: &'static str = NAMES[N].1;
-    const ECHOES: bool = true;
-    const EDITS: bool = true;
-    const REDACTIONS: bool = true;
-    const REACTIONS: bool = true;
-    const TOPICS: bool = true;
-    const MEMBERSHIP: bool = true;
-    const TYPING: bool = true;
-    const RECEIPTS: bool = true;
-
-    async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        {
-            let mut state = self.village.state.lock();
-            state.connections += 1;
-            if state.is_cut_off {
-                return Err(HandlerError::new("the road is flooded"));
-            }
-        }
-        remote.connected();
-        for place in remote.rooms().await? {
-            self.village.state.lock().watched.insert(place);
-        }
-        loop {
-            if self.village.state.lock().is_cut_off {
-                return Err(HandlerError::new("the road is flooded"));
-            }
-            while let Some(line) = self.village.next() {
-                self.tell(&remote, &line).await?;
-                self.village.done(&line);
-            }
-            self.village.news.notified().await;
-        }
-    }
-
-    async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
-        if self.village.state.lock().is_closed {
-            return Err(SendError::retry("the gate is shut"));
-        }
-        let place = outgoing.room.clone();
-        let who = guest(&outgoing.speaker.user_id);
-        match &outgoing.action {
-            Action::Message { content, reply_to } => {
-                let text = content.describe().unwrap_or_default();
-                let forbidden = self.village.state.lock().forbidden.clone();
-                if let Some(word) = forbidden.iter().find(|word| text.contains(*word)) {
-                    return Err(SendError::reject(format!("nobody says `{word}` here")));
-                }
-                let answers = reply_to.as_ref().and_then(|to| to.ids.first().cloned());
-                let ids = self.said(&outgoing, &text, answers);
-                return Ok(Receipt::parts(ids, Default::default()));
-            }
-            Action::Edit { target, content } => {
-                let text = content.describe().unwrap_or_default();
-                self.village.change(&place, &who, &target.ids[0], &text);
-            }
-            Action::Redact { target, .. } => self.village.take_back(&place, &who, &target.ids[0]),
-            Action::React { target, .. } => self.village.nod(&place, &who, &target.ids[0], true),
-            Action::Unreact { reaction } => {
-                let target = &reaction.reaction.as_ref().expect("a reaction").target;
-                self.village.nod(&place, &who, &target[0], false);
-            }
-            Action::Topic(topic) => self.village.put_up(&place, &who, topic),
-            Action::Join => self.village.come(&place, &who),
-            Action::Leave { .. } => self.village.go(&place, &who),
-            _ => return Err(SendError::unsupported("nobody does that in the village")),
-        }
-        Ok(Receipt::new())
-    }
-
-    async fn describe_user(&self, user: &String) -> Result<Option<UserInfo>, HandlerError> {
-        let mut name = user.clone();
-        if let Some(first) = name.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        Ok((user != "nobody").then(|| UserInfo::named(&name)))
-    }
-
-    async fn describe_room(&self, room: &String) -> Result<Option<RoomInfo<Self>>, HandlerError> {
-        if let Some((person, who)) = room.split_once(" and ") {
-            let person = UserId::new(person, "localhost")?;
-            return Ok(Some(RoomInfo::direct(&person, who.to_owned())));
-        }
-        let state = self.village.state.lock();
-        if !state.places.contains(room) {
-            return Ok(None);
-        }
-        Ok(Some(match state.secret.contains(room) {
-            true => RoomInfo::private(room),
-            false => RoomInfo::public(room).about("a place in the village"),
-        }))
-    }
-
-    async fn watch(&self, room: &String, is_linked: bool) -> Result<(), HandlerError> {
-        let mut state = self.village.state.lock();
-        match is_linked {
-            true => state.watched.insert(room.clone()),
-            false => state.watched.remove(room),
-        };
-        Ok(())
-    }
-
-    async fn person_of(&self, user: &String) -> Option<UserId> {
-        let name = user.strip_suffix(" at home")?;
-        UserId::new(name, "localhost").ok()
-    }
-
-    async fn undelivered(&self, room: &String, id: &str, _: &str) {
-        let mut state = self.village.state.lock();
-        state.lost.push(format!("{id} in {room}"));
-    }
-
-    async fn signal(&self, signal: Signal<Self>) {
-        let line = match signal {
-            Signal::Typing { room, people } => {
-                let names: Vec<_> = people.iter().map(UserId::localpart).collect();
-                format!("{} writing in {room}", names.join(", "))
-            }
-            Signal::Read {
-                room,
-                person,
-                message,
-            } => {
-                let ids = message.ids.join(", ");
-                format!("{} has read {ids} in {room}", person.localpart())
-            }
-            _ => return,
-        };
-        self.village.state.lock().signs.push(line);
-    }
-
-    async fn direct_room(
-        &self,
-        person: &UserId,
-        user: &String,
-    ) -> Result<Option<String>, HandlerError> {
-        Ok((user != "hermit").then(|| format!("{} and {user}", person.localpart())))
     }
 }

@@ -4,24 +4,23 @@
 //! `de.nasnotfound.bridge_error`, MSC2162, if wanted), people by a notice in the room; many failures in a short time
 //! are one notice. The sender may ask for another attempt by reacting with 🔁, or with the command `retry`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod again;
+mod flood;
 
-use parking_lot::Mutex;
-use serde_json::{Value, json, value::RawValue};
+use std::sync::Arc;
 
-use super::{
-    Cause, Fate, Foreign, Level, Network, Rejected,
-    live::Live,
-    management::notice,
-    network::{Carrying, carry},
-    portal::Portal,
+use serde_json::{Value, json};
+
+pub(crate) use self::{
+    again::{asked_again, carry_again, retry_all},
+    flood::Floods,
 };
+use super::{Cause, Fate, Network, Rejected, network::Carrying};
 use crate::{
-    Content, Error, Event, HandlerError, Urgency,
+    Error, Event, HandlerError, Urgency,
     core::Core,
-    format::{Rich, content::Kind},
-    handler::{Context, Scope, Verdict},
-    id::{EventId, RoomId},
+    handler::{Scope, Verdict},
+    id::EventId,
     metrics::catalogue::BRIDGE_EVENTS,
     outbox::{Outgoing, What},
     store::{
@@ -35,18 +34,6 @@ const STATUS: &str = "com.beeper.message_send_status";
 
 /// The type of the same in MSC2162.
 const BRIDGE_ERROR: &str = "de.nasnotfound.bridge_error";
-
-/// The reaction that asks for another attempt, without the marks that choose how it looks.
-const AGAIN: &str = "🔁";
-
-/// Failures within this time of a notice are told together, at its end.
-const QUIET: Duration = Duration::from_secs(60);
-
-/// What was refused longer ago than this is not tried again.
-const AGAIN_WITHIN: Duration = Duration::from_secs(24 * 3600);
-
-/// How much is tried again at one time.
-const AGAIN_AT_ONCE: usize = 20;
 
 /// Characters of a reason that are shown.
 const MAX_REASON: usize = 500;
@@ -289,7 +276,7 @@ async fn rejected<N: Network>(
             bridge_error(carrying, event, &no).await?;
         }
         if carrying.live.plan.status.notices && !no.is_quiet {
-            notice_failure(carrying, event, &no).await?;
+            flood::notice(carrying, event, &no).await?;
         }
     }
     Ok(Verdict::Done)
@@ -363,224 +350,9 @@ async fn bridge_error<N: Network>(
     .await
 }
 
-/// Failures of a room since its last notice.
-struct Flood {
-    more: u32,
-    last: String,
-}
-
-/// Rooms that were told of failures a short time ago.
-#[derive(Default)]
-pub(crate) struct Floods(Mutex<HashMap<RoomId, Flood>>);
-
-impl Floods {
-    /// Counts a failure; whether it is to be told at once.
-    fn count(&self, room: &RoomId, reason: &str) -> bool {
-        let mut floods = self.0.lock();
-        if let Some(flood) = floods.get_mut(room) {
-            flood.more += 1;
-            reason.clone_into(&mut flood.last);
-            return false;
-        }
-        let flood = Flood {
-            more: 0,
-            last: String::new(),
-        };
-        floods.insert(room.clone(), flood);
-        true
-    }
-
-    /// What came together since the last notice; with nothing, the room is quiet.
-    fn take(&self, room: &RoomId) -> Option<(u32, String)> {
-        let mut floods = self.0.lock();
-        let flood = floods.get_mut(room)?;
-        if flood.more == 0 {
-            floods.remove(room);
-            return None;
-        }
-        let taken = (flood.more, std::mem::take(&mut flood.last));
-        flood.more = 0;
-        Some(taken)
-    }
-}
-
-async fn notice_failure<N: Network>(
-    carrying: &Carrying<'_, N>,
-    event: &Event,
-    no: &Rejected,
-) -> Result<(), Error> {
-    let floods = &carrying.live.floods;
-    if !floods.count(&event.room_id, &no.reason) {
-        return Ok(());
-    }
-    let how = match no.cause.may_pass() {
-        true => format!(" React to it with {AGAIN} to try again."),
-        false => String::new(),
-    };
-    let text = format!(
-        "Your message did not reach {}: {}.{how}",
-        N::TITLE,
-        sentence(&no.reason)
-    );
-    let content = Content::message(Kind::Notice, &Rich::plain(&text))
-        .in_reply_to(&event.id, Some(&event.sender));
-    let key = key(carrying, event, "notice");
-    enqueue(carrying, "m.room.message", key, content.into_json()).await?;
-    let (live, room) = (Arc::downgrade(carrying.live), event.room_id.clone());
-    let agent = carrying.portal.agent(&carrying.context.core);
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(QUIET).await;
-            let Some(live) = live.upgrade() else { return };
-            match tell_together(&live, &room, &agent).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(network = N::NAME, %error, "failures were not told");
-                    return;
-                }
-            }
-        }
-    });
-    Ok(())
-}
-
-fn sentence(reason: &str) -> String {
-    shown(reason.trim().trim_end_matches('.'))
-}
-
-/// Tells of all failures since the last notice; whether there were any.
-async fn tell_together<N: Network>(
-    live: &Live<N>,
-    room: &RoomId,
-    agent: &crate::id::UserId,
-) -> Result<bool, Error> {
-    let core = live.core()?;
-    let Some((more, last)) = live.floods.take(room) else {
-        return Ok(false);
-    };
-    let text = format!(
-        "{more} more {} did not reach {}, the last because: {}.",
-        if more == 1 { "message" } else { "messages" },
-        N::TITLE,
-        sentence(&last)
-    );
-    let content = Content::message(Kind::Notice, &Rich::plain(&text));
-    let outgoing = notice(room, agent, core.effect_key(None), content);
-    core.outbox.enqueue(&outgoing).await?;
-    Ok(true)
-}
-
-/// The event that somebody asks to be tried again by this reaction, if it is one and they may.
-pub(crate) async fn asked_again<N: Network>(
-    carrying: &Carrying<'_, N>,
-    event: &Event,
-) -> Result<Option<FateRow>, Error> {
-    let core = &carrying.context.core;
-    let content = Content::new(&event.kind, event.content.clone());
-    let Some((target, AGAIN)) = content
-        .reaction()
-        .map(|(target, key)| (target.to_string(), key.trim_end_matches('\u{fe0f}')))
-    else {
-        return Ok(None);
-    };
-    let room = event.room_id.to_string();
-    let failed = core
-        .store
-        .read(move |unit| {
-            // The reaction may be to the notice, too.
-            let suffix = format!("/{}/notice", N::NAME);
-            let noticed = unit.outbox_key_of_event(&target)?;
-            let noticed = noticed.and_then(|key| {
-                let (event, _) = key.split_once(&suffix)?;
-                Some(event.to_owned())
-            });
-            unit.fate(N::NAME, noticed.as_deref().unwrap_or(&target))
-        })
-        .await?;
-    let may = |failed: &FateRow| {
-        failed.fate == REJECTED
-            && failed.room_id == room
-            && (failed.sender == event.sender.as_str() || core.level(&event.sender) >= Level::Admin)
-    };
-    Ok(failed.filter(may))
-}
-
-/// Tries a refused event again.
-pub(crate) async fn carry_again<N: Network>(
-    carrying: &Carrying<'_, N>,
-    failed: &FateRow,
-) -> Result<Verdict, HandlerError> {
-    let raw = RawValue::from_string(failed.body.clone())?;
-    let event = Arc::new(Event::parse(&raw)?);
-    match Foreign::<N>::of(&carrying.context.core, &event).await? {
-        Some(foreign) => carry(carrying, foreign).await,
-        None => Ok(Verdict::Done),
-    }
-}
-
-/// Tries again all that somebody was refused in a portal today; how many.
-pub(crate) async fn retry_all<N: Network>(
-    live: &Arc<Live<N>>,
-    context: &Context,
-    portal: &Portal<N>,
-    by: &Event,
-) -> Result<usize, HandlerError> {
-    let core = &context.core;
-    let since_ms = core.now_ms() - i64::try_from(AGAIN_WITHIN.as_millis()).unwrap_or(i64::MAX);
-    let (room, sender) = (by.room_id.to_string(), by.sender.to_string());
-    let failed = core
-        .store
-        .read(move |unit| unit.rejected(N::NAME, (&room, &sender), since_ms, AGAIN_AT_ONCE))
-        .await?;
-    let carrying = Carrying {
-        live,
-        context,
-        portal,
-        again: Some(by.id.clone()),
-    };
-    for row in &failed {
-        // What fails again is told as it was the first time.
-        if let Verdict::RetryIn(_) = carry_again(&carrying, row).await? {
-            note_again(&carrying, row).await?;
-        }
-    }
-    Ok(failed.len())
-}
-
-/// A command does not wait: what has to wait is refused again, and may be asked for again.
-async fn note_again<N: Network>(carrying: &Carrying<'_, N>, row: &FateRow) -> Result<(), Error> {
-    let (row, core) = (row.clone(), &carrying.context.core);
-    let now_ms = core.now_ms();
-    core.store
-        .write(move |unit| unit.put_fate(N::NAME, &row, now_ms))
-        .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn room(name: &str) -> RoomId {
-        RoomId::parse(&format!("!{name}:x")).expect("an id")
-    }
-
-    #[test]
-    fn a_flood_is_one_notice_and_one_more() {
-        let floods = Floods::default();
-        assert!(floods.count(&room("a"), "first"));
-        assert!(floods.count(&room("b"), "another room"));
-        for n in 0..100 {
-            assert!(!floods.count(&room("a"), &format!("no {n}")));
-        }
-        assert_eq!(floods.take(&room("a")), Some((100, "no 99".to_owned())));
-        // It stays quiet until a whole while has passed without a failure.
-        assert!(!floods.count(&room("a"), "late"));
-        assert_eq!(floods.take(&room("a")), Some((1, "late".to_owned())));
-        assert_eq!(floods.take(&room("a")), None);
-        assert!(floods.count(&room("a"), "new"));
-    }
 
     #[test]
     fn status_events_have_the_fields_that_clients_read() {
