@@ -9,10 +9,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    Urgency,
     bridge::puppets::PuppetTable,
     client::ClientConfig,
-    id::RoomId,
     metrics::Metrics,
     scripted::{PausedClock, Said, Scripted},
     store::Location,
