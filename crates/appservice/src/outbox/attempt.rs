@@ -71,13 +71,10 @@ impl Sending {
     }
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
-        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
-        if let Some(user) = &user {
-            self.client.puppets().mark(user, &mut body);
-        }
+        let marked = user.as_ref().and_then(|user| self.marked(user, row));
         let mut call = Call::new(Method::PUT, row.send.path.clone())
-            .text(row.send.body.clone())
+            .text(marked.unwrap_or_else(|| row.send.body.clone()))
             .by(user.as_ref())
             .urgency(urgency_of(row.send.urgency));
         if let Some(ts) = row.send.ts_ms {
@@ -86,6 +83,17 @@ impl Sending {
         let answer: Value = self.client.call(&call).await?;
         let event_id = answer.get("event_id").and_then(Value::as_str);
         Ok(event_id.map(EventId::parse).transpose()?)
+    }
+
+    /// The content of what is sent as a person, marked so that its echo is known; `None` for all others.
+    fn marked(&self, user: &UserId, row: &OutboxRow) -> Option<String> {
+        let puppets = self.client.puppets();
+        if !puppets.has(user) {
+            return None;
+        }
+        let mut body: Value = serde_json::from_str(&row.send.body).ok()?;
+        puppets.mark(user, &mut body);
+        Some(body.to_string())
     }
 
     /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.

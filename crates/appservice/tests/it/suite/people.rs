@@ -159,7 +159,7 @@ fn with_version(mut body: Value, version: &str) -> Value {
 async fn ghosts_get_the_power_that_they_need(lab: Lab, service: Service) -> anyhow::Result<()> {
     let body = json!({ "preset": "public_chat", "power_level_content_override": {
         "users": { "BOT": 90 }, "events_default": 10,
-        "events": { "m.room.topic": 40, "m.room.power_levels": 80 },
+        "events": { "m.room.topic": 40, "m.room.power_levels": 80, "org.example.locked": 95 },
     } });
     let (service, alice, room) = begin(&lab, service, with_version(body, "11")).await?;
     let running = service.running();
@@ -192,11 +192,11 @@ async fn ghosts_get_the_power_that_they_need(lab: Lab, service: Service) -> anyh
     first.set_state(&room, "m.room.name", "", name).await?;
     let why = forbidden(
         first
-            .set_state(&room, "m.room.tombstone", "", json!({ "body": "no" }))
+            .set_state(&room, "org.example.locked", "", json!({}))
             .await,
     )?;
     ensure!(
-        why.contains("cannot give 100") && why.contains(alice.id().as_str()),
+        why.contains("cannot give 95") && why.contains(alice.id().as_str()),
         "{why}"
     );
     Ok(())
