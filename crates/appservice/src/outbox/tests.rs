@@ -1,7 +1,5 @@
 //! The outbox over a homeserver that answers by a script.
 
-use std::sync::Arc;
-
 use bridgehead_registration::Secret;
 use futures_util::FutureExt as _;
 use serde_json::json;
@@ -9,8 +7,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
+    Urgency,
     bridge::puppets::PuppetTable,
     client::ClientConfig,
+    id::{RoomId, UserId},
     metrics::Metrics,
     scripted::{PausedClock, Said, Scripted},
     store::Location,
@@ -48,7 +48,6 @@ impl Stage {
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),
-            puppets: Arc::new(PuppetTable::new("test").0),
         });
         let limits = Limits::default();
         let stop = watch::Sender::new(false);
