@@ -16,7 +16,6 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
-use self::outgoing::urgency_of;
 pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
     Error,
