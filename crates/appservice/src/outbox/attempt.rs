@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::Value;
 use tracing::Instrument as _;
 
-use super::{MAX_WAIT, Outgoing, Sending, urgency_of};
+use super::{MAX_WAIT, Outgoing, Sending, outgoing::urgency_of};
 use crate::{
     Error,
     client::Call,

@@ -14,32 +14,17 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{oneshot, watch};
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
-use tracing::Instrument as _;
 
-use self::outgoing::urgency_of;
 pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
-    Error, Urgency,
-    client::{Client, escape},
-    core::{Core, Limits},
-    id::{EventId, RoomId, UserId},
-    lanes::{LaneRow, Lanes},
     Error,
-    client::{Call, Client},
+    client::Client,
     core::{Core, Limits},
-    id::{EventId, UserId},
-    lanes::{LaneRow, LaneWork, Lanes, Step},
-    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
+    id::EventId,
+    lanes::{LaneRow, Lanes},
     store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
     surroundings::Surroundings,
-    trace::Trace,
 };
 
 /// The longest wait between two attempts at a send.
