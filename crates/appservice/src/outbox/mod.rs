@@ -16,10 +16,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument as _;
 
 use self::outgoing::urgency_of;

@@ -4,7 +4,6 @@ mod actors;
 mod backfill;
 mod book;
 mod bridge;
-mod bridge;
 mod crash;
 mod examples;
 mod first_steps;

@@ -147,6 +147,13 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(false)
     }
 
+    /// The person of Matrix whose account on the network this user is: what the user says there is said by themselves
+    /// here, if they let the service act for them ([`puppets`](crate::bridge::puppets)), and else by their ghost.
+    fn person_of(&self, user: &Self::User) -> impl Future<Output = Option<UserId>> + Send {
+        let _ = user;
+        std::future::ready(None)
+    }
+
     /// Somebody types, or has read something. Only if [`TYPING`](Self::TYPING) or [`RECEIPTS`](Self::RECEIPTS) say so;
     /// nothing hangs on it.
     fn signal(&self, signal: Signal<Self>) -> impl Future<Output = ()> + Send {

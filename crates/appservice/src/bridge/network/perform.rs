@@ -216,7 +216,7 @@ impl<N: Network> Doing<'_, N> {
         let Some(event) = message.events.first().cloned() else {
             return Ok(None);
         };
-        if !self.core.is_own(&message.sender) {
+        if !self.core.acts_as(&message.sender) {
             return Err(Undone::Dropped(
                 "somebody of Matrix has said it: it cannot be edited for them".to_owned(),
             ));
