@@ -287,7 +287,44 @@ fn is_server(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_comes_back_as_it_was(text in "[@#!$]?[^\"]{0,20}(:[a-z0-9.:\\[\\]-]{0,12})?") {
+            if let Ok(id) = UserId::parse(&text) {
+                prop_assert_eq!(format!("@{}:{}", id.localpart(), id.server()), id.to_string());
+                prop_assert_eq!(UserId::new(id.localpart(), id.server()), Ok(id.clone()));
+                let json = serde_json::to_string(&id).expect("JSON");
+                prop_assert_eq!(serde_json::from_str::<UserId>(&json).expect("an id"), id);
+            }
+            if let Ok(alias) = RoomAlias::parse(&text) {
+                prop_assert_eq!(format!("#{}:{}", alias.localpart(), alias.server()), text.clone());
+            }
+            for is_id in [RoomId::parse(&text).is_ok(), EventId::parse(&text).is_ok()] {
+                prop_assert!(!is_id || text.len() > 1);
+            }
+        }
+
+        #[test]
+        fn users_are_taken_apart_where_they_were_put_together(
+            localpart in "[a-z0-9._=/+-]{0,40}", server in "[a-z0-9.-]{1,20}(:[0-9]{1,5})?",
+        ) {
+            let user = UserId::new(&localpart, &server).expect("a user");
+            prop_assert_eq!((user.localpart(), user.server()), (&*localpart, &*server));
+        }
+
+        #[test]
+        fn media_never_names_a_path(text in "mxc://[a-z.:/]{0,8}/[A-Za-z0-9._~/-]{0,8}") {
+            if let Ok(uri) = MxcUri::parse(&text) {
+                let (server, id) = uri.parts();
+                prop_assert!(!server.contains('/') && !id.contains('/') && id != ".." && id != ".");
+                prop_assert_eq!(format!("mxc://{server}/{id}"), text);
+            }
+        }
+    }
 
     #[test]
     fn what_exists_in_rooms_is_taken() {

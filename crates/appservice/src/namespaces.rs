@@ -133,3 +133,54 @@ fn build(templates: &[BoundTemplate], values: &[(&str, &str)]) -> Result<String,
     let name = values.first().map_or("", |(name, _)| *name);
     Err(first_error.unwrap_or_else(|| BuildError::Unknown(name.to_owned())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).expect("a user")
+    }
+
+    fn namespaces(users: &[&str], owned: &[&str]) -> Namespaces {
+        let template = |text: &&str| NamespaceTemplate::users(text).expect("a template");
+        let plan = NamespacePlan {
+            users: users.iter().map(template).collect(),
+            ..NamespacePlan::default()
+        };
+        let owned: Vec<String> = owned.iter().map(|pattern| (*pattern).to_owned()).collect();
+        plan.at("x", &owned).expect("they make sense")
+    }
+
+    #[test]
+    fn the_first_template_that_fits_says_whose_it_is() {
+        let both = namespaces(&["_irc_{network}_{nick}", "_mail_{address}"], &[]);
+        let nick = both
+            .user(&[("network", "libera"), ("nick", "Ann")])
+            .expect("a user");
+        let mail = both.user(&[("address", "ann")]).expect("a user");
+        assert_eq!(mail, "@_mail_ann:x");
+        let fields = both.user_fields(&nick).expect("a ghost");
+        assert_eq!((&*fields["network"], &*fields["nick"]), ("libera", "Ann"));
+        assert_eq!(both.user_fields(&mail).expect("a ghost")["address"], "ann");
+        assert_eq!(both.single_user_field(), Some("address"));
+        assert!(both.user(&[("other", "a")]).is_err());
+        assert!(both.user(&[("address", &"a".repeat(300))]).is_err());
+    }
+
+    #[test]
+    fn ours_are_the_templates_and_what_the_registration_owns_here() {
+        let ours = namespaces(&["_new_{name}"], &["(?=broken)", "@_old_.*:x", "@exact:x$"]);
+        for (id, is_ours) in [
+            ("@_new_ann:x", true),
+            ("@_old_ann:x", true),
+            ("@exact:x", true),
+            ("@_new_ann:y", false),
+            ("@_old_ann:y", false),
+            ("@ann:x", false),
+            ("@a@_old_ann:x", false),
+        ] {
+            assert_eq!(ours.owns_user(&user(id)), is_ours, "{id}");
+        }
+    }
+}

@@ -9,8 +9,8 @@
 //!              └──────────── join, invite, raise ◀────────┘ repair, once
 //! ```
 //!
-//! Files: `actor` (what all can do), `user` (who they are), `room` (the handle), `ensure` (registered,
 //! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
+//! Files: `actor` (what all can do), `user` (who they are), `room` (the handle), `ensure` (registered,
 //! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
 //! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `profiles`, and `membership`
 //! (who should be where, brought about in the background).

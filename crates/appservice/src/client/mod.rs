@@ -401,3 +401,6 @@ impl Client {
         Identity::Service(&shared.as_token, mask)
     }
 }
+
+#[cfg(test)]
+mod tests;

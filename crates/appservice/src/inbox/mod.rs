@@ -38,7 +38,7 @@ use crate::{
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
     state::Rooms,
-    store::{InboxRow, Result as StoreResult, Store},
+    store::{InboxRow, Result as StoreResult, Store, Unit},
 };
 
 /// Ephemeral events that may wait; more of them are dropped.
@@ -130,8 +130,8 @@ impl Inbox {
 
     /// Counts what waits from before; to be called before anything is taken.
     pub(crate) async fn open(&self) -> StoreResult<()> {
-        let waiting = self.store.read(|unit| unit.inbox_lanes()).await?;
-        let rows = waiting.iter().map(|(_, rows)| rows).sum();
+        let count = |unit: &Unit<'_>| Ok(unit.inbox_lanes()?.iter().map(|(_, rows)| rows).sum());
+        let rows = self.store.read(count).await?;
         self.lanes.work().depth.store(rows, Ordering::Relaxed);
         Ok(())
     }
@@ -140,10 +140,14 @@ impl Inbox {
     pub(crate) async fn begin(&self, core: &Arc<Core>) -> StoreResult<()> {
         let mut begun = self.taking.lock().await;
         // First what can fail: rows that come must not be brought to lanes that do not know of what is before them.
-        let waiting = self.store.read_behind(|unit| unit.inbox_lanes()).await?;
+        let names = |unit: &Unit<'_>| {
+            let lanes = unit.inbox_lanes()?.into_iter();
+            Ok(lanes.map(|(lane, _)| lane).collect::<Vec<_>>())
+        };
+        let waiting = self.store.read_behind(names).await?;
         *begun = true;
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
-        for (lane, _) in waiting {
+        for lane in waiting {
             self.lanes.wake(&lane);
         }
         drop(begun);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bridgehead_registration::Secret;
+use futures_util::FutureExt as _;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -47,6 +48,7 @@ impl Stage {
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),
+            puppets: Arc::new(PuppetTable::new("test").0),
         });
         let limits = Limits::default();
         let stop = watch::Sender::new(false);
@@ -174,7 +176,7 @@ async fn time_in_which_the_service_did_not_run_does_not_count() {
         .write(move |unit| unit.insert_outbox(&row, long_ago))
         .await
         .expect("stored");
-    stage.outbox.begin().await.expect("begun");
+    stage.outbox.lanes.wake("!room:x");
     stage.quiet().await;
     let state = stage.row("old").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));

@@ -16,9 +16,8 @@ use super::{
     terminal::{ago, clean, say},
 };
 use crate::{
-    Database, Parked, Service,
+    Parked, Service,
     config::Config,
-    run::{StartError, lock},
     store::{Location, Store, StoreError},
     surroundings::{Clock as _, SystemClock},
 };
@@ -31,10 +30,7 @@ enum Shelf {
     /// The running service.
     Live(Api),
     /// The database of one that does not run; nobody else can open it meanwhile.
-    Still {
-        store: Store,
-        _lock: Option<std::fs::File>,
-    },
+    Still { store: Store },
 }
 
 /// `parked`, and `parked drop`.
@@ -83,17 +79,11 @@ impl Shelf {
                 database.display()
             )));
         }
-        match lock(&Database::File(database.to_owned())) {
-            Ok(held) => {
-                let location = Location::File(database.to_owned());
-                let store = Store::open(&location, true, &service.migrations);
-                Ok(Self::Still {
-                    store: store.map_err(Failure::tried)?,
-                    _lock: held,
-                })
-            }
-            Err(StartError::Store(StoreError::InUse(_))) => Self::of_running(database),
-            Err(error) => Err(error.into()),
+        let location = Location::File(database.to_owned());
+        match Store::open(&location, true, &service.migrations) {
+            Ok(store) => Ok(Self::Still { store }),
+            Err(StoreError::InUse(_)) => Self::of_running(database),
+            Err(error) => Err(Failure::tried(error)),
         }
     }
 
@@ -112,14 +102,14 @@ impl Shelf {
     }
 
     async fn close(self) {
-        if let Self::Still { store, .. } = self {
+        if let Self::Still { store } = self {
             store.close().await;
         }
     }
 
     async fn page(&self, after: i64) -> Result<Vec<Parked>> {
         match self {
-            Self::Still { store, .. } => {
+            Self::Still { store } => {
                 let rows = store.read(move |unit| unit.parked(after, PAGE)).await;
                 let rows = rows.map_err(Failure::tried)?;
                 Ok(rows.into_iter().map(Parked::from).collect())
@@ -134,11 +124,11 @@ impl Shelf {
     /// Whether there was such an event.
     async fn obey(&self, number: i64, order: Order) -> Result<bool> {
         match (self, order) {
-            (Self::Still { store, .. }, Order::Replay) => {
+            (Self::Still { store }, Order::Replay) => {
                 let row = store.write(move |unit| unit.unpark(number)).await;
                 Ok(row.map_err(Failure::tried)?.is_some())
             }
-            (Self::Still { store, .. }, Order::Drop) => {
+            (Self::Still { store }, Order::Drop) => {
                 let dropped = store.write(move |unit| unit.drop_parked(number)).await;
                 dropped.map_err(Failure::tried)
             }

@@ -50,11 +50,8 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
             return Err(failure);
         }
     };
-    loop {
-        match signals.next().await {
-            Signal::Reload => reload(site, current, &log),
-            Signal::End => break,
-        }
+    while matches!(signals.next().await, Signal::Reload) {
+        reload(site, current, &log);
     }
     tracing::info!("ending; a second signal ends at once");
     let ended = end(running, serving, control);

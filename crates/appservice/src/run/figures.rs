@@ -17,7 +17,8 @@ use crate::{
     metrics::{
         Metrics,
         catalogue::{
-            INBOX_DEPTH, INBOX_LANES, INBOX_OLDEST, INBOX_PARKED, OUTBOX_DEPTH, OUTBOX_OLDEST,
+            INBOX_DEPTH, INBOX_LANES, INBOX_OLDEST, INBOX_PARKED, MEMBERSHIP_PENDING, OUTBOX_DEPTH,
+            OUTBOX_OLDEST,
         },
     },
     store::Result as StoreResult,
@@ -33,6 +34,7 @@ pub(crate) struct Figures {
     parked: AtomicUsize,
     outbox: AtomicUsize,
     outbox_oldest_ms: AtomicI64,
+    goals: AtomicUsize,
     /// The last look at the service's health.
     pub(super) health: tokio::sync::Mutex<Option<(Instant, Health)>>,
 }
@@ -43,6 +45,7 @@ impl Default for Figures {
             inbox_oldest_ms: AtomicI64::new(NEVER),
             parked: AtomicUsize::new(0),
             outbox: AtomicUsize::new(0),
+            goals: AtomicUsize::new(0),
             outbox_oldest_ms: AtomicI64::new(NEVER),
             health: tokio::sync::Mutex::new(None),
         }
@@ -52,11 +55,12 @@ impl Default for Figures {
 impl Core {
     /// Reads again what the gauges show.
     pub(crate) async fn read_figures(&self) -> StoreResult<()> {
-        let (inbox, parked, (outbox, outbox_oldest)) = self
+        let (inbox, parked, goals, (outbox, outbox_oldest)) = self
             .store
             .read(|unit| {
                 let inbox = unit.inbox_oldest()?;
-                Ok((inbox, unit.parked_count()?, unit.outbox_waiting()?))
+                let goals = unit.count_goals()?.open;
+                Ok((inbox, unit.parked_count()?, goals, unit.outbox_waiting()?))
             })
             .await?;
         let figures = &self.figures;
@@ -66,6 +70,7 @@ impl Core {
         set(&figures.inbox_oldest_ms, inbox);
         set(&figures.outbox_oldest_ms, outbox_oldest);
         figures.parked.store(parked, Ordering::Relaxed);
+        figures.goals.store(goals, Ordering::Relaxed);
         figures.outbox.store(outbox, Ordering::Relaxed);
         Ok(())
     }
@@ -81,6 +86,7 @@ impl Core {
         metrics.set(&INBOX_LANES, &[], self.inbox.lanes() as f64);
         metrics.set(&INBOX_OLDEST, &[], age(&figures.inbox_oldest_ms));
         metrics.set(&INBOX_PARKED, &[], count(&figures.parked));
+        metrics.set(&MEMBERSHIP_PENDING, &[], count(&figures.goals));
         metrics.set(&OUTBOX_DEPTH, &[], count(&figures.outbox));
         metrics.set(&OUTBOX_OLDEST, &[], age(&figures.outbox_oldest_ms));
     }

@@ -35,7 +35,7 @@ use crate::{
     outbox::Outbox,
     service::Service,
     state::{Interest, Rooms},
-    store::{Location, Store, StoreError, Tx},
+    store::{self, Location, Store, StoreError, Tx},
     surroundings::Surroundings,
     web::Web,
     wire::{self, HomeserverToken, Pings},
@@ -174,12 +174,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         .namespaces
         .at(&setup.server_name, &owned)
         .map_err(|error| wrong(&error))?;
-    let location = match &setup.database {
-        Database::File(path) => Location::File(path.clone()),
-        Database::Memory => Location::Memory,
-    };
     let store = Store::open(
-        &location,
+        &location(&setup.database),
         setup.surroundings.inline_store,
         &service.migrations,
     )?;
@@ -271,27 +267,15 @@ fn bot_of(service: &Service, setup: &Setup, sender: &UserId) -> Result<UserId, S
     })
 }
 
-/// One process to a database: two would handle the same events.
+/// Keeps other processes out of a service's database, and tells whether one has it.
 pub(crate) fn lock(database: &Database) -> Result<Option<std::fs::File>, StartError> {
-    let Database::File(path) = database else {
-        return Ok(None);
-    };
-    let mut name = path.clone().into_os_string();
-    name.push(".lock");
-    let failed = |error: std::io::Error| {
-        let place = PathBuf::from(&name);
-        StartError::Setup(format!("{} cannot be used: {error}", place.display()))
-    };
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone()).into()),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    Ok(store::lock(&location(database))?)
+}
+
+fn location(database: &Database) -> Location {
+    match database {
+        Database::File(path) => Location::File(path.clone()),
+        Database::Memory => Location::Memory,
     }
 }
 

@@ -317,7 +317,7 @@ fn tune(connection: &Connection) -> Result<()> {
 }
 
 /// One service to a database: two would handle the same events. Whoever may still write holds the lock.
-fn lock(location: &Location) -> Result<Option<File>> {
+pub(crate) fn lock(location: &Location) -> Result<Option<File>> {
     let Location::File(path) = location else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@ mod book;
 mod bridge;
 mod crash;
 mod examples;
+mod figures;
 mod first_steps;
 mod harness;
 mod media;

@@ -17,7 +17,7 @@ impl<C: Config> Patient<'_, C> {
         match &answerer {
             Answerer::Running => report.good("service", "it runs"),
             Answerer::StandIn { .. } => {
-                report.note("service", "it does not run; the doctor answers for it")
+                report.note("service", "it does not run; the doctor answers for it");
             }
             Answerer::Nobody(why) if listen.websocket => {
                 report.skipped("way back", why);

@@ -22,7 +22,7 @@ use self::{
 use crate::{
     backoff::Backoff,
     core::Core,
-    metrics::catalogue::WEBSOCKET_CONNECTED,
+    metrics::{Metrics, catalogue::WEBSOCKET_CONNECTED},
     run::{Running, StartError},
 };
 
@@ -160,9 +160,21 @@ impl Running {
             told,
             stop: stop.subscribe(),
         };
+        show(&keeper.core.metrics, &state);
         let task = tokio::spawn(keeper.run());
         Ok(WebsocketLink { state, stop, task })
     }
+}
+
+/// Has the figures say whether it is open.
+fn show(metrics: &Metrics, state: &watch::Receiver<WebsocketState>) {
+    let state = state.clone();
+    metrics.on_look(move |metrics| {
+        // Nobody is there to say that it has gone, when it was dropped.
+        let is_kept = state.has_changed().is_ok();
+        let is_open = is_kept && *state.borrow() == WebsocketState::Connected;
+        metrics.set(&WEBSOCKET_CONNECTED, &[], f64::from(u8::from(is_open)));
+    });
 }
 
 /// Keeps a websocket open.
@@ -202,9 +214,6 @@ impl Keeper {
     }
 
     fn tell(&self, state: WebsocketState) {
-        let is_open = state == WebsocketState::Connected;
-        let metrics = &self.core.metrics;
-        metrics.set(&WEBSOCKET_CONNECTED, &[], f64::from(u8::from(is_open)));
         self.told.send_replace(state);
     }
 

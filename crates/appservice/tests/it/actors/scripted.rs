@@ -74,6 +74,7 @@ impl Homeserver {
 fn usual(asked: &Asked) -> Value {
     match &asked.what {
         what if what.ends_with("/state") => json!([]),
+        what if what.ends_with("/whoami") => json!({ "user_id": "@alice:localhost" }),
         what if what.contains("/send/") || what.contains("/state/") => {
             json!({ "event_id": "$sent" })
         }
@@ -135,6 +136,7 @@ async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
             )),
             randomness: Arc::new(SeededRandomness::new(1)),
             transport: Some(Arc::new(homeserver.clone())),
+            web: None,
             inline_store: true,
         },
     };
@@ -342,7 +344,8 @@ async fn who_acts_is_said_once() -> anyhow::Result<()> {
     let person = UserId::parse("@alice:localhost")?;
     let puppet = running
         .puppets()
-        .with_token(&person, Secret::new("alices-own".to_owned()));
+        .adopt(&person, Secret::new("alices-own".to_owned()))
+        .await?;
     puppet.send(&room()?, "hello").await?;
     running
         .ghosts()
@@ -372,7 +375,7 @@ async fn who_acts_is_said_once() -> anyhow::Result<()> {
             .iter()
             .all(|asked| asked.body["inhibit_login"] == true)
     );
-    let debug = format!("{puppet:?} {:?}", running.puppets().user(&person)?);
+    let debug = format!("{puppet:?} {:?}", running.puppets().of(&person));
     assert!(!debug.contains("alices-own"), "{debug}");
     Ok(())
 }
@@ -388,7 +391,8 @@ async fn a_persons_token_that_is_refused_holds_up_nobody() -> anyhow::Result<()>
     let person = UserId::parse("@alice:localhost")?;
     let puppet = running
         .puppets()
-        .with_token(&person, Secret::new("alices-own".to_owned()));
+        .adopt(&person, Secret::new("alices-own".to_owned()))
+        .await?;
     let refused = puppet.send(&room()?, "hello").await.expect_err("refused");
     assert_eq!(refused.errcode(), Some("M_UNKNOWN_TOKEN"));
     running

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use bridgehead_appservice::{Puppets, Secret, SendOptions};
+use bridgehead_appservice::SendOptions;
 use serde_json::json;
 
 use super::*;
@@ -121,41 +121,5 @@ async fn what_a_failed_handler_added_is_not_sent_and_what_it_sent_is_sent_once()
     // One room, though the handler was run three times.
     let made = pair.running.bot().rooms().await?;
     assert_eq!(made.len(), 2, "{made:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_person_acts_for_themselves() -> anyhow::Result<()> {
-    let service = service().on(|text: Text, room: Room, puppets: Puppets| async move {
-        if text.body == "speak for me" {
-            puppets
-                .user(&text.sender)?
-                .send(&room, "my own words")
-                .await?;
-        }
-        Ok::<_, HandlerError>(())
-    });
-    let pair = Pair::start(service).await?;
-    let alice = pair.user("alice").await?;
-    let room = shared_room(&pair, &alice, json!({ "preset": "private_chat" })).await?;
-    let person = UserId::parse(alice.user_id())?;
-    let puppets = pair.running.puppets();
-    assert!(matches!(puppets.user(&person), Err(Error::Unsupported(_))));
-    let token = alice.access_token().context("a token")?.to_owned();
-    let puppet = puppets.with_token(&person, Secret::new(token));
-    puppet.send(&room, "first words").await?;
-    alice.send_text(room.as_str(), "1", "speak for me").await?;
-    until("the person has spoken", || async {
-        said(&alice, &room, person.as_str(), "my own words")
-            .await
-            .is_ok_and(|count| count == 1)
-    })
-    .await?;
-    assert_eq!(
-        said(&alice, &room, person.as_str(), "first words").await?,
-        1
-    );
-    puppets.forget_token(&person);
-    assert!(puppets.user(&person).is_err());
     Ok(())
 }

@@ -1,0 +1,183 @@
+//! The attempts at a send: the request, what comes of it, when it is tried again or given up.
+
+use std::{sync::Weak, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::Method;
+use serde_json::Value;
+use tracing::Instrument as _;
+
+use super::{MAX_WAIT, Outgoing, Sending, outgoing::urgency_of};
+use crate::{
+    Error,
+    client::Call,
+    id::{EventId, UserId},
+    lanes::{LaneWork, Step},
+    metrics::catalogue::{SEND_RETRIES, SEND_SECONDS, SENDS},
+    store::{OutboxRow, Result as StoreResult},
+    surroundings::TransportError,
+    trace::Trace,
+};
+
+impl LaneWork for Sending {
+    type Row = OutboxRow;
+
+    fn load<'a>(
+        &'a self,
+        lane: &'a str,
+        after: i64,
+        limit: usize,
+    ) -> BoxFuture<'a, StoreResult<Vec<OutboxRow>>> {
+        let lane = lane.to_owned();
+        // Behind what was handed in: a lane is woken before the commit of its new sends, and what it has done before
+        // may be handed in and not committed yet.
+        self.store
+            .read_behind(move |unit| unit.outbox_lane(&lane, after, limit))
+            .boxed()
+    }
+
+    fn work<'a>(&'a self, row: &'a mut OutboxRow) -> BoxFuture<'a, Step> {
+        let trace = row.send.trace.as_deref().and_then(Trace::parse);
+        let span = tracing::info_span!(
+            "send",
+            service = self.client.metrics().service(),
+            room.id = %row.send.lane,
+            attempt = row.attempts + 1,
+            trace.id = trace.as_ref().map(Trace::id),
+        );
+        Trace::around(trace, self.attempt(row).instrument(span)).boxed()
+    }
+}
+
+impl Sending {
+    async fn attempt(&self, row: &mut OutboxRow) -> Step {
+        match self.put(row).await {
+            Ok(event_id) => {
+                let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
+                let event = event_id.clone();
+                self.store
+                    .write_later(move |unit| {
+                        unit.complete_outbox(id, event.as_ref().map(EventId::as_str), now_ms)
+                    })
+                    .await;
+                self.answer(&row.send.key, &Ok(event_id));
+                let metrics = self.client.metrics();
+                metrics.count(&SENDS, &["sent"], 1);
+                metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
+                Step::Next
+            }
+            Err(error) => self.failed(row, error).await,
+        }
+    }
+
+    async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
+        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
+        let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
+        if let Some(user) = &user {
+            self.client.puppets().mark(user, &mut body);
+        }
+        let mut call = Call::new(Method::PUT, row.send.path.clone())
+            .text(row.send.body.clone())
+            .by(user.as_ref())
+            .urgency(urgency_of(row.send.urgency));
+        if let Some(ts) = row.send.ts_ms {
+            call = call.query("ts", ts.to_string());
+        }
+        let answer: Value = self.client.call(&call).await?;
+        let event_id = answer.get("event_id").and_then(Value::as_str);
+        Ok(event_id.map(EventId::parse).transpose()?)
+    }
+
+    /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
+    async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        if error.status() != Some(403) || row.is_mended {
+            return Some(error);
+        }
+        let core = self.core.get().and_then(Weak::upgrade);
+        let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
+            return Some(error);
+        };
+        match core.repair(&outgoing).await {
+            Ok(()) => {
+                row.is_mended = true;
+                None
+            }
+            Err(Error::Stopping) => Some(Error::Stopping),
+            // What is only a matter of time is tried again with the send.
+            Err(why) if why.is_transient() => Some(why),
+            // The room's rules say more than the homeserver has.
+            Err(why @ Error::Forbidden(_)) => Some(why),
+            Err(_) => Some(error),
+        }
+    }
+
+    /// For how long it has been in the outbox.
+    fn age(&self, row: &OutboxRow) -> Duration {
+        self.since(row.created_ms)
+    }
+
+    /// For how long it has been in the outbox while the service ran: the days when it was off do not count.
+    fn tried_for(&self, row: &OutboxRow) -> Duration {
+        self.since(row.created_ms.max(self.began_ms))
+    }
+
+    fn since(&self, then_ms: i64) -> Duration {
+        let ms = self.surroundings.clock.now_ms().saturating_sub(then_ms);
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
+    async fn failed(&self, row: &mut OutboxRow, error: Error) -> Step {
+        let error = match self.mend(row, error).await {
+            None => return Step::Again(Duration::ZERO),
+            Some(Error::Stopping) => return Step::Stop,
+            Some(error) => error,
+        };
+        row.attempts += 1;
+        let now_ms = self.surroundings.clock.now_ms();
+        let (id, attempts, text) = (row.id, row.attempts, error.to_string());
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
+        // own is gone for good, and others wait behind.
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let is_ours = user
+            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
+        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
+        if may_help && self.tried_for(row) < self.give_up_after {
+            let cause = cause_of(&error);
+            self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
+            let wait = self
+                .client
+                .wait_before_retry(&error, attempts)
+                .min(MAX_WAIT);
+            tracing::debug!(%error, attempts, ?wait, "not sent; it will be tried again");
+            self.store
+                .write_later(move |unit| unit.fail_outbox(id, attempts, &text))
+                .await;
+            return Step::Again(wait);
+        }
+        tracing::warn!(%error, attempts, "not sent, and given up");
+        self.store
+            .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
+            .await;
+        self.answer(&row.send.key, &Err(error));
+        self.client.metrics().count(&SENDS, &["given_up"], 1);
+        Step::Next
+    }
+
+    pub(super) fn answer(&self, key: &str, outcome: &Result<Option<EventId>, Error>) {
+        for waiter in self.waiters.lock().remove(key).unwrap_or_default() {
+            // Who has stopped waiting does not want to know.
+            waiter.send(outcome.clone()).ok();
+        }
+    }
+}
+
+/// Why a send has to be tried again, in the words of the metrics.
+fn cause_of(error: &Error) -> &'static str {
+    match error {
+        error if error.is_rate_limit() => "limited",
+        Error::Transport(TransportError::Unreachable(_)) => "unreachable",
+        Error::Transport(TransportError::Timeout(_)) => "timeout",
+        error if error.status().is_some_and(|status| status >= 500) => "5xx",
+        _ => "other",
+    }
+}
