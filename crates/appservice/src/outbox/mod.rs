@@ -14,9 +14,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde_json::Value;
-use tokio::sync::{oneshot, watch};
-use tracing::Instrument as _;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::outgoing::{Outgoing, What};

@@ -9,8 +9,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
+    Urgency,
     bridge::puppets::PuppetTable,
     client::ClientConfig,
+    id::{RoomId, UserId},
     metrics::Metrics,
     scripted::{PausedClock, Said, Scripted},
     store::Location,
@@ -48,7 +50,6 @@ impl Stage {
             surroundings: surroundings.clone(),
             concurrency: 8,
             metrics: Metrics::new("test"),
-            puppets: Arc::new(PuppetTable::new("test").0),
         });
         let limits = Limits::default();
         let stop = watch::Sender::new(false);
