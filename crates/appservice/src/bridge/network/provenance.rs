@@ -49,7 +49,7 @@ pub(crate) enum Origin {
 pub(crate) async fn origin(core: &Core, event: &Event) -> Result<Origin, Error> {
     let is_own = core.is_own(&event.sender);
     let Some((network, room, key)) = marked(event) else {
-        return Ok(if is_own {
+        return Ok(if core.is_own_event(event) {
             Origin::Service
         } else {
             Origin::Matrix
