@@ -72,9 +72,8 @@ impl Sending {
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
-        let marked = user.as_ref().and_then(|user| self.marked(user, row));
         let mut call = Call::new(Method::PUT, row.send.path.clone())
-            .text(marked.unwrap_or_else(|| row.send.body.clone()))
+            .text(self.body(row, user.as_ref()))
             .by(user.as_ref())
             .urgency(urgency_of(row.send.urgency));
         if let Some(ts) = row.send.ts_ms {
@@ -85,15 +84,17 @@ impl Sending {
         Ok(event_id.map(EventId::parse).transpose()?)
     }
 
-    /// The content of what is sent as a person, marked so that its echo is known; `None` for all others.
-    fn marked(&self, user: &UserId, row: &OutboxRow) -> Option<String> {
+    /// What is sent; as a person it is marked.
+    fn body(&self, row: &OutboxRow, user: Option<&UserId>) -> String {
         let puppets = self.client.puppets();
-        if !puppets.has(user) {
-            return None;
+        match user.filter(|user| puppets.has(user)) {
+            Some(user) => {
+                let mut body = serde_json::from_str(&row.send.body).unwrap_or_default();
+                puppets.mark(user, &mut body);
+                body.to_string()
+            }
+            None => row.send.body.clone(),
         }
-        let mut body: Value = serde_json::from_str(&row.send.body).ok()?;
-        puppets.mark(user, &mut body);
-        Some(body.to_string())
     }
 
     /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
