@@ -55,10 +55,14 @@ async fn what_was_taken_and_sent_is_forgotten_after_the_declared_time() -> anyho
             },
         })
         .await?;
-    let events: Vec<Json> = (0..1200).map(|number| message(&format!("${number}"))).collect();
+    let events: Vec<Json> = (0..1200)
+        .map(|number| message(&format!("${number}")))
+        .collect();
     let request = http::Request::put("/_matrix/app/v1/transactions/1")
         .header("authorization", format!("Bearer {token}"))
-        .body(bytes::Bytes::from(serde_json::json!({ "events": events }).to_string()))?;
+        .body(bytes::Bytes::from(
+            serde_json::json!({ "events": events }).to_string(),
+        ))?;
     assert_eq!(running.call(request).await.status(), 200);
     while !running.is_settled() {
         tokio::time::sleep(Duration::from_millis(10)).await;
