@@ -346,6 +346,10 @@ fn batching() -> Arc<Web> {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, and the answers that the homeserver gives in it"
+)]
 async fn homeservers_that_take_batches_get_batches() -> anyhow::Result<()> {
     let web = batching();
     let service = service();

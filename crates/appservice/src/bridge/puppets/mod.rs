@@ -211,11 +211,6 @@ impl Core {
                 .puppets()
                 .is_marked(&event.sender, &event.content)
     }
-
-    /// Whether the service can act as this user: one of its own, or a person who lets it.
-    pub(crate) fn acts_as(&self, user: &UserId) -> bool {
-        self.is_own(user) || self.client.puppets().has(user)
-    }
 }
 
 /// The answer to *who am I* (client-server API, `GET /_matrix/client/v3/account/whoami`).

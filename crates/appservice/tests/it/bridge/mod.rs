@@ -3,6 +3,7 @@
 mod both_ways;
 mod commands;
 mod direct;
+mod figures;
 mod portals;
 mod relay;
 mod status;
