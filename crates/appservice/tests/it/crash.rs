@@ -53,7 +53,7 @@ impl Ledger {
 }
 
 /// The example as it was built with this test.
-pub fn example(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn example(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test
         .parent()
