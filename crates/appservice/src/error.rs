@@ -87,6 +87,7 @@ impl Error {
     pub fn errcode(&self) -> Option<&str> {
         match self {
             Self::Refused { errcode, .. } if !errcode.is_empty() => Some(errcode),
+            Self::PuppetLost(_) => Some("M_UNKNOWN_TOKEN"),
             _ => None,
         }
     }

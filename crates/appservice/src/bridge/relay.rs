@@ -271,6 +271,14 @@ pub(crate) async fn voice<'a, N: Network>(
     portal: &Portal<N>,
     sender: &N::User,
 ) -> Result<Saying<'a>, Undone> {
+    if let Some(person) = doing.live.network().person_of(sender).await
+        && doing.core.client.puppets().has(&person)
+    {
+        return Ok(Saying {
+            user: person,
+            style: None,
+        });
+    }
     match &doing.live.plan.voice {
         Voice::Ghosts => Ok(Saying {
             user: ghosts::ensure(doing.live, doing.core, sender).await?,

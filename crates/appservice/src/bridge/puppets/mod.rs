@@ -205,7 +205,16 @@ impl Core {
 
     /// Whether an event was sent by the service: by one of its own users, or by it as a person.
     pub(crate) fn is_own_event(&self, event: &crate::Event) -> bool {
-        self.is_own(&event.sender) || self.client.puppets().is_marked(&event.content)
+        self.is_own(&event.sender)
+            || self
+                .client
+                .puppets()
+                .is_marked(&event.sender, &event.content)
+    }
+
+    /// Whether the service can act as this user: one of its own, or a person who lets it.
+    pub(crate) fn acts_as(&self, user: &UserId) -> bool {
+        self.is_own(user) || self.client.puppets().has(user)
     }
 }
 
