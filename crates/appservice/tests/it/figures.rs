@@ -264,7 +264,12 @@ impl Ears {
 #[tokio::test]
 async fn a_trace_goes_from_the_transaction_to_what_its_handlers_ask() -> anyhow::Result<()> {
     let ears = Arc::new(Ears::default());
-    let service = actor(&Metrics::new("actor"));
+    let told = Arc::<Mutex<Vec<Delivery>>>::default();
+    let tell = told.clone();
+    let service = actor(&Metrics::new("actor")).on(move |delivery: Delivery, _: Text| {
+        tell.lock().push(delivery);
+        async {}
+    });
     let generated = generate(&service, Some("http://127.0.0.1:1"))?;
     let token = generated.registration.hs_token.expose().to_owned();
     let running = service
@@ -304,6 +309,9 @@ async fn a_trace_goes_from_the_transaction_to_what_its_handlers_ask() -> anyhow:
             );
         }
     }
+    let delivery = told.lock().first().cloned();
+    let traceparent = delivery.and_then(|delivery| delivery.traceparent);
+    assert!(traceparent.is_some_and(|trace| trace.contains(id)));
     // What belongs to no transaction belongs to no trace.
     assert_eq!(
         ears.of("/register").first(),
