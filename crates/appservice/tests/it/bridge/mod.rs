@@ -3,7 +3,10 @@
 mod both_ways;
 mod commands;
 mod direct;
+mod doubles;
+mod history;
 mod portals;
+mod provisioned;
 mod relay;
 mod status;
 mod taken_apart;
