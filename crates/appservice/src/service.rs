@@ -37,7 +37,7 @@ pub struct Service {
     pub(crate) provisioning: Option<Provisioning>,
     pub(crate) puppet_secret: Option<Secret>,
     pub(crate) trusted_hosts: Vec<String>,
-    pub(crate) bridges: Vec<(TypeId, Factory)>,
+    pub(crate) bridges: Vec<Factory>,
     /// Handlers of the kit's own, for its bridges.
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
     pub(crate) commands: Commands,

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     HandlerError, Service,
+    core::Limits,
     format::compose::EditStyle,
     handler::{AliasAsk, AnyHandler, Context, GhostPlan, Handler, RoomPlan, UserAsk, Verdict},
 };
@@ -200,8 +201,8 @@ impl<N: Network> Bridge<N> {
         mistakes
     }
 
-    /// The commands that every bridge has.
-    fn commands(&self) -> Commands {
+    /// The commands that every bridge has, with something behind their names.
+    fn commands(&self, suffix: &str) -> Commands {
         let prefix = self.prefix.clone();
         let prefix = prefix.unwrap_or_else(|| format!("!{}", N::NAME));
         let commands = Commands::new(&prefix);
@@ -210,17 +211,17 @@ impl<N: Network> Bridge<N> {
         }
         commands
             .command(
-                "link",
+                &format!("link{suffix}"),
                 &format!("<room>: links this room to a room of {}", N::TITLE),
                 link::<N>,
             )
             .command(
-                "unlink",
+                &format!("unlink{suffix}"),
                 &format!("ends this room's link to {}", N::TITLE),
                 unlink::<N>,
             )
             .command(
-                "retry",
+                &format!("retry{suffix}"),
                 &format!("tries again what did not reach {}", N::TITLE),
                 retry::<N>,
             )
@@ -231,17 +232,18 @@ impl Service {
     /// The service is a bridge to this network. One service may be a bridge to several networks of different types.
     pub fn bridge<N: Network>(mut self, bridge: Bridge<N>) -> Self {
         self.mistakes.extend(bridge.check());
-        if self
-            .bridges
-            .iter()
-            .any(|(network, _)| *network == TypeId::of::<N>())
-        {
+        if self.bridges.iter().any(|other| other.name == N::NAME) {
             self.mistakes
-                .push(format!("there are two bridges to {}", N::TITLE));
+                .push(format!("there are two bridges to `{}`", N::NAME));
         }
+        // The first bridge's commands have the short names.
+        let suffix = match self.bridges.is_empty() {
+            true => String::new(),
+            false => format!("-{}", N::NAME),
+        };
         self.namespaces.users.extend(bridge.users.clone());
         self.namespaces.aliases.extend(bridge.aliases.clone());
-        self.commands.merge(bridge.commands());
+        self.commands.merge(bridge.commands(&suffix));
         self.kits.push(AnyHandler::new(
             &format!("bridge {}", N::NAME),
             network::on_event::<N>,
@@ -255,12 +257,15 @@ impl Service {
             on_user::<N>,
         ));
         let bridge = Arc::new(bridge);
-        let factory: Factory = Arc::new(move |server_name, limits| {
-            let live = Live::new(bridge.clone(), server_name, limits)?;
-            let part: Arc<dyn Part> = live;
+        let make = move |server_name: &str, limits: &Limits| {
+            let part: Arc<dyn Part> = Live::new(bridge.clone(), server_name, limits)?;
             Ok(part)
+        };
+        self.bridges.push(Factory {
+            network: TypeId::of::<N>(),
+            name: N::NAME,
+            make: Arc::new(make),
         });
-        self.bridges.push((TypeId::of::<N>(), factory));
         self
     }
 
@@ -376,4 +381,46 @@ async fn retry<N: Network>(
         1 => "One message was tried again.".to_owned(),
         many => format!("{many} messages were tried again."),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::testing::Nowhere;
+
+    fn mistakes(bridge: Bridge<Nowhere>) -> String {
+        Service::new("test").bridge(bridge).check().join("\n")
+    }
+
+    #[test]
+    fn what_is_declared_is_looked_at() {
+        let good = || Bridge::new(Nowhere).users("_no_{name}");
+        assert_eq!(mistakes(good()), "");
+        for (bridge, said) in [
+            (Bridge::new(Nowhere), "has no template for its ghosts"),
+            (
+                good().users("_no_{a}_{b}"),
+                "has 2 fields, and users of nowhere are made of 1 values",
+            ),
+            (
+                good().aliases("#no_{a}_{b}"),
+                "and rooms of nowhere are made of 1 values",
+            ),
+            (good().users("_no_{"), "_no_{"),
+            (good().prefix(" "), "prefix is empty"),
+        ] {
+            let mistakes = mistakes(bridge);
+            assert!(mistakes.contains(said), "{said}: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn two_bridges_need_two_names() {
+        let bridge = || Bridge::new(Nowhere).users("_no_{name}");
+        let service = Service::new("test").bridge(bridge()).bridge(bridge());
+        let mistakes = service.check().join("\n");
+        assert!(mistakes.contains("two bridges to `nowhere`"), "{mistakes}");
+        // The commands of the second have longer names, and so are no second ones.
+        assert!(!mistakes.contains("two commands"), "{mistakes}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,6 +12,7 @@ use std::{
 
 use bridgehead_registration::BoundTemplate;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
@@ -28,6 +29,7 @@ use crate::{
     handler::{Context, FromContext, Rejection},
     id::{RoomAlias, RoomId, UserId},
     lanes::Lanes,
+    metrics::catalogue::REMOTE_UP,
     store::NewTask,
 };
 
@@ -52,6 +54,8 @@ pub(crate) trait Part: Any + Send + Sync {
     fn begin(self: Arc<Self>, core: Arc<Core>) -> BoxFuture<'static, Result<(), Error>>;
     /// Whether nothing waits.
     fn is_idle(&self) -> bool;
+    /// Whether something waits for being let into this room.
+    fn awaits(&self, room: &RoomId) -> bool;
     /// Ends waits between attempts.
     fn hurry(&self);
     /// Lets what runs finish, for a while, and begins nothing more.
@@ -59,7 +63,15 @@ pub(crate) trait Part: Any + Send + Sync {
 }
 
 /// Makes a bridge for a homeserver of this name.
-pub(crate) type Factory = Arc<dyn Fn(&str, &Limits) -> Result<Arc<dyn Part>, String> + Send + Sync>;
+type Make = dyn Fn(&str, &Limits) -> Result<Arc<dyn Part>, String> + Send + Sync;
+
+/// A bridge as it was declared.
+#[derive(Clone)]
+pub(crate) struct Factory {
+    pub(crate) network: TypeId,
+    pub(crate) name: &'static str,
+    pub(crate) make: Arc<Make>,
+}
 
 /// The bridges of a running service, by their networks.
 #[derive(Default)]
@@ -67,13 +79,13 @@ pub(crate) struct Bridges(HashMap<TypeId, Arc<dyn Part>>);
 
 impl Bridges {
     pub(crate) fn build(
-        factories: &[(TypeId, Factory)],
+        factories: &[Factory],
         server_name: &str,
         limits: &Limits,
     ) -> Result<Self, String> {
         let built = factories
             .iter()
-            .map(|(network, factory)| Ok((*network, factory(server_name, limits)?)));
+            .map(|factory| Ok((factory.network, (factory.make)(server_name, limits)?)));
         Ok(Self(built.collect::<Result<_, String>>()?))
     }
 
@@ -95,6 +107,16 @@ impl Bridges {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.0.values().all(|part| part.is_idle())
+    }
+
+    /// Whether something waits for being let into this room; then it is looked at again at once.
+    pub(crate) fn awaits(&self, room: &RoomId) -> bool {
+        let mut is_awaited = false;
+        for part in self.0.values().filter(|part| part.awaits(room)) {
+            part.hurry();
+            is_awaited = true;
+        }
+        is_awaited
     }
 
     pub(crate) fn hurry(&self) {
@@ -123,6 +145,8 @@ pub(crate) struct Live<N: Network> {
     pub(crate) making: Flights<String>,
     /// Where the network echoes: rooms that something is on its way to.
     pub(crate) sending: Flights<String>,
+    /// Rooms that portals are to move to, and that are not open yet.
+    pub(crate) awaited: Mutex<BTreeSet<RoomId>>,
     pub(crate) floods: Floods,
     connects: Notify,
     /// Failures of the connection since it last stood.
@@ -170,6 +194,7 @@ impl<N: Network> Live<N> {
             fewer: Notify::new(),
             making: Flights::default(),
             sending: Flights::default(),
+            awaited: Mutex::default(),
             floods: Floods::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
@@ -279,6 +304,7 @@ impl<N: Network> Live<N> {
     /// The connection stands.
     pub(crate) fn connected(&self) {
         self.failures.store(0, Ordering::Release);
+        self.show_connection(true);
         self.tasks.hurry();
     }
 
@@ -294,6 +320,7 @@ impl<N: Network> Live<N> {
                 ended = self.network().run(remote.clone()) => ended,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            self.show_connection(false);
             let failures = self.failures.fetch_add(1, Ordering::AcqRel);
             let wait = self.wait_after(failures);
             match ended {
@@ -307,6 +334,13 @@ impl<N: Network> Live<N> {
                 () = self.connects.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+        }
+    }
+
+    fn show_connection(&self, is_up: bool) {
+        if let Ok(core) = self.core() {
+            let up = if is_up { 1.0 } else { 0.0 };
+            core.metrics.set(&REMOTE_UP, &[N::NAME], up);
         }
     }
 
@@ -387,6 +421,10 @@ impl<N: Network> Part for Live<N> {
 
     fn is_idle(&self) -> bool {
         self.tasks.busy() == 0
+    }
+
+    fn awaits(&self, room: &RoomId) -> bool {
+        self.awaited.lock().contains(room)
     }
 
     fn hurry(&self) {

@@ -163,6 +163,16 @@ async fn is_there(core: &Core, user: &UserId, room: &RoomId) -> Result<bool, Err
     ))
 }
 
+/// A room is somebody's own no more.
+pub(crate) async fn forget(core: &Core, room: &RoomId) -> Result<(), Error> {
+    if let Some(owner) = owner(core, room).await? {
+        Links::<OwnRooms>::of(core)
+            .unlink(&owner.to_string())
+            .await?;
+    }
+    Ok(())
+}
+
 async fn make(core: &Arc<Core>, user: &UserId) -> Result<RoomId, Error> {
     let plan = RoomPlan::direct().invite([user]).name(&core.name);
     let room = core.create_room(plan).await?;
@@ -205,9 +215,14 @@ async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
         Err(error) if calls::is_refused(&error) || error.status() == Some(404) => return Ok(()),
         joined => joined?,
     }
-    let members = calls::joined_members(core, &core.bot, room).await?;
-    let is_alone = members.len() <= 2;
-    let text = match is_alone {
+    if core.bridges.awaits(room) {
+        return Ok(());
+    }
+    let is_direct = event
+        .content
+        .get("is_direct")
+        .and_then(serde_json::Value::as_bool);
+    let text = match is_direct.unwrap_or(false) {
         true => {
             Links::<OwnRooms>::of(core)
                 .link(&event.sender.to_string(), room, &())

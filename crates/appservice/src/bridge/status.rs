@@ -22,6 +22,7 @@ use crate::{
     format::{Rich, content::Kind},
     handler::{Context, Scope, Verdict},
     id::{EventId, RoomId},
+    metrics::catalogue::BRIDGE_EVENTS,
     outbox::{Outgoing, What},
     store::{
         FateRow, Tx,
@@ -189,16 +190,22 @@ pub(crate) async fn settle<N: Network>(
     fate: Fate,
     is_said: bool,
 ) -> Result<Verdict, HandlerError> {
-    let limits = &carrying.context.core.limits;
+    let (limits, metrics) = (
+        &carrying.context.core.limits,
+        &carrying.context.core.metrics,
+    );
+    let count = |fate| metrics.count(&BRIDGE_EVENTS, &[N::NAME, fate], 1);
     let attempt = carrying.context.delivery.attempt;
     match fate {
         Fate::Delivered(_) => {
+            count("delivered");
             note(carrying, event, (DELIVERED, None)).await?;
             delivered(carrying, event, is_said).await?;
             Ok(Verdict::Done)
         }
         // The last attempt of all: it would be set aside with the next failure, and nobody would know.
         Fate::Retrying { reason, .. } if attempt >= limits.attempts || !is_said && attempt > 3 => {
+            count("rejected");
             rejected(
                 carrying,
                 event,
@@ -208,6 +215,7 @@ pub(crate) async fn settle<N: Network>(
             .await
         }
         Fate::Retrying { after, reason } => {
+            count("retried");
             tracing::debug!(network = N::NAME, event.id = %event.id, reason, attempt, "the network has not got it yet");
             if is_said && attempt == 1 {
                 note(carrying, event, (RETRYING, Some(reason.clone()))).await?;
@@ -219,7 +227,10 @@ pub(crate) async fn settle<N: Network>(
                 after.unwrap_or(usual).min(limits.max_retry),
             ))
         }
-        Fate::Rejected(no) => rejected(carrying, event, no, is_said).await,
+        Fate::Rejected(no) => {
+            count("rejected");
+            rejected(carrying, event, no, is_said).await
+        }
     }
 }
 

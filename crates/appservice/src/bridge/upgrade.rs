@@ -60,11 +60,17 @@ pub(crate) async fn carry_out<N: Network>(
     let stage: Option<Stage> = stage.and_then(|stage| serde_json::from_str(stage).ok());
     if stage.unwrap_or_default() == Stage::Joining {
         let portal = doing.live.portal(room).await?;
-        let Some(portal) = portal.filter(|portal| portal.matrix == *from) else {
-            return Err(Undone::Dropped("the room is no portal any more".to_owned()));
-        };
-        enter(doing, &portal, to).await?;
-        move_links(doing, from, to).await?;
+        match portal {
+            Some(portal) if portal.matrix == *from => {
+                enter(doing, &portal, to).await?;
+                move_links(doing, from, to).await?;
+            }
+            // Another bridge to the same room has moved them.
+            Some(portal) if portal.matrix == *to => {}
+            Some(_) | None => {
+                return Err(Undone::Dropped("the room is no portal any more".to_owned()));
+            }
+        }
     }
     let Some(portal) = doing.live.portal(room).await? else {
         return Err(Undone::Dropped("the room is no portal any more".to_owned()));
@@ -93,12 +99,13 @@ async fn enter<N: Network>(
     match doing.core.ensure_joined(&agent, to).await {
         // A room that is not open has to invite the bridge, or is not there yet.
         Err(error) if calls::is_refused(&error) || error.status() == Some(404) => {
-            return Err(Undone::Later(format!(
-                "the new room is not open yet: {error}"
-            )));
+            doing.live.awaited.lock().insert(to.clone());
+            let why = format!("the new room is not open yet: {error}");
+            return Err(Undone::Later(why));
         }
         joined => joined?,
     }
+    doing.live.awaited.lock().remove(to);
     let create = calls::state(doing.core, &agent, to, ("m.room.create", "")).await?;
     let predecessor = create
         .as_ref()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Network, perform};
+use super::{Network, Task, perform};
 use crate::{
     Error, HandlerError,
     bridge::{
@@ -13,6 +13,7 @@ use crate::{
     },
     core::Core,
     lanes::{LaneRow, LaneWork, Step},
+    metrics::catalogue::BRIDGE_TASKS,
     store::{Result as StoreResult, TaskRow, Unit},
 };
 
@@ -138,6 +139,7 @@ async fn complete<N: Network>(
         .await;
     match written {
         Ok(()) => {
+            core.metrics.count(&BRIDGE_TASKS, &[N::NAME, "done"], 1);
             live.removed();
             Step::Next
         }
@@ -183,6 +185,12 @@ async fn failed<N: Network>(
         return Step::Again(wait);
     }
     tracing::warn!(network = N::NAME, lane = %row.task.lane, error, "what the network said is dropped");
+    core.metrics.count(&BRIDGE_TASKS, &[N::NAME, "dropped"], 1);
+    if let Ok(Task::Message { id, .. }) = serde_json::from_str(&row.task.body)
+        && let Some(room) = room_of::<N>(&row.task.lane)
+    {
+        live.network().undelivered(&room, &id, &error).await;
+    }
     core.store
         .write_later(move |unit| unit.complete_task(id, Some(&kept), now_ms))
         .await;

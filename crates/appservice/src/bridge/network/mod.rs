@@ -147,11 +147,25 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(false)
     }
 
+    /// Who of Matrix this user of the network is, where it is known: what they say there is said by themselves here, if
+    /// the service may act for them ([`Puppets`](crate::Puppets)).
     /// The person of Matrix whose account on the network this user is: what the user says there is said by themselves
     /// here, if they let the service act for them ([`puppets`](crate::bridge::puppets)), and else by their ghost.
     fn person_of(&self, user: &Self::User) -> impl Future<Output = Option<UserId>> + Send {
         let _ = user;
         std::future::ready(None)
+    }
+
+    /// A message could not be brought to Matrix, and will not be tried again: its room refuses the ghost, or is gone.
+    /// Nothing hangs on it.
+    fn undelivered(
+        &self,
+        room: &Self::Room,
+        id: &str,
+        reason: &str,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (room, id, reason);
+        std::future::ready(())
     }
 
     /// Somebody types, or has read something. Only if [`TYPING`](Self::TYPING) or [`RECEIPTS`](Self::RECEIPTS) say so;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{
     Network, UserInfo,
     intake::{Change, Undone, room_of},
@@ -19,11 +21,14 @@ use crate::{
     },
     core::Core,
     format::Mentions,
-    id::{EventId, UserId},
+    id::{EventId, RoomId, UserId},
     outbox::{Outgoing, What},
     state::Membership,
     store::TaskRow,
 };
+
+/// Ghosts that are made at the same time, when a whole channel comes.
+const GHOSTS_AT_ONCE: usize = 16;
 
 pub(super) type Done = Result<Option<Change>, Undone>;
 
@@ -32,13 +37,20 @@ pub(crate) struct Doing<'a, N: Network> {
     pub(crate) live: &'a Arc<Live<N>>,
     pub(crate) core: &'a Arc<Core>,
     pub(crate) row: &'a TaskRow,
+    /// The portal has moved to another room since the task was begun: its effects are others.
+    has_moved: bool,
 }
 
 /// Does a task; gives back what is to be written when it is done.
 pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row: &TaskRow) -> Done {
     let task: Task = serde_json::from_str(&row.task.body)
         .map_err(|error| Undone::Dropped(format!("not readable: {error}")))?;
-    let doing = Doing { live, core, row };
+    let doing = Doing {
+        live,
+        core,
+        row,
+        has_moved: false,
+    };
     if let Task::Profile { user, name, avatar } = task {
         let user = doing.user(&user)?;
         ghosts::set_profile(live, core, &user, UserInfo { name, avatar }).await?;
@@ -47,58 +59,90 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
     let room = room_of::<N>(&row.task.lane)
         .ok_or_else(|| Undone::Dropped("in the lane of no room".to_owned()))?;
     match task {
-        Task::Upgrade { from, to } => return upgrade::carry_out(&doing, &room, &from, &to).await,
-        Task::Unbridge { reason } => {
-            return unbridge::carry_out(&doing, &room, reason.as_deref()).await;
-        }
-        Task::Message { id, said, reply_to } => {
-            let portal = doing.portal_for_speech(&room).await?;
-            return doing.message(&portal, &id, said, reply_to).await;
-        }
-        _ => {}
-    }
-    let portal = doing.portal(&room).await?;
-    match task {
-        Task::Edit { target, said } => doing.edit(&portal, &target, said).await,
-        Task::Redact {
-            target,
-            sender,
-            reason,
-        } => {
-            doing
-                .redact(&portal, &target, sender, reason.as_deref())
-                .await
-        }
-        Task::React {
-            target,
-            sender,
-            key,
-        } => doing.react(&portal, &target, &sender, &key).await,
-        Task::Unreact {
-            target,
-            sender,
-            key,
-        } => doing.unreact(&portal, &target, &sender, &key).await,
-        Task::Join { user } => doing.join(&portal, &user).await,
-        Task::Part { user, reason } => doing.part(&portal, &user, reason.as_deref()).await,
-        Task::Swap { from, to } => {
-            doing.join(&portal, &to).await?;
-            doing.part(&portal, &from, None).await
-        }
-        Task::Members { users } => doing.members(&portal, &users).await,
-        Task::Change { sender, change } => {
-            let sender = sender.map(|sender| doing.user(&sender)).transpose()?;
-            portal::sync(&doing, portal, sender.as_ref(), change).await
-        }
-        Task::Gone { reason } => portal::gone(&doing, portal, &reason).await,
-        Task::Message { .. }
-        | Task::Profile { .. }
-        | Task::Upgrade { .. }
-        | Task::Unbridge { .. } => Ok(None),
+        Task::Upgrade { from, to } => upgrade::carry_out(&doing, &room, &from, &to).await,
+        Task::Unbridge { reason } => unbridge::carry_out(&doing, &room, reason.as_deref()).await,
+        task => in_portal(&doing, &room, task).await,
     }
 }
 
+/// Does what concerns a portal. A room that was replaced lets nobody speak any more, and news of that may still be on
+/// their way: then the portal moves first.
+async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task) -> Done {
+    let portal = match &task {
+        Task::Message { .. } => doing.portal_for_speech(room).await?,
+        _ => doing.portal(room).await?,
+    };
+    let (from, agent) = (portal.matrix.clone(), portal.agent(doing.core));
+    let refused = match doing.change(portal, task.clone()).await {
+        Err(Undone::Failed(error)) if calls::is_refused(&error) => error,
+        done => return done,
+    };
+    let Some(to) = doing.replacement(&agent, &from).await? else {
+        return Err(refused.into());
+    };
+    upgrade::carry_out(doing, room, &from, &to).await?;
+    let moved = Doing {
+        has_moved: true,
+        ..*doing
+    };
+    let portal = moved.portal(room).await?;
+    moved.change(portal, task).await
+}
+
 impl<N: Network> Doing<'_, N> {
+    async fn change(&self, portal: Portal<N>, task: Task) -> Done {
+        match task {
+            Task::Message { id, said, reply_to } => {
+                self.message(&portal, &id, said, reply_to).await
+            }
+            Task::Edit { target, said } => self.edit(&portal, &target, said).await,
+            Task::Redact {
+                target,
+                sender,
+                reason,
+            } => {
+                self.redact(&portal, &target, sender, reason.as_deref())
+                    .await
+            }
+            Task::React {
+                target,
+                sender,
+                key,
+            } => self.react(&portal, &target, &sender, &key).await,
+            Task::Unreact {
+                target,
+                sender,
+                key,
+            } => self.unreact(&portal, &target, &sender, &key).await,
+            Task::Join { user } => self.join(&portal, &user).await,
+            Task::Part { user, reason } => self.part(&portal, &user, reason.as_deref()).await,
+            Task::Swap { from, to } => {
+                self.join(&portal, &to).await?;
+                self.part(&portal, &from, None).await
+            }
+            Task::Members { users } => self.members(&portal, &users).await,
+            Task::Change { sender, change } => {
+                let sender = sender.map(|sender| self.user(&sender)).transpose()?;
+                portal::sync(self, portal, sender.as_ref(), change).await
+            }
+            Task::Gone { reason } => portal::gone(self, portal, &reason).await,
+            Task::Profile { .. } | Task::Upgrade { .. } | Task::Unbridge { .. } => Ok(None),
+        }
+    }
+
+    /// The room that replaces this one, as the homeserver has it now.
+    async fn replacement(&self, agent: &UserId, room: &RoomId) -> Result<Option<RoomId>, Error> {
+        let tombstone = calls::state(self.core, agent, room, ("m.room.tombstone", "")).await;
+        let tombstone = match tombstone {
+            Err(error) if calls::is_refused(&error) => None,
+            asked => asked?,
+        };
+        let id = tombstone
+            .as_ref()
+            .and_then(|content| content.get("replacement_room")?.as_str());
+        Ok(id.and_then(|id| RoomId::parse(id).ok()))
+    }
+
     fn user(&self, text: &str) -> Result<N::User, Undone> {
         N::User::from_text(text).ok_or_else(|| Undone::Dropped(format!("`{text}` is no user")))
     }
@@ -123,7 +167,10 @@ impl<N: Network> Doing<'_, N> {
     /// The key of an effect of this task.
     pub(crate) fn key(&self, effect: &str) -> String {
         let task = self.row.task.key.clone();
-        let task = task.unwrap_or_else(|| format!("{}/task/{}", N::NAME, self.row.id));
+        let mut task = task.unwrap_or_else(|| format!("{}/task/{}", N::NAME, self.row.id));
+        if self.has_moved {
+            task.push_str("/moved");
+        }
         match effect {
             "" => task,
             effect => format!("{task}/{effect}"),
@@ -139,7 +186,7 @@ impl<N: Network> Doing<'_, N> {
         ts_ms: Option<i64>,
     ) -> Result<EventId, Error> {
         let key = self.key("");
-        let content = content.with_field(ORIGIN, mark(N::NAME, &key));
+        let content = content.with_field(ORIGIN, mark::<N>(&portal.remote, &key));
         let outgoing = Outgoing {
             key,
             room_id: portal.matrix.clone(),
@@ -216,7 +263,8 @@ impl<N: Network> Doing<'_, N> {
         let Some(event) = message.events.first().cloned() else {
             return Ok(None);
         };
-        if !self.core.acts_as(&message.sender) {
+        // A person may edit from there what they said from here; nobody else may.
+        if !self.core.is_own(&message.sender) && message.sender != voice.user {
             return Err(Undone::Dropped(
                 "somebody of Matrix has said it: it cannot be edited for them".to_owned(),
             ));
@@ -241,10 +289,12 @@ impl<N: Network> Doing<'_, N> {
             return Err(Undone::Dropped("the message is not known".to_owned()));
         };
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
-        let ghost = sender.and_then(|sender| self.live.ghost_id(&sender).ok());
-        let is_moderator = ghost.is_some_and(|ghost| ghost != message.sender);
+        let author = match &sender {
+            Some(sender) => relay::voice(self, portal, sender).await?.user == message.sender,
+            None => self.core.is_own(&message.sender),
+        };
         // Everybody may take back what is their own; for the rest it takes the bridge's power.
-        let by = match self.core.is_own(&message.sender) && !is_moderator {
+        let by = match author {
             true => message.sender.clone(),
             false => portal.agent(self.core),
         };
@@ -357,10 +407,16 @@ impl<N: Network> Doing<'_, N> {
         if !self.live.plan.voice.has_ghosts() {
             return Ok(None);
         }
-        let mut wanted: Vec<UserId> = portal.data.agent.iter().cloned().collect();
-        for user in users {
-            wanted.push(ghosts::ensure(self.live, self.core, &self.user(user)?).await?);
-        }
+        let users = users.iter().map(|user| self.user(user));
+        let users: Vec<N::User> = users.collect::<Result<_, _>>()?;
+        let (live, core) = (self.live.clone(), self.core.clone());
+        let ghosts = stream::iter(users).map(move |user| {
+            let (live, core) = (live.clone(), core.clone());
+            async move { ghosts::ensure(&live, &core, &user).await }
+        });
+        let ghosts = ghosts.buffer_unordered(GHOSTS_AT_ONCE);
+        let mut wanted: Vec<UserId> = ghosts.try_collect().await?;
+        wanted.extend(portal.data.agent.clone());
         // Ghosts of other networks in the same room are none of this one's business.
         let view = self.core.rooms.view(&portal.matrix).await?;
         let others = view.members().filter(|member| {

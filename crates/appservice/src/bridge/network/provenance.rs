@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Network;
 use crate::{
     Error, Event,
+    bridge::{Links, RemoteId as _, portal::Rooms},
     core::Core,
     handler::{Context, FromContext, Rejection},
     store::OutboxState,
@@ -19,15 +20,16 @@ use crate::{
 /// The field of an event's content that says which network it came from.
 pub(crate) const ORIGIN: &str = "io.bridgehead.origin";
 
-/// The mark of what is sent under this key for a network.
-pub(crate) fn mark(network: &str, key: &str) -> Value {
-    json!({ "network": network, "id": key })
+/// The mark of what is sent under this key for a room of a network.
+pub(crate) fn mark<N: Network>(room: &N::Room, key: &str) -> Value {
+    json!({ "network": N::NAME, "room": room.to_text(), "id": key })
 }
 
-/// Which network an event's mark names.
-fn marked(event: &Event) -> Option<(&str, &str)> {
+/// What an event's mark says: the network, its room, and the key.
+fn marked(event: &Event) -> Option<(&str, &str, &str)> {
     let mark = event.content.get(ORIGIN)?;
-    Some((mark.get("network")?.as_str()?, mark.get("id")?.as_str()?))
+    let text = |name: &str| mark.get(name).and_then(Value::as_str);
+    Some((text("network")?, text("room")?, text("id")?))
 }
 
 /// Where an event came from.
@@ -37,14 +39,16 @@ pub(crate) enum Origin {
     Matrix,
     /// This network.
     Network(String),
+    /// It says that it is of this network and this room of it; somebody else has sent it, such as another bridge.
+    Claimed(String, String),
     /// The service's own words: notices, answers, what it does to rooms.
     Service,
 }
 
-/// Where an event came from. A mark counts only on what this service has sent: anybody can write one.
+/// Where an event came from. Of what this service has sent itself the mark is the truth; others can write anything.
 pub(crate) async fn origin(core: &Core, event: &Event) -> Result<Origin, Error> {
     let is_own = core.is_own(&event.sender);
-    let Some((network, key)) = marked(event) else {
+    let Some((network, room, key)) = marked(event) else {
         return Ok(if core.is_own_event(event) {
             Origin::Service
         } else {
@@ -54,7 +58,7 @@ pub(crate) async fn origin(core: &Core, event: &Event) -> Result<Origin, Error> 
     if is_own || was_sent(core, event, key).await? {
         return Ok(Origin::Network(network.to_owned()));
     }
-    Ok(Origin::Matrix)
+    Ok(Origin::Claimed(network.to_owned(), room.to_owned()))
 }
 
 /// Whether the service itself has sent an event of somebody who is none of its users: as a puppet.
@@ -73,6 +77,14 @@ async fn was_sent(core: &Core, event: &Event, key: &str) -> Result<bool, Error> 
                 OutboxState::Failed(_) => false,
             }
     }))
+}
+
+/// Whether an event's room is the portal of this room of the network. Two bridges between the same two rooms would
+/// pass a message on to each other for ever; who writes such a mark themselves is not heard there, and that is all.
+async fn leads_to<N: Network>(core: &Core, event: &Event, room: &str) -> Result<bool, Error> {
+    let portals = Links::<Rooms<N>>::of(core);
+    let here = portals.all_by_matrix(&event.room_id).await?;
+    Ok(here.iter().any(|portal| portal.remote.to_text() == room))
 }
 
 /// An event that network `N` has not said itself, and may be told: of people of Matrix, or of another network that
@@ -146,6 +158,9 @@ impl<N: Network> Foreign<N> {
         let is_foreign = match origin(core, event).await? {
             Origin::Matrix => true,
             Origin::Network(network) => network != N::NAME,
+            Origin::Claimed(network, room) => {
+                network != N::NAME || !leads_to::<N>(core, event, &room).await?
+            }
             Origin::Service => false,
         };
         Ok(is_foreign.then(|| Self {
@@ -172,7 +187,7 @@ impl<N: Network> FromContext for Bridged<N> {
                 event: event.clone(),
                 network: PhantomData,
             }),
-            Origin::Network(_) | Origin::Matrix | Origin::Service => Err(Rejection::NotForThis),
+            _ => Err(Rejection::NotForThis),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Portal, PortalData, PortalKind, Rooms};
 use crate::{
     Error, HandlerError,
-    bridge::{Network, RemoteId, info, links::Links, live::Live},
+    bridge::{Network, RemoteId, info, links::Links, live::Live, management},
     core::Core,
     id::{RoomId, UserId},
     state::{Power, Standing},
@@ -86,6 +86,7 @@ pub(crate) async fn plumb<N: Network>(
         .link(remote, room_id, &data)
         .await
         .map_err(Error::from)?;
+    management::forget(core, room_id).await?;
     let portal = live.portal(remote).await?;
     let portal = portal.ok_or(LinkRefused::NoRoom(N::TITLE))?;
     info::update(live, core, &portal).await?;

@@ -265,7 +265,7 @@ fn people_come_and_go_and_change_their_names() {
 }
 
 #[test]
-fn anybody_may_write_a_mark_and_nothing_comes_of_it() {
+fn a_mark_stops_only_what_came_from_there() {
     Lab::run(async |lab| {
         let stage = Stage::new(&lab, &["square"]).await;
         let room = stage.enter("square").await;
@@ -275,17 +275,37 @@ fn anybody_may_write_a_mark_and_nothing_comes_of_it() {
         // What the bridge says carries where it came from.
         let mark = &heard.content["io.bridgehead.origin"];
         assert_eq!(mark["network"], "village");
-        // Somebody else's mark is no reason to keep quiet: it is bridged like everything they say.
-        let forged = json!({ "msgtype": "m.text", "body": "forged", "io.bridgehead.origin": mark });
-        stage
-            .alice
-            .send(&room, "m.room.message", &forged)
-            .await
-            .expect("sent");
+        assert_eq!(mark["room"], "square");
+        let say = async |body: &str, mark: &serde_json::Value| {
+            let content =
+                json!({ "msgtype": "m.text", "body": body, "io.bridgehead.origin": mark });
+            let sent = stage.alice.send(&room, "m.room.message", &content).await;
+            sent.expect("sent");
+        };
+        // Another bridge from here to there, which would be answered by this one for ever.
+        say("an echo", mark).await;
+        // One from somewhere else of the same network, or from another: news there.
+        say(
+            "from the church",
+            &json!({ "network": "village", "room": "church", "id": "1" }),
+        )
+        .await;
+        say(
+            "from the city",
+            &json!({ "network": "city", "room": "square", "id": "1" }),
+        )
+        .await;
+        say("nonsense", &json!(7)).await;
         stage.settle().await;
-        let said = stage.village.heard("square");
-        assert_eq!(said.last().map(String::as_str), Some("guest alice: forged"));
-        assert_eq!(said.iter().filter(|line| line.contains("hello")).count(), 1);
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            [
+                "bob: hello",
+                "guest alice: from the church",
+                "guest alice: from the city",
+                "guest alice: nonsense"
+            ]
+        );
     });
 }
 

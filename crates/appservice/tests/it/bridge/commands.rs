@@ -103,7 +103,10 @@ fn elsewhere_commands_have_a_prefix_and_are_not_bridged() {
                 "villagebot: 5"
             ]
         );
-        assert_eq!(stage.village.heard("square")[1..], ["guest alice: add 2 3"]);
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            ["guest alice: add 2 3", "guest alice: !village add 4 4"]
+        );
     });
 }
 

@@ -75,3 +75,32 @@ fn every_invitation_is_answered() {
         );
     });
 }
+
+#[test]
+fn somebody_of_the_village_may_begin_the_talk() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &[]).await;
+        stage.village.say("alice and bob", "bob", "psst, alice");
+        stage.settle().await;
+        let invited = stage.alice.invitations().await.expect("read");
+        let room = stage.alice.join(&invited[0]).await.expect("invited");
+        stage.alice.say(&room, "what is it?").await.expect("said");
+        stage.settle().await;
+        assert_eq!(
+            stage.said(&room).await,
+            ["_village_bob: psst, alice", "alice: what is it?"]
+        );
+        let members = stage.alice.members(&room).await.expect("members");
+        assert_eq!(members.len(), 2, "{members:?}");
+        let portal = stage.portal("alice and bob").await.expect("linked");
+        assert_eq!(portal.data.kind, PortalKind::Direct);
+        assert_eq!(
+            stage
+                .village
+                .heard("alice and bob")
+                .last()
+                .map(String::as_str),
+            Some("guest alice: what is it?")
+        );
+    });
+}

@@ -15,6 +15,7 @@ fn the_relay_names_who_has_said_it() {
         stage.alice.set_display_name("Alice").await.expect("set");
         let room = stage.enter("square").await;
         stage.alice.say(&room, "hello").await.expect("said");
+        stage.settle().await;
         // Two of the same name are told apart.
         let other = lab.user("other").await.expect("a new user");
         other.set_display_name("Alice").await.expect("set");

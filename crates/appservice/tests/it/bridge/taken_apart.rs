@@ -7,7 +7,7 @@ use bridgehead_testkit::lab::{Fault, Lab};
 use http::Method;
 use serde_json::json;
 
-use super::{Stage, alias, bot, ghost};
+use super::{Stage, bot, ghost};
 
 #[test]
 fn ghosts_leave_first_the_bridge_last_and_the_link_goes_at_the_end() {
@@ -50,11 +50,9 @@ fn ghosts_leave_first_the_bridge_last_and_the_link_goes_at_the_end() {
             .state(&room, "m.bridge", "io.bridgehead://village/square")
             .await;
         assert_eq!(info.expect("still an event"), json!({}));
-        let bot = stage.service.running().bot();
-        assert_eq!(
-            bot.resolve_alias(&alias("square")).await.expect("asked"),
-            None
-        );
+        let path = format!("/_matrix/client/v3/rooms/{room}/aliases");
+        let aliases = stage.alice.call(Method::GET, &path, &json!({})).await;
+        assert_eq!(aliases.expect("in the room")["aliases"], json!([]));
         assert!(stage.village.watched().is_empty());
         // Somebody speaks again: a new portal, and nothing of the old.
         stage.village.say("square", "bob", "anew");

@@ -12,6 +12,11 @@ async fn linked(stage: &Stage) -> bridgehead_appservice::id::RoomId {
     let body = json!({ "preset": "public_chat", "name": "our room" });
     let room = stage.alice.create_room_with(&body).await.expect("a room");
     stage.alice.invite(&room, &bot()).await.expect("invited");
+    stage
+        .alice
+        .set_power(&room, &bot(), 50)
+        .await
+        .expect("she may");
     stage.settle().await;
     stage
         .alice

@@ -474,6 +474,10 @@ impl Network for Gate {
     }
 
     async fn describe_room(&self, room: &String) -> Result<Option<RoomInfo<Self>>, HandlerError> {
+        if let Some((person, who)) = room.split_once(" and ") {
+            let person = UserId::new(person, "localhost")?;
+            return Ok(Some(RoomInfo::direct(&person, who.to_owned())));
+        }
         let state = self.village.state.lock();
         if !state.places.contains(room) {
             return Ok(None);
