@@ -164,8 +164,13 @@ impl Sending {
             return Step::Again(wait);
         }
         tracing::warn!(%error, attempts, "not sent, and given up");
+        let is_lost = matches!(error, Error::PuppetLost(_));
         self.store
-            .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
+            .write_later(move |unit| match is_lost {
+                // The same may be said by a ghost, under the same name.
+                true => unit.delete_outbox(id),
+                false => unit.give_up_outbox(id, attempts, &text, now_ms),
+            })
             .await;
         self.answer(&row.send.key, &Err(error));
         self.client.metrics().count(&SENDS, &["given_up"], 1);

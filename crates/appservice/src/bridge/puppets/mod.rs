@@ -424,6 +424,7 @@ impl Puppets {
         {
             self.log_out(user, replaced).await;
         }
+        core.forget_refusals_of(user);
         tracing::info!(%user, ?consent, "the service acts for a person");
         Ok(self.puppet(user))
     }

@@ -84,6 +84,8 @@ struct State {
     /// What the bridge has said, and under which key: a repeat is the same line.
     keys: std::collections::BTreeMap<String, Vec<String>>,
     connections: usize,
+    /// People of the village who are people of Matrix as well.
+    persons: std::collections::BTreeMap<String, UserId>,
 }
 
 /// The village; clones are the same one.
@@ -111,6 +113,12 @@ impl Village {
         let mut state = self.state.lock();
         state.numbers += 1;
         format!("m{}", state.numbers)
+    }
+
+    /// Somebody of the village is this person of Matrix.
+    pub(crate) fn know(&self, who: &str, person: &UserId) {
+        let mut state = self.state.lock();
+        state.persons.insert(who.to_owned(), person.clone());
     }
 
     /// Somebody of the village says something.
@@ -451,6 +459,10 @@ impl Network for Gate {
             _ => return Err(SendError::unsupported("nobody does that in the village")),
         }
         Ok(Receipt::new())
+    }
+
+    async fn person_of(&self, user: &String) -> Option<UserId> {
+        self.village.state.lock().persons.get(user).cloned()
     }
 
     async fn describe_user(&self, user: &String) -> Result<Option<UserInfo>, HandlerError> {
