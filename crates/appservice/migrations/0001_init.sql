@@ -66,6 +66,7 @@ CREATE TABLE rooms (
     stale_ms INTEGER,
     heard_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX rooms_stale ON rooms (stale_ms) WHERE stale_ms IS NOT NULL;
 
 -- The current state of those rooms. `origin`: 0 heard in the stream, 1 read from the homeserver, 2 done by us and not
 -- heard yet.

@@ -60,7 +60,7 @@ pub enum Error {
     #[error("the service is being ended")]
     Stopping,
     /// The access token that a person has given the service is no longer good: they have logged it out, or have another
-    /// password. It is not used again; they are told, and may give another.
+    /// password. It is not used again; they are told, and may give another. The same can be done as somebody else.
     #[error("the access token that {0} has given is no longer good: they may give another")]
     PuppetLost(UserId),
     /// What was asked cannot be done with this homeserver or configuration; the text says what to do.
@@ -87,6 +87,7 @@ impl Error {
     pub fn errcode(&self) -> Option<&str> {
         match self {
             Self::Refused { errcode, .. } if !errcode.is_empty() => Some(errcode),
+            Self::PuppetLost(_) => Some("M_UNKNOWN_TOKEN"),
             _ => None,
         }
     }

@@ -265,9 +265,8 @@ fn check_common(text: &str, sigil: char) -> Option<&'static str> {
 }
 
 fn check_named(text: &str, may_be_empty: bool) -> Option<&'static str> {
-    let (localpart, server) = match text[1..].split_once(':') {
-        Some(parts) => parts,
-        None => return Some("there is no `:` before the server's name"),
+    let Some((localpart, server)) = text[1..].split_once(':') else {
+        return Some("there is no `:` before the server's name");
     };
     if localpart.is_empty() && !may_be_empty {
         Some("the part before the `:` is empty")

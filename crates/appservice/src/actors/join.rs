@@ -119,13 +119,13 @@ impl Refusals {
         refusals.put(key.clone(), refused);
     }
 
-    fn forget(&self, room: &RoomId) {
+    fn forget(&self, is_meant: impl Fn(&(RoomId, UserId)) -> bool) {
         let mut refusals = self.0.lock();
         if refusals.is_empty() {
             return;
         }
-        let of_room = refusals.iter().filter(|((id, _), _)| id == room);
-        let keys: Vec<_> = of_room.map(|(key, _)| key.clone()).collect();
+        let meant = refusals.iter().filter(|(key, _)| is_meant(key));
+        let keys: Vec<_> = meant.map(|(key, _)| key.clone()).collect();
         for key in keys {
             refusals.pop(&key);
         }
@@ -192,7 +192,8 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                if !error.is_transient() {
+                // A lost token says nothing of the room.
+                if !error.is_transient() && !matches!(error, Error::PuppetLost(_)) {
                     let random = self.surroundings.randomness.below(u64::MAX);
                     let now_ms = self.now_ms();
                     self.actors.refusals.add(&key, &error, now_ms, random);
@@ -415,8 +416,13 @@ impl Core {
 
     /// What was refused before is asked for again when it is wanted.
     pub(crate) fn forget_refusals(&self, room: &RoomId) {
-        self.actors.refusals.forget(room);
+        self.actors.refusals.forget(|(id, _)| id == room);
         self.rooms.may_be_readable(room);
+    }
+
+    /// The same in all rooms, for a user as whom more can be done than before.
+    pub(crate) fn forget_refusals_of(&self, user: &UserId) {
+        self.actors.refusals.forget(|(_, id)| id == user);
     }
 
     /// The stream has told of changes: doors may be open that were closed.
@@ -425,7 +431,8 @@ impl Core {
             .iter()
             .filter(|news| news.may_open(|user| self.is_own(user)));
         for news in opened {
-            self.actors.refusals.forget(news.room_id());
+            let room = news.room_id();
+            self.actors.refusals.forget(|(id, _)| id == room);
             self.actors
                 .planner
                 .reopen(news.room_id(), self.now_ms())

@@ -170,7 +170,7 @@ impl Core {
             .urgency(Urgency::Membership);
         match self.client.ask::<Value>(&call).await {
             Ok(_) => {}
-            Err(error) if matches!(error.status(), Some(403 | 404)) => {
+            Err(error) if matches!(error.status(), Some(403 | 404)) && self.is_own(user) => {
                 tracing::debug!(room.id = %room, user.id = %user, %error, "not in the room to be left");
             }
             Err(error) => return Err(error),

@@ -8,7 +8,6 @@ use super::{
     Network, Speaker, UserInfo, ghosts,
     network::{Doing, Undone},
     portal::Portal,
-    puppets::Puppets,
 };
 use crate::{
     Content, Error,
@@ -273,7 +272,7 @@ pub(crate) async fn voice<'a, N: Network>(
     sender: &N::User,
 ) -> Result<Saying<'a>, Undone> {
     if let Some(person) = doing.live.network().person_of(sender).await
-        && Puppets::new(doing.core.clone(), None).of(&person).is_some()
+        && doing.core.client.puppets().has(&person)
     {
         return Ok(Saying {
             user: person,

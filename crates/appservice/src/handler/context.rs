@@ -85,6 +85,9 @@ pub struct Delivery {
     pub attempt: u32,
     /// When the service received it, ms since the Unix epoch.
     pub received_ms: i64,
+    /// The trace context (W3C *Trace Context*) of the transaction, to be sent as the header `traceparent` with what is
+    /// asked of others for it. The kit's own calls carry it anyway.
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl Default for Delivery {
@@ -93,6 +96,7 @@ impl Default for Delivery {
             txn_id: "".into(),
             attempt: 1,
             received_ms: 0,
+            traceparent: None,
         }
     }
 }

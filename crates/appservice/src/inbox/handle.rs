@@ -76,6 +76,7 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         txn_id: row.txn_id.as_str().into(),
         attempt: row.attempts + 1,
         received_ms: row.received_ms,
+        traceparent: Trace::current().map(|trace| trace.as_str().into()),
     };
     let ended = run(core, &input, &delivery, &tx, &name).await;
     settle(core, row, ended, &input, &tx).await

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
 use proptest::prelude::*;
@@ -33,6 +33,7 @@ impl LaneRow for TestRow {
 #[derive(Default)]
 struct Desk {
     rows: Mutex<BTreeMap<i64, TestRow>>,
+    last_id: AtomicI64,
     /// Worked off, in this order.
     done: Mutex<Vec<(String, i64)>>,
     /// Rows stay in the table when they are done, as if their removal were not committed yet.
@@ -97,7 +98,8 @@ impl Desk {
     fn insert(&self, lane: &str, failures: u32, takes_ms: u64) -> TestRow {
         let mut rows = self.rows.lock();
         let row = TestRow {
-            id: rows.last_key_value().map_or(0, |(id, _)| *id) + 1,
+            // Never used again, as the database has it.
+            id: self.last_id.fetch_add(1, Ordering::SeqCst) + 1,
             lane: lane.to_owned(),
             failures,
             takes_ms,

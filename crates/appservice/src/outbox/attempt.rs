@@ -71,13 +71,9 @@ impl Sending {
     }
 
     async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
-        let mut body: Value = serde_json::from_str(&row.send.body).unwrap_or_default();
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
-        if let Some(user) = &user {
-            self.client.puppets().mark(user, &mut body);
-        }
         let mut call = Call::new(Method::PUT, row.send.path.clone())
-            .text(row.send.body.clone())
+            .text(self.body(row, user.as_ref()))
             .by(user.as_ref())
             .urgency(urgency_of(row.send.urgency));
         if let Some(ts) = row.send.ts_ms {
@@ -86,6 +82,19 @@ impl Sending {
         let answer: Value = self.client.call(&call).await?;
         let event_id = answer.get("event_id").and_then(Value::as_str);
         Ok(event_id.map(EventId::parse).transpose()?)
+    }
+
+    /// What is sent; as a person it is marked.
+    fn body(&self, row: &OutboxRow, user: Option<&UserId>) -> String {
+        let puppets = self.client.puppets();
+        match user.filter(|user| puppets.has(user)) {
+            Some(user) => {
+                let mut body = serde_json::from_str(&row.send.body).unwrap_or_default();
+                puppets.mark(user, &mut body);
+                body.to_string()
+            }
+            None => row.send.body.clone(),
+        }
     }
 
     /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
@@ -155,8 +164,13 @@ impl Sending {
             return Step::Again(wait);
         }
         tracing::warn!(%error, attempts, "not sent, and given up");
+        let is_lost = matches!(error, Error::PuppetLost(_));
         self.store
-            .write_later(move |unit| unit.give_up_outbox(id, attempts, &text, now_ms))
+            .write_later(move |unit| match is_lost {
+                // The same may be said by a ghost, under the same name.
+                true => unit.delete_outbox(id),
+                false => unit.give_up_outbox(id, attempts, &text, now_ms),
+            })
             .await;
         self.answer(&row.send.key, &Err(error));
         self.client.metrics().count(&SENDS, &["given_up"], 1);

@@ -1,7 +1,5 @@
 //! The outbox over a homeserver that answers by a script.
 
-use std::sync::Arc;
-
 use bridgehead_registration::Secret;
 use futures_util::FutureExt as _;
 use serde_json::json;

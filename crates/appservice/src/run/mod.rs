@@ -382,7 +382,6 @@ async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Resul
 
 impl Running {
     /// The routes that the homeserver, and whoever else, asks.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         self.router.clone()
     }

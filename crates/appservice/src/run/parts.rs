@@ -30,7 +30,6 @@ impl Running {
         Ghosts::new(self.core.clone(), None)
     }
 
-    /// The people for whom the service acts, outside of handlers.
     /// The portals of the bridge to this network, if the service has one.
     #[must_use]
     pub fn portals<N: Network>(&self) -> Option<Portals<N>> {

@@ -192,6 +192,14 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Forgets a send.
+    pub(crate) fn delete_outbox(&self, id: i64) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM outbox WHERE id = ?1")?
+            .execute([id])?;
+        Ok(())
+    }
+
     /// Forgets what was given up of the sends whose keys begin so.
     pub(crate) fn forget_failed_outbox(&self, prefix: &str) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(

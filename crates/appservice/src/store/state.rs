@@ -104,8 +104,15 @@ impl StateRow {
         }
     }
 
-    fn is_join(&self) -> bool {
-        self.content.get("membership").and_then(Value::as_str) == Some("join")
+    /// Whether this membership, which we have brought about and whose event is still to be heard, comes after the one
+    /// that is heard now. A join may have been there before and have no event of its own, and so may an invitation.
+    fn comes_after(&self, heard: Option<&str>) -> bool {
+        match self.content.get("membership").and_then(Value::as_str) {
+            Some("join") => matches!(heard, Some("invite" | "knock")),
+            Some("leave") => heard != Some("leave"),
+            Some("ban") => heard != Some("ban"),
+            _ => false,
+        }
     }
 
     /// What an event of the stream is to this row.
@@ -122,11 +129,12 @@ impl StateRow {
         match self.origin {
             Origin::Stream if replaces.is_some() && self.event_id.is_some() => Heard::AfterGap,
             Origin::Fetched if is_recent && event.sent_at_ms < self.sent_ms => Heard::Older,
-            Origin::Own if self.event_id.is_none() => match event.text("membership") {
-                // A join that we know of comes after the invitation.
-                Some("invite" | "knock") if is_recent && self.is_join() => Heard::Older,
-                _ => Heard::Newer,
-            },
+            Origin::Own if self.event_id.is_none() => {
+                match is_recent && self.comes_after(event.text("membership")) {
+                    true => Heard::Older,
+                    false => Heard::Newer,
+                }
+            }
             Origin::Own if is_recent => Heard::Older,
             Origin::Stream | Origin::Fetched | Origin::Own => Heard::Newer,
         }

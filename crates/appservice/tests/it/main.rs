@@ -19,4 +19,5 @@ mod puppets;
 mod rig;
 mod suite;
 mod traps;
+mod upkeep;
 mod wire;

@@ -249,7 +249,7 @@ fn people_log_in_by_their_homeserver_and_out_again() {
         assert_eq!(
             who,
             json!({
-                "user_id": "@alice:localhost", "service": "irc", "bot": "@ircbot:localhost", "puppet": null,
+                "user_id": "@alice:localhost", "service": "irc", "bot": "@ircbot:localhost", "management_room": null, "puppet": null,
                 "logins": [{ "id": "alice", "name": "alice on IRC", "state": "connected", "details": null }],
             })
         );

@@ -145,6 +145,8 @@ fn a_token_that_is_no_longer_good_is_told_and_not_used() {
             "{lost:?}"
         );
         assert!(puppets.of(alice.id()).is_none());
+        let refused = puppet.send(&room, "still lost").await;
+        refused.expect_err("nobody acts for her");
         let ghost = running.ghosts().named("alice")?;
         ghost.send(&room, "by the ghost").await?;
 
@@ -168,7 +170,32 @@ fn a_token_that_is_no_longer_good_is_told_and_not_used() {
             .adopt(alice.id(), log_in(&irc, &alice).await?)
             .await?;
         puppet.send(&room, "back").await?;
-        assert_eq!(alice.texts(&room).await?, ["by the ghost", "back"]);
+        let token = log_in(&irc, &alice).await?;
+        let puppet = puppets.adopt(alice.id(), token.clone()).await?;
+        call(
+            &irc,
+            "POST",
+            "/_matrix/client/v3/logout",
+            Some(&token),
+            &json!({}),
+        )
+        .await?;
+        puppet
+            .send(&room, "lost")
+            .await
+            .expect_err("logged out again");
+        puppet
+            .send(&room, "lost")
+            .await
+            .expect_err("nobody acts for her");
+        let puppet = puppets
+            .adopt(alice.id(), log_in(&irc, &alice).await?)
+            .await?;
+        puppet.send(&room, "back at once").await?;
+        assert_eq!(
+            alice.texts(&room).await?,
+            ["by the ghost", "back", "back at once"]
+        );
         assert_eq!(
             puppets
                 .status(alice.id())

@@ -12,7 +12,6 @@ use std::{io::Write as _, path::Path, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use bridgehead_homeserver::{
     Server,
-    appservices::registration::{Namespace, RegistrationDraft, load, render_new},
     config::{Config, Overrides},
 };
 use clap::Args;
@@ -20,6 +19,7 @@ use clap::Args;
 use self::{client::Client, logger::Logger};
 use super::{EndRequest, wants_colours};
 
+const SERVER_NAME: &str = "localhost";
 const USER: &str = "alice";
 const PASSWORD: &str = "wonderland";
 /// How long the logger may take to be told of an event; it takes milliseconds.
@@ -54,8 +54,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "A logger application service starts; it owns the aliases #logged_…:localhost",
     );
     let file = folder.path().join("logger.yaml");
-    let listener = Logger::bind().await?;
-    let registration = write_registration(&file, &listener.url())?;
+    let listener = Logger::bind()?;
+    let generated = listener.registration()?;
+    std::fs::write(&file, generated.text.expose())
+        .with_context(|| format!("cannot write {}", file.display()))?;
     tell(&format!(
         "   it listens at {} and is registered by {}",
         listener.url(),
@@ -73,7 +75,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "   {base_url}, data in {}",
         folder.path().display()
     ));
-    let mut logger = listener.run(&base_url, registration)?;
+    let mut logger = listener.run(&base_url, generated.registration).await?;
 
     let outcome = tokio::select! {
         outcome = show(&server, &base_url, &mut logger, arguments.once) => outcome,
@@ -116,38 +118,11 @@ fn step(number: u8, what: &str) {
     tell(&format!("\n{number}. {what}"));
 }
 
-fn write_registration(
-    file: &Path,
-    url: &str,
-) -> anyhow::Result<bridgehead_homeserver::appservices::registration::Registration> {
-    let draft = RegistrationDraft {
-        id: "logger".to_owned(),
-        url: Some(url.to_owned()),
-        sender_localpart: "logging".to_owned(),
-        aliases: vec![Namespace {
-            regex: "#logged_.*".to_owned(),
-            exclusive: false,
-        }],
-        ..RegistrationDraft::default()
-    };
-    let text = render_new(&draft, &mut rand::rng())
-        .map_err(|errors| anyhow::anyhow!("the registration is refused: {errors:?}"))?;
-    std::fs::write(file, text.expose())
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    let loaded = load(&[file.to_owned()])
-        .map_err(|errors| anyhow::anyhow!("the registration is refused: {errors:?}"))?;
-    loaded
-        .registrations
-        .into_iter()
-        .next()
-        .context("the registration was just written")
-}
-
 async fn start_server(listen: &str, folder: &Path, file: &Path) -> anyhow::Result<Server> {
     let start = async |listen: &str| {
         let overrides = Overrides {
             data_dir: Some(folder.join("data")),
-            server_name: Some("localhost".to_owned()),
+            server_name: Some(SERVER_NAME.to_owned()),
             listen: vec![listen.to_owned()],
             registrations: vec![file.to_owned()],
             open_registration: true,

@@ -8,11 +8,11 @@
 
 use crate::BRIDGEHEAD;
 use crate::desk::{Desk, Run, SOON, wait_for};
-use axum::http::StatusCode;
 use bridgehead_testkit::{
     Answer, AppserviceOptions, Client, Process, Record, RecordingAppservice, ServerProcess,
     free_port,
 };
+use http::StatusCode;
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 use std::time::Instant;

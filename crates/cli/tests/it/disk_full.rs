@@ -5,10 +5,10 @@
 use crate::BRIDGEHEAD;
 use crate::lane::{self, Lane, Sending, wait_for_more, wait_until};
 use anyhow::{Context as _, ensure};
-use axum::http::{Method, StatusCode};
 use bridgehead_testkit::{
     Answer, AppserviceOptions, Client, RecordingAppservice, ServerOptions, ServerProcess,
 };
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -8,10 +8,10 @@
 use crate::BRIDGEHEAD;
 use crate::lane::{self, Lane, SOON, Sending, wait_for_more};
 use anyhow::{Context as _, ensure};
-use axum::http::{Method, StatusCode};
 use bridgehead_testkit::{
     Answer, AppserviceOptions, Client, Record, RecordingAppservice, ServerProcess,
 };
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Senders of numbered messages that know what was accepted, and the check that it arrived so.
 
 use anyhow::{Context as _, bail, ensure};
-use axum::http::{Method, StatusCode};
 use bridgehead_testkit::{Client, Record, RecordingAppservice, Verdict};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! The events have ids of our own making, from the remote network's ids: the homeserver keeps them, and a batch that is sent
 //! again after a crash makes no other events.
 
+use std::collections::HashSet;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,10 +34,26 @@ impl Backfill {
         messages: &[HistoryMessage],
     ) -> Result<PageOutcome, Error> {
         let mut outcome = PageOutcome::default();
-        let events: Vec<Value> = messages.iter().map(|message| self.event(message)).collect();
-        for sender in senders(messages) {
+        let mut new = Vec::new();
+        let mut events = Vec::new();
+        let ids = messages.iter().map(|message| &*message.remote_id);
+        let ids: HashSet<&str> = ids.collect();
+        for message in messages {
+            match self.known(&message.remote_id).await? {
+                Some(known) => {
+                    outcome.sent += 1;
+                    outcome.last_event = Some(known.event);
+                }
+                None => {
+                    events.push(self.event(message, &ids).await?);
+                    new.push(message.clone());
+                }
+            }
+        }
+        for sender in senders(&new) {
             self.core().ensure_joined(sender, self.room()).await?;
         }
+        let mut new = new.into_iter();
         for batch in batches(&events) {
             let path = format!(
                 "/_matrix/client/unstable/com.beeper.backfill/rooms/{}/batch_send",
@@ -49,25 +67,39 @@ impl Backfill {
             let sent: Sent = self.core().client.ask(&call).await?;
             outcome.sent += batch.len();
             outcome.last_event = sent.event_ids.last().cloned().or(outcome.last_event);
+            let messages = new.by_ref().take(batch.len());
+            self.link(messages.zip(sent.event_ids).collect()).await?;
         }
         Ok(outcome)
     }
 
-    fn event(&self, message: &HistoryMessage) -> Value {
-        let content = self.content(message);
+    /// The event of a message; `page` are the remote ids of those that are sent with it.
+    async fn event(&self, message: &HistoryMessage, page: &HashSet<&str>) -> Result<Value, Error> {
+        let answered = match &message.reply_to {
+            Some(id) => match self.known(id).await? {
+                Some(known) => Some(known.event),
+                // It has its id from this history too; what a portal does not know was never in it.
+                None if !self.has_book() || page.contains(&**id) => {
+                    EventId::parse(&self.event_id(id)).ok()
+                }
+                None => None,
+            },
+            None => None,
+        };
+        let content = self.content(message, answered);
         let kind = content.event_type().to_owned();
         let mut content = content.into_json();
         self.core()
             .client
             .puppets()
             .mark(&message.sender, &mut content);
-        json!({
+        Ok(json!({
             "event_id": self.event_id(&message.remote_id),
             "type": kind,
             "sender": message.sender.as_str(),
             "origin_server_ts": message.sent_ms,
             "content": content,
-        })
+        }))
     }
 
     /// An event's id, the same whenever it is asked for.

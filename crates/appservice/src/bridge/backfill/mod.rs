@@ -21,6 +21,7 @@
 //! ```
 
 mod batch;
+mod links;
 mod run;
 
 use std::{collections::HashMap, sync::Arc};
@@ -28,8 +29,10 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use self::links::{Book, PortalMessages};
 use crate::{
     Content, Error, HandlerError,
+    bridge::{Network, Portal},
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::{EventId, RoomId, UserId},
@@ -44,6 +47,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 
 /// A message of the past.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HistoryMessage {
     /// The other network's id of it, unique in this history.
     pub remote_id: String,
@@ -53,6 +57,34 @@ pub struct HistoryMessage {
     pub sent_ms: i64,
     /// What.
     pub content: Content,
+    /// The other network's id of the message that it answers.
+    pub reply_to: Option<String>,
+}
+
+impl HistoryMessage {
+    /// What `sender`, one of the service's users or a person whom it acts for, has said at that time, ms since the Unix
+    /// epoch.
+    pub fn new(
+        remote_id: &str,
+        sender: &UserId,
+        sent_ms: i64,
+        content: impl Into<Content>,
+    ) -> Self {
+        Self {
+            remote_id: remote_id.to_owned(),
+            sender: sender.clone(),
+            sent_ms,
+            content: content.into(),
+            reply_to: None,
+        }
+    }
+
+    /// An answer to the message with this id; a message of its own, where that one is not known.
+    #[must_use]
+    pub fn in_reply_to(mut self, remote_id: &str) -> Self {
+        self.reply_to = Some(remote_id.to_owned());
+        self
+    }
 }
 
 /// A part of a history, oldest first.
@@ -170,6 +202,17 @@ impl Backfills {
             name: name.to_owned(),
             readers: Vec::new(),
             is_notice: false,
+            book: None,
+        }
+    }
+
+    /// The history of this name for a portal. Its messages are linked: answers, edits and reactions find them, and what the
+    /// portal has already is not brought again.
+    pub fn of_portal<N: Network>(&self, portal: &Portal<N>, name: &str) -> Backfill {
+        let book = PortalMessages::of(portal);
+        Backfill {
+            book: Some(Arc::new(book)),
+            ..self.of(&portal.matrix, name)
         }
     }
 }
@@ -183,6 +226,7 @@ pub struct Backfill {
     name: String,
     readers: Vec<UserId>,
     is_notice: bool,
+    book: Option<Arc<dyn Book>>,
 }
 
 impl Backfill {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Backfill, BackfillError, BackfillState, BackfillStatus, HistoryMessage, HistoryPage, MAX_PAGE,
-    MAX_TEXT_BYTES, status_of,
+    MAX_TEXT_BYTES, links::Known, status_of,
 };
 use crate::{
     Content, Error, HandlerError, Urgency,
@@ -147,7 +147,7 @@ impl Backfill {
             if place.is_stopped() {
                 return Err(BackfillError::Cancelled);
             }
-            match self.send(message).await {
+            match self.send_once(message).await {
                 Ok(event) => {
                     outcome.sent += 1;
                     outcome.last_event = Some(event);
@@ -163,10 +163,54 @@ impl Backfill {
         Ok(outcome)
     }
 
+    /// One message, unless the portal has it already.
+    async fn send_once(&self, message: &HistoryMessage) -> Result<EventId, Error> {
+        if let Some(known) = self.known(&message.remote_id).await? {
+            return Ok(known.event);
+        }
+        let event = self.send(message).await?;
+        self.link(vec![(message.clone(), event.clone())]).await?;
+        Ok(event)
+    }
+
+    /// What the portal knows of a message.
+    pub(super) async fn known(&self, remote_id: &str) -> Result<Option<Known>, Error> {
+        let Some(book) = self.book.clone() else {
+            return Ok(None);
+        };
+        let id = remote_id.to_owned();
+        Ok(self
+            .core
+            .store
+            .read(move |unit| book.known(unit, &id))
+            .await?)
+    }
+
+    pub(super) fn has_book(&self) -> bool {
+        self.book.is_some()
+    }
+
+    /// Remembers which events messages have become.
+    pub(super) async fn link(&self, sent: Vec<(HistoryMessage, EventId)>) -> Result<(), Error> {
+        let Some(book) = self.book.clone() else {
+            return Ok(());
+        };
+        let now_ms = self.core.now_ms();
+        let linked = self.core.store.write(move |unit| {
+            let mut sent = sent.iter();
+            sent.try_for_each(|(message, event)| book.link(unit, message, event, now_ms))
+        });
+        Ok(linked.await?)
+    }
+
     /// One message, through the outbox: it has its transaction id before it is sent, and people's messages go first.
     async fn send(&self, message: &HistoryMessage) -> Result<EventId, Error> {
         self.core.ensure_joined(&message.sender, &self.room).await?;
-        let content = self.content(message);
+        let answered = match &message.reply_to {
+            Some(id) => self.answered(id).await?,
+            None => None,
+        };
+        let content = self.content(message, answered);
         let outgoing = Outgoing {
             key: self.key(&message.remote_id),
             room_id: self.room.clone(),
@@ -184,9 +228,20 @@ impl Backfill {
         format!("backfill/{}/{}/{remote_id}", self.room, self.name)
     }
 
+    /// The event of a message that was brought before.
+    async fn answered(&self, remote_id: &str) -> Result<Option<EventId>, Error> {
+        if let Some(known) = self.known(remote_id).await? {
+            return Ok(Some(known.event));
+        }
+        self.core.outbox.sent(&self.key(remote_id)).await
+    }
+
     /// What is sent: marked as history, and mentioning nobody.
-    pub(super) fn content(&self, message: &HistoryMessage) -> Content {
+    pub(super) fn content(&self, message: &HistoryMessage, answered: Option<EventId>) -> Content {
         let mut content = message.content.clone();
+        if let Some(event) = answered {
+            content = content.in_reply_to(&event, None);
+        }
         if content.event_type() == "m.room.message" {
             content = content.with_mentions(&Mentions::default());
         }
@@ -266,6 +321,7 @@ mod tests {
             sender: UserId::parse("@a:b").expect("a user"),
             sent_ms: 0,
             content: Content::from("hi"),
+            reply_to: None,
         }
     }
 

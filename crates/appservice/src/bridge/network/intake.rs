@@ -159,7 +159,9 @@ async fn failed<N: Network>(
     let (may_help, wait, error) = match undone {
         Undone::Failed(Error::Stopping) => return Step::Stop,
         Undone::Failed(error) => {
-            let may_help = error.is_transient() || matches!(error, Error::Store(_));
+            // Whose token is lost is spoken for by their ghost.
+            let may_help =
+                error.is_transient() || matches!(error, Error::Store(_) | Error::PuppetLost(_));
             let wait = core.client.wait_before_retry(&error, row.attempts + 1);
             (may_help, Some(wait), error.to_string())
         }

@@ -148,8 +148,8 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(false)
     }
 
-    /// Who of Matrix this user of the network is, where it is known: what they say there is said by themselves here, if
-    /// the service may act for them ([`Puppets`](crate::bridge::puppets::Puppets)).
+    /// The person of Matrix whose account on the network this user is: what the user says there is said by themselves
+    /// here, if they let the service act for them ([`puppets`](crate::bridge::puppets)), and else by their ghost.
     fn person_of(&self, user: &Self::User) -> impl Future<Output = Option<UserId>> + Send {
         let _ = user;
         std::future::ready(None)

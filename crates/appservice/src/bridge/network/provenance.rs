@@ -50,7 +50,7 @@ pub(crate) async fn origin(core: &Core, event: &Event) -> Result<Origin, Error> 
     let is_own = core.is_own(&event.sender);
     let Some((network, room, key)) = marked(event) else {
         // What the service has said for a person is an echo, whoever has had it said.
-        return Ok(match is_own || core.is_own_event(event) {
+        return Ok(match core.is_own_event(event) {
             true => Origin::Service,
             false => Origin::Matrix,
         });

@@ -6,7 +6,7 @@ use super::{LinkRefused, Portal, ensure, plumb};
 use crate::{
     Error, HandlerError,
     bridge::{
-        Action, Fate, Foreign, MessageRef, Network, Remote,
+        Action, Fate, Foreign, MessageRef, Network, Remote, ghosts,
         live::{Held, Live, LiveRef},
         messages,
         network::{Task, Undone, say},
@@ -155,6 +155,22 @@ impl<N: Network> Portals<N> {
         room: &N::Room,
     ) -> Result<Portal<N>, LinkRefused> {
         plumb(&self.live, &self.core, by, room_id, room).await
+    }
+
+    /// Who says in Matrix what a user of the network says: the person themselves, where
+    /// [`Network::person_of`] names one who lets the service act for them, and else the user's ghost, which is made where
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the network does not say what is known of the user, or the ghost cannot be made.
+    pub async fn voice_of(&self, user: &N::User) -> Result<UserId, HandlerError> {
+        if let Some(person) = self.live.network().person_of(user).await
+            && self.core.client.puppets().has(&person)
+        {
+            return Ok(person);
+        }
+        let ghost = ghosts::ensure(&self.live, &self.core, user).await;
+        ghost.map_err(said)
     }
 
     /// Says a foreign event on the network, from the portal of its room; how it fared is for the caller to return.

@@ -13,7 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Api, caller::Caller, error::ProvisionError, session};
-use crate::bridge::puppets::{Consent, PuppetStatus};
+use crate::bridge::{
+    Management,
+    puppets::{Consent, PuppetStatus},
+};
 
 pub(super) fn router(api: Arc<Api>) -> Router {
     Router::new()
@@ -29,10 +32,12 @@ async fn whoami(
     caller: Caller,
 ) -> Result<Json<Value>, ProvisionError> {
     let puppet = caller.puppets().status(caller.user_id()).await?;
+    let management = Management::outside(api.core.clone());
     Ok(Json(json!({
         "user_id": caller.user_id(),
         "service": &*api.core.name,
         "bot": &api.core.bot,
+        "management_room": management.room_of(caller.user_id()).await?,
         "puppet": puppet.as_ref().map(puppet_json),
         "logins": views(&api, caller).await?,
     })))

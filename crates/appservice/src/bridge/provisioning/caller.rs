@@ -109,6 +109,10 @@ impl Caller {
         Ok(is_in && levels.of(&self.user).is_at_least(levels.to_set(kind)))
     }
 
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     pub(super) fn session(&self) -> Option<&Secret> {
         self.session.as_ref()
     }

@@ -31,6 +31,7 @@ mod caller;
 mod error;
 mod links;
 mod openid;
+mod portals;
 mod rate;
 mod session;
 
@@ -58,7 +59,7 @@ pub use self::{
     links::{LinkAsk, LinkBook, LinkView},
 };
 use self::{openid::Trust, rate::Rate};
-use crate::{core::Core, run::Handle};
+use crate::{bridge::Network, core::Core, run::Handle};
 
 /// Bytes of a request at most.
 const MAX_BODY: usize = 256 << 10;
@@ -260,6 +261,11 @@ impl Provisioning {
     pub fn links(mut self, book: impl LinkBook) -> Self {
         self.routes = self.routes.merge(links::router(book));
         self
+    }
+
+    /// Answers `GET /links`, `POST /links` and `DELETE /links/…` with the portals of a bridge made with the kit.
+    pub fn portals<N: Network>(self) -> Self {
+        self.links(portals::PortalBook::<N>::new())
     }
 
     /// What is wrong with it.

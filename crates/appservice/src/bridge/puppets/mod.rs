@@ -205,7 +205,11 @@ impl Core {
 
     /// Whether an event was sent by the service: by one of its own users, or by it as a person.
     pub(crate) fn is_own_event(&self, event: &crate::Event) -> bool {
-        self.is_own(&event.sender) || self.client.puppets().is_marked(&event.content)
+        self.is_own(&event.sender)
+            || self
+                .client
+                .puppets()
+                .is_marked(&event.sender, &event.content)
     }
 }
 
@@ -420,6 +424,7 @@ impl Puppets {
         {
             self.log_out(user, replaced).await;
         }
+        core.forget_refusals_of(user);
         tracing::info!(%user, ?consent, "the service acts for a person");
         Ok(self.puppet(user))
     }

@@ -1,6 +1,6 @@
 //! Whom the service acts for, in memory: looked at for each request and each event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bridgehead_registration::Secret;
 use parking_lot::RwLock;
@@ -26,6 +26,8 @@ pub(crate) struct PuppetTable {
     /// The service's name.
     name: String,
     entries: RwLock<HashMap<UserId, Entry>>,
+    /// Those who were in it: what was sent as them may still come back.
+    former: RwLock<HashSet<UserId>>,
     lost: mpsc::Sender<UserId>,
 }
 
@@ -36,6 +38,7 @@ impl PuppetTable {
         let table = Self {
             name: name.to_owned(),
             entries: RwLock::default(),
+            former: RwLock::default(),
             lost,
         };
         (table, losses)
@@ -45,8 +48,10 @@ impl PuppetTable {
         self.entries.write().insert(user, Entry { token });
     }
 
-    pub(super) fn remove(&self, user: &UserId) -> bool {
-        self.entries.write().remove(user).is_some()
+    pub(super) fn remove(&self, user: &UserId) {
+        if self.entries.write().remove(user).is_some() {
+            self.former.write().insert(user.clone());
+        }
     }
 
     /// Whether the service acts for this person.
@@ -69,6 +74,7 @@ impl PuppetTable {
             return;
         }
         entries.remove(user);
+        self.former.write().insert(user.clone());
         self.report(user);
     }
 
@@ -89,9 +95,11 @@ impl PuppetTable {
         }
     }
 
-    /// Whether an event's content says that this service has sent it as a person.
-    pub(crate) fn is_marked(&self, content: &Value) -> bool {
+    /// Whether an event's content says that this service has sent it as this person. Anybody can write that, so it counts
+    /// for those alone whom the service acts for, or has.
+    pub(crate) fn is_marked(&self, sender: &UserId, content: &Value) -> bool {
         content.get(MARK).and_then(Value::as_str) == Some(&self.name)
+            && (self.has(sender) || self.former.read().contains(sender))
     }
 }
 
@@ -121,13 +129,24 @@ mod tests {
             content,
             json!({ "body": "hi", "fi.mau.double_puppet_source": "irc" })
         );
-        assert!(table.is_marked(&content));
-        let (other, _losses) = PuppetTable::new("xmpp");
+        assert!(table.is_marked(&alice(), &content));
+        let mallory = UserId::parse("@mallory:example.org").expect("a user");
         assert!(
-            !other.is_marked(&content),
+            !table.is_marked(&mallory, &content),
+            "anybody can write a mark"
+        );
+        table.remove(&alice());
+        assert!(
+            table.is_marked(&alice(), &content),
+            "what was under way still comes back"
+        );
+        let (other, _losses) = PuppetTable::new("xmpp");
+        other.insert(alice(), None);
+        assert!(
+            !other.is_marked(&alice(), &content),
             "another bridge's message is bridged"
         );
-        assert!(!table.is_marked(&json!({ "fi.mau.double_puppet_source": 1 })));
+        assert!(!table.is_marked(&alice(), &json!({ "fi.mau.double_puppet_source": 1 })));
     }
 
     #[tokio::test]

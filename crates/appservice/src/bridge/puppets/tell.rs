@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
 
-use crate::{Bot, Content, Error, core::Core, format::content::Kind, id::UserId};
+use crate::{Error, bridge::Management, core::Core, id::UserId};
 
 /// Looks after lost tokens, one after another, until the service ends.
 pub(super) async fn watch(core: Weak<Core>, mut losses: mpsc::Receiver<UserId>) {
@@ -35,8 +35,5 @@ async fn tell(core: &Arc<Core>, user: &UserId) -> Result<(), Error> {
          network comes from a ghost of yours until you give another one.",
         core.name
     );
-    let bot = Bot::outside(core.clone());
-    let room = bot.create_dm(user).await?;
-    bot.send(&room, Content::plain(Kind::Notice, &text)).await?;
-    Ok(())
+    Management::outside(core.clone()).notify(user, &text).await
 }

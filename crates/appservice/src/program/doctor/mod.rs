@@ -92,6 +92,13 @@ impl<C: Config> Patient<'_, C> {
     /// The file against the declaration.
     fn own_registration(&self, report: &mut Report) -> Result<()> {
         let file = self.site.registration_file().display();
+        if is_open_to_all(self.site.registration_file()) {
+            report.bad(
+                "registration",
+                format!("everybody on this machine may read the tokens in {file}"),
+                format!("run: chmod o-rwx {file}"),
+            );
+        }
         let draft = self.site.draft(self.service)?;
         let generated = draft.regenerate(&self.registration, self.site.server_name());
         match generated {
@@ -135,4 +142,16 @@ impl<C: Config> Patient<'_, C> {
     fn key(&self, key: &str) -> String {
         format!("{}: {key}", self.site.config_file.display())
     }
+}
+
+/// Whether everybody on the machine may read a file.
+#[cfg(unix)]
+fn is_open_to_all(file: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_all(_: &std::path::Path) -> bool {
+    false
 }

@@ -117,18 +117,28 @@ fn what_we_have_done_holds_until_its_echo() {
 }
 
 #[test]
-fn an_invitation_that_comes_late_does_not_undo_a_join() {
-    let mut kept = row(
-        &event("$b", 100, None, json!({ "membership": "join" })),
-        Origin::Own,
-        1000,
-    );
-    kept.event_id = None;
-    let membership = |membership: &str| event("$x", 90, None, json!({ "membership": membership }));
-    check(&kept, &membership("invite"), 1001, Heard::Older);
-    check(&kept, &membership("join"), 1001, Heard::Newer);
-    check(&kept, &membership("leave"), 1001, Heard::Newer);
-    check(&kept, &membership("ban"), 1001, Heard::Newer);
+fn what_we_have_made_of_a_membership_is_not_undone_by_what_was_before() {
+    for (noted, heard, expected) in [
+        ("join", "invite", Heard::Older),
+        ("join", "knock", Heard::Older),
+        ("join", "join", Heard::Newer),
+        ("join", "leave", Heard::Newer),
+        ("join", "ban", Heard::Newer),
+        ("leave", "join", Heard::Older),
+        ("leave", "invite", Heard::Older),
+        ("leave", "leave", Heard::Newer),
+        ("ban", "leave", Heard::Older),
+        ("ban", "ban", Heard::Newer),
+        ("invite", "leave", Heard::Newer),
+        ("invite", "join", Heard::Newer),
+    ] {
+        let membership =
+            |membership: &str| event("$x", 90, None, json!({ "membership": membership }));
+        let mut kept = row(&membership(noted), Origin::Own, 1000);
+        kept.event_id = None;
+        check(&kept, &membership(heard), 1001, expected);
+        check(&kept, &membership(heard), 1000 + OVERLAP_MS, Heard::Newer);
+    }
 }
 
 fn store() -> Store {

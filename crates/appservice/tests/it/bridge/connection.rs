@@ -1,8 +1,8 @@
-//! The connection to the network: made again when it ends; several networks; what goes by; who speaks for themselves.
+//! The connection to the network: made again when it ends; several networks; what goes by.
 
 use std::time::Duration;
 
-use bridgehead_appservice::bridge::{Bridge, puppets::Puppets};
+use bridgehead_appservice::bridge::Bridge;
 use bridgehead_testkit::lab::Lab;
 
 use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
@@ -80,38 +80,6 @@ fn two_networks_meet_in_one_room_and_nothing_goes_round() {
                 "zoe: hello, village",
                 "guest alice: hello, both"
             ]
-        );
-    });
-}
-
-#[test]
-fn who_has_consented_speaks_for_themselves_and_is_not_echoed() {
-    Lab::run(async |lab| {
-        let village = Village::new(&["square"]);
-        let token = lab
-            .user("alice")
-            .await
-            .expect("a new user")
-            .token()
-            .expose()
-            .to_owned();
-        let service = service(bridge(&village)).on_start(move |puppets: Puppets| {
-            let token = bridgehead_appservice::Secret::new(token.clone());
-            async move {
-                let alice = "@alice:localhost".parse().expect("an id");
-                puppets.adopt(&alice, token).await.map(drop)
-            }
-        });
-        let stage = Stage::with(&lab, &village, service).await;
-        let room = stage.enter("square").await;
-        stage
-            .village
-            .say("square", "alice at home", "I am here, too");
-        stage.settle().await;
-        assert_eq!(stage.said(&room).await, ["alice: I am here, too"]);
-        assert_eq!(
-            stage.village.heard("square")[1..],
-            ["alice at home: I am here, too"]
         );
     });
 }

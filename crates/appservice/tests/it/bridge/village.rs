@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use bridgehead_appservice::id::UserId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -82,6 +83,8 @@ pub(super) struct State {
     pub(super) signs: Vec<String>,
     /// Messages that never came to Matrix.
     pub(super) lost: Vec<String>,
+    /// People of the village who are people of Matrix as well.
+    pub(super) persons: std::collections::BTreeMap<String, UserId>,
 }
 
 /// The village; clones are the same one.
@@ -109,6 +112,12 @@ impl Village {
         let mut state = self.state.lock();
         state.numbers += 1;
         format!("m{}", state.numbers)
+    }
+
+    /// Somebody of the village is this person of Matrix.
+    pub(crate) fn know(&self, who: &str, person: &UserId) {
+        let mut state = self.state.lock();
+        state.persons.insert(who.to_owned(), person.clone());
     }
 
     /// Somebody of the village says something.

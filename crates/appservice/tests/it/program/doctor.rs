@@ -251,6 +251,16 @@ async fn a_file_that_is_not_what_the_service_declares_is_told() -> anyhow::Resul
     let found = wrong(&parrot).await?;
     assert_eq!(found[0][0], "registration", "{found:#?}");
     assert!(found[0][2].contains("run `register`"), "{found:#?}");
+    parrot.change("parrot-registration.yaml", "budgie_", "parrot_")?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(parrot.registration(), open)?;
+    finds(
+        &parrot,
+        "registration",
+        "everybody on this machine may read",
+        "chmod o-rwx parrot-registration.yaml",
+    )
+    .await?;
     std::fs::remove_file(parrot.registration())?;
     finds(
         &parrot,

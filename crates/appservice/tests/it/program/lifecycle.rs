@@ -204,3 +204,33 @@ async fn the_configuration_can_be_seen_checked_and_refused() -> anyhow::Result<(
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_service_that_cannot_be_reached_comes_for_its_transactions() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.set("LISTEN_WEBSOCKET", "true");
+    let told = parrot.does(&["register", "--apply"]).await?;
+    assert!(
+        told.contains("that opens a websocket when it runs"),
+        "{told}"
+    );
+    parrot.start()?;
+    parrot.says("the websocket is open").await?;
+    let alice = host.user("alice").await?;
+    let room = room_with_parrot(&alice).await?;
+    alice.send_text(&room, "1", "hello").await?;
+    repeated(&alice, &room, "hello").await?;
+    let told = parrot.does(&["doctor"]).await?;
+    assert!(
+        told.contains("way back: the homeserver reaches the service"),
+        "{told}"
+    );
+    assert_eq!(parrot.process()?.terminate().await?.code(), Some(0));
+    let told = parrot.does(&["doctor"]).await?;
+    assert!(
+        told.contains("nobody can answer for it over the websocket"),
+        "{told}"
+    );
+    Ok(())
+}

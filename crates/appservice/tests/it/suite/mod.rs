@@ -1,6 +1,7 @@
 //! The same scenarios against three homeservers: ours in the test's process by function call, ours over HTTP, and
 //! Synapse over HTTP.
 
+mod people;
 mod scenarios;
 
 use std::path::PathBuf;
@@ -20,6 +21,10 @@ pub(crate) struct Scenario {
     pub(crate) play: fn(Lab, Service) -> LocalBoxFuture<'static, anyhow::Result<()>>,
 }
 
+fn all() -> impl Iterator<Item = &'static Scenario> {
+    scenarios::ALL.iter().chain(people::ALL)
+}
+
 /// Registrations that a homeserver of its own is started with.
 struct Registered {
     _folder: TempDir,
@@ -31,7 +36,7 @@ fn register_all() -> anyhow::Result<Registered> {
     let folder = TempDir::new()?;
     let mut texts = Vec::new();
     let mut files = Vec::new();
-    for (index, scenario) in scenarios::ALL.iter().enumerate() {
+    for (index, scenario) in all().enumerate() {
         let url = format!("http://127.0.0.1:{}", free_port()?);
         let text = registration_for(&(scenario.service)(), &url, SERVER_NAME, index as u64)?;
         let file = folder.path().join(format!("{index}.yaml"));
@@ -48,7 +53,7 @@ fn register_all() -> anyhow::Result<Registered> {
 
 fn play_all(base_url: &str, registered: &Registered) {
     let mut failed = Vec::new();
-    for (scenario, text) in scenarios::ALL.iter().zip(&registered.texts) {
+    for (scenario, text) in all().zip(&registered.texts) {
         let options = LabOptions::default()
             .against(base_url, SERVER_NAME)
             .registration(text);
@@ -63,7 +68,7 @@ fn play_all(base_url: &str, registered: &Registered) {
 #[test]
 fn on_our_homeserver_in_process() {
     let mut failed = Vec::new();
-    for scenario in scenarios::ALL {
+    for scenario in all() {
         let outcome = Lab::run(async |lab| (scenario.play)(lab, (scenario.service)()).await);
         if let Err(error) = outcome {
             failed.push(format!("{}: {error:?}", scenario.name));
