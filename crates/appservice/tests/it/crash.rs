@@ -170,7 +170,9 @@ async fn judge(rows: &[[String; 2]], alice: &Client, rooms: &[String]) -> anyhow
         );
         let mut answers = Vec::new();
         until("every message is answered", || async {
-            answered(alice, room).await.is_ok_and(|answers| answers.len() >= MESSAGES)
+            answered(alice, room)
+                .await
+                .is_ok_and(|answers| answers.len() >= MESSAGES)
         })
         .await?;
         answers.extend(answered(alice, room).await?);

@@ -108,12 +108,7 @@ pub(crate) async fn mount_with_web(
 
 /// A place for a service in a lab, and the setup of its next life, with its database in memory.
 pub(crate) async fn place(lab: &Lab, service: &Service) -> anyhow::Result<(Mounted, Setup)> {
-    let text = registration_for(
-        service,
-        "http://service.lab",
-        lab.server_name(),
-        lab.seed(),
-    )?;
+    let text = registration_for(service, "http://service.lab", lab.server_name(), lab.seed())?;
     let (registration, _) = parse(std::path::Path::new("registration"), text.as_bytes())
         .map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     let place = lab.place(&text).await?;

@@ -3,8 +3,8 @@
 mod both_ways;
 mod commands;
 mod direct;
-mod figures;
 mod doubles;
+mod figures;
 mod history;
 mod portals;
 mod provisioned;
