@@ -6,14 +6,13 @@ use std::marker::PhantomData;
 use super::HistoryMessage;
 use crate::{
     bridge::{MessageRef, Network, Portal, RemoteId},
-    id::{EventId, RoomId, UserId},
+    id::{EventId, RoomId},
     store::{Result, Unit},
 };
 
 /// What is known of a message in the room.
 pub(super) struct Known {
     pub(super) event: EventId,
-    pub(super) sender: UserId,
 }
 
 /// Which remote message is which event, of one room.
@@ -52,7 +51,6 @@ impl<N: Network> Book for PortalMessages<N> {
         Ok(message.and_then(|message| {
             Some(Known {
                 event: message.events.last()?.clone(),
-                sender: message.sender,
             })
         }))
     }
