@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Formatting, lints, tests: cheapest first.
+/// Formatting, lints, documentation, tests: cheapest first.
 pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args([
@@ -17,6 +17,9 @@ pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
         "-D",
         "warnings",
     ]))?;
+    run(cargo(root)
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
     test(root, may_install, &[])
 }
 

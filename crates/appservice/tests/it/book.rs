@@ -1,4 +1,4 @@
-//! The book's code is the examples' code. `UPDATE_GENERATED=1` writes it anew.
+//! The code in the book and in the README is the examples' code. `UPDATE_GENERATED=1` writes it anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +24,7 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
         .collect();
     let mut paths = paths?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.push(root().join("README.md"));
     paths.sort();
     Ok(paths)
 }
