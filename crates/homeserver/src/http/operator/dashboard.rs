@@ -29,7 +29,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// Puts files of the folder into the binary, each under its path there.
 macro_rules! embedded {
     ($($path:literal,)*) => {
-        &[$(($path, include_bytes!(concat!("../../../../../dashboard/", $path)) as &[u8]),)*]
+        &[$(($path, include_bytes!(concat!("../../../dashboard/", $path)) as &[u8]),)*]
     };
 }
 
