@@ -194,6 +194,15 @@ impl<W: LaneWork> Lanes<W> {
         }
     }
 
+    /// Ends the waits of lanes whose next row is such a one.
+    pub(crate) fn hurry_where(&self, is_such: impl Fn(&W::Row) -> bool) {
+        for lane in self.0.table.lock().lanes.values() {
+            if lane.rows.front().is_some_and(&is_such) {
+                lane.hurry.notify_one();
+            }
+        }
+    }
+
     /// How many lanes have something to do.
     pub(crate) fn busy(&self) -> usize {
         *self.0.busy.borrow()

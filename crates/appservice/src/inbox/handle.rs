@@ -34,6 +34,8 @@ enum Outcome {
     Done,
     Reject(String),
     Retry(Option<Duration>, String),
+    /// The homeserver is away, or does not know the service: it is tried again, and that does not count.
+    Away(Error),
     Park(String),
     Stopping,
 }
@@ -55,7 +57,7 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         txn.id = %row.txn_id,
         room.id = %row.lane,
         event.id = tracing::field::Empty,
-        attempt = row.attempts + 1,
+        attempt = tries(row),
         trace.id = tracing::field::Empty,
     );
     let trace = row.trace.as_deref().and_then(Trace::parse);
@@ -63,6 +65,11 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         span.record("trace.id", trace.id());
     }
     Trace::around(trace, attempt(core, row).instrument(span)).await
+}
+
+/// Which attempt this is, those included that do not count.
+fn tries(row: &InboxRow) -> u32 {
+    row.attempts + row.outage.attempts() + 1
 }
 
 async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
@@ -74,7 +81,7 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
     tracing::Span::current().record("event.id", name.as_str());
     let delivery = Delivery {
         txn_id: row.txn_id.as_str().into(),
-        attempt: row.attempts + 1,
+        attempt: tries(row),
         received_ms: row.received_ms,
         traceparent: Trace::current().map(|trace| trace.as_str().into()),
     };
@@ -114,7 +121,7 @@ async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name
         };
         if let Some(outcome) = call(core, handler, context).await {
             let handler = handler.name.clone();
-            if matches!(outcome, Outcome::Retry(..)) {
+            if matches!(outcome, Outcome::Retry(..) | Outcome::Away(_)) {
                 core.metrics.count(&EVENTS_FAILED, &[&handler], 1);
             }
             return Ended { outcome, handler };
@@ -168,6 +175,7 @@ async fn call(
 fn failed(error: &HandlerError) -> Outcome {
     match error.as_error() {
         Some(Error::Stopping) => Outcome::Stopping,
+        Some(error) if error.may_pass() => Outcome::Away(error.clone()),
         _ => Outcome::Retry(None, error.to_string()),
     }
 }
@@ -203,6 +211,7 @@ async fn settle(
             let wait = wait.unwrap_or_else(|| backoff(core, row.attempts + 1));
             retry(core, row, wait, handler, &error).await
         }
+        Outcome::Away(error) => wait_for_homeserver(core, row, handler, &error).await,
         Outcome::Park(reason) => park(core, row, handler, &reason).await,
         Outcome::Stopping => Step::Stop,
     }
@@ -272,6 +281,30 @@ async fn retry(
     Step::Again(wait)
 }
 
+/// The attempt does not count, unless the homeserver has been away for too long, or is there for everybody else.
+async fn wait_for_homeserver(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    handler: &str,
+    error: &Error,
+) -> Step {
+    let (answered_ms, now_ms) = (core.client.contact().answered_ms(), core.now_ms());
+    let patience = core.limits.give_up_after;
+    if !row.outage.note(error, answered_ms, now_ms, patience) {
+        let wait = backoff(core, row.attempts + 1);
+        return retry(core, row, wait, handler, &error.to_string()).await;
+    }
+    let attempts = row.outage.attempts();
+    let wait = core.client.wait_before_retry(error, attempts);
+    let wait = wait.min(core.limits.max_retry);
+    if attempts == 1 {
+        tracing::warn!(%error, "not handled; it waits for the homeserver");
+    } else {
+        tracing::debug!(%error, attempts, ?wait, "it waits for the homeserver");
+    }
+    Step::Again(wait)
+}
+
 fn backoff(core: &Core, attempts: u32) -> Duration {
     let factor = 1_u32 << (attempts - 1).min(20);
     let wait = core
@@ -333,6 +366,9 @@ pub(super) async fn ephemeral(
             }
             Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {
                 tracing::warn!(error, "an ephemeral event was not handled");
+            }
+            Outcome::Away(error) => {
+                tracing::warn!(%error, "an ephemeral event was not handled");
             }
             Outcome::Stopping => return,
         }

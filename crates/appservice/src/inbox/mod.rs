@@ -14,6 +14,7 @@
 
 mod handle;
 mod handled;
+mod outage;
 mod parked;
 mod take;
 
@@ -31,6 +32,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::handled::Handled;
+pub(crate) use self::outage::Outage;
 pub use self::parked::Parked;
 pub(crate) use self::take::TakeError;
 use crate::{
@@ -178,6 +180,7 @@ impl Inbox {
             self.lanes.wake(&lane);
         }
         drop(begun);
+        tokio::spawn(hurry_on_comebacks(Arc::downgrade(core)));
         let queue = self.ephemeral_queue.lock().take();
         if let Some(queue) = queue {
             let waiting = self.ephemeral_waiting.clone();
@@ -218,6 +221,12 @@ impl Inbox {
         self.lanes.hurry();
     }
 
+    /// Ends the waits of rooms that wait for the homeserver.
+    fn hurry_for_homeserver(&self) {
+        self.lanes
+            .hurry_where(|row: &InboxRow| row.outage.attempts() > 0);
+    }
+
     /// Starts no further handler.
     pub(crate) fn halt(&self) {
         self.lanes.halt();
@@ -226,6 +235,22 @@ impl Inbox {
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;
+    }
+}
+
+/// Whenever the homeserver has come back, goes on with what waits for that. Ends with the service.
+async fn hurry_on_comebacks(core: Weak<Core>) {
+    let watch = |core: Arc<Core>| (core.client.comebacks(), core.stop.subscribe());
+    let Some((mut comebacks, mut stop)) = core.upgrade().map(watch) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            changed = comebacks.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let Some(core) = core.upgrade() else { return };
+        core.inbox.hurry_for_homeserver();
     }
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Result, Unit};
+use crate::inbox::Outage;
 
 /// What an inbox row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +60,10 @@ pub(crate) struct InboxRow {
     pub(crate) txn_id: String,
     pub(crate) received_ms: i64,
     pub(crate) trace: Option<String>,
+    /// Attempts that count.
     pub(crate) attempts: u32,
+    /// Those that do not; not stored.
+    pub(crate) outage: Outage,
 }
 
 /// A row that nobody tries any more, until a person says so.
@@ -82,6 +86,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
         received_ms: row.get(5)?,
         trace: row.get(6)?,
         attempts: row.get(7)?,
+        outage: Outage::default(),
     })
 }
 
@@ -133,6 +138,7 @@ impl Unit<'_> {
             received_ms: now_ms,
             trace: row.trace.clone(),
             attempts: 0,
+            outage: Outage::default(),
         }))
     }
 
