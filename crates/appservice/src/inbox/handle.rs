@@ -109,9 +109,12 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
     }
 }
 
-/// Runs the handlers one after another, each with its own names for its effects.
+/// Runs the handlers one after another, each with its own names for its effects. One that rejects the event does not
+/// decide for the others: what they write stays, and only its own is dropped.
 async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Ended {
+    let mut rejected: Option<Ended> = None;
     for (index, handler) in core.handlers.events.iter().enumerate() {
+        let mark = tx.mark();
         let context = Context {
             core: core.clone(),
             input: input.clone(),
@@ -119,18 +122,25 @@ async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name
             tx: tx.clone(),
             scope: Scope::new(format!("{name}/{index}")),
         };
-        if let Some(outcome) = call(core, handler, context).await {
-            let handler = handler.name.clone();
+        let Some(outcome) = call(core, handler, context).await else {
+            continue;
+        };
+        let handler = handler.name.clone();
+        if matches!(outcome, Outcome::Reject(_)) {
+            tx.truncate(mark);
+            // The sender is told once: why it was refused first.
+            rejected.get_or_insert(Ended { outcome, handler });
+        } else {
             if matches!(outcome, Outcome::Retry(..) | Outcome::Away(_)) {
                 core.metrics.count(&EVENTS_FAILED, &[&handler], 1);
             }
             return Ended { outcome, handler };
         }
     }
-    Ended {
+    rejected.unwrap_or_else(|| Ended {
         outcome: Outcome::Done,
         handler: NO_HANDLER.into(),
-    }
+    })
 }
 
 /// Calls one handler; `None` when the next may be called.
@@ -198,8 +208,6 @@ async fn settle(
     match ended.outcome {
         Outcome::Done => consume(core, row, tx).await,
         Outcome::Reject(reason) => {
-            // What was gathered before the no is dropped; the no itself is sent.
-            tx.take();
             if let Input::Event(event) = input
                 && let Err(error) = core.tell_rejected(event, &reason, tx)
             {
@@ -354,16 +362,17 @@ pub(super) async fn ephemeral(
         let name = format!("ephemeral-{}", core.surroundings.randomness.hex(16));
         let input = Input::Ephemeral(value);
         let ended = run(&core, &input, &Delivery::default(), &tx, &name).await;
-        match ended.outcome {
-            Outcome::Done => {
-                let changes = tx.take();
-                if !changes.is_empty() {
-                    let all = move |unit: &crate::store::Unit<'_>| {
-                        changes.into_iter().try_for_each(|change| change(unit))
-                    };
-                    core.store.write_later(all).await;
-                }
+        if let Outcome::Done | Outcome::Reject(_) = ended.outcome {
+            let changes = tx.take();
+            if !changes.is_empty() {
+                let all = move |unit: &crate::store::Unit<'_>| {
+                    changes.into_iter().try_for_each(|change| change(unit))
+                };
+                core.store.write_later(all).await;
             }
+        }
+        match ended.outcome {
+            Outcome::Done => {}
             Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {
                 tracing::warn!(error, "an ephemeral event was not handled");
             }

@@ -285,6 +285,36 @@ async fn what_a_handler_writes_is_all_there_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_rejects_an_event_rejects_it_for_itself() {
+    let put = |name: &'static str, verdict: Verdict| {
+        move |_: Text, tx: Tx| {
+            let verdict = verdict.clone();
+            async move { tx.put(name, &1).map(|()| verdict) }
+        }
+    };
+    let no = |reason: &str| Verdict::Reject(reason.to_owned());
+    let service = Service::new("test")
+        .on(put("before", Verdict::Done))
+        .on(put("rejecting", no("the first no")))
+        .on(put("after", Verdict::Done))
+        .on(put("rejecting too", no("the second no")));
+    let stage = Stage::start(service).await;
+    assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
+    stage.settle().await;
+    let mut stored = Vec::new();
+    for name in ["before", "rejecting", "after", "rejecting too"] {
+        let value: Option<i64> = stage.running.store().get(name).await.expect("read");
+        stored.push(value.is_some());
+    }
+    assert_eq!(stored, [true, false, true, false]);
+    let bodies = stage.host.bodies.lock().clone();
+    let bodies = bodies.iter().map(|body| String::from_utf8_lossy(body));
+    let told: Vec<_> = bodies.filter(|body| body.contains(" no\"")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("the first no"), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_is_called_again_sends_nothing_twice() {
     let sends = |text: Text, bot: Bot, delivery: Delivery| async move {
         let room = RoomId::parse("!r:x")?;

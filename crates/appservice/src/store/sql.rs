@@ -107,8 +107,8 @@ type Change = Box<dyn FnOnce(&Unit<'_>) -> Result<()> + Send>;
 /// What a handler writes, together with the event's consumption: all of it, or nothing.
 ///
 /// Take it as an argument of a handler. What is written is gathered and carried out in one unit of work when all
-/// handlers of the event have succeeded; if one fails, nothing of it happens, and the event is handled again. So
-/// what was committed was committed exactly once, whatever crashes. Reading sees what was committed before.
+/// handlers of the event have succeeded; if one fails, nothing of it happens, and the event is handled again. One that
+/// [rejects](crate::Verdict::Reject) the event takes back what it has written itself, and nothing of others. So what was committed was committed exactly once, whatever crashes. Reading sees what was committed before.
 #[derive(Clone)]
 pub struct Tx {
     store: Store,
@@ -126,6 +126,16 @@ impl Tx {
     /// Takes out what was gathered.
     pub(crate) fn take(&self) -> Vec<Change> {
         std::mem::take(&mut *self.changes.lock())
+    }
+
+    /// How much was gathered so far.
+    pub(crate) fn mark(&self) -> usize {
+        self.changes.lock().len()
+    }
+
+    /// Drops what was gathered since.
+    pub(crate) fn truncate(&self, mark: usize) {
+        self.changes.lock().truncate(mark);
     }
 
     /// Adds a change of the kit's own.
