@@ -124,6 +124,10 @@ impl Service {
 
     /// Called for each event that its extractors take, in each room's order. Several handlers are called one after
     /// another; an event is handled when all have succeeded, and if one fails, all are called again.
+    ///
+    /// What a handler sends is named by the event and the handler's number among those declared with `on`. Declare a new
+    /// one behind the others: one before them gives them other numbers, and an event that was half handled by the old
+    /// program has what it had sent already sent again by the new one.
     pub fn on<Args: 'static>(mut self, handler: impl Handler<Args, Verdict>) -> Self {
         let name = format!("on #{}", self.handlers.events.len() + 1);
         self.handlers.events.push(AnyHandler::new(&name, handler));

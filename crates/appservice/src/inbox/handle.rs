@@ -113,14 +113,15 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
 /// decide for the others: what they write stays, and only its own is dropped.
 async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Ended {
     let mut rejected: Option<Ended> = None;
-    for (index, handler) in core.handlers.events.iter().enumerate() {
+    for handler in &core.handlers.events {
         let mark = tx.mark();
         let context = Context {
             core: core.clone(),
             input: input.clone(),
             delivery: delivery.clone(),
             tx: tx.clone(),
-            scope: Scope::new(format!("{name}/{index}")),
+            // By its name: the kit's own come first, and are more or fewer from release to release.
+            scope: Scope::new(format!("{name}/{}", handler.name)),
         };
         let Some(outcome) = call(core, handler, context).await else {
             continue;

@@ -1,6 +1,7 @@
 //! Each event is handled once, and counted once.
 
 use super::*;
+use crate::bridge::{Bridge, testing::Nowhere};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_committed_is_handled_once_however_late_its_lane_hears_of_it() {
@@ -62,4 +63,23 @@ async fn what_is_handled_a_second_time_commits_nothing() {
     assert_eq!(stage.running.inbox_depth(), 0, "and never less than none");
     let taken = stage.take_texts("2", &[("$b", "!r:x", "b")]).await;
     assert!(taken, "the inbox is open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effects_name_does_not_hang_on_how_many_handlers_the_kit_has() {
+    let names = async |service: Service| {
+        let service = service.on(|_: Text, bot: Bot| async move {
+            bot.send(&RoomId::parse("!r:x")?, "hello").await
+        });
+        let stage = Stage::start(service).await;
+        assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
+        stage.settle().await;
+        let sql = "SELECT key FROM outbox";
+        let rows = stage.running.store().query(sql, []).await.expect("rows");
+        assert_eq!(rows.len(), 1);
+        rows[0].text(0).expect("a text").to_owned()
+    };
+    let alone = names(Service::new("test")).await;
+    let bridge = Bridge::new(Nowhere).users("_no_{name}");
+    assert_eq!(alone, names(Service::new("test").bridge(bridge)).await);
 }
