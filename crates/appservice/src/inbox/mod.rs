@@ -235,6 +235,7 @@ impl Inbox {
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;
+        self.handled.flush(&self.store).await;
     }
 }
 

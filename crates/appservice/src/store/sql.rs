@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Result, Store, StoreError, Unit};
+use super::{Result, Store, StoreError, Unit, guard};
 
 /// A value in a statement or a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,13 +144,11 @@ impl Tx {
     }
 
     /// A statement that changes the author's own tables, with values for `?1`, `?2` and so on. Carried out with the
-    /// event's consumption; one that fails then makes the event fail.
+    /// event's consumption; one that fails then makes the event fail. It is one of many that are committed together:
+    /// what would roll all of them back (`OR ROLLBACK`, `ROLLBACK`) is refused.
     pub fn execute<const N: usize>(&self, sql: &'static str, values: [Value; N]) {
         self.push(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             statement
                 .execute(rusqlite::params_from_iter(values.iter()))
                 .map(drop)
@@ -204,10 +202,7 @@ impl Store {
         values: [Value; N],
     ) -> Result<usize> {
         self.write(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             statement
                 .execute(rusqlite::params_from_iter(values.iter()))
                 .map_err(statement_error)
@@ -225,10 +220,7 @@ impl Store {
         values: [Value; N],
     ) -> Result<Vec<Row>> {
         self.read(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             let columns = statement.column_count();
             let rows = statement
                 .query_map(rusqlite::params_from_iter(values.iter()), |row| {
@@ -287,6 +279,12 @@ impl Unit<'_> {
         let mut rows = statement.query([scope, key])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }
+}
+
+/// An author's statement.
+fn prepare<'a>(unit: &'a Unit<'_>, sql: &str) -> Result<rusqlite::CachedStatement<'a>> {
+    guard::check(sql)?;
+    unit.connection.prepare_cached(sql).map_err(statement_error)
 }
 
 fn value_of(value: ValueRef<'_>) -> rusqlite::Result<Value> {

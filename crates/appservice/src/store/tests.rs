@@ -1,5 +1,7 @@
 //! The database alone: units of work in groups, what a bad one costs, versions, plans of queries.
 
+mod groups;
+
 use std::sync::{
     Arc, Barrier,
     atomic::{AtomicUsize, Ordering},
