@@ -213,6 +213,11 @@ impl<W: LaneWork> Lanes<W> {
         self.0.stop.send_replace(true);
     }
 
+    /// Whether no further row is begun.
+    pub(crate) fn is_halted(&self) -> bool {
+        *self.0.stop.borrow()
+    }
+
     /// Lets rows in work be finished, and no other be begun; returns when that is so, or after `grace`.
     pub(crate) async fn stop(&self, grace: Duration) {
         self.halt();

@@ -164,7 +164,7 @@ async fn call(
         )),
         Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
-        Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
+        Ok(Ok(Some(Err(error)))) => Some(failed(core, &error)),
         Ok(Err(panic)) => {
             let text = format!("the handler panicked: {}", said(panic.as_ref()));
             Some(Outcome::Retry(None, text))
@@ -183,9 +183,11 @@ async fn call(
     outcome
 }
 
-fn failed(error: &HandlerError) -> Outcome {
+fn failed(core: &Core, error: &HandlerError) -> Outcome {
     match error.as_error() {
-        Some(Error::Stopping) => Outcome::Stopping,
+        // Only if it is so: a handler may have the error from elsewhere, such as another service of the same process,
+        // and its room would stand still until the next start.
+        Some(Error::Stopping) if core.inbox.is_halted() || *core.stop.borrow() => Outcome::Stopping,
         Some(error) if error.may_pass() => Outcome::Away(error.clone()),
         _ => Outcome::Retry(None, error.to_string()),
     }

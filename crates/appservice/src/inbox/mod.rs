@@ -232,6 +232,11 @@ impl Inbox {
         self.lanes.halt();
     }
 
+    /// Whether no further handler is started.
+    fn is_halted(&self) -> bool {
+        self.lanes.is_halted()
+    }
+
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;

@@ -285,6 +285,26 @@ async fn what_a_handler_writes_is_all_there_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_says_that_the_service_ends_when_it_does_not_is_called_again() {
+    let log = Log::default();
+    let service = Service::new("test").state(log.clone()).on(
+        |text: Text, State(log): State<Log>, delivery: Delivery| async move {
+            log.lock()
+                .push(format!("{} {}", text.body, delivery.attempt));
+            match delivery.attempt {
+                1 => Err(Error::Stopping),
+                _ => Ok(()),
+            }
+        },
+    );
+    let stage = Stage::start(service).await;
+    let events = [("$a", "!r:x", "a"), ("$b", "!r:x", "b")];
+    assert!(stage.take_texts("1", &events).await);
+    stage.settle().await;
+    assert_eq!(*log.lock(), ["a 1", "a 2", "b 1", "b 2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_rejects_an_event_rejects_it_for_itself() {
     let put = |name: &'static str, verdict: Verdict| {
         move |_: Text, tx: Tx| {
