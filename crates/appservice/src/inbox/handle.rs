@@ -90,6 +90,7 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
 }
 
 fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
+    let named = |kind: &str| format!("{kind}-{}", row.name.as_deref().unwrap_or_default());
     let value = || serde_json::from_str::<Value>(&row.body).map_err(|error| error.to_string());
     match row.kind {
         InboxKind::Event => {
@@ -97,15 +98,8 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
             let name = event.id.to_string();
             Ok((Input::Event(Arc::new(event)), name))
         }
-        // Rows keep their ids, so their effects keep their names.
-        InboxKind::ToDevice => Ok((
-            Input::ToDevice(Arc::new(value()?)),
-            format!("to-device-{}", row.id),
-        )),
-        InboxKind::Devices => Ok((
-            Input::Devices(Arc::new(value()?)),
-            format!("devices-{}", row.id),
-        )),
+        InboxKind::ToDevice => Ok((Input::ToDevice(Arc::new(value()?)), named("to-device"))),
+        InboxKind::Devices => Ok((Input::Devices(Arc::new(value()?)), named("devices"))),
     }
 }
 

@@ -76,6 +76,7 @@ mod tests {
             digest: None,
             state: None,
             trace: None,
+            name: None,
         };
         let insert = move |unit: &Unit<'_>| {
             for _ in 0..3 {

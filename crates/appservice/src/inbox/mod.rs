@@ -41,6 +41,7 @@ use crate::{
     metrics::Metrics,
     state::Rooms,
     store::{InboxRow, Result as StoreResult, Store, Unit},
+    surroundings::Randomness,
 };
 
 /// Ephemeral events that may wait; more of them are dropped.
@@ -59,6 +60,8 @@ pub(crate) struct Inbox {
     high_water: usize,
     metrics: Metrics,
     rooms: Rooms,
+    /// Names what has no id.
+    randomness: Arc<dyn Randomness>,
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
@@ -132,7 +135,13 @@ impl LaneWork for Handling {
 }
 
 impl Inbox {
-    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics, rooms: Rooms) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        limits: &Limits,
+        metrics: Metrics,
+        rooms: Rooms,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
         let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
         let handling = Handling {
             store: store.clone(),
@@ -146,6 +155,7 @@ impl Inbox {
             high_water: limits.inbox_high_water,
             metrics,
             rooms,
+            randomness,
             taking: tokio::sync::Mutex::new(false),
             handled: Handled::default(),
             passing: Mutex::default(),

@@ -213,6 +213,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             metrics.clone(),
             rooms.clone(),
+            setup.surroundings.randomness.clone(),
         ),
         outbox: Outbox::new(
             store.clone(),

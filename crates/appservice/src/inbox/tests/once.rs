@@ -1,7 +1,10 @@
 //! Each event is handled once, and counted once.
 
 use super::*;
-use crate::bridge::{Bridge, testing::Nowhere};
+use crate::{
+    ToDevice,
+    bridge::{Bridge, testing::Nowhere},
+};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_committed_is_handled_once_however_late_its_lane_hears_of_it() {
@@ -27,6 +30,7 @@ async fn what_is_committed_is_handled_once_however_late_its_lane_hears_of_it() {
         digest: None,
         state: None,
         trace: None,
+        name: None,
     };
     let inbox = &stage.running.core().inbox;
     let taking = inbox.taking.lock().await;
@@ -82,4 +86,58 @@ async fn an_effects_name_does_not_hang_on_how_many_handlers_the_kit_has() {
     let alone = names(Service::new("test")).await;
     let bridge = Bridge::new(Nowhere).users("_no_{name}");
     assert_eq!(alone, names(Service::new("test").bridge(bridge)).await);
+}
+
+/// A service that answers each message to a device, and then fails, so that it is parked.
+fn answering_devices() -> Service {
+    Service::new("test")
+        .limits(|limits| limits.attempts = 1)
+        .on(|_: ToDevice, bot: Bot| async move {
+            bot.send(&RoomId::parse("!r:x")?, "hello").await?;
+            Err::<(), _>(HandlerError::new("no"))
+        })
+}
+
+fn to_device() -> Value {
+    json!({ "events": [], "to_device": [
+        { "type": "m.x", "sender": "@u:y", "to_user_id": "@test:x", "to_device_id": "D", "content": {} }
+    ] })
+}
+
+fn sends(stage: &Stage) -> Vec<String> {
+    let heard = stage.host.heard.lock();
+    let sends = heard.iter().filter(|path| path.contains("/send/"));
+    sends.cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_to_device_message_that_is_replayed_sends_nothing_twice() {
+    let stage = Stage::start(answering_devices()).await;
+    assert!(stage.take("1", &to_device()).await.expect("taken"));
+    stage.settle().await;
+    let parked = stage.running.parked(0, 10).await.expect("parked");
+    assert!(
+        stage
+            .running
+            .replay(parked[0].number)
+            .await
+            .expect("replayed")
+    );
+    stage.settle().await;
+    let again = stage.running.parked(0, 10).await.expect("parked");
+    assert_ne!(again[0].number, parked[0].number, "it was handled again");
+    assert_eq!(sends(&stage).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_database_does_not_use_a_transaction_id_again() {
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let stage = Stage::start(answering_devices()).await;
+        assert!(stage.take("1", &to_device()).await.expect("taken"));
+        stage.settle().await;
+        ids.extend(sends(&stage));
+    }
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
 }
