@@ -1,8 +1,10 @@
--- Transactions that were taken: a repeat is recognised whatever its age.
+-- Transactions that were taken, for as long as anything is remembered, and the last thousand whatever their age: a
+-- homeserver repeats its last ones.
 CREATE TABLE transactions (
     digest BLOB PRIMARY KEY,
     received_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX transactions_by_age ON transactions (received_ms);
 
 -- Events that were taken: a homeserver may bring one again under another transaction's id.
 CREATE TABLE seen (

@@ -73,7 +73,8 @@
 //! # The delivery contract
 //!
 //! - **In: at least once, in each room's order.** A transaction is on disk before the homeserver hears that it has
-//!   arrived. What the homeserver brings again is recognised, whatever its age. Rooms are handled in parallel, the
+//!   arrived. What the homeserver brings again is recognised for [`Limits::remember`], and the last thousand transactions
+//!   whatever their age. Rooms are handled in parallel, the
 //!   events of one room one after another; a room whose handler fails waits, and holds up no other.
 //! - **Committed: exactly once.** What handlers write with [`Tx`](store::Tx) is carried out in one unit of work with
 //!   the event's consumption: all of it, when all handlers have succeeded, or nothing.

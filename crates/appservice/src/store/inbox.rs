@@ -271,7 +271,26 @@ impl Unit<'_> {
         Ok(statement.execute([id])? == 1)
     }
 
-    /// Forgets events that were taken before then; the transactions that brought them stay known.
+    /// Forgets transactions that were taken before then, but never the last `keep`: a homeserver repeats what it was not
+    /// answered for, however long it was off.
+    pub(crate) fn forget_transactions(
+        &self,
+        before_ms: i64,
+        keep: usize,
+        limit: usize,
+    ) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM transactions WHERE digest IN (
+                 SELECT digest FROM transactions
+                 WHERE received_ms < min(?1, (
+                     SELECT received_ms FROM transactions ORDER BY received_ms DESC LIMIT 1 OFFSET ?2
+                 )) ORDER BY received_ms LIMIT ?3)",
+        )?;
+        let offset = keep.saturating_sub(1) as i64;
+        Ok(statement.execute(params![before_ms, offset, limit as i64])?)
+    }
+
+    /// Forgets events that were taken before then; the last transactions that brought them stay known.
     pub(crate) fn forget_seen(&self, before_ms: i64, limit: usize) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM seen WHERE digest IN (SELECT digest FROM seen WHERE received_ms < ?1 LIMIT ?2)",

@@ -72,7 +72,7 @@ async fn what_was_taken_and_sent_is_forgotten_after_the_declared_time() -> anyho
     tokio::time::sleep(Duration::from_secs(23 * 3600)).await;
     assert_eq!(counts(&running).await?, remembered);
     tokio::time::sleep(Duration::from_secs(2 * 3600 + 60)).await;
-    // A repeated transaction is known for ever.
+    // The last transactions are known whatever their age.
     assert_eq!(counts(&running).await?, [Some(0), Some(0), Some(1)]);
     Ok(())
 }
