@@ -227,7 +227,7 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     let (id, changes) = (row.id, tx.take());
     if changes.is_empty() {
         core.inbox.handled().add(&core.store, id).await;
-        core.metrics.count(&EVENTS_HANDLED, &[], 1);
+        handled_one(core, row);
         return Step::Next;
     }
     let handled = core.inbox.handled().clone();
@@ -248,7 +248,7 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
         .await;
     match written {
         Ok(true) => {
-            core.metrics.count(&EVENTS_HANDLED, &[], 1);
+            handled_one(core, row);
             Step::Next
         }
         Ok(false) => {
@@ -262,6 +262,11 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     }
 }
 
+fn handled_one(core: &Core, row: &InboxRow) {
+    core.inbox.failing().succeeded(&row.lane);
+    core.metrics.count(&EVENTS_HANDLED, &[], 1);
+}
+
 async fn retry(
     core: &Arc<Core>,
     row: &mut InboxRow,
@@ -270,8 +275,13 @@ async fn retry(
     error: &str,
 ) -> Step {
     row.attempts += 1;
-    if row.attempts >= core.limits.attempts {
-        return park(core, row, handler, error).await;
+    let failing = core.inbox.failing();
+    if row.attempts >= failing.attempts(&row.lane, core.limits.attempts) {
+        let step = park(core, row, handler, error).await;
+        if step == Step::Next {
+            failing.parked(&row.lane);
+        }
+        return step;
     }
     tracing::warn!(
         error,

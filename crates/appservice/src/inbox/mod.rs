@@ -12,6 +12,7 @@
 //!
 //! `take` reads transactions, `handle` runs handlers, `parked` is what an operator does with what was set aside.
 
+mod failing;
 mod handle;
 mod handled;
 mod outage;
@@ -31,10 +32,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::handled::Handled;
 pub(crate) use self::outage::Outage;
 pub use self::parked::Parked;
 pub(crate) use self::take::TakeError;
+use self::{failing::Failing, handled::Handled};
 use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
@@ -66,6 +67,7 @@ pub(crate) struct Inbox {
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
     handled: Handled,
+    failing: Failing,
     /// The last transactions that had nothing to store.
     passing: Mutex<VecDeque<[u8; 16]>>,
     ephemeral: mpsc::Sender<Arc<Value>>,
@@ -158,6 +160,7 @@ impl Inbox {
             randomness,
             taking: tokio::sync::Mutex::new(false),
             handled: Handled::default(),
+            failing: Failing::default(),
             passing: Mutex::default(),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),
@@ -202,6 +205,11 @@ impl Inbox {
     /// Rows that are to be removed.
     fn handled(&self) -> &Handled {
         &self.handled
+    }
+
+    /// Rooms in which nothing succeeds.
+    fn failing(&self) -> &Failing {
+        &self.failing
     }
 
     /// How many events wait.

@@ -236,6 +236,44 @@ async fn a_room_waits_for_its_own_failures_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_in_which_nothing_succeeds_does_not_fill_the_inbox() {
+    let log = Log::default();
+    let stage = Stage::start(noting(&log)).await;
+    let bodies = [
+        "fails",
+        "fails",
+        "fails",
+        "fails",
+        "fails",
+        "good",
+        "fails once",
+    ];
+    let ids: Vec<String> = (0..bodies.len())
+        .map(|number| format!("${number}"))
+        .collect();
+    let events: Vec<(&str, &str, &str)> = ids
+        .iter()
+        .zip(bodies)
+        .map(|(id, body)| (&**id, "!bad:x", body))
+        .collect();
+    assert!(stage.take_texts("1", &events).await);
+    stage.settle().await;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.extend(["fails 1", "fails 2", "fails 3"]);
+    }
+    expected.extend([
+        "fails 1",
+        "fails 1",
+        "good 1",
+        "fails once 1",
+        "fails once 2",
+    ]);
+    assert_eq!(*log.lock(), expected);
+    assert_eq!(stage.running.parked(0, 10).await.expect("parked").len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_event_is_set_aside_alone() {
     let log = Log::default();
     let stage = Stage::start(noting(&log)).await;
