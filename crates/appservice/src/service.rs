@@ -204,9 +204,13 @@ impl Service {
         self
     }
 
-    /// The author's own routes, beside those of the application-service API. They check by themselves who asks. Their
-    /// handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
+    /// The author's own routes, behind those of the application-service API: a path that is the homeserver's
+    /// (`/_matrix/app/…`, and of the protocol's first years `/transactions/…`, `/users/…` and `/rooms/…`) never comes to
+    /// them. They may have a fallback, and check by themselves who asks. Their handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
     /// [`Handle`](crate::Handle), beside whatever axum gives.
+    ///
+    /// # Panics
+    /// Called more than once with routers that overlap, or that both have a fallback, as [`axum::Router::merge`] does.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
         self

@@ -147,14 +147,14 @@ impl Service {
         tokio::spawn(begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
-        let router = wire::router(core.clone(), token)
-            .merge(routes)
+        let kits = wire::router(core.clone(), token)
             .merge(media::proxy_router(&core))
             .merge(
                 self.provisioning
                     .map(|api| api.router(&core))
                     .unwrap_or_default(),
             );
+        let router = wire::mount(kits, routes);
         Ok(Running { core, router })
     }
 }

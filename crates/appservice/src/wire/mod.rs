@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod guard;
 mod listener;
+mod mount;
 mod ping;
 mod query;
 mod third_party;
@@ -22,7 +23,7 @@ use axum::{
 
 use crate::core::Core;
 
-pub(crate) use self::{auth::HomeserverToken, ping::Pings};
+pub(crate) use self::{auth::HomeserverToken, mount::mount, ping::Pings};
 pub use self::{
     listener::{Listen, ListenError, Listening, TlsFiles},
     websocket::{Websocket, WebsocketLink, WebsocketState},
@@ -46,6 +47,5 @@ pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
         .nest("/_matrix/app/unstable/fi.mau.msc2659", ping())
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(middleware::from_fn_with_state(guard, auth::check))
-        .fallback(answer::unknown)
         .with_state(core)
 }
