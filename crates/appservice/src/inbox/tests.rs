@@ -428,6 +428,29 @@ async fn the_start_is_tried_until_it_succeeds_and_does_nothing_twice() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_end_takes_no_longer_than_it_says() {
+    let log = Log::default();
+    let service = noting(&log).on(|_: Text, bot: Bot| async move {
+        bot.send(&RoomId::parse("!r:x")?, "into silence").await
+    });
+    let stage = Stage::start(service).await;
+    assert!(stage.take_texts("1", &[("$a", "!q:x", "hangs")]).await);
+    while log.lock().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stage.host.say([Said::Silence, Said::Silence]);
+    assert!(stage.take_texts("2", &[("$b", "!r:x", "b")]).await);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let asked = tokio::time::Instant::now();
+    stage.running.stop().await;
+    let took = asked.elapsed();
+    assert!(
+        took > Duration::from_secs(5) && took <= crate::run::STOPS_WITHIN,
+        "{took:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dropped_service_had_taken_is_handled_by_the_next() {
     let folder = tempfile::TempDir::new().expect("a folder");

@@ -47,6 +47,9 @@ pub use self::{handle::Handle, health::Health};
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The longest that [`Running::stop`] takes: for handlers, bridges, sends and memberships, one after another.
+pub(crate) const STOPS_WITHIN: Duration = GRACE.saturating_mul(4);
+
 /// The longest wait between attempts at starting work.
 const START_WAIT: Duration = Duration::from_secs(30);
 

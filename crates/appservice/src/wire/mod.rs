@@ -23,6 +23,7 @@ use axum::{
 
 use crate::core::Core;
 
+pub(crate) use self::listener::GRACE as LISTENER_GRACE;
 pub(crate) use self::{auth::HomeserverToken, mount::mount, ping::Pings};
 pub use self::{
     listener::{Listen, ListenError, Listening, TlsFiles},
