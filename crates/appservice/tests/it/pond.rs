@@ -48,7 +48,7 @@ impl Dial for Way {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let (ours, theirs) = tokio::io::duplex(4096);
-        let pond = self.way.pond.clone();
+        let pond = self.pond.clone();
         tokio::spawn(async move { pond.serve(theirs).await });
         Ok(ours)
     }
