@@ -22,12 +22,12 @@ const FILES: [(&str, &str); 4] = [
 /// The network itself, which the reader copies whole, and its place.
 const COPIED: (&str, &str) = (
     "crates/appservice/examples/pond_server.rs",
-    "src/pond_server.rs",
+    "examples/pond_server.rs",
 );
 /// What the reader writes in other words: where the bridge's files are, seen from its tests.
 const PATHS: [(&str, &str); 2] = [
     ("../../examples/pond/", "../src/"),
-    ("../../examples/pond_server.rs", "../src/pond_server.rs"),
+    ("../../examples/pond_server.rs", "../examples/pond_server.rs"),
 ];
 
 /// Puts the chapter's folder together and runs its tests.
