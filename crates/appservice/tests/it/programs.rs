@@ -75,6 +75,7 @@ impl Program {
             ("webhook", "webhook"),
             ("search", "search"),
             ("standup_bot", "standup"),
+            ("clubs", "clubs"),
         ];
         let programs = programs.into_iter();
         programs
@@ -198,6 +199,9 @@ async fn all_do_their_work(programs: &[Program], alice: &Client) -> anyhow::Resu
     alice.send_text(&room, "3", "!standup start").await?;
     let call = "Stand-up! Say `!standup done` and what you did.";
     hears(alice, &room, "@standup:", call).await?;
+
+    let club = alice.join("#club_chess:localhost").await?;
+    hears(alice, &club, "@host:", "alice, welcome to chess.").await?;
 
     for program in programs {
         program.is_well().await?;

@@ -30,6 +30,7 @@ fn where_portals_are_made_when_asked_nobody_makes_one_by_speaking() {
         stage.village.say("square", "bob", "is anybody here?");
         stage.settle().await;
         assert!(stage.portal("square").await.is_none());
+        assert_eq!(stage.village.lost(), [] as [String; 0], "nothing was tried");
         let room = stage.enter("square").await;
         stage.village.say("square", "bob", "and now?");
         stage.settle().await;

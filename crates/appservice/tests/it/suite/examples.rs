@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use super::{Play, comes_to};
 
+#[path = "../../../examples/clubs.rs"]
+#[expect(dead_code, reason = "its main is another program's")]
+mod clubs;
 #[path = "../../../examples/echo.rs"]
 #[expect(dead_code, reason = "its main is another program's")]
 mod echo;
@@ -34,6 +37,7 @@ scenarios! {
     a_repeated_post_says_nothing_twice: webhook::service(secret());
     the_search_finds_what_was_said_where_it_never_was: search::service(secret());
     the_standup_bot_knows_commands_votes_and_who_is_silent: standup_bot::service();
+    a_club_greets_everybody_once_and_other_rooms_are_no_clubs: clubs::service();
 }
 
 fn secret() -> Secret {
@@ -252,4 +256,42 @@ async fn summary(lab: &Lab, alice: &LabUser, room: &RoomId, wanted: &str) -> any
         Ok(answer.and_then(|event| event.text("body").map(str::to_owned)))
     })
     .await
+}
+
+async fn a_club_greets_everybody_once_and_other_rooms_are_no_clubs(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
+    let service = lab.mount(service).await?;
+    lab.settle().await;
+    let (alice, bob) = (lab.user("alice").await?, lab.user("bob").await?);
+    let greeting = |user: &LabUser| format!("{}, welcome to chess.", user.id().localpart());
+    let club = format!("#club_chess:{}", lab.server_name());
+    let club = alice.join(&club).await?;
+    alice.hears(&club, &greeting(&alice)).await?;
+    bob.join(&club).await?;
+    bob.hears(&club, &greeting(&bob)).await?;
+    // Nobody is greeted twice, whatever happens between.
+    bob.leave(&club).await?;
+    lab.restart(&service).await?;
+    bob.join(&club).await?;
+    let cleo = lab.user("cleo").await?;
+    cleo.join(&club).await?;
+    bob.hears(&club, &greeting(&cleo)).await?;
+    let texts = bob.texts(&club).await?;
+    let greeted = texts.iter().filter(|text| **text == greeting(&bob));
+    ensure!(greeted.count() == 1, "{texts:?}");
+    // A room that only says of itself that it is a club is none.
+    let trap = bob.create_room("trap").await?;
+    bob.invite(&trap, service.running().bot_id()).await?;
+    service.running().bot().join(&trap).await?;
+    let words = json!({ "text": "welcome to the trap" });
+    bob.set_state(&trap, "org.example.club", "", &words).await?;
+    bob.invite(&trap, alice.id()).await?;
+    alice.join(&trap).await?;
+    let dora = lab.user("dora").await?;
+    dora.join(&club).await?;
+    dora.hears(&club, &greeting(&dora)).await?;
+    lab.settle().await;
+    ensure!(alice.texts(&trap).await?.is_empty());
+    Ok(())
 }
