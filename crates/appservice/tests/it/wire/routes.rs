@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::get};
 use bridgehead_appservice::{
-    Database, Running, Service, Setup, bridge::provisioning::Provisioning, prelude::*,
+    Database, Running, Service, Setup, bridge::provisioning::Provisioning,
     surroundings::Surroundings,
 };
 use bridgehead_registration::Secret;
@@ -73,7 +73,7 @@ async fn what_nobody_knows_is_said_in_matrix_words() -> anyhow::Result<()> {
 async fn a_provisioning_route_of_the_kits_own_name_is_no_end_of_the_service() -> anyhow::Result<()>
 {
     let api = Provisioning::new()
-        .secret(Secret::new("0123456789abcdef0123456789abcdef"))
+        .secret(Secret::new("0123456789abcdef0123456789abcdef".to_owned()))
         .get("/whoami", async || "the author's");
     let (running, _) = start(Service::new("test").provisioning(api)).await?;
     let (status, _) = ask(&running, "/nowhere", "").await?;
