@@ -1,9 +1,10 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
-//! from outside the workspace; `tasks` strings cargo calls together.
+//! `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash` kills services under load;
+//! `prerequisites` provides what the tests need from outside the workspace; `tasks` strings cargo calls together.
 
 mod bench;
+mod crash;
 mod prerequisites;
 mod sim;
 mod tasks;
@@ -31,6 +32,15 @@ enum Task {
     Sim {
         /// How many seeds, from zero on
         #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// Runs this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Kills a service made with the kit (`kill -9`) at random points under load, and counts what is lost or doubled
+    Crash {
+        /// How many seeds, from zero on
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// Runs this seed alone
         #[arg(long)]
@@ -64,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fix => tasks::fix(&root),
         Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
+        Task::Crash { seeds, seed } => crash::crash(&root, seeds, seed),
         Task::Check(args) => tasks::check(&root, !args.no_install),
     }
 }

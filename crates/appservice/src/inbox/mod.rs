@@ -148,7 +148,7 @@ impl Inbox {
         *begun = true;
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for lane in waiting {
-            self.lanes.wake(&lane);
+            self.lanes.wake(&lane, 0);
         }
         drop(begun);
         let queue = self.ephemeral_queue.lock().take();
