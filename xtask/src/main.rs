@@ -1,9 +1,10 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
+//! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
 //! from outside the workspace; `tasks` strings cargo calls together.
 
 mod bench;
+mod book;
 mod prerequisites;
 mod sim;
 mod tasks;
@@ -25,7 +26,7 @@ enum Task {
     Test(TestArgs),
     /// Formats the code and applies clippy's safe fixes
     Fix,
-    /// All that the pipeline does: formatting, lints, tests
+    /// All that the pipeline does: formatting, lints, documentation, tests, the book
     Check(CheckArgs),
     /// Simulates deliveries through crashes and faults, from seeds; tells the shortest history that fails
     Sim {
@@ -36,6 +37,8 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Puts the bridge of the book together as a reader does, and runs its tests
+    Book,
     /// Measures; figures for people, not a test
     Bench(bench::BenchArgs),
 }
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
     match cli.task {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
+        Task::Book => book::book(&root),
         Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
         Task::Check(args) => tasks::check(&root, !args.no_install),

@@ -218,4 +218,6 @@ pub use self::{
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},
 };
+/// The version of axum that [`Service::routes`] takes routers of.
+pub use axum;
 pub use bridgehead_registration::{self as registration, Secret};

@@ -14,6 +14,7 @@ mod nonsense;
 mod outside;
 mod pond;
 mod program;
+mod programs;
 mod provisioning;
 mod puppets;
 mod rig;

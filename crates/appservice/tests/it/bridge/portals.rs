@@ -1,41 +1,10 @@
 //! Portals are made when they are needed, once, and say what they are.
 
-use bridgehead_appservice::bridge::PortalKind;
 use bridgehead_testkit::lab::{Fault, Lab};
 use http::Method;
 use serde_json::json;
 
-use super::{Stage, alias, bot, bridge, service, village::Village};
-
-#[test]
-fn a_portal_is_made_for_whoever_asks_and_only_where_there_is_something() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square", "cellar"]).await;
-        stage.village.hide("cellar");
-        let room = stage.enter("square").await;
-        let portal = stage.portal("square").await.expect("linked");
-        assert_eq!(
-            (&portal.matrix, portal.data.kind),
-            (&room, PortalKind::Made)
-        );
-        assert_eq!(portal.data.alias, Some(alias("square")));
-        let name = stage
-            .alice
-            .state(&room, "m.room.name", "")
-            .await
-            .expect("a name");
-        assert_eq!(name["name"], "square");
-        for nowhere in ["#village_nowhere:localhost", "#village_cellar:localhost"] {
-            let error = stage.alice.join(nowhere).await.expect_err("no such room");
-            assert_eq!(
-                error.status().map(|status| status.as_u16()),
-                Some(404),
-                "{error}"
-            );
-        }
-        assert_eq!(stage.village.watched(), ["square"]);
-    });
-}
+use super::{Stage, bot, bridge, service, village::Village};
 
 #[test]
 fn whoever_speaks_first_makes_the_portal() {
@@ -61,6 +30,7 @@ fn where_portals_are_made_when_asked_nobody_makes_one_by_speaking() {
         stage.village.say("square", "bob", "is anybody here?");
         stage.settle().await;
         assert!(stage.portal("square").await.is_none());
+        assert_eq!(stage.village.lost(), [] as [String; 0], "nothing was tried");
         let room = stage.enter("square").await;
         stage.village.say("square", "bob", "and now?");
         stage.settle().await;

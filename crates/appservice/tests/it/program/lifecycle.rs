@@ -24,6 +24,8 @@ async fn the_first_start_makes_what_is_needed_and_waits_for_the_homeserver() -> 
     for name in [
         "parrot.toml",
         "parrot-registration.yaml",
+        "parrot.db",
+        "parrot.db-wal",
         "parrot.db.control",
     ] {
         let mode = std::fs::metadata(parrot.file(name))?.permissions().mode();
