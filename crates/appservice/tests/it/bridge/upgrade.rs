@@ -154,8 +154,13 @@ async fn the_way_into_the_new_room_is_by_the_server_of_who_has_replaced_it() -> 
         .running
         .portals::<Gate>()
         .expect("a bridge to the village");
+    let square = "square".to_owned();
+    until("the bridge has begun", || async {
+        portals.of(&square).await.is_ok()
+    })
+    .await?;
     let room = RoomId::parse("!made:localhost")?;
-    portals.link(None, &room, &"square".to_owned()).await?;
+    portals.link(None, &room, &square).await?;
     // Since room version 12 the id of a room says no server.
     let tombstone = json!({
         "event_id": "$gone", "room_id": "!made:localhost", "sender": "@mod:far.example",
