@@ -9,11 +9,10 @@
 //!              └──────────── join, invite, raise ◀────────┘ repair, once
 //! ```
 //!
-//! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
-//! Files: `actor` (what all can do), `user` (who they are), `room` (the handle), `ensure` (registered,
-//! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
-//! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `profiles`, and `membership`
-//! (who should be where, brought about in the background).
+//! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` (who they are), `room` (the handle),
+//! `ensure` (registered, ready), `join` (into a room, whatever it takes), `make` (rooms, each once), `rooms` (leaving,
+//! inviting, kicking), `aliases`, `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no),
+//! `profiles`, and `membership` (who should be where, brought about in the background).
 
 mod actor;
 mod acts;
@@ -21,6 +20,7 @@ mod aliases;
 mod ensure;
 mod grant;
 mod join;
+mod make;
 pub(crate) mod membership;
 pub(crate) mod preflight;
 mod profiles;
@@ -29,7 +29,10 @@ mod room;
 mod rooms;
 mod user;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -43,7 +46,9 @@ pub use self::{
     room::Room,
     user::{Bot, Ghost, Ghosts, Puppet},
 };
-use self::{grant::Grants, join::Refusals, membership::Planner, profiles::Profiles};
+use self::{
+    grant::Grants, join::Refusals, membership::Planner, profiles::Profiles,
+};
 use crate::{
     core::Limits,
     flights::Flights,
@@ -63,6 +68,8 @@ pub(crate) struct Actors {
     grants: Grants,
     profiles: Profiles,
     making: Flights<String>,
+    /// The homeserver makes rooms without a transaction id only.
+    makes_by_post: AtomicBool,
     pub(crate) planner: Arc<Planner>,
 }
 
@@ -76,6 +83,7 @@ impl Actors {
             grants: Grants::default(),
             profiles: Profiles::default(),
             making: Flights::default(),
+            makes_by_post: AtomicBool::new(false),
             planner: Arc::new(Planner::new(store.clone(), limits)),
         }
     }

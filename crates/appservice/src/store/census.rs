@@ -36,12 +36,4 @@ impl Unit<'_> {
         let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
-
-    /// What was remembered under a name is forgotten.
-    pub(crate) fn delete_kv(&self, scope: &str, key: &str) -> Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM kv WHERE scope = ?1 AND key = ?2")?
-            .execute([scope, key])?;
-        Ok(())
-    }
 }

@@ -18,6 +18,7 @@ mod ghosts;
 mod goals;
 mod inbox;
 mod links;
+mod makings;
 mod media;
 mod messages;
 mod outbox;
@@ -48,6 +49,7 @@ pub(crate) use self::{
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
+    makings::MakingRow,
     media::UploadRow,
     messages::MessageRow,
     outbox::{NewOutboxRow, OutboxRow, OutboxState},
