@@ -47,7 +47,7 @@ pub use self::{
     user::{Bot, Ghost, Ghosts, Puppet},
 };
 use self::{
-    grant::Grants, join::Refusals, membership::Planner, profiles::Profiles,
+    grant::Grants, join::Refusals, membership::Planner, profiles::Profiles, repair::Repairs,
 };
 use crate::{
     core::Limits,
@@ -65,6 +65,7 @@ pub(crate) struct Actors {
     registering: Flights<UserId>,
     joining: Flights<(RoomId, UserId)>,
     refusals: Refusals,
+    repairs: Repairs,
     grants: Grants,
     profiles: Profiles,
     making: Flights<String>,
@@ -80,6 +81,7 @@ impl Actors {
             registering: Flights::default(),
             joining: Flights::default(),
             refusals: Refusals::default(),
+            repairs: Repairs::default(),
             grants: Grants::default(),
             profiles: Profiles::default(),
             making: Flights::default(),

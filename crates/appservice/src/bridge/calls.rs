@@ -25,13 +25,7 @@ fn unless_missing<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// Sends, with what it needs seen to before, and waits until it is there.
 pub(super) async fn send(core: &Core, outgoing: &Outgoing) -> Result<EventId, Error> {
-    if !core.is_ready(outgoing).await? {
-        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
-            return Ok(event);
-        }
-        core.prepare(outgoing).await?;
-    }
-    core.send(outgoing).await
+    core.deliver(outgoing).await
 }
 
 /// Whether the homeserver, or the room's own rules, say no for good.

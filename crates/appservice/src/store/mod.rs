@@ -52,7 +52,7 @@ pub(crate) use self::{
     makings::MakingRow,
     media::UploadRow,
     messages::MessageRow,
-    outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    outbox::{FailedSend, NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
