@@ -5,9 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use bridgehead_appservice::{Database, Running, Secret, bridge::puppets::PuppetError, prelude::*};
 use bridgehead_testkit::lab::{Lab, LabService, LabUser};
-use http::Method;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::outside::{call, log_in, place};
 
