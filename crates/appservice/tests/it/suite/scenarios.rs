@@ -231,8 +231,11 @@ async fn a_rate_limit_is_waited_for(Play { lab, service, .. }: Play) -> anyhow::
     lab.settle().await;
     lab.faults()
         .answer_429_next(RetryAfter::InBody(Duration::from_millis(300)));
+    let begun = lab.now_ms();
     alice.say(&room, "hi").await?;
     alice.hears(&room, "echo of hi").await?;
+    let waited = lab.now_ms() - begun;
+    ensure!(waited >= 300, "{waited} ms");
     lab.settle().await;
     ensure!(lab.faults().unused().is_empty());
     ensure!(count(&alice.texts(&room).await?, "echo of hi") == 1);
