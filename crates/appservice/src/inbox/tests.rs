@@ -2,6 +2,7 @@
 
 mod once;
 mod outage;
+mod waits;
 
 use std::time::Duration;
 

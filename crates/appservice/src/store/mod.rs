@@ -19,6 +19,7 @@ mod goals;
 mod guard;
 mod inbox;
 mod links;
+mod makings;
 mod media;
 mod messages;
 mod outbox;
@@ -49,9 +50,10 @@ pub(crate) use self::{
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
+    makings::MakingRow,
     media::UploadRow,
     messages::MessageRow,
-    outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    outbox::{FailedSend, NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},

@@ -128,7 +128,7 @@ async fn a_room_is_made_on_demand(Play { lab, service, .. }: Play) -> anyhow::Re
         .join(format!("#lazy_rust:{}", lab.server_name()))
         .await?;
     alice.say(&room, "hello").await?;
-    lab.settle().await;
+    wait_for_note(&lab, &service, "hello").await?;
     let notes = notes(&service).await?;
     ensure!(
         notes.first().map(String::as_str) == Some("m.room.create"),
@@ -231,8 +231,11 @@ async fn a_rate_limit_is_waited_for(Play { lab, service, .. }: Play) -> anyhow::
     lab.settle().await;
     lab.faults()
         .answer_429_next(RetryAfter::InBody(Duration::from_millis(300)));
+    let begun = lab.now_ms();
     alice.say(&room, "hi").await?;
     alice.hears(&room, "echo of hi").await?;
+    let waited = lab.now_ms() - begun;
+    ensure!(waited >= 300, "{waited} ms");
     lab.settle().await;
     ensure!(lab.faults().unused().is_empty());
     ensure!(count(&alice.texts(&room).await?, "echo of hi") == 1);
