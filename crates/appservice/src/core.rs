@@ -56,7 +56,8 @@ pub struct Limits {
     pub send_concurrency: usize,
     /// Bytes of media at most that the service reads into memory.
     pub max_media_bytes: usize,
-    /// How long events are remembered that came already, and sends that went.
+    /// How long events are remembered that came already, and sends that went. Whole transactions are remembered for
+    /// good.
     pub remember: Duration,
     /// Joins and parts in the background that are under way at the same time.
     pub membership_concurrency: usize,

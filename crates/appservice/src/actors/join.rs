@@ -12,7 +12,7 @@
 //! Always the user itself joins, never its inviter in its place. A no is remembered for a while, so that a closed room
 //! is not asked for every message; it is forgotten as soon as the room's rules change or somebody invites.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -438,18 +438,23 @@ impl Core {
         self.actors.refusals.forget(|(_, id)| id == user);
     }
 
-    /// The stream has told of changes: doors may be open that were closed.
-    pub(crate) async fn overheard(&self, news: &[Overheard]) {
+    /// The stream has told of changes: what was refused in rooms that they may have opened is forgotten. Gives these
+    /// back, for [`Self::reopen`].
+    pub(crate) fn overheard(&self, news: &[Overheard]) -> BTreeSet<RoomId> {
         let opened = news
             .iter()
             .filter(|news| news.may_open(|user| self.is_own(user)));
-        for news in opened {
-            let room = news.room_id();
+        let opened: BTreeSet<RoomId> = opened.map(|news| news.room_id().clone()).collect();
+        for room in &opened {
             self.actors.refusals.forget(|(id, _)| id == room);
-            self.actors
-                .planner
-                .reopen(news.room_id(), self.now_ms())
-                .await;
+        }
+        opened
+    }
+
+    /// Looks again at the goals of rooms that may let in whom they have refused.
+    pub(crate) async fn reopen(&self, rooms: BTreeSet<RoomId>) {
+        for room in rooms {
+            self.actors.planner.reopen(&room, self.now_ms()).await;
         }
     }
 }

@@ -34,6 +34,10 @@ impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
         self.id
     }
+
+    fn rank(&self) -> usize {
+        outgoing::urgency_of(self.send.urgency) as usize
+    }
 }
 
 type Answer = Result<Option<EventId>, Error>;
@@ -131,7 +135,7 @@ impl Outbox {
     /// Begins with what waits from before.
     pub(crate) async fn begin(&self) -> StoreResult<()> {
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
-            self.lanes.wake(&lane);
+            self.lanes.wake(&lane, 0);
         }
         Ok(())
     }
@@ -229,7 +233,7 @@ fn insert(
 ) -> StoreResult<OutboxRow> {
     let (stored, is_new) = unit.insert_outbox(row, now_ms)?;
     if is_new {
-        lanes.wake(&stored.send.lane);
+        lanes.wake(&stored.send.lane, stored.rank());
     }
     Ok(stored)
 }

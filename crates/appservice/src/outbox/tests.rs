@@ -175,7 +175,7 @@ async fn time_in_which_the_service_did_not_run_does_not_count() {
         .write(move |unit| unit.insert_outbox(&row, long_ago))
         .await
         .expect("stored");
-    stage.outbox.lanes.wake("!room:x");
+    stage.outbox.lanes.wake("!room:x", 0);
     stage.quiet().await;
     let state = stage.row("old").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));

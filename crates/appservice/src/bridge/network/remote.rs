@@ -14,7 +14,7 @@ use crate::{
     bridge::{RemoteId, live::LiveRef, portal::Rooms},
     id::{MxcUri, RoomId},
     state::Membership,
-    store::NewTask,
+    store::{NewTask, Store},
 };
 
 /// Rooms on a page of [`Remote::rooms`].
@@ -117,7 +117,24 @@ impl<N: Network> Remote<N> {
     }
 
     async fn take(&self, task: NewTask) -> Result<(), Error> {
-        self.live.get()?.take(task).await
+        let live = self.live.get()?;
+        // Where nobody has asked for a portal there is nothing to do, and nothing to store.
+        if !live.plan.on_demand
+            && let Some(room) = intake::room_of::<N>(&task.lane)
+            && live.portal(&room).await?.is_none()
+        {
+            return Ok(());
+        }
+        live.take(task).await
+    }
+
+    /// The service's database: for what the network remembers itself, such as how far it was read. What was given to
+    /// [`message`](Self::message) and its like before is on disk already when something is put there.
+    ///
+    /// # Errors
+    /// When the service ends.
+    pub fn store(&self) -> Result<Store, Error> {
+        Ok(self.live.get()?.core()?.store.clone())
     }
 
     /// Somebody said something.

@@ -438,3 +438,56 @@ async fn a_thousand_sends_into_a_known_room_ask_for_nothing_else() -> anyhow::Re
     assert!(others <= 4, "{others} other requests");
     Ok(())
 }
+
+/// A room in which the service's own user may do all, and ghosts nothing but talk.
+fn strict_room(levels: &Value) -> Value {
+    let event = |kind: &str, key: &str, content: Value| json!({ "type": kind, "state_key": key, "sender": BOT, "event_id": "$e", "content": content });
+    json!([
+        event("m.room.create", "", json!({ "room_version": "11" })),
+        event("m.room.member", BOT, json!({ "membership": "join" })),
+        event("m.room.join_rules", "", json!({ "join_rule": "public" })),
+        event("m.room.power_levels", "", levels.clone()),
+    ])
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_ghosts_that_need_power_read_the_rooms_state_once() -> anyhow::Result<()> {
+    const GHOSTS: usize = 50;
+    let mut levels = json!({ "users": { BOT: 100 }, "state_default": 50 });
+    let homeserver = Homeserver::new(move |asked| match asked.what.split_once(' ') {
+        Some(("GET", path)) if path.ends_with("/state") => Some(Ok((200, strict_room(&levels)))),
+        Some(("PUT", path)) if path.contains("/state/m.room.power_levels") => {
+            levels = asked.body.clone();
+            None
+        }
+        // Who has no power is refused, as a homeserver would.
+        Some(("PUT", path)) if path.contains("/state/m.room.topic") => {
+            let user = url::form_urlencoded::parse(asked.query.as_bytes());
+            let user = user.into_owned().find(|(key, _)| key == "user_id");
+            let level = user.map(|(_, user)| levels["users"][user].clone());
+            (level != Some(json!(50))).then(|| no("M_FORBIDDEN"))
+        }
+        _ => None,
+    });
+    let running = start(&homeserver).await?;
+    let ghosts = running.ghosts();
+    let topics = (0..GHOSTS).map(|n| {
+        let ghosts = ghosts.clone();
+        async move {
+            let ghost = ghosts.named(&format!("g{n}"))?;
+            let topic = json!({ "topic": format!("of {n}") });
+            ghost.set_state(&room()?, "m.room.topic", "", topic).await?;
+            anyhow::Ok(())
+        }
+    });
+    try_join_all(topics).await?;
+    let reads = homeserver.asked("GET /_matrix/client/v3/rooms/%21made%3Alocalhost/state");
+    assert_eq!(reads.len(), 1, "{reads:?}");
+    let raises = homeserver.asked("/state/m.room.power_levels").len();
+    assert!(raises <= 5, "{raises} changes of the levels");
+    // All have what they need, and nobody was lost on the way.
+    let last = homeserver.asked("/state/m.room.power_levels").pop();
+    let users = last.context("raised")?.body["users"].clone();
+    assert_eq!(users.as_object().context("users")?.len(), GHOSTS + 1);
+    Ok(())
+}
