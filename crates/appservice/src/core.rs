@@ -52,7 +52,7 @@ pub struct Limits {
     pub attempts: u32,
     /// How long a send is tried before it is given up.
     pub give_up_after: Duration,
-    /// Rooms that are sent to at the same time.
+    /// Rooms that are sent to at the same time: so many with messages, and so many with what is less urgent.
     pub send_concurrency: usize,
     /// Bytes of media at most that the service reads into memory.
     pub max_media_bytes: usize,

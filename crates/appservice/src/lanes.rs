@@ -2,10 +2,10 @@
 //!
 //! A lane holds rows of the database in the order of their ids. Lanes with something to do stand in a line; a bounded
 //! number of workers takes them from its front, works on each for a [`TURN`], and puts it at the line's end, so a lane
-//! with ten thousand rows does not hold up one with two. Lanes whose next row is more urgent stand in front of others, and
-//! a turn ends early when such a lane comes. A row that has to be tried again lets its own lane wait, and
-//! nobody else: a lane that waits takes no worker's place. In memory is a window of each lane; what is behind it is
-//! read from the database when it is reached.
+//! with ten thousand rows does not hold up one with two. Lanes whose next row is of the first rank have workers of their
+//! own; among the others the more urgent stand in front, and a turn ends early when such a lane comes. A row that has to
+//! be tried again lets its own lane wait, and nobody else: a lane that waits takes no worker's place. In memory is a
+//! window of each lane; what is behind it is read from the database when it is reached.
 //!
 //! ```text
 //! push, wake ──▶ line ──▶ a worker: one turn ──▶ empty: gone
@@ -31,7 +31,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
-use self::line::Line;
+use self::line::{Class, Line};
 use crate::store::Result as StoreResult;
 
 /// Rows that a lane works off before others get its place.
@@ -139,8 +139,8 @@ struct Table<R> {
     lanes: HashMap<String, Lane<R>>,
     /// Lanes that wait for a worker. A lane is here, with a worker, or in a wait of its own.
     line: Line,
-    /// Workers that run.
-    workers: usize,
+    /// Workers that run, for what is urgent and for the rest.
+    workers: [usize; 2],
 }
 
 impl<R: LaneRow> Table<R> {
@@ -148,9 +148,15 @@ impl<R: LaneRow> Table<R> {
         self.lanes.get(name).map_or(0, Lane::rank)
     }
 
-    /// Puts a lane behind the others that are as urgent.
-    fn line_up(&mut self, name: String) {
-        self.line.push(self.rank(&name), name);
+    /// Puts a lane behind the others that are as urgent; says for which workers.
+    fn line_up(&mut self, name: String) -> Class {
+        let rank = self.rank(&name);
+        self.line.push(rank, name);
+        Class::of(rank)
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.iter().sum()
     }
 }
 
@@ -166,7 +172,7 @@ impl<W: LaneWork> Clone for Lanes<W> {
 struct Inner<W: LaneWork> {
     work: W,
     table: Mutex<Table<W::Row>>,
-    /// Workers at most.
+    /// Workers at most, for what is urgent and again for the rest.
     places: usize,
     /// Lanes that have something to do.
     busy: watch::Sender<usize>,
@@ -183,7 +189,7 @@ impl<W: LaneWork> Lanes<W> {
             table: Mutex::new(Table {
                 lanes: HashMap::new(),
                 line: Line::default(),
-                workers: 0,
+                workers: [0; 2],
             }),
             places: places.max(1),
             busy: watch::Sender::new(0),
@@ -246,7 +252,7 @@ impl<W: LaneWork> Lanes<W> {
         self.halt();
         let all_ended = async {
             let mut busy = self.0.busy.subscribe();
-            while self.0.table.lock().workers > 0 {
+            while self.0.table.lock().workers() > 0 {
                 if busy.changed().await.is_err() {
                     break;
                 }
@@ -270,19 +276,29 @@ impl<W: LaneWork> Lanes<W> {
 
     /// Puts a lane at the line's end, and sees to it that somebody comes for it.
     fn line_up(&self, table: &mut Table<W::Row>, name: String) {
-        table.line_up(name);
-        if table.workers < self.0.places && !*self.0.stop.borrow() {
-            table.workers += 1;
+        let class = table.line_up(name);
+        self.see_to(table, class);
+    }
+
+    fn see_to(&self, table: &mut Table<W::Row>, class: Class) {
+        if table.workers[class as usize] < self.0.places && !*self.0.stop.borrow() {
+            table.workers[class as usize] += 1;
             let lanes = self.clone();
-            self.0.runtime.spawn(async move { lanes.run().await });
+            self.0.runtime.spawn(async move { lanes.run(class).await });
         }
     }
 
-    /// A worker: one lane's turn after another, until none stands in the line.
-    async fn run(self) {
-        while let Some(name) = self.next_lane() {
-            match self.take_turn(&name).await {
-                Turn::Over => self.0.table.lock().line_up(name),
+    /// A worker: one lane's turn after another, until none of its class stands in the line.
+    async fn run(self, class: Class) {
+        while let Some(name) = self.next_lane(class) {
+            match self.take_turn(&name, class).await {
+                Turn::Over => {
+                    let mut table = self.0.table.lock();
+                    let next = table.line_up(name);
+                    if next != class {
+                        self.see_to(&mut table, next);
+                    }
+                }
                 Turn::Wait(wait) => self.pause(name, wait),
                 Turn::Empty | Turn::Stop => {}
             }
@@ -292,20 +308,20 @@ impl<W: LaneWork> Lanes<W> {
     }
 
     /// The line's first; `None`: the worker has ended.
-    fn next_lane(&self) -> Option<String> {
+    fn next_lane(&self, class: Class) -> Option<String> {
         let mut table = self.0.table.lock();
         if !*self.0.stop.borrow()
-            && let Some(name) = table.line.pop()
+            && let Some(name) = table.line.pop(class)
         {
             return Some(name);
         }
-        table.workers -= 1;
+        table.workers[class as usize] -= 1;
         self.0.busy.send_replace(table.lanes.len());
         None
     }
 
     /// Works off rows for a turn.
-    async fn take_turn(&self, name: &str) -> Turn {
+    async fn take_turn(&self, name: &str, class: Class) -> Turn {
         for _ in 0..TURN {
             if *self.0.stop.borrow() {
                 return Turn::Stop;
@@ -324,7 +340,7 @@ impl<W: LaneWork> Lanes<W> {
                 Step::Again(BROKEN)
             });
             let turn = match step {
-                Step::Next if self.is_urged(name) => Turn::Over,
+                Step::Next if self.gives_way(name, class) => Turn::Over,
                 Step::Next => continue,
                 Step::Again(wait) => {
                     self.put_back(name, row);
@@ -340,10 +356,12 @@ impl<W: LaneWork> Lanes<W> {
         Turn::Over
     }
 
-    /// Whether a lane waits whose next row is more urgent than this one's.
-    fn is_urged(&self, name: &str) -> bool {
+    /// Whether a lane's turn ends early: its next row is for other workers, or a lane waits whose next row is more
+    /// urgent.
+    fn gives_way(&self, name: &str, class: Class) -> bool {
         let table = self.0.table.lock();
-        table.line.is_urged(table.rank(name))
+        let rank = table.rank(name);
+        Class::of(rank) != class || table.line.is_urged(rank)
     }
 
     fn put_back(&self, name: &str, row: W::Row) {

@@ -30,7 +30,7 @@ use crate::{
     inbox::{Inbox, Parked},
     media::{self, MediaShared},
     metrics::Metrics,
-    outbox::Outbox,
+    outbox::{GivenUp, Outbox},
     service::Service,
     state::{Interest, Rooms},
     store::{self, Location, Store, StoreError},
@@ -340,6 +340,32 @@ impl Running {
     /// When the database cannot be used.
     pub async fn drop_parked(&self, number: i64) -> Result<bool, StoreError> {
         self.core.inbox.drop_parked(number).await
+    }
+
+    /// Sends that were given up, with numbers above `after`, oldest first, at most `limit`. Those of handlers that were
+    /// told so are among them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn given_up(&self, after: i64, limit: usize) -> Result<Vec<GivenUp>, StoreError> {
+        self.core.outbox.given_up(after, limit).await
+    }
+
+    /// Sends again what was given up under this number, behind what waits in its room; `false` when there is nothing.
+    /// The homeserver takes it for the same send, should it have it after all.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn send_again(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.outbox.send_again(number).await
+    }
+
+    /// Forgets the send that was given up under this number; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn drop_given_up(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.outbox.drop_given_up(number).await
     }
 
     /// Ends waits between attempts, as when the homeserver or the other network is known to be back.

@@ -90,34 +90,29 @@ fn a_hosts_own_limits_hold_up_nothing_but_time() -> anyhow::Result<()> {
         let (service, alice, room) = begin(&lab, pacer()).await?;
         let ghosts = service.running().ghosts();
         let begun = lab.now_ms();
-        let talks = (0..GHOSTS).map(|ghost| {
-            let (ghosts, room) = (ghosts.clone(), room.clone());
-            async move {
-                let ghost = ghosts.named(&format!("g{ghost}"))?;
-                let sends = (0..EACH).map(|n| ghost.send(&room, format!("{n}")));
-                try_join_all(sends).await
-            }
+        let talkers = (0..GHOSTS).map(|ghost| ghosts.named(&format!("g{ghost}")));
+        let talkers = talkers.collect::<Result<Vec<_>, _>>()?;
+        let sends = (0..EACH).flat_map(|n| {
+            let room = &room;
+            let talkers = talkers.iter().enumerate();
+            talkers.map(move |(ghost, talker)| talker.send(room, format!("{ghost}: {n}")))
         });
-        try_join_all(talks).await?;
+        try_join_all(sends).await?;
         lab.settle().await;
-        for ghost in 0..GHOSTS {
-            let sender = format!("_pace_g{ghost}");
-            let said = said_by(&alice, &room, &sender).await?;
-            let expected: Vec<String> = (0..EACH).map(|n| n.to_string()).collect();
-            ensure!(said == expected, "{sender}: {said:?}");
-        }
-        // 10 at once and then one each 5 s: the host does limit, and little time is wasted on it.
+        // The room has one order, though each ghost is limited for itself.
+        let expected =
+            (0..EACH).flat_map(|n| (0..GHOSTS).map(move |ghost| format!("{ghost}: {n}")));
+        let expected: Vec<String> = expected.collect();
+        let said = alice.texts(&room).await?;
+        ensure!(said == expected, "{said:?}");
         let least_s = (EACH as i64 - 10) * 5;
         let took_s = (lab.now_ms() - begun) / 1000;
-        ensure!(
-            (least_s..least_s * 2).contains(&took_s),
-            "{took_s} s where {least_s} s are needed"
-        );
         let refused = lines(&lab, &["PUT", "/send/", ": 429"]).await;
-        let sends = GHOSTS * EACH;
+        // 10 at once and then one each 5 s: the host does limit, and little time and asking is wasted on it.
         ensure!(
-            (GHOSTS..sends / 4).contains(&refused),
-            "{refused} refusals for {sends} sends"
+            (least_s..least_s * 3 / 2).contains(&took_s)
+                && (GHOSTS..GHOSTS * EACH / 3).contains(&refused),
+            "{took_s} s where {least_s} s are needed, {refused} refusals"
         );
         Ok(())
     })
@@ -151,7 +146,10 @@ fn a_full_inbox_leaves_the_rest_with_the_host_and_nothing_is_lost() -> anyhow::R
                 log.lock().push(text.body);
             }
         });
-    Lab::run(async |lab| {
+    // Small transactions: what comes in one is taken as a whole.
+    let options =
+        LabOptions::default().setting("BRIDGEHEAD_APPSERVICES_MAX_TRANSACTION_EVENTS", "4");
+    options.run(async |lab| {
         let (service, alice, room) = begin(&lab, service).await?;
         for n in 0..SAID {
             alice.say(&room, &n.to_string()).await?;
@@ -161,8 +159,7 @@ fn a_full_inbox_leaves_the_rest_with_the_host_and_nothing_is_lost() -> anyhow::R
         let refused = lines(&lab, &["host → pacer", ": 503"]).await;
         ensure!((4..60).contains(&refused), "{refused} refusals");
         let depth = service.running().inbox_depth();
-        // What came in one transaction is taken as a whole.
-        ensure!((5..SAID).contains(&depth), "{depth} wait inside");
+        ensure!((5..5 + 4).contains(&depth), "{depth} wait inside");
         ensure!(log.lock().is_empty());
         gate.add_permits(SAID);
         lab.settle().await;

@@ -90,7 +90,12 @@ async fn pass(client: reqwest::Client, port: u16, request: Request) -> anyhow::R
 
 /// A message goes in and comes back, through two lives of the service.
 async fn works(host: &TestServer, parrot: &mut Parrot) -> anyhow::Result<()> {
-    parrot.start_known().await?;
+    parrot.start()?;
+    parrot
+        .says("the homeserver does not have this registration")
+        .await?;
+    parrot.does(&["register", "--apply"]).await?;
+    parrot.says("the service works").await?;
     let alice = host.user("alice").await?;
     let room = room_with_parrot(&alice).await?;
     alice.send_text(&room, "1", "hello").await?;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use bridgehead_appservice::{JoinOptions, prelude::*};
+use bridgehead_appservice::{JoinOptions, Membership, prelude::*};
 use bridgehead_testkit::lab::{Lab, LabService, LabUser};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::Play;
+use super::{Play, comes_to};
 
 scenarios! {
     ghosts_get_into_closed_rooms: service("closed");
@@ -108,9 +108,14 @@ async fn a_ban_holds_until_it_is_lifted(Play { lab, service, .. }: Play) -> anyh
     let ghost = running.ghosts().named("ann")?;
     ghost.send(&room, "one").await?;
     // The service reads the room's state.
-    ensure!(running.room(&room).members().await?.is_known());
+    let handle = running.room(&room);
+    ensure!(handle.members().await?.is_known());
     alice.ban(&room, ghost.id()).await?;
-    lab.settle().await;
+    comes_to(&lab, &true, async || {
+        let member = handle.member(ghost.id()).await?.known().flatten();
+        Ok(member.is_some_and(|member| member.membership == Membership::Ban))
+    })
+    .await?;
     let why = forbidden(ghost.send(&room, "two").await)?;
     ensure!(why.contains("is banned from"), "{why}");
     ensure!(why.contains("could lift the ban"), "{why}");
@@ -241,10 +246,11 @@ async fn memberships_are_brought_about(Play { lab, service, .. }: Play) -> anyho
     ghost
         .set_room_profile(&room, Some("Ann here"), None)
         .await?;
-    lab.settle().await;
-    let member = handle.member(ghost.id()).await?.known().flatten();
-    ensure!(member.context("a member")?.displayname.as_deref() == Some("Ann here"));
-    Ok(())
+    comes_to(&lab, &Some("Ann here".to_owned()), async || {
+        let member = handle.member(ghost.id()).await?.known().flatten();
+        Ok(member.and_then(|member| member.displayname))
+    })
+    .await
 }
 
 async fn rooms_are_known_while_they_are_followed(
@@ -257,8 +263,8 @@ async fn rooms_are_known_while_they_are_followed(
     ensure!(handle.name().await? == Fresh::Known(Some("first".to_owned())));
     let name = json!({ "name": "second" });
     alice.set_state(&room, "m.room.name", "", &name).await?;
-    lab.settle().await;
-    ensure!(handle.name().await? == Fresh::Known(Some("second".to_owned())));
+    let known = Fresh::Known(Some("second".to_owned()));
+    comes_to(&lab, &known, async || Ok(handle.name().await?)).await?;
     running.bot().leave(&room, None).await?;
     let name = json!({ "name": "third" });
     alice.set_state(&room, "m.room.name", "", &name).await?;

@@ -128,7 +128,7 @@ async fn a_room_is_made_on_demand(Play { lab, service, .. }: Play) -> anyhow::Re
         .join(format!("#lazy_rust:{}", lab.server_name()))
         .await?;
     alice.say(&room, "hello").await?;
-    lab.settle().await;
+    wait_for_note(&lab, &service, "hello").await?;
     let notes = notes(&service).await?;
     ensure!(
         notes.first().map(String::as_str) == Some("m.room.create"),
