@@ -194,7 +194,7 @@ async fn time_behind_others_does_not_count() {
         .await
         .expect("stored");
     tokio::time::sleep(25 * HOUR).await;
-    stage.outbox.lanes.wake("!room:x");
+    stage.outbox.lanes.wake("!room:x", 0);
     stage.quiet().await;
     let state = stage.row("patient").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));

@@ -25,27 +25,27 @@ use serde_json::json;
 use super::*;
 use crate::harness::generate;
 
-type Answer = Result<(u16, Value), TransportError>;
+pub(super) type Answer = Result<(u16, Value), TransportError>;
 type Script = Box<dyn FnMut(&Asked) -> Option<Answer> + Send>;
 
 /// A request.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     /// Method and path, without the query.
-    what: String,
-    query: String,
+    pub(super) what: String,
+    pub(super) query: String,
     token: String,
-    body: Value,
+    pub(super) body: Value,
 }
 
 #[derive(Clone)]
-struct Homeserver {
+pub(super) struct Homeserver {
     asked: Arc<Mutex<Vec<Asked>>>,
     script: Arc<Mutex<Script>>,
 }
 
 impl Homeserver {
-    fn new(script: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) -> Self {
+    pub(super) fn new(script: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) -> Self {
         Self {
             asked: Arc::default(),
             script: Arc::new(Mutex::new(Box::new(script))),
@@ -60,7 +60,7 @@ impl Homeserver {
     }
 
     /// The requests whose method and path hold this.
-    fn asked(&self, what: &str) -> Vec<Asked> {
+    pub(super) fn asked(&self, what: &str) -> Vec<Asked> {
         let asked = self.asked.lock();
         asked
             .iter()
@@ -122,7 +122,7 @@ impl Clock for Paused {
     }
 }
 
-async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
+pub(super) async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
     let service = service();
     let setup = Setup {
         registration: generate(&service, None)?.registration,
@@ -143,11 +143,11 @@ async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
     Ok(service.start(setup).await?)
 }
 
-fn no(errcode: &str) -> Answer {
+pub(super) fn no(errcode: &str) -> Answer {
     Ok((403, json!({ "errcode": errcode, "error": "no" })))
 }
 
-fn room() -> anyhow::Result<RoomId> {
+pub(super) fn room() -> anyhow::Result<RoomId> {
     room_id("!made:localhost")
 }
 
@@ -645,63 +645,5 @@ async fn a_thousand_sends_into_a_known_room_ask_for_nothing_else() -> anyhow::Re
     // Two registrations and one join beside them, and what the start asks.
     let others = homeserver.asked("").len() - 1000;
     assert!(others <= 4, "{others} other requests");
-    Ok(())
-}
-
-/// A room in which the service's own user may do all, and ghosts nothing but talk.
-fn strict_room(levels: &Value) -> Value {
-    let event = |kind: &str, key: &str, content: Value| json!({ "type": kind, "state_key": key, "sender": BOT, "event_id": "$e", "content": content });
-    json!([
-        event("m.room.create", "", json!({ "room_version": "11" })),
-        event("m.room.member", BOT, json!({ "membership": "join" })),
-        event("m.room.join_rules", "", json!({ "join_rule": "public" })),
-        event("m.room.power_levels", "", levels.clone()),
-    ])
-}
-
-#[tokio::test(start_paused = true)]
-async fn fifty_ghosts_that_need_power_read_the_rooms_state_once() -> anyhow::Result<()> {
-    const GHOSTS: usize = 50;
-    let mut levels = json!({ "users": { BOT: 100 }, "state_default": 50 });
-    let homeserver = Homeserver::new(move |asked| match asked.what.split_once(' ') {
-        Some(("GET", path)) if path.ends_with("/state") => Some(Ok((200, strict_room(&levels)))),
-        Some(("GET", path)) if path.contains("/state/m.room.power_levels") => {
-            Some(Ok((200, levels.clone())))
-        }
-        Some(("PUT", path)) if path.contains("/state/m.room.power_levels") => {
-            levels = asked.body.clone();
-            None
-        }
-        // Who has no power is refused, as a homeserver would.
-        Some(("PUT", path)) if path.contains("/state/m.room.topic") => {
-            let user = url::form_urlencoded::parse(asked.query.as_bytes());
-            let user = user.into_owned().find(|(key, _)| key == "user_id");
-            let level = user.map(|(_, user)| levels["users"][user].clone());
-            (level != Some(json!(50))).then(|| no("M_FORBIDDEN"))
-        }
-        _ => None,
-    });
-    let running = start(&homeserver).await?;
-    let ghosts = running.ghosts();
-    let topics = (0..GHOSTS).map(|n| {
-        let ghosts = ghosts.clone();
-        async move {
-            let ghost = ghosts.named(&format!("g{n}"))?;
-            let topic = json!({ "topic": format!("of {n}") });
-            ghost.set_state(&room()?, "m.room.topic", "", topic).await?;
-            anyhow::Ok(())
-        }
-    });
-    try_join_all(topics).await?;
-    let mut reads = homeserver.asked("GET ");
-    reads.retain(|asked| asked.what.ends_with("/state"));
-    assert_eq!(reads.len(), 1, "{reads:?}");
-    let mut raises = homeserver.asked("PUT ");
-    raises.retain(|asked| asked.what.contains("/state/m.room.power_levels"));
-    assert!(raises.len() <= 5, "{} changes of the levels", raises.len());
-    // All have what they need, and nobody was lost on the way.
-    let last = raises.pop().context("raised")?;
-    let users = &last.body["users"];
-    assert_eq!(users.as_object().context("users")?.len(), GHOSTS + 1);
     Ok(())
 }
