@@ -1,8 +1,10 @@
--- Transactions that were taken: a repeat is recognised whatever its age.
+-- Transactions that were taken, for as long as anything is remembered, and the last thousand whatever their age: a
+-- homeserver repeats its last ones.
 CREATE TABLE transactions (
     digest BLOB PRIMARY KEY,
     received_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX transactions_by_age ON transactions (received_ms);
 
 -- Events that were taken: a homeserver may bring one again under another transaction's id.
 CREATE TABLE seen (
@@ -11,7 +13,8 @@ CREATE TABLE seen (
 ) WITHOUT ROWID;
 CREATE INDEX seen_by_age ON seen (received_ms);
 
--- What is to be handled. A lane is handled in the order of the ids.
+-- What is to be handled. A lane is handled in the order of the ids. `name`: what names the effects of a row that is no
+-- event; random, as ids begin again with a new database, and another one after `replay`.
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     lane TEXT NOT NULL,
@@ -20,6 +23,7 @@ CREATE TABLE inbox (
     txn_id TEXT NOT NULL,
     received_ms INTEGER NOT NULL,
     trace TEXT,
+    name TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     error TEXT,
     parked_ms INTEGER

@@ -48,9 +48,12 @@ pub struct Limits {
     pub first_retry: Duration,
     /// The longest wait between attempts.
     pub max_retry: Duration,
-    /// Attempts before an event is parked.
+    /// Attempts before an event is parked. Those that failed for want of the homeserver
+    /// ([`Error::may_pass`](crate::Error::may_pass)) do not count for as long as `give_up_after`, unless it answers
+    /// everything else meanwhile. Where a room has parked three events in a row, its next ones get one attempt each,
+    /// until one is handled: otherwise a room in which nothing succeeds would fill the inbox for all.
     pub attempts: u32,
-    /// How long a send is tried before it is given up.
+    /// How long a send is tried before it is given up, and an event waits for a homeserver that is away.
     pub give_up_after: Duration,
     /// Rooms that are sent to at the same time: so many with messages, and so many with what is less urgent.
     pub send_concurrency: usize,

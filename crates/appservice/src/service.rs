@@ -124,6 +124,10 @@ impl Service {
 
     /// Called for each event that its extractors take, in each room's order. Several handlers are called one after
     /// another; an event is handled when all have succeeded, and if one fails, all are called again.
+    ///
+    /// What a handler sends is named by the event and the handler's number among those declared with `on`. Declare a new
+    /// one behind the others: one before them gives them other numbers, and an event that was half handled by the old
+    /// program has what it had sent already sent again by the new one.
     pub fn on<Args: 'static>(mut self, handler: impl Handler<Args, Verdict>) -> Self {
         let name = format!("on #{}", self.handlers.events.len() + 1);
         self.handlers.events.push(AnyHandler::new(&name, handler));
@@ -200,9 +204,13 @@ impl Service {
         self
     }
 
-    /// The author's own routes, beside those of the application-service API. They check by themselves who asks. Their
-    /// handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
+    /// The author's own routes, behind those of the application-service API: a path that is the homeserver's
+    /// (`/_matrix/app/…`, and of the protocol's first years `/transactions/…`, `/users/…` and `/rooms/…`) never comes to
+    /// them. They may have a fallback, and check by themselves who asks. Their handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
     /// [`Handle`](crate::Handle), beside whatever axum gives.
+    ///
+    /// # Panics
+    /// Called more than once with routers that overlap, or that both have a fallback, as [`axum::Router::merge`] does.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
         self
