@@ -50,7 +50,8 @@ pub struct Limits {
     pub max_retry: Duration,
     /// Attempts before an event is parked.
     pub attempts: u32,
-    /// How long a send is tried before it is given up.
+    /// How long a send is tried before it is given up, from its first attempt on; the time in which the service does
+    /// not run does not count, nor do rate limits.
     pub give_up_after: Duration,
     /// Rooms that are sent to at the same time.
     pub send_concurrency: usize,
@@ -113,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) surroundings: Surroundings,
     pub(crate) limits: Limits,
+    /// The service's users may have a device to send as.
+    pub(crate) sends_by_device: bool,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) rooms: Rooms,

@@ -11,6 +11,7 @@ mod first_steps;
 mod harness;
 mod media;
 mod nonsense;
+mod once;
 mod outside;
 mod pond;
 mod program;
