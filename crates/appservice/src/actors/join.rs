@@ -12,7 +12,7 @@
 //! Always the user itself joins, never its inviter in its place. A no is remembered for a while, so that a closed room
 //! is not asked for every message; it is forgotten as soon as the room's rules change or somebody invites.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -135,6 +135,17 @@ impl Refusals {
 impl Core {
     /// Makes sure that this user of the service's is in the room.
     pub(crate) async fn ensure_joined(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
+        self.ensure_joined_with(user, room, &JoinOptions::default())
+            .await
+    }
+
+    /// The same, in a certain way.
+    pub(crate) async fn ensure_joined_with(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        options: &JoinOptions,
+    ) -> Result<(), Error> {
         let view = self.rooms.view(room).await?;
         if view.membership(user) == Some(Membership::Join) {
             return Ok(());
@@ -143,7 +154,7 @@ impl Core {
         if let Some(error) = self.actors.refusals.standing(&key, self.now_ms()) {
             return Err(error);
         }
-        self.join(user, room, &JoinOptions::default()).await
+        self.join(user, room, options).await
     }
 
     /// Joins, unless the user is known to be in the room.
@@ -348,7 +359,9 @@ impl Core {
             return Ok(());
         }
         let key = (room.clone(), self.bot.clone());
-        if self.actors.refusals.standing(&key, self.now_ms()).is_some() {
+        if self.actors.refusals.standing(&key, self.now_ms()).is_some()
+            || self.removed_by(&self.bot, room).await?.is_some()
+        {
             return Ok(());
         }
         self.ensure_registered(&self.bot).await?;
@@ -425,18 +438,23 @@ impl Core {
         self.actors.refusals.forget(|(_, id)| id == user);
     }
 
-    /// The stream has told of changes: doors may be open that were closed.
-    pub(crate) async fn overheard(&self, news: &[Overheard]) {
+    /// The stream has told of changes: what was refused in rooms that they may have opened is forgotten. Gives these
+    /// back, for [`Self::reopen`].
+    pub(crate) fn overheard(&self, news: &[Overheard]) -> BTreeSet<RoomId> {
         let opened = news
             .iter()
             .filter(|news| news.may_open(|user| self.is_own(user)));
-        for news in opened {
-            let room = news.room_id();
+        let opened: BTreeSet<RoomId> = opened.map(|news| news.room_id().clone()).collect();
+        for room in &opened {
             self.actors.refusals.forget(|(id, _)| id == room);
-            self.actors
-                .planner
-                .reopen(news.room_id(), self.now_ms())
-                .await;
+        }
+        opened
+    }
+
+    /// Looks again at the goals of rooms that may let in whom they have refused.
+    pub(crate) async fn reopen(&self, rooms: BTreeSet<RoomId>) {
+        for room in rooms {
+            self.actors.planner.reopen(&room, self.now_ms()).await;
         }
     }
 }

@@ -27,6 +27,11 @@ impl LaneRow for TestRow {
     fn id(&self) -> i64 {
         self.id
     }
+
+    /// Any, in all mixtures.
+    fn rank(&self) -> usize {
+        (self.takes_ms % 4) as usize
+    }
 }
 
 /// The database, and what was done with its rows.
@@ -42,6 +47,8 @@ struct Desk {
     most_working: AtomicUsize,
     /// Loads that fail.
     unreadable: AtomicUsize,
+    /// The last row that was pushed, where rows are.
+    pushed_to: AtomicI64,
 }
 
 impl LaneWork for Arc<Desk> {
@@ -53,6 +60,10 @@ impl LaneWork for Arc<Desk> {
         after: i64,
         limit: usize,
     ) -> BoxFuture<'a, StoreResult<Vec<TestRow>>> {
+        let to = match self.pushed_to.load(Ordering::SeqCst) {
+            0 => i64::MAX,
+            pushed => pushed.max(after),
+        };
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let fails = |left: usize| left.checked_sub(1);
@@ -63,11 +74,15 @@ impl LaneWork for Arc<Desk> {
                 return Err(StoreError::Unavailable("a test".to_owned()));
             }
             let rows = self.rows.lock();
-            let behind = rows.range(after + 1..).map(|(_, row)| row);
+            let behind = rows.range(after + 1..=to).map(|(_, row)| row);
             let found = behind.filter(|row| row.lane == lane).take(limit).cloned();
             Ok(found.collect())
         }
         .boxed()
+    }
+
+    fn pushed(&self, id: i64) {
+        self.pushed_to.store(id, Ordering::SeqCst);
     }
 
     fn work<'a>(&'a self, row: &'a mut TestRow) -> BoxFuture<'a, Step> {
@@ -131,6 +146,8 @@ async fn idle(lanes: &Lanes<Arc<Desk>>) {
 struct Coming {
     lane: u8,
     pause_ms: u64,
+    /// Between the commit and what its lane hears of it.
+    gap_ms: u64,
     failures: u32,
     takes_ms: u64,
 }
@@ -139,13 +156,15 @@ fn history() -> impl Strategy<Value = Vec<Coming>> {
     let coming = (
         0_u8..6,
         prop_oneof![8 => Just(0), 1 => 0_u64..5, 1 => 0_u64..3000],
+        prop_oneof![9 => Just(0), 1 => 0_u64..40],
         prop_oneof![9 => Just(0), 1 => 1_u32..4],
         prop_oneof![1 => Just(0), 1 => 0_u64..4],
     );
-    let coming = coming.prop_map(|(lane, pause_ms, failures, takes_ms)| Coming {
+    let coming = coming.prop_map(|(lane, pause_ms, gap_ms, failures, takes_ms)| Coming {
         // Half of all go into one lane, so that it is longer than a window.
         lane: lane.saturating_sub(2),
         pause_ms,
+        gap_ms,
         failures,
         takes_ms,
     });
@@ -167,17 +186,21 @@ async fn live(history: Vec<Coming>, places: usize, pushes: bool, unreadable: usi
         let name = format!("lane {}", coming.lane);
         let row = desk.insert(&name, coming.failures, coming.takes_ms);
         expected.entry(name.clone()).or_default().push(row.id);
+        if coming.gap_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(coming.gap_ms)).await;
+        }
         if pushes {
             lanes.push(&name, row);
         } else {
-            lanes.wake(&name);
+            lanes.wake(&name, 0);
         }
     }
     idle(&lanes).await;
     for (name, ids) in expected {
         assert_eq!(desk.done(&name), ids, "{name}");
     }
-    assert!(desk.most_working.load(Ordering::SeqCst) <= places);
+    // As many again for what is urgent.
+    assert!(desk.most_working.load(Ordering::SeqCst) <= 2 * places);
     assert_eq!((lanes.busy(), lanes.0.table.lock().lanes.len()), (0, 0));
 }
 
@@ -224,6 +247,32 @@ async fn a_long_lane_gives_its_place_to_others() {
     assert!(desk.done("long").len() <= 2 * TURN);
     idle(&lanes).await;
     assert_eq!(desk.done("long").len(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_more_urgent_lane_does_not_wait_for_turns_to_end() {
+    let (desk, lanes) = lanes(2);
+    for n in 0..10 * TURN {
+        for lane in ["a", "b", "c"] {
+            if n % 2 == 0 {
+                lanes.push(lane, desk.insert(lane, 0, 7));
+            } else {
+                desk.insert(lane, 0, 7);
+                lanes.wake(lane, 3);
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    lanes.push("urgent", desk.insert("urgent", 0, 4));
+    tokio::time::sleep(Duration::from_millis(12)).await;
+    assert_eq!(desk.done("urgent").len(), 1);
+    idle(&lanes).await;
+    // Those who are not urgent share their workers.
+    assert_eq!(desk.most_working.load(Ordering::SeqCst), 3);
+    for lane in ["a", "b", "c"] {
+        let done = desk.done(lane);
+        assert!(done.len() == 10 * TURN && done.is_sorted(), "{lane}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,10 @@ impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
         self.id
     }
+
+    fn rank(&self) -> usize {
+        outgoing::urgency_of(self.send.urgency) as usize
+    }
 }
 
 type Answer = Result<Option<EventId>, Error>;
@@ -143,7 +147,7 @@ impl Outbox {
             self.store.write(|unit| unit.forget_devices()).await?;
         }
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
-            self.lanes.wake(&lane);
+            self.lanes.wake(&lane, 0);
         }
         Ok(())
     }
@@ -257,7 +261,7 @@ fn insert(
 ) -> StoreResult<OutboxRow> {
     let (stored, is_new) = unit.insert_outbox(row, now_ms)?;
     if is_new {
-        lanes.wake(&stored.send.lane);
+        lanes.wake(&stored.send.lane, stored.rank());
     }
     same_send(row, stored)
 }

@@ -178,7 +178,7 @@ async fn time_in_which_the_service_did_not_run_does_not_count() {
         .write(move |unit| unit.insert_outbox(&row, long_ago))
         .await
         .expect("stored");
-    stage.outbox.lanes.wake("!room:x");
+    stage.outbox.lanes.wake("!room:x", 0);
     stage.quiet().await;
     let state = stage.row("old").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));
@@ -194,7 +194,7 @@ async fn time_behind_others_does_not_count() {
         .await
         .expect("stored");
     tokio::time::sleep(25 * HOUR).await;
-    stage.outbox.lanes.wake("!room:x");
+    stage.outbox.lanes.wake("!room:x", 0);
     stage.quiet().await;
     let state = stage.row("patient").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));

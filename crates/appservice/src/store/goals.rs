@@ -136,6 +136,14 @@ impl Unit<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Whether there is any goal, given up or not.
+    pub(crate) fn has_goals(&self) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM goals)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// How many goals there are.
     pub(crate) fn count_goals(&self) -> Result<GoalCount> {
         let mut statement = self.connection.prepare_cached(&format!(

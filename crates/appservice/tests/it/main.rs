@@ -2,6 +2,7 @@
 
 mod actors;
 mod backfill;
+mod banned;
 mod book;
 mod bridge;
 mod crash;
@@ -13,8 +14,10 @@ mod media;
 mod nonsense;
 mod once;
 mod outside;
+mod pace;
 mod pond;
 mod program;
+mod programs;
 mod provisioning;
 mod puppets;
 mod rig;

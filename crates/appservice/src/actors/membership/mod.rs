@@ -103,6 +103,8 @@ pub(crate) struct Planner {
     /// How many wishes there were, and how many when nothing was left to do.
     wishes: AtomicU64,
     idle_at: AtomicU64,
+    /// How many there were when no goal was left at all, not even one that was given up.
+    bare_at: AtomicU64,
     /// How long a goal takes, on average, in microseconds.
     average_us: AtomicU64,
 }
@@ -119,6 +121,7 @@ impl Planner {
             // What waits from before counts as a wish.
             wishes: AtomicU64::new(1),
             idle_at: AtomicU64::new(0),
+            bare_at: AtomicU64::new(0),
             average_us: AtomicU64::new(0),
         }
     }
@@ -193,6 +196,10 @@ impl Planner {
 
     /// A room may let in whom it has refused: their goals are due at once, those that were given up as well.
     pub(super) async fn reopen(&self, room: &RoomId, now_ms: i64) {
+        // Most of the time nobody wants to be anywhere, and rooms change all the same.
+        if self.bare_at.load(Ordering::Acquire) == self.wishes.load(Ordering::Acquire) {
+            return;
+        }
         let room = room.to_string();
         let reopened = self
             .store
@@ -262,6 +269,9 @@ impl Planner {
             let limit = in_work.len() + 1;
             let goals = self.store.read(move |unit| unit.next_goals(limit)).await?;
             if goals.is_empty() && in_work.is_empty() {
+                if !self.store.read(|unit| unit.has_goals()).await? {
+                    self.bare_at.store(wishes, Ordering::Release);
+                }
                 self.idle_at.store(wishes, Ordering::Release);
                 return Ok(None);
             }

@@ -297,6 +297,39 @@ async fn a_room_that_opens_is_tried_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_nobody_wants_to_be_anywhere_nothing_is_looked_at() {
+    let (stage, store) = (Stage::new(1), store());
+    let planner = planner(&store, 2);
+    let _stop = begin(&planner, &stage);
+    idle(&planner).await;
+    let key = key(0, 0);
+    let goal = GoalRow {
+        room_id: key.0.to_string(),
+        user_id: key.1.to_string(),
+        joined: true,
+        reason: None,
+        attempts: 1,
+        refusals: 0,
+        next_ms: NEVER_MS,
+        error: None,
+    };
+    // Past the planner, so that what it does shows.
+    store
+        .write(move |unit| {
+            unit.set_goal(&goal, 1)?;
+            unit.fail_goal(&goal)
+        })
+        .await
+        .expect("written");
+    planner.reopen(&key.0, stage.now_ms()).await;
+    let reopened = store
+        .read(move |unit| unit.goal(key.0.as_str(), key.1.as_str()))
+        .await;
+    let goal = reopened.expect("read").expect("a goal");
+    assert_eq!(goal.next_ms, NEVER_MS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_room_with_many_does_not_hold_up_another_with_one() {
     let (store, stage) = (store(), Stage::new(50));
     let planner = planner(&store, 2);
