@@ -12,7 +12,7 @@
 //! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` and `puppets` (who they are), `room` (the handle), `ensure` (registered,
 //! Files: `actor` (what all can do), `user` (who they are), `room` (the handle), `ensure` (registered,
 //! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
-//! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `profiles`, and `membership`
+//! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `removed` (who was put out), `profiles`, and `membership`
 //! (who should be where, brought about in the background).
 
 mod actor;
@@ -24,6 +24,7 @@ mod join;
 pub(crate) mod membership;
 pub(crate) mod preflight;
 mod profiles;
+mod removed;
 mod repair;
 mod room;
 mod rooms;

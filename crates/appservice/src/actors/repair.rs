@@ -26,6 +26,7 @@ impl Core {
         if self.standing(&view) != Standing::Known
             || view.membership(user) != Some(Membership::Join)
         {
+            self.stays_out(user, room).await?;
             self.rejoin(user, room).await?;
             view = self.known_view(room).await?;
         }

@@ -103,18 +103,37 @@ pub(super) async fn joined_members(
     Ok(ids.filter_map(|id| UserId::parse(id).ok()).collect())
 }
 
+/// Who is in a room, or invited into it, as the homeserver knows.
+pub(super) async fn present(core: &Core, by: &UserId, room: &RoomId) -> Result<Vec<UserId>, Error> {
+    let call = Call::get(room_path(room, "members"))
+        .by(Some(by))
+        .query("not_membership", "leave");
+    let answer: Value = core.client.ask(&call).await?;
+    let members = answer.get("chunk").and_then(Value::as_array);
+    let present = members.into_iter().flatten().filter(|member| {
+        let membership = member.pointer("/content/membership");
+        matches!(membership.and_then(Value::as_str), Some("join" | "invite"))
+    });
+    let ids = present.filter_map(|member| member.get("state_key")?.as_str());
+    Ok(ids.filter_map(|id| UserId::parse(id).ok()).collect())
+}
+
 /// Makes an alias name this room, whichever it named before.
 pub(super) async fn move_alias(
     core: &std::sync::Arc<Core>,
     alias: &RoomAlias,
     room: &RoomId,
 ) -> Result<(), Error> {
-    match core.resolve_alias(alias).await? {
-        Some((id, _)) if id == *room => return Ok(()),
-        Some(_) => drop(Bot::outside(core.clone()).remove_alias(alias).await?),
-        None => {}
+    let bot = Bot::outside(core.clone());
+    // Not asked first which room it names: where it names none, the homeserver would ask the service, which may be
+    // what waits for this.
+    match bot.set_alias(room, alias).await {
+        Err(error) if error.status() == Some(409) => {
+            bot.remove_alias(alias).await?;
+            bot.set_alias(room, alias).await
+        }
+        set => set,
     }
-    Bot::outside(core.clone()).set_alias(room, alias).await
 }
 
 /// Closes a user's account for good.

@@ -296,6 +296,7 @@ async fn park(core: &Arc<Core>, row: &InboxRow, handler: &str, error: &str) -> S
     match parked {
         Ok(()) => {
             core.metrics.count(&EVENTS_PARKED, &[handler], 1);
+            core.bridges.parked(core, &row.body).await;
             Step::Next
         }
         Err(error) => {

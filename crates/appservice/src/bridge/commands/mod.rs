@@ -302,7 +302,12 @@ async fn say(core: &Arc<Core>, event: &Event, answer: &Rich) -> Result<(), Error
     let content = Content::message(Kind::Notice, answer).in_reply_to(&event.id, None);
     let key = format!("{}/answer", event.id);
     let outgoing = notice(&event.room_id, &core.bot, key.clone(), content);
-    match calls::send(core, &outgoing).await.map(drop) {
+    // It comes back for nobody's command where it was put out.
+    let sent = match core.removed_by(&core.bot, &event.room_id).await? {
+        None => calls::send(core, &outgoing).await.map(drop),
+        Some(by) => Err(Error::Forbidden(format!("put out by {by}"))),
+    };
+    match sent {
         Err(error) if calls::is_refused(&error) => {
             let key = format!("{key}/alone");
             tell(core, &event.sender, answer, key).await

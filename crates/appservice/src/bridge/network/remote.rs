@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Network, UserInfo, intake,
@@ -153,15 +152,18 @@ impl<N: Network> Remote<N> {
     }
 
     /// Somebody has edited what they said. `edit` is what it is now; its id is the edit's own, or the message's where
-    /// edits have none.
+    /// edits have none: then one that says what the message says already is nothing.
     ///
     /// # Errors
     /// As [`message`](Self::message).
     pub async fn edit(&self, target: &str, edit: RemoteMessage<N>) -> Result<(), Error> {
         let said = Said::of(&edit);
-        // Edits without an id of their own are the same if they say the same.
+        // What has no id of its own is new each time: there and back and there again are three edits.
         let own = match edit.id == target {
-            true => format!("{target}/{}", digest(&said.content.to_string())),
+            true => {
+                let core = self.live.get()?.core()?;
+                format!("{target}/{}", core.surroundings.randomness.hex(16))
+            }
             false => edit.id,
         };
         let task = Task::Edit {
@@ -416,9 +418,4 @@ impl<N: Network> Remote<N> {
             }
         }
     }
-}
-
-fn digest(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

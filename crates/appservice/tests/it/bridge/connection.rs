@@ -208,3 +208,38 @@ fn a_whole_list_of_members_is_brought_about() {
         assert_eq!(members[&super::bot()], "join");
     });
 }
+
+#[test]
+fn a_connection_that_panics_is_made_again() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("run", true);
+        lab.pass(Duration::from_secs(60)).await;
+        let attempts = stage.village.connections();
+        assert!((5..=10).contains(&attempts), "{attempts} in a minute");
+        let figures = stage.service.running().figures().await.expect("read");
+        let up = r#"appservice_remote_up{service="village",remote="village"} 0"#;
+        assert!(figures.contains(up), "{figures}");
+        stage.village.break_down("run", false);
+        stage.village.say("square", "bob", "all is well");
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_bob: all is well"]);
+    });
+}
+
+#[test]
+fn an_authors_panic_is_tried_again_after_growing_waits() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("describe_user", true);
+        stage.village.say("square", "eve", "who am I?");
+        lab.pass(Duration::from_secs(120)).await;
+        let asked = stage.village.asked_after("eve");
+        assert!((3..=10).contains(&asked), "{asked} in two minutes");
+        stage.village.break_down("describe_user", false);
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_eve: who am I?"]);
+    });
+}

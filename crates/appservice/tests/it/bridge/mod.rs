@@ -1,5 +1,6 @@
 //! Bridges: a small chat network of our own on one side, the real homeserver on the other.
 
+mod again;
 mod both_ways;
 mod commands;
 mod connection;
@@ -8,9 +9,12 @@ mod doubles;
 mod figures;
 mod gate;
 mod history;
+mod linking;
 mod links;
+mod moderation;
 mod portals;
 mod provisioned;
+mod redacted;
 mod relay;
 mod status;
 mod taken_apart;

@@ -211,3 +211,19 @@ fn a_place_that_is_gone_is_told_in_the_room() {
         assert_eq!(states[0].content["status"], "FAIL_RETRIABLE");
     });
 }
+
+#[test]
+fn an_alias_that_was_taken_away_is_back_when_it_is_asked_for() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let bot = stage.service.running().bot();
+        assert!(bot.remove_alias(&alias("square")).await.expect("its own"));
+        let begun_ms = lab.now_ms();
+        let bob = lab.user("bob").await.expect("a new user");
+        let joined = bob.join("#village_square:localhost").await;
+        assert_eq!(joined.expect("it is back"), room);
+        let took_ms = lab.now_ms() - begun_ms;
+        assert!(took_ms < 5_000, "{took_ms} ms");
+    });
+}

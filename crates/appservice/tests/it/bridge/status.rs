@@ -264,3 +264,35 @@ fn an_authors_own_way_has_to_end_in_a_verdict_too() {
         assert_eq!(told[0]["message"], "only shouting is heard");
     });
 }
+
+#[test]
+fn what_is_set_aside_for_the_kits_own_failure_is_told_as_well() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("has_account", true);
+        let said = stage.alice.say(&room, "anybody?").await.expect("said");
+        stage.settle().await;
+        let running = stage.service.running();
+        assert_eq!(running.parked(0, 10).await.expect("read").len(), 1);
+        assert_eq!(
+            statuses(&stage, &room).await,
+            [json!({
+                "network": "village",
+                "m.relates_to": { "rel_type": "m.reference", "event_id": said },
+                "status": "FAIL_RETRIABLE",
+                "reason": "m.event_not_handled",
+                "message": "something in the bridge is broken",
+            })]
+        );
+        stage.village.break_down("has_account", false);
+        stage.alice.react(&room, &said, "🔁").await.expect("sent");
+        stage.settle().await;
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            ["guest alice: anybody?"]
+        );
+        let last = statuses(&stage, &room).await.pop().expect("one more");
+        assert_eq!(last["status"], "SUCCESS");
+    });
+}

@@ -154,3 +154,34 @@ fn the_census_finds_ghosts_that_are_of_no_use() {
         );
     });
 }
+
+#[test]
+fn what_is_said_while_a_portal_is_taken_apart_makes_no_new_one() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        let portal = stage.portal("square").await.expect("linked");
+        let leave = Fault::of_calls().on(Method::POST, "/leave");
+        lab.faults()
+            .plan(leave.delay_answer(Duration::from_secs(5)));
+        let taken = stage.portals().unbridge(&portal, None).await;
+        taken.expect("taken");
+        lab.pass(Duration::from_secs(1)).await;
+        assert!(stage.portal("square").await.is_some(), "still under way");
+        let late: Vec<_> = ["wait", "what?"]
+            .map(|text| stage.village.say("square", "bob", text))
+            .iter()
+            .map(|id| format!("{id} in square"))
+            .collect();
+        stage.settle().await;
+        assert!(stage.portal("square").await.is_none());
+        assert!(stage.village.watched().is_empty());
+        assert_eq!(stage.village.lost(), late);
+        // What is said afterwards is something new.
+        stage.village.say("square", "bob", "anew");
+        stage.settle().await;
+        assert_ne!(stage.portal("square").await.expect("made").matrix, room);
+    });
+}
