@@ -1,6 +1,6 @@
 //! Portals are made when they are needed, once, and say what they are.
 
-use bridgehead_appservice::bridge::PortalKind;
+use bridgehead_appservice::bridge::{PortalKind, RoomChange};
 use bridgehead_testkit::lab::{Fault, Lab};
 use http::Method;
 use serde_json::json;
@@ -91,10 +91,7 @@ fn a_room_says_what_it_is_bridged_to_and_only_when_that_is_news() {
         stage.settle().await;
         stage.restart().await;
         assert_eq!(stage.events(&room, "m.bridge").await.len(), 1);
-        let change = bridgehead_appservice::bridge::RoomChange {
-            name: Some("Market square".to_owned()),
-            ..Default::default()
-        };
+        let change = RoomChange::new().name("Market square");
         let remote = stage.portals().remote();
         remote
             .change(&"square".to_owned(), None, change)
