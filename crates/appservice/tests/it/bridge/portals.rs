@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bridgehead_appservice::bridge::RoomChange;
 use bridgehead_testkit::lab::{Fault, Lab};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -62,10 +63,7 @@ fn a_room_says_what_it_is_bridged_to_and_only_when_that_is_news() {
         stage.settle().await;
         stage.restart().await;
         assert_eq!(stage.events(&room, "m.bridge").await.len(), 1);
-        let change = bridgehead_appservice::bridge::RoomChange {
-            name: Some("Market square".to_owned()),
-            ..Default::default()
-        };
+        let change = RoomChange::new().name("Market square");
         let remote = stage.portals().remote();
         remote
             .change(&"square".to_owned(), None, change)
