@@ -76,6 +76,10 @@
 //!   arrived. What the homeserver brings again is recognised for [`Limits::remember`], and the last thousand transactions
 //!   whatever their age. Rooms are handled in parallel, the
 //!   events of one room one after another; a room whose handler fails waits, and holds up no other.
+//!   arrived. Of the last thousand transactions it may bring any again, whatever its age, and it is
+//!   recognised; an event that comes again in another
+//!   transaction, for [`Limits::remember`]. Rooms are handled in parallel, the events of one room one after another; a
+//!   room whose handler fails waits, and holds up no other.
 //! - **Committed: exactly once.** What handlers write with [`Tx`](store::Tx) is carried out in one unit of work with
 //!   the event's consumption: all of it, when all handlers have succeeded, or nothing.
 //! - **Out: never twice.** What a handler sends is named by the event and its place in the handler; what comes from
