@@ -1,9 +1,11 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash` kills services under load;
-//! `prerequisites` provides what the tests need from outside the workspace; `tasks` strings cargo calls together.
+//! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash`
+//! kills services under load; `prerequisites` provides what the tests need from outside the workspace; `tasks` strings
+//! cargo calls together.
 
 mod bench;
+mod book;
 mod crash;
 mod prerequisites;
 mod sim;
@@ -26,7 +28,7 @@ enum Task {
     Test(TestArgs),
     /// Formats the code and applies clippy's safe fixes
     Fix,
-    /// All that the pipeline does: formatting, lints, tests
+    /// All that the pipeline does: formatting, lints, documentation, tests, the book
     Check(CheckArgs),
     /// Simulates deliveries through crashes and faults, from seeds; tells the shortest history that fails
     Sim {
@@ -37,6 +39,8 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Puts the bridge of the book together as a reader does, and runs its tests
+    Book,
     /// Kills a service made with the kit (`kill -9`) at random points under load, and counts what is lost or doubled
     Crash {
         /// How many seeds, from zero on
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<()> {
     match cli.task {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
+        Task::Book => book::book(&root),
         Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
         Task::Crash { seeds, seed } => crash::crash(&root, seeds, seed),

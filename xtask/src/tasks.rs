@@ -1,12 +1,15 @@
 //! The tasks themselves: cargo calls in a fixed order, stopping at the first failure.
 
-use crate::prerequisites::{self, Prerequisites};
+use crate::{
+    book,
+    prerequisites::{self, Prerequisites},
+};
 use anyhow::{Context as _, bail};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Formatting, lints, documentation, tests: cheapest first.
+/// Formatting, lints, documentation, tests, the book: cheapest first.
 pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args([
@@ -20,7 +23,8 @@ pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
     run(cargo(root)
         .args(["doc", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    test(root, may_install, &[])
+    test(root, may_install, &[])?;
+    book::book(root)
 }
 
 /// Formats, and lets clippy rewrite what it can rewrite safely.

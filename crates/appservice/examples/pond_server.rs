@@ -14,6 +14,7 @@
 //! | `NO id reason…` | it is not said |
 //!
 //! Numbers grow, over restarts too, for they begin with the time. What was said lives in memory: the last 10,000 lines.
+//! The nick `*` is the Pond's own, and nobody else's.
 
 use std::{
     collections::VecDeque,
@@ -61,38 +62,45 @@ impl Pond {
     /// All that was said in a channel: nick and text.
     #[cfg(test)]
     pub(crate) fn heard(&self, channel: &str) -> Vec<String> {
-        let said = self.said.lock();
-        let of_channel = said
-            .iter()
-            .filter_map(|said| said.rest.strip_prefix(channel)?.strip_prefix(' '));
-        of_channel.map(str::to_owned).collect()
+        let (said, begin) = (self.said.lock(), format!("{channel} "));
+        let lines = said.iter().map(|said| &said.rest);
+        let heard = lines.filter_map(|line| line.strip_prefix(&begin));
+        heard.map(str::to_owned).collect()
     }
 
-    /// Says `id channel nick text…`; gives back the answer.
-    pub(crate) fn say(&self, line: &str) -> String {
-        let mut words = line.splitn(4, ' ');
-        let (Some(id), Some(channel), Some(nick), Some(text)) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return "NO ? say: SAY id channel nick text".to_owned();
-        };
-        if text.len() > MAX_TEXT {
-            return format!("NO {id} a line has at most {MAX_TEXT} bytes");
+    /// The Pond itself says something.
+    pub(crate) fn announce(&self, channel: &str, text: &str) {
+        let id = *self.newest.borrow();
+        self.say(&format!("pond:{id} {channel} * {text}"));
+    }
+
+    /// Somebody says `id channel nick text…`; gives back the answer.
+    pub(crate) fn hear(&self, line: &str) -> String {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let no = |reason: &str| format!("NO {} {reason}", words[0]);
+        match words[..] {
+            [_, _, "*", _] => no("nobody else is *"),
+            [.., text] if text.len() > MAX_TEXT => {
+                no(&format!("a line has at most {MAX_TEXT} bytes"))
+            }
+            [_, _, _, _] => self.say(line),
+            _ => no("say: SAY id channel nick text"),
         }
-        let mut said = self.said.lock();
+    }
+
+    fn say(&self, line: &str) -> String {
+        let (id, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (answer, mut said) = (format!("OK {id}"), self.said.lock());
         if !said.iter().any(|known| known.id == id) {
+            let (id, rest) = (id.to_owned(), rest.to_owned());
             let number = *self.newest.borrow() + 1;
-            said.push_back(Said {
-                number,
-                id: id.to_owned(),
-                rest: format!("{channel} {nick} {text}"),
-            });
+            said.push_back(Said { number, id, rest });
             if said.len() > MEMORY {
                 said.pop_front();
             }
             self.newest.send_replace(number);
         }
-        format!("OK {id}")
+        answer
     }
 
     fn since(&self, number: u64) -> Vec<(u64, String)> {
@@ -119,11 +127,19 @@ impl Pond {
         answers: &mpsc::Sender<String>,
         since: &watch::Sender<Option<u64>>,
     ) -> io::Result<()> {
-        let mut line = String::new();
-        while (&mut lines).take(MAX_LINE).read_line(&mut line).await? > 0 {
-            match line.trim_end().split_once(' ') {
+        let (mut line, mut is_rest) = (Vec::new(), false);
+        while (&mut lines)
+            .take(MAX_LINE)
+            .read_until(b'\n', &mut line)
+            .await?
+            > 0
+        {
+            let text = String::from_utf8_lossy(&line);
+            match text.trim_end().split_once(' ') {
+                // Of a line that is too long, the beginning was answered.
+                _ if is_rest => {}
                 Some(("SAY", said)) => {
-                    answers.send(self.say(said)).await.ok();
+                    answers.send(self.hear(said)).await.ok();
                 }
                 Some(("SINCE", number)) => {
                     since.send_replace(number.parse().ok());
@@ -132,6 +148,7 @@ impl Pond {
                     answers.send("NO ? say SINCE or SAY".to_owned()).await.ok();
                 }
             }
+            is_rest = line.pop() != Some(b'\n');
             line.clear();
         }
         Ok(())
@@ -170,21 +187,14 @@ async fn main() -> io::Result<()> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
     let pond = Arc::new(Pond::new(now_ms));
+    pond.announce("lobby", "there is water again");
     loop {
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of files, mostly: somebody has to leave first.
-                eprintln!("{error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of files, mostly: somebody has to leave first.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
         let pond = pond.clone();
-        tokio::spawn(async move {
-            if let Err(error) = pond.serve(stream).await {
-                eprintln!("{from}: {error}");
-            }
-        });
+        tokio::spawn(async move { pond.serve(stream).await.ok() });
     }
 }

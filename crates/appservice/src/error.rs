@@ -125,6 +125,16 @@ impl Error {
         }
     }
 
+    /// Whether waiting may help although nothing of what was asked changes: the trouble is the homeserver's, or is
+    /// between it and the service. That is what [`is_transient`](Self::is_transient) tells of, and a 401: the
+    /// homeserver does not know the service's `as_token` yet, or another one, which its operator mends. What was to be
+    /// done is kept meanwhile, and its attempts do not count. The token of a person that is no longer good does not come
+    /// back: [`Error::PuppetLost`] is none of these.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_transient() || self.status() == Some(401)
+    }
+
     /// Whether it is a rate limit.
     #[must_use]
     pub fn is_rate_limit(&self) -> bool {
@@ -172,5 +182,41 @@ impl fmt::Display for HandlerError {
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outages_pass_and_answers_to_what_was_asked_do_not() {
+        let refused = |status: u16, errcode: &str| Error::Refused {
+            what: "GET /x".to_owned(),
+            status,
+            errcode: errcode.to_owned(),
+            message: String::new(),
+            retry_after: None,
+        };
+        let passes = [
+            Error::Transport(TransportError::Timeout(5)),
+            refused(502, ""),
+            refused(429, "M_LIMIT_EXCEEDED"),
+            refused(401, "M_UNKNOWN_TOKEN"),
+        ];
+        for error in passes {
+            assert!(error.may_pass(), "{error}");
+        }
+        let stays = [
+            refused(400, "M_BAD_JSON"),
+            refused(403, "M_FORBIDDEN"),
+            refused(404, "M_NOT_FOUND"),
+            Error::PuppetLost(UserId::parse("@u:x").expect("an id")),
+            Error::Forbidden("no".to_owned()),
+            Error::Stopping,
+        ];
+        for error in stays {
+            assert!(!error.may_pass(), "{error}");
+        }
     }
 }

@@ -66,6 +66,11 @@ pub(crate) trait LaneWork: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'a, StoreResult<Vec<Self::Row>>>;
 
+    /// A row is pushed, and with it all before it. Called with the lanes held, so that for whoever loads next this has
+    /// been called, or the push is still to come: [`Self::load`] has to leave out rows that were not pushed yet, or
+    /// these would be worked on twice. Work whose lanes are only woken does without.
+    fn pushed(&self, _id: i64) {}
+
     /// Works on a row. Called again with the same row for as long as it says so.
     fn work<'a>(&'a self, row: &'a mut Self::Row) -> BoxFuture<'a, Step>;
 }
@@ -201,10 +206,7 @@ impl<W: LaneWork> Lanes<W> {
     /// A row was added to the database. To be called in the order of the ids.
     pub(crate) fn push(&self, name: &str, row: W::Row) {
         self.put(name, |lane| {
-            // Between commit and here the window may have been filled from the database, with this row in it.
-            if row.id() <= lane.last_id {
-                return;
-            }
+            self.0.work.pushed(row.id());
             if lane.has_more || lane.rows.len() >= WINDOW {
                 lane.has_more = true;
                 lane.grew = true;

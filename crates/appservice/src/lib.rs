@@ -214,9 +214,12 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
+    outbox::GivenUp,
     run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},
 };
+/// The version of axum that [`Service::routes`] takes routers of.
+pub use axum;
 pub use bridgehead_registration::{self as registration, Secret};

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -207,19 +206,6 @@ impl RegistrationDraft {
             _ => Ok(()),
         }
     }
-}
-
-/// The text of a new registration file: [`RegistrationDraft::generate`] with the tokens from a random number generator.
-///
-/// # Errors
-/// As in [`RegistrationDraft::generate`].
-pub fn render_new<R: CryptoRng + ?Sized>(
-    draft: &RegistrationDraft,
-    rng: &mut R,
-) -> Result<Secret, Vec<RegistrationError>> {
-    draft
-        .generate(|bytes| rng.fill_bytes(bytes))
-        .map(|generated| generated.text)
 }
 
 fn token(fill: &mut impl FnMut(&mut [u8])) -> Zeroizing<String> {

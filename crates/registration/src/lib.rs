@@ -68,7 +68,7 @@ use std::{
 use url::Url;
 
 pub use diff::Change;
-pub use draft::{Generated, RegistrationDraft, render_new};
+pub use draft::{Generated, RegistrationDraft};
 pub use file::{create_file, replace_file};
 pub use load::{
     Loaded, MAX_FILE_BYTES, MAX_FILES_PER_FOLDER, expand, find_conflicts, find_overlaps, load,

@@ -1,208 +1,157 @@
-//! The bridge: portals, ghosts, both directions, commands.
+//! The bridge: the Pond as the kit's `Network`.
 
 // ANCHOR: head
-use std::time::Duration;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bridgehead_appservice::{
-    format::content::{Kind, Profile},
+    bridge::{
+        Action, Bridge, Network, Outgoing, Portal, Receipt, Remote, RemoteMessage, RoomInfo,
+        SendError, UserInfo,
+    },
     prelude::*,
-    store::{Migration, StoreError},
 };
-use serde::Deserialize;
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::link::{Dial, Link, Said};
+use super::link::{Dial, Line, Link};
 
-/// The wait before the Pond is dialled again.
-const DIAL_AGAIN: Duration = Duration::from_secs(5);
+/// How long making a connection may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What ids on the Pond begin with that are events of Matrix.
 const OURS: &str = "matrix:";
-/// Who speaks for the Pond itself.
-const POND: &str = "*";
+/// Under this name it is remembered how far the Pond was read.
+const SINCE: &str = "since";
 // ANCHOR_END: head
-
-// ANCHOR: tables
-const PORTALS: Migration = Migration {
-    name: "portals",
-    sql: "CREATE TABLE portals (room TEXT PRIMARY KEY, channel TEXT NOT NULL UNIQUE)",
-};
-// ANCHOR_END: tables
 
 // ANCHOR: service
 /// The bridge, to a Pond that is reached like this.
-pub(crate) fn service(dial: Dial) -> Service {
-    Service::new("pond")
-        .bot("pondbot")
+pub(crate) fn service<D: Dial>(dial: D) -> Service {
+    let pond = Pond {
+        dial,
+        link: Mutex::default(),
+    };
+    let bridge = Bridge::new(pond)
         .users("_pond_{nick}")
         .aliases("#pond_{channel}")
-        .migrations(&[PORTALS])
-        .state(Link::new(dial))
-        .on_alias(portal)
-        .on(link)
-        .on(command)
-        .on(to_pond)
-        .on_start(connect)
+        .portals_when_asked();
+    Service::new("pond").bot("pondbot").bridge(bridge).command(
+        "where",
+        "says where this room leads to",
+        whither::<D>,
+    )
 }
 // ANCHOR_END: service
 
-// ANCHOR: portal
-/// The state event that says which channel a room belongs to.
-#[derive(Deserialize)]
-struct Portal {
-    channel: String,
+// ANCHOR: network
+/// The Pond, as a bridge sees it.
+pub(crate) struct Pond<D> {
+    dial: D,
+    /// The connection, while there is one.
+    link: Mutex<Weak<Link>>,
 }
 
-impl StateKind for Portal {
-    const KIND: &'static str = "org.example.pond.portal";
-}
+impl<D: Dial> Network for Pond<D> {
+    /// The name of a channel.
+    type Room = String;
+    /// A nick.
+    type User = String;
 
-/// Somebody asks for `#pond_lobby`: there is a room for every channel.
-async fn portal(ask: AliasAsk) -> RoomPlan {
-    let channel = &ask["channel"];
-    RoomPlan::public()
-        .name(channel)
-        .topic("a channel of the Pond")
-        .state(Portal::KIND, "", serde_json::json!({ "channel": channel }))
-}
+    const NAME: &'static str = "pond";
+    const TITLE: &'static str = "the Pond";
+    // ANCHOR_END: network
 
-/// The room was made: remembered together with the event that says so. What others claim is not believed.
-async fn link(portal: StateEvent<Portal>, room: Room, bot: Bot, tx: Tx) {
-    if portal.event.sender == *bot.id() {
-        tx.execute(
-            "INSERT OR IGNORE INTO portals (room, channel) VALUES (?1, ?2)",
-            [(&room.id).into(), portal.content.channel.into()],
-        );
-    }
-}
-// ANCHOR_END: portal
+    // ANCHOR: run
+    /// Pond → Matrix.
+    async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
+        let store = remote.store()?;
+        let stream = tokio::time::timeout(DIAL_TIMEOUT, self.dial.dial()).await??;
+        let (read, write) = tokio::io::split(stream);
+        let link = Arc::new(Link::new(write));
+        *self.link.lock() = Arc::downgrade(&link);
+        let since: u64 = store.get(SINCE).await?.unwrap_or(0);
+        link.send(format!("SINCE {since}"));
+        remote.connected();
 
-// ANCHOR: to_pond
-/// Matrix → Pond.
-async fn to_pond(
-    message: Message,
-    room: Room,
-    link: State<Link>,
-    tx: Tx,
-) -> Result<Verdict, HandlerError> {
-    let Some(channel) = channel_of(&tx, &room.id).await? else {
-        return Ok(Verdict::Done);
-    };
-    // One line about whatever was sent: pictures and polls too.
-    let Some(text) = Content::of(&message.event).describe() else {
-        return Ok(Verdict::Done);
-    };
-    if text.starts_with("!pond") {
-        return Ok(Verdict::Done);
-    }
-    let id = format!("{OURS}{}", message.event.id);
-    let nick = nick_of(&room, &message.event.sender).await?;
-    match link.say(&id, &channel, &nick, &text).await? {
-        Ok(()) => Ok(Verdict::Done),
-        // The sender's client shows it.
-        Err(reason) => Ok(Verdict::Reject(reason)),
-    }
-}
-
-async fn channel_of(tx: &Tx, room: &RoomId) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT channel FROM portals WHERE room = ?1";
-    let rows = tx.query(sql, [room.into()]).await?;
-    Ok(rows.first().and_then(|row| row.text(0)).map(str::to_owned))
-}
-
-/// The name that somebody has in the room, as the Pond can have it.
-async fn nick_of(room: &Room, user: &UserId) -> Result<String, Error> {
-    let member = room.member(user).await?.value().flatten();
-    let name = member.and_then(|member| member.displayname);
-    let name = name.unwrap_or_else(|| user.localpart().to_owned());
-    Ok(name.split_whitespace().collect::<Vec<_>>().join("_"))
-}
-// ANCHOR_END: to_pond
-
-// ANCHOR: connect
-/// Keeps the connection, for as long as the service runs.
-async fn connect(handle: Handle, link: State<Link>) {
-    tokio::spawn(async move {
-        tokio::select! {
-            () = handle.stopped() => {}
-            () = stay_connected(&handle, &link) => {}
-        }
-    });
-}
-
-async fn stay_connected(handle: &Handle, link: &Link) {
-    loop {
-        if let Err(error) = session(handle, link).await {
-            eprintln!("the Pond: {error}");
-        }
-        tokio::time::sleep(DIAL_AGAIN).await;
-    }
-}
-
-async fn session(handle: &Handle, link: &Link) -> Result<(), HandlerError> {
-    let since = handle.store()?.get("since").await?.unwrap_or(0);
-    let hear = |said| {
-        let handle = handle.clone();
-        async move { from_pond(&handle, &said).await }
-    };
-    link.session(since, hear).await
-}
-// ANCHOR_END: connect
-
-// ANCHOR: from_pond
-/// Pond → Matrix.
-async fn from_pond(handle: &Handle, said: &Said) -> Result<(), HandlerError> {
-    let store = handle.store()?;
-    if !said.id.starts_with(OURS)
-        && let Some(room) = room_of(&store, &said.channel).await?
-    {
-        match speak(handle, &room, said).await {
-            // Nobody could say that: with it in the way, nothing would ever be said again.
-            Err(error) if !error.is_transient() && !matches!(error, Error::Stopping) => {
-                eprintln!("{} of the Pond is left out: {error}", said.number);
+        let mut lines = BufReader::new(read).lines();
+        while let Some(line) = lines.next_line().await? {
+            match Line::parse(&line) {
+                Some(Line::Said {
+                    number,
+                    id,
+                    channel,
+                    nick,
+                    text,
+                }) => {
+                    // What the bridge has said itself is in Matrix already.
+                    if !id.starts_with(OURS) {
+                        let message = RemoteMessage::new(number.to_string(), channel, nick, text);
+                        remote.message(message).await?;
+                    }
+                    // After the message, not before: what is told again is there once.
+                    store.put(SINCE, &number).await?;
+                }
+                Some(Line::Answer(id, answer)) => link.answered(&id, answer),
+                None => {}
             }
-            spoken => spoken?,
+        }
+        Ok(())
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: send
+    /// Matrix → Pond.
+    async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
+        let Action::Message { content, .. } = &outgoing.action else {
+            return Err(SendError::unsupported("the Pond knows only messages"));
+        };
+        // One line about whatever was sent: pictures and polls too.
+        let Some(text) = content.describe() else {
+            return Err(SendError::unsupported("there are no words for that"));
+        };
+        let id = format!("{OURS}{}", outgoing.key);
+        let nick = outgoing.speaker.name.split_whitespace().collect::<Vec<_>>();
+        let rest = format!("{} {} {text}", outgoing.room, nick.join("_"));
+
+        let lost = || SendError::retry("there is no connection to the Pond");
+        let link = self.link.lock().upgrade();
+        let told = link
+            .and_then(|link| link.say(&id, &rest))
+            .ok_or_else(lost)?;
+        match told.await.map_err(|_| lost())? {
+            Ok(()) => Ok(Receipt::new()),
+            Err(reason) => Err(SendError::reject(reason)),
         }
     }
-    // After the message, not before: what is told again has the same key, and is there once.
-    Ok(store.put("since", &said.number).await?)
-}
+    // ANCHOR_END: send
 
-async fn speak(handle: &Handle, room: &RoomId, said: &Said) -> Result<(), Error> {
-    let key = ("pond", &*said.number.to_string());
-    if said.nick == POND {
-        let profile = Profile {
-            id: POND.to_owned(),
-            name: Some("The Pond".to_owned()),
-            ..Profile::default()
-        };
-        let notice = Content::plain(Kind::Notice, &said.text).with_profile(&profile, true);
-        handle.bot()?.send_with_key(room, key, notice).await?;
-    } else {
-        let ghost = handle.ghosts()?.named(&said.nick)?;
-        ghost.set_profile(Some(&said.nick), None).await?;
-        ghost.send_with_key(room, key, &*said.text).await?;
+    // ANCHOR: describe
+    /// Who has a nick is somebody; `*` is the Pond itself.
+    async fn describe_user(&self, nick: &String) -> Result<Option<UserInfo>, HandlerError> {
+        let name = if nick == "*" { "The Pond" } else { nick };
+        Ok(is_word(nick).then(|| UserInfo::named(name)))
     }
-    Ok(())
+
+    /// Every word is a channel.
+    async fn describe_room(
+        &self,
+        channel: &String,
+    ) -> Result<Option<RoomInfo<Self>>, HandlerError> {
+        let info = || RoomInfo::public(channel).about("a channel of the Pond");
+        Ok(is_word(channel).then(info))
+    }
 }
 
-async fn room_of(store: &Store, channel: &str) -> Result<Option<RoomId>, StoreError> {
-    let sql = "SELECT room FROM portals WHERE channel = ?1";
-    let rows = store.query(sql, [channel.into()]).await?;
-    let room = rows.first().and_then(|row| row.text(0));
-    Ok(room.and_then(|room| RoomId::parse(room).ok()))
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
 }
-// ANCHOR_END: from_pond
+// ANCHOR_END: describe
 
 // ANCHOR: command
-/// `!pond` in a portal: where does this room lead?
-async fn command(text: Text, room: Room, bot: Bot, tx: Tx) -> Result<(), HandlerError> {
-    if text.body.trim() == "!pond" {
-        let answer = match channel_of(&tx, &room.id).await? {
-            Some(channel) => format!("This is the channel {channel} of the Pond."),
-            None => "This room is not bridged. Join #pond_<channel> for one that is.".to_owned(),
-        };
-        bot.send(&room, Content::plain(Kind::Notice, &answer))
-            .await?;
-    }
-    Ok(())
+/// `!pond where` in a portal; elsewhere the kit answers that it is of no use there.
+async fn whither<D: Dial>(portal: Portal<Pond<D>>) -> String {
+    format!("This is the channel {} of the Pond.", portal.remote)
 }
 // ANCHOR_END: command

@@ -12,7 +12,7 @@
 //! Always the user itself joins, never its inviter in its place. A no is remembered for a while, so that a closed room
 //! is not asked for every message; it is forgotten as soon as the room's rules change or somebody invites.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -101,7 +101,7 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    fn standing(&self, key: &(RoomId, UserId), now_ms: i64) -> Option<Error> {
+    pub(super) fn standing(&self, key: &(RoomId, UserId), now_ms: i64) -> Option<Error> {
         let mut refusals = self.0.lock();
         let refused = refusals.get(key)?;
         (now_ms < refused.until_ms).then(|| refused.error.clone())
@@ -135,6 +135,17 @@ impl Refusals {
 impl Core {
     /// Makes sure that this user of the service's is in the room.
     pub(crate) async fn ensure_joined(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
+        self.ensure_joined_with(user, room, &JoinOptions::default())
+            .await
+    }
+
+    /// The same, in a certain way.
+    pub(crate) async fn ensure_joined_with(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        options: &JoinOptions,
+    ) -> Result<(), Error> {
         let view = self.rooms.view(room).await?;
         if view.membership(user) == Some(Membership::Join) {
             return Ok(());
@@ -143,7 +154,7 @@ impl Core {
         if let Some(error) = self.actors.refusals.standing(&key, self.now_ms()) {
             return Err(error);
         }
-        self.join(user, room, &JoinOptions::default()).await
+        self.join(user, room, options).await
     }
 
     /// Joins, unless the user is known to be in the room.
@@ -192,8 +203,8 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                // A lost token says nothing of the room.
-                if !error.is_transient() && !matches!(error, Error::PuppetLost(_)) {
+                // Neither an outage nor a token that is not known says anything of the room.
+                if !error.may_pass() && !matches!(error, Error::PuppetLost(_)) {
                     let random = self.surroundings.randomness.below(u64::MAX);
                     let now_ms = self.now_ms();
                     self.actors.refusals.add(&key, &error, now_ms, random);
@@ -222,7 +233,7 @@ impl Core {
             Ok(true) => return Ok(()),
             // The invited user joins: an inviter that is in the room itself has helped nobody.
             Ok(false) => return self.post_join(user, room, options).await,
-            Err(error) if error.is_transient() => return Err(error),
+            Err(error) if error.may_pass() => return Err(error),
             Err(error) => {
                 tracing::debug!(room.id = %room, user.id = %user, %error, "nobody can invite");
             }
@@ -348,7 +359,9 @@ impl Core {
             return Ok(());
         }
         let key = (room.clone(), self.bot.clone());
-        if self.actors.refusals.standing(&key, self.now_ms()).is_some() {
+        if self.actors.refusals.standing(&key, self.now_ms()).is_some()
+            || self.removed_by(&self.bot, room).await?.is_some()
+        {
             return Ok(());
         }
         self.ensure_registered(&self.bot).await?;
@@ -425,25 +438,30 @@ impl Core {
         self.actors.refusals.forget(|(_, id)| id == user);
     }
 
-    /// The stream has told of changes: doors may be open that were closed.
-    pub(crate) async fn overheard(&self, news: &[Overheard]) {
+    /// The stream has told of changes: what was refused in rooms that they may have opened is forgotten. Gives these
+    /// back, for [`Self::reopen`].
+    pub(crate) fn overheard(&self, news: &[Overheard]) -> BTreeSet<RoomId> {
         let opened = news
             .iter()
             .filter(|news| news.may_open(|user| self.is_own(user)));
-        for news in opened {
-            let room = news.room_id();
+        let opened: BTreeSet<RoomId> = opened.map(|news| news.room_id().clone()).collect();
+        for room in &opened {
             self.actors.refusals.forget(|(id, _)| id == room);
-            self.actors
-                .planner
-                .reopen(news.room_id(), self.now_ms())
-                .await;
+        }
+        opened
+    }
+
+    /// Looks again at the goals of rooms that may let in whom they have refused.
+    pub(crate) async fn reopen(&self, rooms: BTreeSet<RoomId>) {
+        for room in rooms {
+            self.actors.planner.reopen(&room, self.now_ms()).await;
         }
     }
 }
 
-/// Whether it is a no of the room's or the homeserver's, as opposed to no answer.
+/// Whether it is a no of the room's or the homeserver's, as opposed to no answer, and to one about the token (401).
 fn is_no(error: &Error) -> bool {
-    matches!(error, Error::Forbidden(_)) || matches!(error.status(), Some(400..=404))
+    matches!(error, Error::Forbidden(_)) || matches!(error.status(), Some(400 | 402..=404))
 }
 
 fn reason(options: &JoinOptions) -> Value {

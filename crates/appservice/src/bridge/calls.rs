@@ -10,9 +10,6 @@ use crate::{
     outbox::Outgoing,
 };
 
-/// Rooms that are looked at when something is searched in them.
-const MAX_ROOMS: usize = 1000;
-
 fn room_path(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{}/{rest}", escape(room.as_str()))
 }
@@ -28,13 +25,7 @@ fn unless_missing<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// Sends, with what it needs seen to before, and waits until it is there.
 pub(super) async fn send(core: &Core, outgoing: &Outgoing) -> Result<EventId, Error> {
-    if !core.is_ready(outgoing).await? {
-        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
-            return Ok(event);
-        }
-        core.prepare(outgoing).await?;
-    }
-    core.send(outgoing).await
+    core.deliver(outgoing).await
 }
 
 /// Whether the homeserver, or the room's own rules, say no for good.
@@ -78,18 +69,6 @@ pub(super) async fn heard_state(
     Ok(read.await?.map(|row| row.content))
 }
 
-/// The rooms that a user has joined, as the homeserver knows; at most a thousand.
-pub(super) async fn joined_rooms(core: &Core, user: &UserId) -> Result<Vec<RoomId>, Error> {
-    let call = Call::get("/_matrix/client/v3/joined_rooms").by(Some(user));
-    let answer: Value = core.client.ask(&call).await?;
-    let rooms = answer.get("joined_rooms").and_then(Value::as_array);
-    let ids = rooms.into_iter().flatten().filter_map(Value::as_str);
-    Ok(ids
-        .filter_map(|id| RoomId::parse(id).ok())
-        .take(MAX_ROOMS)
-        .collect())
-}
-
 /// Who has joined a room, as the homeserver knows.
 pub(super) async fn joined_members(
     core: &Core,
@@ -103,18 +82,37 @@ pub(super) async fn joined_members(
     Ok(ids.filter_map(|id| UserId::parse(id).ok()).collect())
 }
 
+/// Who is in a room, or invited into it, as the homeserver knows.
+pub(super) async fn present(core: &Core, by: &UserId, room: &RoomId) -> Result<Vec<UserId>, Error> {
+    let call = Call::get(room_path(room, "members"))
+        .by(Some(by))
+        .query("not_membership", "leave");
+    let answer: Value = core.client.ask(&call).await?;
+    let members = answer.get("chunk").and_then(Value::as_array);
+    let present = members.into_iter().flatten().filter(|member| {
+        let membership = member.pointer("/content/membership");
+        matches!(membership.and_then(Value::as_str), Some("join" | "invite"))
+    });
+    let ids = present.filter_map(|member| member.get("state_key")?.as_str());
+    Ok(ids.filter_map(|id| UserId::parse(id).ok()).collect())
+}
+
 /// Makes an alias name this room, whichever it named before.
 pub(super) async fn move_alias(
     core: &std::sync::Arc<Core>,
     alias: &RoomAlias,
     room: &RoomId,
 ) -> Result<(), Error> {
-    match core.resolve_alias(alias).await? {
-        Some((id, _)) if id == *room => return Ok(()),
-        Some(_) => drop(Bot::outside(core.clone()).remove_alias(alias).await?),
-        None => {}
+    let bot = Bot::outside(core.clone());
+    // Not asked first which room it names: where it names none, the homeserver would ask the service, which may be
+    // what waits for this.
+    match bot.set_alias(room, alias).await {
+        Err(error) if error.status() == Some(409) => {
+            bot.remove_alias(alias).await?;
+            bot.set_alias(room, alias).await
+        }
+        set => set,
     }
-    Bot::outside(core.clone()).set_alias(room, alias).await
 }
 
 /// Closes a user's account for good.

@@ -3,6 +3,7 @@
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,10 +21,11 @@ use super::{
     links::Links,
     network::{Remote, Work},
     portal::{Portal, Rooms},
-    status::Floods,
+    status::{self, Floods},
+    unbridge,
 };
 use crate::{
-    Error,
+    Error, Event, HandlerError,
     core::{Core, Limits},
     flights::Flights,
     handler::{Context, FromContext, Rejection},
@@ -58,6 +60,12 @@ pub(crate) trait Part: Any + Send + Sync {
     fn awaits(&self, room: &RoomId) -> bool;
     /// Ends waits between attempts.
     fn hurry(&self);
+    /// An event was set aside after its last attempt.
+    fn parked<'a>(
+        self: Arc<Self>,
+        core: &'a Arc<Core>,
+        event: &'a Arc<Event>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
     /// Lets what runs finish, for a while, and begins nothing more.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
 }
@@ -121,6 +129,23 @@ impl Bridges {
 
     pub(crate) fn hurry(&self) {
         self.0.values().for_each(|part| part.hurry());
+    }
+
+    /// An event was set aside after its last attempt: who has sent it is told.
+    pub(crate) async fn parked(&self, core: &Arc<Core>, event: &str) {
+        let Ok(event) = Event::from_json(event).map(Arc::new) else {
+            return;
+        };
+        for part in self.0.values() {
+            let telling = AssertUnwindSafe(part.clone().parked(core, &event));
+            match telling.catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(event.id = %event.id, %error, "its sender cannot be told that it was set aside");
+                }
+                Err(_) => tracing::error!(event.id = %event.id, "telling its sender has panicked"),
+            }
+        }
     }
 
     pub(crate) async fn stop(&self, grace: Duration) {
@@ -316,10 +341,12 @@ impl<N: Network> Live<N> {
             // The connection must not keep the service alive; its end is seen by the watch.
             let mut stop = core.stop.subscribe();
             drop(core);
+            let connection = async { self.network().run(remote.clone()).await };
             let ended = tokio::select! {
-                ended = self.network().run(remote.clone()) => ended,
+                ended = AssertUnwindSafe(connection).catch_unwind() => ended,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
+            let ended = ended.unwrap_or_else(|_| Err(HandlerError::new("it panicked")));
             self.show_connection(false);
             let failures = self.failures.fetch_add(1, Ordering::AcqRel);
             let wait = self.wait_after(failures);
@@ -375,6 +402,7 @@ impl<N: Network> Live<N> {
             |age: Duration| core.now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX / 2);
         let (age, keep) = self.plan.keep;
         let (messages, rest) = (ago(age), ago(core.limits.remember));
+        core.store.write(unbridge::forget_unlinked::<N>).await?;
         loop {
             let rows = core
                 .store
@@ -430,6 +458,14 @@ impl<N: Network> Part for Live<N> {
     fn hurry(&self) {
         self.tasks.hurry();
         self.connects.notify_one();
+    }
+
+    fn parked<'a>(
+        self: Arc<Self>,
+        core: &'a Arc<Core>,
+        event: &'a Arc<Event>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        async move { status::tell_parked(&self, core, event).await }.boxed()
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {

@@ -14,6 +14,7 @@ use crate::{
     format::{
         Inline, Rich, Style,
         content::{Avatar, Kind, Profile},
+        one_line,
     },
     id::UserId,
 };
@@ -73,12 +74,14 @@ impl Template {
 
     /// What stands before the message.
     fn head(&self, name: &str, user: &str, localpart: &str) -> Vec<Inline> {
+        // A name of several lines would pass for several people.
+        let (name, user, localpart) = (one_line(name), one_line(user), one_line(localpart));
         let piece = |piece: &Piece| {
             let (text, bold) = match piece {
-                Piece::Text(text, bold) => (text.as_str(), *bold),
-                Piece::Name(bold) => (name, *bold),
-                Piece::User(bold) => (user, *bold),
-                Piece::Localpart(bold) => (localpart, *bold),
+                Piece::Text(text, bold) => (text, *bold),
+                Piece::Name(bold) => (&name, *bold),
+                Piece::User(bold) => (&user, *bold),
+                Piece::Localpart(bold) => (&localpart, *bold),
             };
             let style = if bold {
                 Style::bold()
@@ -228,6 +231,8 @@ impl Voice {
 /// Who says a message of the network, and how.
 pub(crate) struct Saying<'a> {
     pub(crate) user: UserId,
+    /// It is the person of Matrix whom the user of the network is.
+    pub(crate) is_person: bool,
     style: Option<(&'a VoiceStyle, Spoken)>,
 }
 
@@ -243,6 +248,10 @@ impl Saying<'_> {
         let Some((style, spoken)) = &self.style else {
             return content;
         };
+        // A reaction has no words, and nothing to show a name beside.
+        if content.reaction().is_some() {
+            return content;
+        }
         let name = spoken.info.name.as_deref().unwrap_or(&spoken.id);
         if style.profiles {
             let profile = Profile {
@@ -276,12 +285,23 @@ pub(crate) async fn voice<'a, N: Network>(
     {
         return Ok(Saying {
             user: person,
+            is_person: true,
             style: None,
         });
     }
+    voice_of_network(doing, portal, sender).await
+}
+
+/// The same, if it is to be one of the service's own users.
+pub(crate) async fn voice_of_network<'a, N: Network>(
+    doing: &Doing<'a, N>,
+    portal: &Portal<N>,
+    sender: &N::User,
+) -> Result<Saying<'a>, Undone> {
     match &doing.live.plan.voice {
         Voice::Ghosts => Ok(Saying {
             user: ghosts::ensure(doing.live, doing.core, sender).await?,
+            is_person: false,
             style: None,
         }),
         Voice::Bot(style) => {
@@ -305,6 +325,7 @@ async fn spoken_for<'a, N: Network>(
     let id = super::RemoteId::to_text(sender);
     Ok(Saying {
         user,
+        is_person: false,
         style: Some((style, Spoken { id, info })),
     })
 }
@@ -391,6 +412,7 @@ mod tests {
         let with = VoiceStyle::default();
         let saying = Saying {
             user: user.clone(),
+            is_person: false,
             style: Some((&with, spoken())),
         };
         let profile = saying
@@ -407,6 +429,7 @@ mod tests {
         };
         let saying = Saying {
             user,
+            is_person: false,
             style: Some((&without, spoken())),
         };
         let answered = EventId::parse("$a").expect("an id");

@@ -30,7 +30,7 @@ pub(crate) async fn action<N: Network>(
     event: &Foreign<N>,
 ) -> Result<Meaning<N>, Error> {
     if event.is_state() {
-        return Ok(state::<N>(live, core, event).map(Ok));
+        return Ok(state::<N>(live, core, event));
     }
     match event.kind.as_str() {
         "m.room.encrypted" => Ok(no(
@@ -176,8 +176,8 @@ async fn was_delivered<N: Network>(core: &Core, event: &EventId) -> Result<bool,
     Ok(known.is_some_and(|known| known.is_delivered()))
 }
 
-/// What a change of the room's state means.
-fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Option<Action<N>> {
+/// What a change of the room's state means. What the network lacks, clients are told; of what no network has, nobody.
+fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
     if event.kind == "m.room.member" {
         return member(live, core, event);
     }
@@ -185,44 +185,89 @@ fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Option<Actio
         return None;
     }
     let text = |field: &str| event.text(field).unwrap_or_default().to_owned();
-    match event.kind.as_str() {
-        "m.room.topic" if N::TOPICS => Some(Action::Topic(text("topic"))),
-        "m.room.name" if N::NAMES => Some(Action::Name(text("name"))),
-        "m.room.avatar" if N::AVATARS => {
+    let (has, what, action) = match event.kind.as_str() {
+        "m.room.topic" => (N::TOPICS, "topic", Action::Topic(text("topic"))),
+        "m.room.name" => (N::NAMES, "name", Action::Name(text("name"))),
+        "m.room.avatar" => {
             let uri = event.text("url").and_then(|uri| MxcUri::parse(uri).ok());
-            Some(Action::Avatar(uri))
+            (N::AVATARS, "picture", Action::Avatar(uri))
         }
-        _ => None,
+        _ => return None,
+    };
+    match has {
+        true => Some(Ok(action)),
+        false => lacks(format!(
+            "a room's {what} cannot be set on {} from here",
+            N::TITLE
+        )),
     }
 }
 
-fn member<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Option<Action<N>> {
-    if !N::MEMBERSHIP {
-        return None;
-    }
+fn lacks<N: Network>(reason: String) -> Meaning<N> {
+    Some(Err(Rejected::new(Cause::Unsupported, reason).quiet()))
+}
+
+fn member<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
     let whom = UserId::parse(event.state_key.as_deref()?).ok()?;
     let membership = event.text("membership")?;
     let before = event.previous_content();
     let before = before.and_then(|content| content.get("membership")?.as_str());
-    let reason = || event.text("reason").map(str::to_owned);
-    if let Some(user) = live.user_of(&whom) {
-        return match membership {
-            "invite" => Some(Action::Invite { user }),
-            "leave" | "ban" => Some(Action::Remove {
-                user,
-                reason: reason(),
-                is_ban: membership == "ban",
-            }),
-            _ => None,
-        };
+    match live.user_of(&whom) {
+        Some(user) => ghosts::<N>(event, user, (before, membership)),
+        // Other networks' ghosts, and the service's own user.
+        None if core.is_own(&whom) => None,
+        None => persons::<N>(event, &whom, (before, membership)),
     }
-    if core.is_own(&whom) || membership == "leave" && before == Some("invite") {
+}
+
+/// What is done to a user of the network, in the room.
+fn ghosts<N: Network>(
+    event: &Event,
+    user: N::User,
+    (before, now): (Option<&str>, &str),
+) -> Meaning<N> {
+    let reason = event.text("reason").map(str::to_owned);
+    let action = match (before, now) {
+        (Some("invite"), "invite") | (Some("ban"), "ban") => return None,
+        // The ghost itself answers where the network has no invitations.
+        (_, "invite") => return N::MEMBERSHIP.then_some(Ok(Action::Invite { user })),
+        (Some("ban"), "leave") => Action::Unban { user },
+        // They were not there: an invitation is taken back, a wish to come refused.
+        (Some("invite" | "knock" | "leave"), "leave") => return None,
+        (_, "leave" | "ban") => Action::Remove {
+            user,
+            reason,
+            is_ban: now == "ban",
+        },
+        _ => return None,
+    };
+    match N::MEMBERSHIP {
+        true => Some(Ok(action)),
+        false => lacks(format!(
+            "on {} nobody can be removed from here, or let in again",
+            N::TITLE
+        )),
+    }
+}
+
+/// How people of Matrix come and go.
+fn persons<N: Network>(
+    event: &Event,
+    whom: &UserId,
+    (before, now): (Option<&str>, &str),
+) -> Meaning<N> {
+    if !N::MEMBERSHIP {
         return None;
     }
-    match membership {
+    match (before, now) {
         // A join after a join is another name.
-        "join" if before != Some("join") => Some(Action::Join),
-        "leave" | "ban" => Some(Action::Leave { reason: reason() }),
+        (Some("join"), "join") => None,
+        (_, "join") => Some(Ok(Action::Join)),
+        // Nobody leaves who was not there: whose ban is lifted, who declines.
+        (Some("join") | None, "leave" | "ban") => Some(Ok(Action::Leave {
+            reason: event.text("reason").map(str::to_owned),
+            by: (event.sender != *whom).then(|| event.sender.clone()),
+        })),
         _ => None,
     }
 }

@@ -19,7 +19,11 @@ use crate::{
     Bot, Error, Room, Urgency,
     core::Core,
     id::{RoomId, UserId},
+    store::{Result as StoreResult, Unit},
 };
+
+/// The scope of the notes of rooms that were unlinked: the last task that was given before that.
+const UNLINKED: &str = "unlinked";
 
 /// How far it has come: what is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
@@ -38,11 +42,15 @@ enum Stage {
 pub(crate) async fn carry_out<N: Network>(
     doing: &Doing<'_, N>,
     room: &N::Room,
-    reason: Option<&str>,
+    (reason, linked_ms): (Option<&str>, Option<i64>),
 ) -> Result<Option<Change>, Undone> {
     let Some(portal) = doing.live.portal(room).await? else {
         return Ok(None);
     };
+    // The one that was meant is gone; this is another, made since.
+    if linked_ms.is_some_and(|linked_ms| linked_ms != portal.linked_ms) {
+        return Ok(None);
+    }
     let done = doing.row.progress.as_deref();
     let mut done: Stage = done
         .and_then(|stage| serde_json::from_str(stage).ok())
@@ -65,8 +73,36 @@ pub(crate) async fn carry_out<N: Network>(
     tracing::info!(network = N::NAME, room.id = %portal.matrix, remote = ?room, "a portal was taken apart");
     let (kind, remote) = (Rooms::<N>::kind(), room.to_text());
     Ok(Some(Box::new(move |unit| {
+        let last = unit.last_task()?;
+        unit.put_kv(UNLINKED, &note_key::<N>(&remote), &last.to_string())?;
         unit.delete_link(&kind, &remote).map(drop)
     })))
+}
+
+/// Whether a task was given before its room was unlinked. What was said meanwhile waits behind the unlinking, and is
+/// not meant to make a new portal.
+pub(crate) async fn is_of_before<N: Network>(
+    doing: &Doing<'_, N>,
+    room: &N::Room,
+) -> Result<bool, Error> {
+    let key = note_key::<N>(&room.to_text());
+    let note = doing
+        .core
+        .store
+        .read(move |unit| unit.kv(UNLINKED, &key))
+        .await?;
+    let last = note.and_then(|last| last.parse::<i64>().ok());
+    Ok(last.is_some_and(|last| doing.row.id <= last))
+}
+
+/// Forgets of which rooms it is known when they were unlinked, once nothing waits from before.
+pub(crate) fn forget_unlinked<N: Network>(unit: &Unit<'_>) -> StoreResult<usize> {
+    let first = unit.first_task(N::NAME)?;
+    unit.delete_numbers_below(UNLINKED, &note_key::<N>(""), first.unwrap_or(i64::MAX))
+}
+
+fn note_key<N: Network>(room: &str) -> String {
+    format!("{}/{room}", N::NAME)
 }
 
 async fn store_stage<N: Network>(doing: &Doing<'_, N>, stage: Stage) -> Result<(), Error> {
@@ -240,7 +276,7 @@ pub(crate) async fn dismiss<N: Network>(
         core.leave(ghost, room, None).await?;
         return Ok(true);
     }
-    if !calls::joined_rooms(core, ghost).await?.is_empty() {
+    if !core.joined_rooms(ghost).await?.is_empty() {
         return Ok(false);
     }
     calls::deactivate(core, ghost).await?;

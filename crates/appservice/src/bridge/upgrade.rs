@@ -17,7 +17,11 @@ use super::{
     network::{Change, Doing, Task, Undone},
     portal::Portal,
 };
-use crate::{Error, Event, Ghosts, core::Core, id::RoomId};
+use crate::{
+    Error, Event, Ghosts, JoinOptions,
+    core::Core,
+    id::{RoomId, UserId},
+};
 
 /// How far an upgrade has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +32,14 @@ enum Stage {
     Joining,
     /// The links have moved; the ghosts are to follow.
     Moving,
+}
+
+/// The room that replaces a portal.
+#[derive(Clone, Debug)]
+pub(crate) struct Successor {
+    pub(crate) room: RoomId,
+    /// A server that is in it: since room version 12 an id does not say one.
+    pub(crate) via: Option<String>,
 }
 
 /// A tombstone was set in a portal.
@@ -43,10 +55,41 @@ pub(crate) async fn begin<N: Network>(
     let task = Task::Upgrade {
         from: event.room_id.clone(),
         to,
+        // Who has replaced a room is in the new one.
+        via: Some(event.sender.server().to_owned()),
     };
     let key = format!("{}/upgrade/{}", N::NAME, event.id);
     live.take(task.in_room::<N>(&portal.remote, Some(key)))
         .await
+}
+
+/// The room that replaces this one, as the homeserver has it now.
+pub(crate) async fn replacement<N: Network>(
+    doing: &Doing<'_, N>,
+    agent: &UserId,
+    room: &RoomId,
+) -> Result<Option<Successor>, Error> {
+    let kind = "m.room.tombstone";
+    let tombstone = match calls::state(doing.core, agent, room, (kind, "")).await {
+        Err(error) if calls::is_refused(&error) => None,
+        asked => asked?,
+    };
+    let id = tombstone
+        .as_ref()
+        .and_then(|content| content.get("replacement_room")?.as_str());
+    let Some(to) = id.and_then(|id| RoomId::parse(id).ok()) else {
+        return Ok(None);
+    };
+    let id = room.to_string();
+    let heard = doing
+        .core
+        .store
+        .read(move |unit| unit.state_row(&id, kind, ""));
+    let sender = heard.await?.and_then(|row| UserId::parse(&row.sender).ok());
+    Ok(Some(Successor {
+        room: to,
+        via: sender.map(|sender| sender.server().to_owned()),
+    }))
 }
 
 /// Moves a portal.
@@ -54,15 +97,16 @@ pub(crate) async fn carry_out<N: Network>(
     doing: &Doing<'_, N>,
     room: &N::Room,
     from: &RoomId,
-    to: &RoomId,
+    successor: &Successor,
 ) -> Result<Option<Change>, Undone> {
+    let to = &successor.room;
     let stage = doing.row.progress.as_deref();
     let stage: Option<Stage> = stage.and_then(|stage| serde_json::from_str(stage).ok());
     if stage.unwrap_or_default() == Stage::Joining {
         let portal = doing.live.portal(room).await?;
         match portal {
             Some(portal) if portal.matrix == *from => {
-                enter(doing, &portal, to).await?;
+                enter(doing, &portal, successor).await?;
                 move_links(doing, from, to).await?;
             }
             // Another bridge to the same room has moved them.
@@ -93,10 +137,12 @@ pub(crate) async fn carry_out<N: Network>(
 async fn enter<N: Network>(
     doing: &Doing<'_, N>,
     portal: &Portal<N>,
-    to: &RoomId,
+    successor: &Successor,
 ) -> Result<(), Undone> {
-    let agent = portal.agent(doing.core);
-    match doing.core.ensure_joined(&agent, to).await {
+    let (agent, to) = (portal.agent(doing.core), &successor.room);
+    let via = successor.via.iter();
+    let options = via.fold(JoinOptions::new(), |options, server| options.via(server));
+    match doing.core.ensure_joined_with(&agent, to, &options).await {
         // A room that is not open has to invite the bridge, or is not there yet.
         Err(error) if calls::is_refused(&error) || error.status() == Some(404) => {
             doing.live.awaited.lock().insert(to.clone());

@@ -32,6 +32,7 @@ mod tidy;
 mod uri;
 mod words;
 
+pub(crate) use self::tidy::one_line;
 pub use self::{
     encode::{Encoder, Marked, Plain},
     inline::{Colour, Image, Inline, Mention, Mentions, Piece, Style, Target},

@@ -199,7 +199,7 @@ fn tidy_style(mut style: Style) -> Style {
 }
 
 /// A name on one line, single spaces between words.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut words = without_controls(text, |c| c == '\n' || c == '\t');
     words = words.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     words.truncate(words.floor_char_boundary(MAX_NAME_BYTES));

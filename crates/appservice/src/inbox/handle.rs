@@ -220,17 +220,25 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     let written = core
         .store
         .write(move |unit| {
+            // What was handled before goes first, or at the same time.
+            handled.consume(unit)?;
+            // First of all: what was written for it by another run is not written again.
+            if !unit.consume_inbox(id)? {
+                return Ok(false);
+            }
             for change in changes {
                 change(unit)?;
             }
-            // What was handled before goes first, or at the same time.
-            handled.consume(unit)?;
-            unit.consume_inbox(id)
+            Ok(true)
         })
         .await;
     match written {
-        Ok(()) => {
+        Ok(true) => {
             core.metrics.count(&EVENTS_HANDLED, &[], 1);
+            Step::Next
+        }
+        Ok(false) => {
+            tracing::error!("an event had been handled already; nothing of it is written again");
             Step::Next
         }
         Err(error) => {
@@ -288,6 +296,7 @@ async fn park(core: &Arc<Core>, row: &InboxRow, handler: &str, error: &str) -> S
     match parked {
         Ok(()) => {
             core.metrics.count(&EVENTS_PARKED, &[handler], 1);
+            core.bridges.parked(core, &row.body).await;
             Step::Next
         }
         Err(error) => {

@@ -31,6 +31,7 @@ impl Handled {
     /// Removes what has been handled so far.
     pub(super) fn consume(&self, unit: &Unit<'_>) -> StoreResult<()> {
         let ids = std::mem::take(&mut *self.0.lock());
-        ids.into_iter().try_for_each(|id| unit.consume_inbox(id))
+        ids.into_iter()
+            .try_for_each(|id| unit.consume_inbox(id).map(drop))
     }
 }

@@ -21,7 +21,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -73,6 +73,25 @@ pub(crate) struct Handling {
     store: Store,
     core: std::sync::OnceLock<Weak<Core>>,
     depth: AtomicUsize,
+    /// The last row that lanes were told of. Those behind it are committed, and on their way to them.
+    queued_to: AtomicI64,
+}
+
+impl Handling {
+    fn add(&self) {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Never below zero: a count that went wrong must not close the inbox.
+    fn remove(&self) {
+        let less = |depth: usize| depth.checked_sub(1);
+        let removed = self
+            .depth
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        if removed.is_err() {
+            tracing::error!("more events were handled than had come");
+        }
+    }
 }
 
 impl LaneWork for Handling {
@@ -85,9 +104,14 @@ impl LaneWork for Handling {
         limit: usize,
     ) -> BoxFuture<'a, StoreResult<Vec<InboxRow>>> {
         let lane = lane.to_owned();
+        let range = (after, self.queued_to.load(Ordering::Acquire));
         self.store
-            .read(move |unit| unit.inbox_lane(&lane, after, limit))
+            .read(move |unit| unit.inbox_lane(&lane, range, limit))
             .boxed()
+    }
+
+    fn pushed(&self, id: i64) {
+        self.queued_to.store(id, Ordering::Release);
     }
 
     fn work<'a>(&'a self, row: &'a mut InboxRow) -> BoxFuture<'a, Step> {
@@ -97,7 +121,7 @@ impl LaneWork for Handling {
             };
             let step = handle::row(&core, row).await;
             if step == Step::Next {
-                self.depth.fetch_sub(1, Ordering::Relaxed);
+                self.remove();
             }
             step
         }
@@ -112,6 +136,7 @@ impl Inbox {
             store: store.clone(),
             core: std::sync::OnceLock::new(),
             depth: AtomicUsize::new(0),
+            queued_to: AtomicI64::new(0),
         };
         Self {
             store,
@@ -142,10 +167,12 @@ impl Inbox {
         // First what can fail: rows that come must not be brought to lanes that do not know of what is before them.
         let names = |unit: &Unit<'_>| {
             let lanes = unit.inbox_lanes()?.into_iter();
-            Ok(lanes.map(|(lane, _)| lane).collect::<Vec<_>>())
+            let names: Vec<String> = lanes.map(|(lane, _)| lane).collect();
+            Ok((names, unit.inbox_last()?))
         };
-        let waiting = self.store.read_behind(names).await?;
+        let (waiting, last) = self.store.read_behind(names).await?;
         *begun = true;
+        self.lanes.work().pushed(last);
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for lane in waiting {
             self.lanes.wake(&lane, 0);

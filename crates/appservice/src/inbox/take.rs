@@ -13,7 +13,7 @@ use super::Inbox;
 use crate::{
     Event,
     metrics::catalogue::{EPHEMERAL_DROPPED, EVENTS_RECEIVED, TRANSACTIONS},
-    state::{Overheard, Rooms},
+    state::Rooms,
     store::{InboxKind, InboxRow, NewInboxRow, StoreError},
     trace::Trace,
 };
@@ -204,20 +204,16 @@ impl Inbox {
         let Some((rows, news)) = taken else {
             return Ok(false);
         };
-        self.remember(&news).await;
+        self.rooms.remember(&news);
+        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
+        let opened = core.as_ref().map(|core| core.overheard(&news));
         let queued = self.queue(rows, *begun);
+        if let (Some(core), Some(opened)) = (core, opened) {
+            core.reopen(opened).await;
+        }
         self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);
         Ok(true)
-    }
-
-    /// Takes into memory what a transaction says of rooms' state.
-    async fn remember(&self, news: &[Overheard]) {
-        self.rooms.remember(news);
-        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
-        if let Some(core) = core {
-            core.overheard(news).await;
-        }
     }
 
     /// Takes what leaves nothing to be kept: typing and the like may be lost, and are known again for a while only.
@@ -244,7 +240,7 @@ impl Inbox {
         let mut queued = 0;
         for row in rows {
             queued += 1;
-            self.lanes.work().depth.fetch_add(1, Ordering::Relaxed);
+            self.lanes.work().add();
             if begun {
                 let lane = row.lane.clone();
                 self.lanes.push(&lane, row);

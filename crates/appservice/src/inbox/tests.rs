@@ -11,7 +11,7 @@ use crate::{
     id::RoomId,
     run::StartError,
     scripted::{PausedClock, Scripted},
-    store::{StoreError, Tx},
+    store::{InboxKind, NewInboxRow, StoreError, Tx},
     surroundings::Surroundings,
 };
 
@@ -376,6 +376,68 @@ async fn what_a_dropped_service_had_taken_is_handled_by_the_next() {
         .store
         .read_behind(|unit| unit.inbox_lanes());
     assert!(behind.await.expect("read").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_committed_is_handled_once_however_late_its_lane_hears_of_it() {
+    let log = Log::default();
+    let service = Service::new("test").state(log.clone()).on(
+        |text: Text, tx: Tx, State(log): State<Log>| async move {
+            log.lock().push(text.body.clone());
+            tx.put("last", &text.body)
+        },
+    );
+    let stage = Stage::start(service).await;
+    while !stage.running.is_settled() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // More than a window: the lane reads on from the database.
+    let ids: Vec<String> = (0..200).map(|number| format!("${number}")).collect();
+    let events: Vec<(&str, &str, &str)> = ids.iter().map(|id| (&**id, "!r:x", "early")).collect();
+    assert!(stage.take_texts("1", &events).await);
+    let row = NewInboxRow {
+        lane: "!r:x".to_owned(),
+        kind: InboxKind::Event,
+        body: text("$late", "!r:x", "late").to_string(),
+        digest: None,
+        state: None,
+        trace: None,
+    };
+    let inbox = &stage.running.core().inbox;
+    let taking = inbox.taking.lock().await;
+    let row = inbox
+        .store
+        .write(move |unit| unit.insert_inbox(&row, "2", 1))
+        .await
+        .expect("written");
+    while inbox.lanes() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(log.lock().len(), 200, "the rest has not been brought yet");
+    inbox.queue(row, *taking);
+    drop(taking);
+    stage.settle().await;
+    assert_eq!(log.lock().len(), 201);
+    assert_eq!(log.lock().last().map(String::as_str), Some("late"));
+    assert_eq!(stage.running.inbox_depth(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handled_a_second_time_commits_nothing() {
+    let service = Service::new("test").on(|text: Text, tx: Tx, store: Store| async move {
+        tx.put(&text.body, &1)?;
+        // As if it had been handled, and counted, meanwhile.
+        store.execute("DELETE FROM inbox", []).await.map(drop)
+    });
+    let stage = Stage::start(service).await;
+    assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
+    stage.running.core().inbox.lanes.work().remove();
+    stage.settle().await;
+    let stored: Option<i64> = stage.running.store().get("a").await.expect("read");
+    assert_eq!(stored, None);
+    assert_eq!(stage.running.inbox_depth(), 0, "and never less than none");
+    let taken = stage.take_texts("2", &[("$b", "!r:x", "b")]).await;
+    assert!(taken, "the inbox is open");
 }
 
 #[tokio::test(start_paused = true)]

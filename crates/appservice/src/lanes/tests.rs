@@ -47,6 +47,8 @@ struct Desk {
     most_working: AtomicUsize,
     /// Loads that fail.
     unreadable: AtomicUsize,
+    /// The last row that was pushed, where rows are.
+    pushed_to: AtomicI64,
 }
 
 impl LaneWork for Arc<Desk> {
@@ -58,6 +60,10 @@ impl LaneWork for Arc<Desk> {
         after: i64,
         limit: usize,
     ) -> BoxFuture<'a, StoreResult<Vec<TestRow>>> {
+        let to = match self.pushed_to.load(Ordering::SeqCst) {
+            0 => i64::MAX,
+            pushed => pushed.max(after),
+        };
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let fails = |left: usize| left.checked_sub(1);
@@ -68,11 +74,15 @@ impl LaneWork for Arc<Desk> {
                 return Err(StoreError::Unavailable("a test".to_owned()));
             }
             let rows = self.rows.lock();
-            let behind = rows.range(after + 1..).map(|(_, row)| row);
+            let behind = rows.range(after + 1..=to).map(|(_, row)| row);
             let found = behind.filter(|row| row.lane == lane).take(limit).cloned();
             Ok(found.collect())
         }
         .boxed()
+    }
+
+    fn pushed(&self, id: i64) {
+        self.pushed_to.store(id, Ordering::SeqCst);
     }
 
     fn work<'a>(&'a self, row: &'a mut TestRow) -> BoxFuture<'a, Step> {
@@ -136,6 +146,8 @@ async fn idle(lanes: &Lanes<Arc<Desk>>) {
 struct Coming {
     lane: u8,
     pause_ms: u64,
+    /// Between the commit and what its lane hears of it.
+    gap_ms: u64,
     failures: u32,
     takes_ms: u64,
 }
@@ -144,13 +156,15 @@ fn history() -> impl Strategy<Value = Vec<Coming>> {
     let coming = (
         0_u8..6,
         prop_oneof![8 => Just(0), 1 => 0_u64..5, 1 => 0_u64..3000],
+        prop_oneof![9 => Just(0), 1 => 0_u64..40],
         prop_oneof![9 => Just(0), 1 => 1_u32..4],
         prop_oneof![1 => Just(0), 1 => 0_u64..4],
     );
-    let coming = coming.prop_map(|(lane, pause_ms, failures, takes_ms)| Coming {
+    let coming = coming.prop_map(|(lane, pause_ms, gap_ms, failures, takes_ms)| Coming {
         // Half of all go into one lane, so that it is longer than a window.
         lane: lane.saturating_sub(2),
         pause_ms,
+        gap_ms,
         failures,
         takes_ms,
     });
@@ -172,6 +186,9 @@ async fn live(history: Vec<Coming>, places: usize, pushes: bool, unreadable: usi
         let name = format!("lane {}", coming.lane);
         let row = desk.insert(&name, coming.failures, coming.takes_ms);
         expected.entry(name.clone()).or_default().push(row.id);
+        if coming.gap_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(coming.gap_ms)).await;
+        }
         if pushes {
             lanes.push(&name, row);
         } else {

@@ -37,6 +37,19 @@ impl Unit<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Forgets numbers below a bound of a scope, under names that begin so; how many.
+    pub(crate) fn delete_numbers_below(
+        &self,
+        scope: &str,
+        prefix: &str,
+        bound: i64,
+    ) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM kv WHERE scope = ?1 AND key >= ?2 AND key < ?2 || char(1114111) AND CAST(value AS INTEGER) < ?3",
+        )?;
+        Ok(statement.execute(params![scope, prefix, bound])?)
+    }
+
     /// What was remembered under a name is forgotten.
     pub(crate) fn delete_kv(&self, scope: &str, key: &str) -> Result<()> {
         self.connection

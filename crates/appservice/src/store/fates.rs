@@ -67,7 +67,22 @@ impl Unit<'_> {
             .optional()?)
     }
 
-    /// What somebody's events in a room were refused since then, oldest first.
+    /// Forgets an event of a room, but not how it fared: it cannot be tried again.
+    pub(crate) fn forget_fate_body(
+        &self,
+        network: &str,
+        room_id: &str,
+        event_id: &str,
+    ) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE fates SET body = '' WHERE network = ?1 AND event_id = ?2 AND room_id = ?3",
+            )?
+            .execute([network, event_id, room_id])?;
+        Ok(())
+    }
+
+    /// What somebody's events in a room were refused since then and may be tried again, oldest first.
     pub(crate) fn rejected(
         &self,
         network: &str,
@@ -77,7 +92,7 @@ impl Unit<'_> {
     ) -> Result<Vec<FateRow>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM fates
-             WHERE network = ?1 AND room_id = ?2 AND sender = ?3 AND fate = 2 AND decided_ms >= ?4
+             WHERE network = ?1 AND room_id = ?2 AND sender = ?3 AND fate = 2 AND decided_ms >= ?4 AND body <> ''
              ORDER BY decided_ms, event_id LIMIT ?5"
         ))?;
         let values = params![network, room_id, sender, since_ms, limit as i64];

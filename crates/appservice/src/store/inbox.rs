@@ -136,12 +136,18 @@ impl Unit<'_> {
         }))
     }
 
-    /// The next rows of a lane behind `after`, in order.
-    pub(crate) fn inbox_lane(&self, lane: &str, after: i64, limit: usize) -> Result<Vec<InboxRow>> {
+    /// The next rows of a lane, in order: those behind the first id, up to the second.
+    pub(crate) fn inbox_lane(
+        &self,
+        lane: &str,
+        (after, to): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<InboxRow>> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM inbox WHERE parked_ms IS NULL AND lane = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+            "SELECT {COLUMNS} FROM inbox
+             WHERE parked_ms IS NULL AND lane = ?1 AND id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4"
         ))?;
-        let rows = statement.query_map(params![lane, after, limit as i64], row_of)?;
+        let rows = statement.query_map(params![lane, after, to, limit as i64], row_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -155,6 +161,14 @@ impl Unit<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The last row's id; 0 when there is none.
+    pub(crate) fn inbox_last(&self) -> Result<i64> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// When the oldest waiting row was received.
     pub(crate) fn inbox_oldest(&self) -> Result<Option<i64>> {
         let mut statement = self.connection.prepare_cached(
@@ -163,12 +177,13 @@ impl Unit<'_> {
         Ok(statement.query_row([], |row| row.get(0)).optional()?)
     }
 
-    /// A row has been handled.
-    pub(crate) fn consume_inbox(&self, id: i64) -> Result<()> {
-        self.connection
+    /// A row has been handled. Gives back whether it was there: one that was not has been handled before.
+    pub(crate) fn consume_inbox(&self, id: i64) -> Result<bool> {
+        let deleted = self
+            .connection
             .prepare_cached("DELETE FROM inbox WHERE id = ?1")?
             .execute([id])?;
-        Ok(())
+        Ok(deleted == 1)
     }
 
     /// An attempt at a row has failed.

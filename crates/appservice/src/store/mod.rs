@@ -18,6 +18,7 @@ mod ghosts;
 mod goals;
 mod inbox;
 mod links;
+mod makings;
 mod media;
 mod messages;
 mod outbox;
@@ -48,9 +49,10 @@ pub(crate) use self::{
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
+    makings::MakingRow,
     media::UploadRow,
     messages::MessageRow,
-    outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    outbox::{FailedSend, NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},
@@ -95,6 +97,8 @@ pub enum StoreError {
     Statement(String),
 }
 
+/// For the kit's own statements; authors see no type of rusqlite's.
+#[doc(hidden)]
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Unavailable(error.to_string())
@@ -289,6 +293,7 @@ fn connect(location: &Location) -> Result<Connection> {
     let connection = match location {
         Location::Memory => Connection::open_in_memory()?,
         Location::File(path) => {
+            create_private(path)?;
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -299,6 +304,23 @@ fn connect(location: &Location) -> Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Makes the file before SQLite does: SQLite would let everybody on the machine read it, and its log takes the file's
+/// mode. What people have said in private rooms is in it.
+fn create_private(path: &Path) -> Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unavailable(format!(
+            "{}: {error}",
+            path.display()
+        ))),
+    }
 }
 
 /// A connection that cannot write, whatever statement an author has it read with.

@@ -112,6 +112,31 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Forgets a task and its key.
+    pub(crate) fn delete_task(&self, id: i64) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM tasks WHERE id = ?1")?
+            .execute([id])?;
+        Ok(())
+    }
+
+    /// The last id that a task was given.
+    pub(crate) fn last_task(&self) -> Result<i64> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'")?;
+        let last = statement.query_row([], |row| row.get(0)).optional()?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// The first task of a network that waits.
+    pub(crate) fn first_task(&self, network: &str) -> Result<Option<i64>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT min(id) FROM tasks WHERE network = ?1 AND done_ms IS NULL")?;
+        Ok(statement.query_row([network], |row| row.get(0))?)
+    }
+
     /// Forgets what was done before then.
     pub(crate) fn forget_tasks(&self, before_ms: i64, limit: usize) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(

@@ -16,6 +16,7 @@ mod outside;
 mod pace;
 mod pond;
 mod program;
+mod programs;
 mod provisioning;
 mod puppets;
 mod rig;

@@ -2,6 +2,7 @@
 
 // ANCHOR: head
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,8 +11,14 @@ use std::{
 };
 
 use anyhow::ensure;
-use bridgehead_appservice::id::UserId;
-use bridgehead_testkit::lab::{Fault, Lab};
+use bridgehead_appservice::{
+    Event,
+    bridge::{Level, Permissions},
+    id::{RoomId, UserId},
+};
+use bridgehead_testkit::lab::{Fault, Lab, LabService, LabUser};
+use serde_json::json;
+use tokio::io::DuplexStream;
 
 #[path = "../../examples/pond/bridge.rs"]
 mod bridge;
@@ -25,56 +32,93 @@ use self::{link::Dial, pond_server::Pond};
 // ANCHOR_END: head
 
 // ANCHOR: dial
-/// A Pond in memory, and the way to it. Nobody can dial while `is_cut`.
-fn pond() -> (Arc<Pond>, Arc<AtomicBool>, Dial) {
-    let pond = Arc::new(Pond::new(0));
-    let is_cut = Arc::new(AtomicBool::new(false));
-    let (serving, cut) = (pond.clone(), is_cut.clone());
-    let dial: Dial = Arc::new(move || {
+/// A way to a Pond in memory.
+#[derive(Clone)]
+struct Way {
+    pond: Arc<Pond>,
+    /// Nobody gets through.
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Dial for Way {
+    type Stream = DuplexStream;
+
+    async fn dial(&self) -> io::Result<DuplexStream> {
+        if self.is_cut.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let (ours, theirs) = tokio::io::duplex(4096);
-        let (serving, is_cut) = (serving.clone(), cut.load(Ordering::Relaxed));
-        Box::pin(async move {
-            if is_cut {
-                return Err(std::io::ErrorKind::ConnectionRefused.into());
-            }
-            tokio::spawn(async move { serving.serve(theirs).await });
-            Ok(Box::new(ours) as Box<dyn link::Stream>)
-        })
-    });
-    (pond, is_cut, dial)
+        let pond = self.pond.clone();
+        tokio::spawn(async move { pond.serve(theirs).await });
+        Ok(ours)
+    }
 }
 // ANCHOR_END: dial
+
+// ANCHOR: stage
+/// A Pond, the bridge to it, and Alice, who has joined the portal of its lobby.
+struct Stage {
+    lab: Lab,
+    way: Way,
+    service: LabService,
+    alice: LabUser,
+    lobby: RoomId,
+}
+
+impl Stage {
+    async fn new(lab: Lab) -> anyhow::Result<Self> {
+        let way = Way {
+            pond: Arc::new(Pond::new(0)),
+            is_cut: Arc::default(),
+        };
+        let admin = Permissions::new().allow("@alice:localhost", Level::Admin);
+        let service = bridge::service(way.clone()).permissions(admin);
+        let service = lab.mount(service).await?;
+        let alice = lab.user("alice").await?;
+        let lobby = alice.join("#pond_lobby:localhost").await?;
+        lab.settle().await;
+        Ok(Self {
+            lab,
+            way,
+            service,
+            alice,
+            lobby,
+        })
+    }
+
+    /// Alice says something; gives back all that was heard in the lobby on the Pond.
+    async fn say(&self, text: &str) -> anyhow::Result<Vec<String>> {
+        self.alice.say(&self.lobby, text).await?;
+        self.lab.settle().await;
+        Ok(self.way.pond.heard("lobby"))
+    }
+}
+// ANCHOR_END: stage
 
 // ANCHOR: both_ways
 #[test]
 fn what_is_said_on_one_side_is_heard_on_the_other() -> anyhow::Result<()> {
     Lab::run(async |lab| {
-        let (pond, _, dial) = pond();
-        lab.mount(bridge::service(dial)).await?;
-        let alice = lab.user("alice").await?;
-        let alias = format!("#pond_lobby:{}", lab.server_name());
-        let room = alice.join(&alias).await?;
-        lab.settle().await;
-
-        pond.say("1 lobby Bob hello from the water");
-        let heard = alice.hears(&room, "hello from the water").await?;
-        let ghost = UserId::new("_pond__bob", lab.server_name())?;
+        let stage = Stage::new(lab).await?;
+        let (alice, lobby) = (&stage.alice, &stage.lobby);
+        stage.way.pond.hear("1 lobby Bob hello from the water");
+        let heard = alice.hears(lobby, "hello from the water").await?;
+        let ghost = UserId::new("_pond__bob", "localhost")?;
         ensure!(heard.sender == ghost);
-        let profile = alice.profile(&ghost).await?;
-        ensure!(profile["displayname"] == "Bob", "{profile}");
+        ensure!(alice.profile(&ghost).await?["displayname"] == "Bob");
 
-        alice.say(&room, "hello from the shore").await?;
-        lab.settle().await;
+        alice.set_display_name("Alice Liddell").await?;
+        let heard = stage.say("hello from the shore").await?;
+        let both = [
+            "Bob hello from the water",
+            "Alice_Liddell hello from the shore",
+        ];
+        ensure!(heard == both, "{heard:?}");
+        // What was brought over does not come back.
+        let texts = alice.texts(lobby).await?;
         ensure!(
-            pond.heard("lobby") == ["Bob hello from the water", "alice hello from the shore"],
-            "{:?}",
-            pond.heard("lobby")
-        );
-        // What the bridge has said itself does not come back.
-        ensure!(
-            alice.texts(&room).await? == ["hello from the water", "hello from the shore"],
-            "{:?}",
-            alice.texts(&room).await?
+            texts == ["hello from the water", "hello from the shore"],
+            "{texts:?}"
         );
         Ok(())
     })
@@ -85,122 +129,121 @@ fn what_is_said_on_one_side_is_heard_on_the_other() -> anyhow::Result<()> {
 #[test]
 fn nothing_is_lost_or_doubled_by_a_restart() -> anyhow::Result<()> {
     Lab::run(async |lab| {
-        let (pond, is_cut, dial) = pond();
-        let service = lab.mount(bridge::service(dial)).await?;
-        let alice = lab.user("alice").await?;
-        let alias = format!("#pond_lobby:{}", lab.server_name());
-        let room = alice.join(&alias).await?;
-        lab.settle().await;
-
+        let stage = Stage::new(lab).await?;
+        let (pond, alice, lobby) = (&stage.way.pond, &stage.alice, &stage.lobby);
         // The homeserver has the message, and the bridge crashes without knowing it.
-        lab.faults()
-            .plan(Fault::of_calls().put("/send/").lose_answer());
-        pond.say("1 lobby Bob once");
-        alice.hears(&room, "once").await?;
-        service.crash();
-        pond.say("2 lobby Bob while you were away");
-        is_cut.store(true, Ordering::Relaxed);
-        service.start().await?;
-        alice.say(&room, "anybody there?").await?;
-        lab.pass(Duration::from_secs(60)).await;
+        let sends = Fault::of_calls().put("/send/");
+        stage.lab.faults().plan(sends.lose_answer());
+        pond.hear("1 lobby Bob once");
+        alice.hears(lobby, "once").await?;
+        stage.service.crash();
+        pond.hear("2 lobby Bob while you were away");
+        stage.way.is_cut.store(true, Ordering::Relaxed);
+        stage.service.start().await?;
+        alice.say(lobby, "anybody there?").await?;
+        stage.lab.pass(Duration::from_secs(60)).await;
         ensure!(pond.heard("lobby").len() == 2, "there is no way yet");
-        is_cut.store(false, Ordering::Relaxed);
-        alice.hears(&room, "while you were away").await?;
-        lab.settle().await;
+        stage.way.is_cut.store(false, Ordering::Relaxed);
+        alice.hears(lobby, "while you were away").await?;
+        stage.lab.settle().await;
 
-        let texts = alice.texts(&room).await?;
+        let texts = alice.texts(lobby).await?;
         for text in ["once", "while you were away"] {
-            ensure!(
-                texts.iter().filter(|said| *said == text).count() == 1,
-                "{texts:?}"
-            );
+            let times = texts.iter().filter(|said| *said == text).count();
+            ensure!(times == 1, "{text}: {texts:?}");
         }
         let heard = pond.heard("lobby");
-        ensure!(
-            heard
-                .iter()
-                .filter(|said| *said == "alice anybody there?")
-                .count()
-                == 1,
-            "{heard:?}"
-        );
+        let asked = heard.iter().filter(|said| *said == "alice anybody there?");
+        ensure!(asked.count() == 1, "{heard:?}");
         Ok(())
     })
 }
 // ANCHOR_END: restart
 
+// ANCHOR: refused
 #[test]
-fn commands_pictures_and_what_the_pond_refuses() -> anyhow::Result<()> {
+fn whoever_is_not_heard_is_told() -> anyhow::Result<()> {
     Lab::run(async |lab| {
-        let (pond, _, dial) = pond();
-        lab.mount(bridge::service(dial)).await?;
-        let alice = lab.user("alice").await?;
-        alice.set_display_name("Alice Liddell").await?;
-        let room = alice
-            .join(format!("#pond_lobby:{}", lab.server_name()))
-            .await?;
-        alice.say(&room, "!pond").await?;
-        alice
-            .hears(&room, "This is the channel lobby of the Pond.")
-            .await?;
-        let picture = serde_json::json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
-        alice.send(&room, "m.room.message", &picture).await?;
-        let long = alice.say(&room, &"quak ".repeat(100)).await?;
-        let told = alice
-            .wait_for(&room, "the Pond's no", |event| {
-                event.kind == "com.beeper.message_send_status"
-            })
-            .await?;
-        ensure!(told.content["m.relates_to"]["event_id"] == serde_json::json!(long));
+        let stage = Stage::new(lab).await?;
+        let (alice, lobby) = (&stage.alice, &stage.lobby);
+        let long = alice.say(lobby, &"quak ".repeat(1000)).await?;
+        let is_told = |event: &_| is_status(event, "a line has at most 400 bytes");
+        let told = alice.wait_for(lobby, "the Pond's no", is_told).await?;
+        ensure!(told.content["m.relates_to"]["event_id"] == json!(long));
+
+        alice.react(lobby, &long, "🐸").await?;
+        let is_told = |event: &_| is_status(event, "reactions");
+        alice.wait_for(lobby, "the kit's no", is_told).await?;
+        // The Pond has no pictures, and is told of them.
+        let picture =
+            json!({ "msgtype": "m.image", "body": "frog.png", "url": "mxc://localhost/frog" });
+        alice.send(lobby, "m.room.message", &picture).await?;
+        stage.lab.settle().await;
+        let heard = stage.way.pond.heard("lobby");
         ensure!(
-            told.content["message"] == "a line has at most 400 bytes",
-            "{}",
-            told.content
-        );
-        let heard = pond.heard("lobby");
-        let [picture] = &heard[..] else {
-            anyhow::bail!("only the picture is told of: {heard:?}");
-        };
-        ensure!(
-            picture.starts_with("Alice_Liddell ") && picture.contains("frog.png"),
+            heard.len() == 1 && heard[0].contains("frog.png"),
             "{heard:?}"
-        );
-        pond.say("1 lobby * the water is rising");
-        let notice = alice
-            .wait_for(&room, "the Pond's own word", |event| {
-                event
-                    .text("body")
-                    .is_some_and(|body| body.contains("the water is rising"))
-            })
-            .await?;
-        ensure!(
-            notice.content["com.beeper.per_message_profile"]["displayname"] == "The Pond",
-            "{}",
-            notice.content
         );
         Ok(())
     })
 }
 
+/// Whether a client is told by this event that something was not delivered, for this reason.
+fn is_status(event: &Event, reason: &str) -> bool {
+    let told = event.text("message").unwrap_or_default();
+    event.kind == "com.beeper.message_send_status" && told.contains(reason)
+}
+// ANCHOR_END: refused
+
+// ANCHOR: kit
 #[test]
-fn a_stranger_cannot_make_a_room_a_portal() -> anyhow::Result<()> {
+fn the_rest_is_the_kits() -> anyhow::Result<()> {
     Lab::run(async |lab| {
-        let (pond, _, dial) = pond();
-        let service = lab.mount(bridge::service(dial)).await?;
-        let mallory = lab.user("mallory").await?;
-        let room = mallory.create_room("trap").await?;
-        mallory
-            .invite(&room, &UserId::new("pondbot", lab.server_name())?)
+        let stage = Stage::new(lab).await?;
+        let (alice, lobby) = (&stage.alice, &stage.lobby);
+        // The room says what it is bridged to.
+        let info = alice
+            .state(lobby, "m.bridge", "io.bridgehead://pond/lobby")
             .await?;
-        service.running().bot().join(&room).await?;
-        let claim = serde_json::json!({ "channel": "lobby" });
-        mallory
-            .set_state(&room, "org.example.pond.portal", "", &claim)
+        ensure!(info["channel"]["id"] == "lobby", "{info}");
+        // The Pond itself is somebody, too.
+        stage.way.pond.announce("lobby", "the water is rising");
+        let heard = alice.hears(lobby, "the water is rising").await?;
+        ensure!(alice.profile(&heard.sender).await?["displayname"] == "The Pond");
+        // Commands are answered, and not said on the Pond.
+        stage.say("!pond where").await?;
+        alice
+            .hears(lobby, "This is the channel lobby of the Pond.")
             .await?;
-        lab.settle().await;
-        mallory.say(&room, "is this the lobby?").await?;
-        lab.settle().await;
-        ensure!(pond.heard("lobby").is_empty());
+        // An edit is said in words, where there are none.
+        let first = alice.say(lobby, "helo").await?;
+        alice.edit(lobby, &first, "hello").await?;
+        stage.lab.settle().await;
+        let heard = stage.way.pond.heard("lobby");
+        ensure!(heard[1..] == ["alice helo", "alice * hello"], "{heard:?}");
+        // And it ends, without ghosts that are left behind.
+        alice.say(lobby, "!pond unlink").await?;
+        stage.lab.settle().await;
+        let heard = stage.say("is anybody there?").await?;
+        ensure!(heard.len() == 3, "{heard:?}");
+        let members = alice.members(lobby).await?;
+        let joined = members.values().filter(|is| *is == "join");
+        ensure!(joined.count() == 1, "{members:?}");
+        Ok(())
+    })
+}
+// ANCHOR_END: kit
+
+#[test]
+fn only_words_are_channels() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let stage = Stage::new(lab).await?;
+        let spaced = "#pond_the%20lobby:localhost";
+        let error = stage.alice.join(spaced).await.expect_err("no channel");
+        ensure!(
+            error.status().map(|status| status.as_u16()) == Some(404),
+            "{error}"
+        );
         Ok(())
     })
 }

@@ -9,9 +9,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bridgehead_homeserver::appservices::registration::{
-    Features, Namespace, RegistrationDraft, create_file, load, render_new,
+    Features, Namespace, RegistrationDraft, create_file, load,
 };
 use clap::{Args, Subcommand};
+use rand::Rng as _;
 
 use super::print;
 
@@ -98,8 +99,8 @@ fn write_new(new: New) -> anyhow::Result<ExitCode> {
         },
         ..RegistrationDraft::default()
     };
-    let text = match render_new(&draft, &mut rand::rng()) {
-        Ok(text) => text,
+    let text = match draft.generate(|bytes| rand::rng().fill_bytes(bytes)) {
+        Ok(generated) => generated.text,
         Err(errors) => {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             bail!("no such registration can be made:\n{}", errors.join("\n"));

@@ -103,6 +103,8 @@ pub(crate) struct Planner {
     /// How many wishes there were, and how many when nothing was left to do.
     wishes: AtomicU64,
     idle_at: AtomicU64,
+    /// How many there were when no goal was left at all, not even one that was given up.
+    bare_at: AtomicU64,
     /// How long a goal takes, on average, in microseconds.
     average_us: AtomicU64,
 }
@@ -119,6 +121,7 @@ impl Planner {
             // What waits from before counts as a wish.
             wishes: AtomicU64::new(1),
             idle_at: AtomicU64::new(0),
+            bare_at: AtomicU64::new(0),
             average_us: AtomicU64::new(0),
         }
     }
@@ -151,6 +154,7 @@ impl Planner {
                 joined: wish.joined,
                 reason: reason.map(str::to_owned),
                 attempts: 0,
+                refusals: 0,
                 next_ms: doors.now_ms() + millis(after),
                 error: None,
             });
@@ -192,6 +196,10 @@ impl Planner {
 
     /// A room may let in whom it has refused: their goals are due at once, those that were given up as well.
     pub(super) async fn reopen(&self, room: &RoomId, now_ms: i64) {
+        // Most of the time nobody wants to be anywhere, and rooms change all the same.
+        if self.bare_at.load(Ordering::Acquire) == self.wishes.load(Ordering::Acquire) {
+            return;
+        }
         let room = room.to_string();
         let reopened = self
             .store
@@ -261,6 +269,9 @@ impl Planner {
             let limit = in_work.len() + 1;
             let goals = self.store.read(move |unit| unit.next_goals(limit)).await?;
             if goals.is_empty() && in_work.is_empty() {
+                if !self.store.read(|unit| unit.has_goals()).await? {
+                    self.bare_at.store(wishes, Ordering::Release);
+                }
                 self.idle_at.store(wishes, Ordering::Release);
                 return Ok(None);
             }
@@ -369,24 +380,30 @@ impl Planner {
     }
 }
 
-/// Counts a failure, and says when the goal is tried again.
+/// Counts a failure, and says when the goal is tried again. An outage says nothing of the room, so its attempts do not
+/// bring a goal nearer to the end that refusals have.
 fn fail(goal: &mut GoalRow, error: &Error, doors: &dyn Doors) {
-    goal.attempts += 1;
     goal.error = Some(error.to_string());
-    let attempts = match error.is_transient() {
-        true => UNANSWERED_ATTEMPTS,
-        false => REFUSED_ATTEMPTS,
+    let (count, most, growth) = match error.may_pass() {
+        true => (
+            &mut goal.attempts,
+            UNANSWERED_ATTEMPTS,
+            Growth::new(FIRST_WAIT, LONGEST_WAIT),
+        ),
+        false => (
+            &mut goal.refusals,
+            REFUSED_ATTEMPTS,
+            Growth::new(FIRST_REFUSAL, LONGEST_REFUSAL),
+        ),
     };
-    if goal.attempts >= attempts {
+    *count += 1;
+    let failures = *count;
+    if failures >= most {
         tracing::warn!(room.id = %goal.room_id, user.id = %goal.user_id, joined = goal.joined, %error, "a membership is given up");
         goal.next_ms = NEVER_MS;
         return;
     }
-    let growth = match error.is_transient() {
-        true => Growth::new(FIRST_WAIT, LONGEST_WAIT),
-        false => Growth::new(FIRST_REFUSAL, LONGEST_REFUSAL),
-    };
-    let wait = growth.wait(goal.attempts, doors.random());
+    let wait = growth.wait(failures, doors.random());
     tracing::debug!(room.id = %goal.room_id, user.id = %goal.user_id, %error, ?wait, "a membership is tried again later");
     goal.next_ms = doors.now_ms() + millis(wait);
 }

@@ -292,9 +292,9 @@ async fn dispatch(
 }
 
 fn passes(error: &HandlerError) -> bool {
-    error.as_error().is_some_and(|error| {
-        error.is_transient() || matches!(error, Error::Stopping | Error::Store(_))
-    })
+    error
+        .as_error()
+        .is_some_and(|error| error.may_pass() || matches!(error, Error::Stopping | Error::Store(_)))
 }
 
 /// Answers in the room, or where the service's user cannot speak there, in the person's own room with it.
@@ -302,7 +302,12 @@ async fn say(core: &Arc<Core>, event: &Event, answer: &Rich) -> Result<(), Error
     let content = Content::message(Kind::Notice, answer).in_reply_to(&event.id, None);
     let key = format!("{}/answer", event.id);
     let outgoing = notice(&event.room_id, &core.bot, key.clone(), content);
-    match calls::send(core, &outgoing).await.map(drop) {
+    // It comes back for nobody's command where it was put out.
+    let sent = match core.removed_by(&core.bot, &event.room_id).await? {
+        None => calls::send(core, &outgoing).await.map(drop),
+        Some(by) => Err(Error::Forbidden(format!("put out by {by}"))),
+    };
+    match sent {
         Err(error) if calls::is_refused(&error) => {
             let key = format!("{key}/alone");
             tell(core, &event.sender, answer, key).await

@@ -21,8 +21,10 @@ use crate::{
         status, translate, upgrade,
     },
     core::Core,
+    format::one_line,
     handler::{Context, FromContext as _, Input, Receipt as ReadReceipt, Typing, Verdict},
-    state::RoomMember,
+    id::UserId,
+    state::{RoomMember, RoomView},
 };
 
 /// How long the network may take with one thing.
@@ -43,6 +45,9 @@ pub(crate) async fn on_event<N: Network>(
             let portal = live.portal_at(&event.room_id).await?;
             if event.kind == "m.room.member" {
                 portal::on_member(&live, core, event, portal.as_ref()).await?;
+            }
+            if event.kind == "m.room.redaction" {
+                status::forget_words::<N>(core, event).await?;
             }
             let Some(portal) = portal else {
                 return Ok(Verdict::Done);
@@ -119,7 +124,8 @@ async fn decide<N: Network>(
     let (live, core, portal) = (carrying.live, &carrying.context.core, carrying.portal);
     let event = foreign.event.clone();
     if let Some(fate) = authors_own(carrying, &event).await {
-        return Ok(Some((fate, !event.is_state())));
+        let is_said = !event.is_state() || !is_of_person(live, &event);
+        return Ok(Some((fate, is_said)));
     }
     let action = match translate::action(live, core, portal, &foreign).await? {
         None => return Ok(None),
@@ -127,7 +133,13 @@ async fn decide<N: Network>(
         Some(Ok(action)) => action,
     };
     let is_said = action.is_said();
-    if !core.is_own(&event.sender) && core.level(&event.sender) < Level::Relay {
+    let who = action.subject(&event);
+    let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
+    // Who only comes or goes has asked for nothing.
+    if !is_said && (is_barred || portal.data.broken.is_some()) {
+        return Ok(None);
+    }
+    if is_barred {
         let rejected = Rejected::new(Cause::Forbidden, "you may not use this bridge");
         return Ok(Some((Fate::Rejected(rejected.quiet()), is_said)));
     }
@@ -138,6 +150,13 @@ async fn decide<N: Network>(
     let attempt = carrying.context.delivery.attempt;
     let fate = say(live, core, portal, event, (action, attempt)).await;
     Ok(Some((fate, is_said)))
+}
+
+/// Whether it is about somebody of Matrix who comes or goes.
+fn is_of_person<N: Network>(live: &Live<N>, event: &Event) -> bool {
+    let whom = event.state_key.as_deref().map(UserId::parse);
+    event.kind == "m.room.member"
+        && !matches!(whom, Some(Ok(whom)) if live.user_of(&whom).is_some())
 }
 
 /// What the author's own handlers make of an event: the first that takes it decides.
@@ -179,7 +198,8 @@ pub(crate) async fn say<N: Network>(
         Ok(Some(_)) => return Fate::Delivered(Receipt::new()),
         Err(error) => return SendError::from(error).into_fate(),
     }
-    let speaker = speaker(live, core, portal, &event).await;
+    let who = action.subject(&event);
+    let speaker = speaker(live, core, portal, (&event, who)).await;
     let action = relayed(live, action, &speaker);
     let outgoing = Outgoing {
         key: event.id.to_string(),
@@ -297,31 +317,37 @@ async fn speaker<N: Network>(
     live: &Live<N>,
     core: &Core,
     portal: &Portal<N>,
-    event: &Event,
+    (event, who): (&Event, UserId),
 ) -> Speaker {
     let view = core.rooms.view(&portal.matrix).await.ok();
-    let member = view.as_ref().and_then(|view| view.member(&event.sender));
+    let view = view.as_deref();
+    let member = view.and_then(|view| view.member(&who));
     let name = member.and_then(|member| member.displayname.as_deref());
-    let name = name.filter(|name| !name.trim().is_empty());
-    let mut name = name.unwrap_or(event.sender.localpart()).to_owned();
-    let is_namesake = |other: &RoomMember| {
-        other.is_joined()
-            && other.user_id != event.sender
-            && other.displayname.as_deref() == Some(name.as_str())
-    };
-    if view
-        .as_ref()
-        .is_some_and(|view| view.members().any(is_namesake))
-    {
-        name = format!("{name} ({})", event.sender);
-    }
+    let name = name.map(one_line).filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| who.localpart().to_owned());
     let content = Content::new(&event.kind, event.content.clone());
+    let mut profile = content.profile();
+    if let Some(name) = profile.as_mut().and_then(|profile| profile.name.as_mut()) {
+        *name = told_apart(view, &who, one_line(name));
+    }
     Speaker {
-        user_id: event.sender.clone(),
-        name,
+        name: told_apart(view, &who, name),
         avatar: member.and_then(|member| member.avatar_url.clone()),
-        has_account: live.network().has_account(&event.sender).await,
-        profile: content.profile(),
+        has_account: live.network().has_account(&who).await,
+        profile,
+        user_id: who,
+    }
+}
+
+/// The name that somebody goes by, with their id where others in the room go by it.
+fn told_apart(view: Option<&RoomView>, who: &UserId, name: String) -> String {
+    let is_namesake = |other: &RoomMember| {
+        let others = other.displayname.as_deref().map(one_line);
+        other.is_joined() && other.user_id != *who && others.as_deref() == Some(name.as_str())
+    };
+    match view.is_some_and(|view| view.members().any(is_namesake)) {
+        true => format!("{name} ({who})"),
+        false => name,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lanes of what the network says: one a room, in the order in which it was said.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -88,7 +88,16 @@ impl<N: Network> Work<N> {
         let Ok(core) = live.core() else {
             return Step::Stop;
         };
-        match perform::task(&live, &core, row).await {
+        let done = AssertUnwindSafe(perform::task(&live, &core, row))
+            .catch_unwind()
+            .await;
+        // The author's own code: it may be well again later.
+        let broken = || {
+            Err(Undone::Later(
+                "something in the bridge is broken".to_owned(),
+            ))
+        };
+        match done.unwrap_or_else(|_| broken()) {
             Ok(change) => complete(&live, &core, row, change).await,
             Err(undone) => failed(&live, &core, row, undone).await,
         }
@@ -121,20 +130,32 @@ impl<N: Network> LaneWork for Work<N> {
     }
 }
 
+/// Whether a task's key names it only while it waits. What the network says once is said once; whoever unlinks a room
+/// that is still linked means it each time.
+fn may_be_asked_again(row: &TaskRow) -> bool {
+    matches!(
+        serde_json::from_str(&row.task.body),
+        Ok(Task::Unbridge { .. })
+    )
+}
+
 async fn complete<N: Network>(
     live: &Live<N>,
     core: &Core,
     row: &TaskRow,
     change: Option<Change>,
 ) -> Step {
-    let (id, now_ms) = (row.id, core.now_ms());
+    let (id, now_ms, is_forgotten) = (row.id, core.now_ms(), may_be_asked_again(row));
     let written = core
         .store
         .write(move |unit| {
             if let Some(change) = change {
                 change(unit)?;
             }
-            unit.complete_task(id, None, now_ms)
+            match is_forgotten {
+                true => unit.delete_task(id),
+                false => unit.complete_task(id, None, now_ms),
+            }
         })
         .await;
     match written {
@@ -161,7 +182,7 @@ async fn failed<N: Network>(
         Undone::Failed(error) => {
             // Whose token is lost is spoken for by their ghost.
             let may_help =
-                error.is_transient() || matches!(error, Error::Store(_) | Error::PuppetLost(_));
+                error.may_pass() || matches!(error, Error::Store(_) | Error::PuppetLost(_));
             let wait = core.client.wait_before_retry(&error, row.attempts + 1);
             (may_help, Some(wait), error.to_string())
         }
@@ -189,10 +210,17 @@ async fn failed<N: Network>(
     if let Ok(Task::Message { id, .. }) = serde_json::from_str(&row.task.body)
         && let Some(room) = room_of::<N>(&row.task.lane)
     {
-        live.network().undelivered(&room, &id, &error).await;
+        let told = async { live.network().undelivered(&room, &id, &error).await };
+        if AssertUnwindSafe(told).catch_unwind().await.is_err() {
+            tracing::error!(network = N::NAME, "`undelivered` has panicked");
+        }
     }
+    let is_forgotten = may_be_asked_again(row);
     core.store
-        .write_later(move |unit| unit.complete_task(id, Some(&kept), now_ms))
+        .write_later(move |unit| match is_forgotten {
+            true => unit.delete_task(id),
+            false => unit.complete_task(id, Some(&kept), now_ms),
+        })
         .await;
     live.removed();
     Step::Next

@@ -113,6 +113,22 @@ pub trait Network: Sized + Send + Sync + 'static {
         room: &Self::Room,
     ) -> impl Future<Output = Result<Option<RoomInfo<Self>>, HandlerError>> + Send;
 
+    /// Whether this person of Matrix may link a room of Matrix to this one, so that all who are there hear and speak
+    /// here. Asked when they have the power in the room of Matrix; not asked for admins of the service, and nobody links
+    /// a talk of two ([`RoomInfo::direct`]). Unless said otherwise: where everybody may join ([`RoomInfo::is_public`]).
+    ///
+    /// # Errors
+    /// When it cannot be said at the moment; the link is not made then.
+    fn may_link(
+        &self,
+        asker: &UserId,
+        room: &Self::Room,
+        info: &RoomInfo<Self>,
+    ) -> impl Future<Output = Result<bool, HandlerError>> + Send {
+        let _ = (asker, room);
+        std::future::ready(Ok(info.is_public))
+    }
+
     /// A room was linked (`is_linked`), or is linked no more: time to join or leave it on the network. Called again
     /// where it failed or the service was ended meanwhile.
     ///

@@ -126,12 +126,14 @@ pub enum Action<N: Network> {
     Avatar(Option<MxcUri>),
     /// The speaker has joined. This and what follows only if the network has [`MEMBERSHIP`](Network::MEMBERSHIP).
     Join,
-    /// The speaker has left, or was removed.
+    /// The speaker has left, or was put out of the room: it is theirs in either case, and not of whoever did it.
     Leave {
         /// Why.
         reason: Option<String>,
+        /// Who has put them out, if somebody has.
+        by: Option<UserId>,
     },
-    /// The speaker has invited a user of the network.
+    /// The speaker has invited a user of the network. That they have thought better of it is not told.
     Invite {
         /// Whom.
         user: N::User,
@@ -144,6 +146,11 @@ pub enum Action<N: Network> {
         reason: Option<String>,
         /// For good.
         is_ban: bool,
+    },
+    /// The speaker lets a user of the network come back who was removed for good.
+    Unban {
+        /// Whom.
+        user: N::User,
     },
 }
 
@@ -173,19 +180,24 @@ impl<N: Network> Action<N> {
             Self::Leave { .. } => "leave",
             Self::Invite { .. } => "invite",
             Self::Remove { .. } => "remove",
+            Self::Unban { .. } => "unban",
         }
     }
 
-    /// Whether the sender is told when it fails. What is done to the room shows in the room.
+    /// Whether somebody has meant the network to have it: then it is tried for long, and people are told when it fails.
+    /// That somebody of Matrix comes or goes is only made known there.
     pub(crate) fn is_said(&self) -> bool {
-        matches!(
-            self,
-            Self::Message { .. }
-                | Self::Edit { .. }
-                | Self::Redact { .. }
-                | Self::React { .. }
-                | Self::Unreact { .. }
-        )
+        !matches!(self, Self::Join | Self::Leave { .. })
+    }
+
+    /// Whose doing it is: the sender's, or of who left, whoever has put them out.
+    pub(crate) fn subject(&self, event: &Event) -> UserId {
+        let left = match self {
+            Self::Leave { .. } => event.state_key.as_deref(),
+            _ => None,
+        };
+        left.and_then(|user| UserId::parse(user).ok())
+            .unwrap_or_else(|| event.sender.clone())
     }
 }
 
@@ -215,8 +227,9 @@ impl<N: Network> Clone for Action<N> {
             Self::Name(name) => Self::Name(name.clone()),
             Self::Avatar(avatar) => Self::Avatar(avatar.clone()),
             Self::Join => Self::Join,
-            Self::Leave { reason } => Self::Leave {
+            Self::Leave { reason, by } => Self::Leave {
                 reason: reason.clone(),
+                by: by.clone(),
             },
             Self::Invite { user } => Self::Invite { user: user.clone() },
             Self::Remove {
@@ -228,6 +241,7 @@ impl<N: Network> Clone for Action<N> {
                 reason: reason.clone(),
                 is_ban: *is_ban,
             },
+            Self::Unban { user } => Self::Unban { user: user.clone() },
         }
     }
 }

@@ -17,11 +17,12 @@ use crate::{
         live::Live,
         messages::{self, MessageRef, ReactionRef},
         portal::{self, Portal},
-        relay, unbridge, upgrade,
+        relay, unbridge,
+        upgrade::{self, Successor},
     },
     core::Core,
     format::Mentions,
-    id::{EventId, RoomId, UserId},
+    id::{EventId, UserId},
     outbox::{Outgoing, What},
     state::Membership,
     store::TaskRow,
@@ -29,6 +30,9 @@ use crate::{
 
 /// Ghosts that are made at the same time, when a whole channel comes.
 const GHOSTS_AT_ONCE: usize = 16;
+
+/// The effect of a task that a ghost brings about because the person whom it stands for may not.
+const BY_GHOST: &str = "by-ghost";
 
 pub(super) type Done = Result<Option<Change>, Undone>;
 
@@ -59,8 +63,13 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
     let room = room_of::<N>(&row.task.lane)
         .ok_or_else(|| Undone::Dropped("in the lane of no room".to_owned()))?;
     match task {
-        Task::Upgrade { from, to } => upgrade::carry_out(&doing, &room, &from, &to).await,
-        Task::Unbridge { reason } => unbridge::carry_out(&doing, &room, reason.as_deref()).await,
+        Task::Upgrade { from, to, via } => {
+            let to = Successor { room: to, via };
+            upgrade::carry_out(&doing, &room, &from, &to).await
+        }
+        Task::Unbridge { reason, linked_ms } => {
+            unbridge::carry_out(&doing, &room, (reason.as_deref(), linked_ms)).await
+        }
         task => in_portal(&doing, &room, task).await,
     }
 }
@@ -77,7 +86,7 @@ async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task)
         Err(Undone::Failed(error)) if calls::is_refused(&error) => error,
         done => return done,
     };
-    let Some(to) = doing.replacement(&agent, &from).await? else {
+    let Some(to) = upgrade::replacement(doing, &agent, &from).await? else {
         return Err(refused.into());
     };
     upgrade::carry_out(doing, room, &from, &to).await?;
@@ -130,19 +139,6 @@ impl<N: Network> Doing<'_, N> {
         }
     }
 
-    /// The room that replaces this one, as the homeserver has it now.
-    async fn replacement(&self, agent: &UserId, room: &RoomId) -> Result<Option<RoomId>, Error> {
-        let tombstone = calls::state(self.core, agent, room, ("m.room.tombstone", "")).await;
-        let tombstone = match tombstone {
-            Err(error) if calls::is_refused(&error) => None,
-            asked => asked?,
-        };
-        let id = tombstone
-            .as_ref()
-            .and_then(|content| content.get("replacement_room")?.as_str());
-        Ok(id.and_then(|id| RoomId::parse(id).ok()))
-    }
-
     fn user(&self, text: &str) -> Result<N::User, Undone> {
         N::User::from_text(text).ok_or_else(|| Undone::Dropped(format!("`{text}` is no user")))
     }
@@ -159,6 +155,10 @@ impl<N: Network> Doing<'_, N> {
     /// The same; where there is none yet, it is made, if the bridge makes portals for whoever speaks.
     async fn portal_for_speech(&self, room: &N::Room) -> Result<Portal<N>, Undone> {
         if self.live.plan.on_demand && self.live.portal(room).await?.is_none() {
+            if unbridge::is_of_before(self, room).await? {
+                let why = "it was said before the room was unlinked";
+                return Err(Undone::Dropped(why.to_owned()));
+            }
             portal::ensure(self.live, self.core, room, None).await?;
         }
         self.portal(room).await
@@ -177,6 +177,36 @@ impl<N: Network> Doing<'_, N> {
         }
     }
 
+    /// Says something for a user of the network, and waits until it is there: as the person that they are, or where the
+    /// room bars that person, as their ghost. Gives back the event, who has sent it, and what it says.
+    async fn speak(
+        &self,
+        portal: &Portal<N>,
+        sender: &N::User,
+        (content, ts_ms): (Content, Option<i64>),
+    ) -> Result<(EventId, UserId, Content), Undone> {
+        let voice = relay::voice(self, portal, sender).await?;
+        // The ghost has said it already, before a crash.
+        let is_said =
+            voice.is_person && self.core.outbox.sent(&self.key(BY_GHOST)).await?.is_some();
+        if !is_said {
+            let said = voice.say(content.clone());
+            match self.send(portal, &voice.user, said.clone(), ts_ms).await {
+                Err(error) if voice.is_person && calls::is_refused(&error) => {
+                    tracing::debug!(user = %voice.user, %error, "they may not speak there: their ghost does");
+                }
+                sent => return Ok((sent?, voice.user, said)),
+            }
+        }
+        let voice = relay::voice_of_network(self, portal, sender).await?;
+        let said = voice.say(content);
+        let key = self.key(BY_GHOST);
+        let event = self
+            .send_as(portal, &voice.user, (said.clone(), ts_ms), key)
+            .await?;
+        Ok((event, voice.user, said))
+    }
+
     /// Sends, and waits until it is there.
     pub(crate) async fn send(
         &self,
@@ -185,7 +215,17 @@ impl<N: Network> Doing<'_, N> {
         content: Content,
         ts_ms: Option<i64>,
     ) -> Result<EventId, Error> {
-        let key = self.key("");
+        self.send_as(portal, by, (content, ts_ms), self.key(""))
+            .await
+    }
+
+    async fn send_as(
+        &self,
+        portal: &Portal<N>,
+        by: &UserId,
+        (content, ts_ms): (Content, Option<i64>),
+        key: String,
+    ) -> Result<EventId, Error> {
         let content = content.with_field(ORIGIN, mark::<N>(&portal.remote, &key));
         let outgoing = Outgoing {
             key,
@@ -218,12 +258,9 @@ impl<N: Network> Doing<'_, N> {
         {
             content = content.in_reply_to(event, Some(&answered.sender));
         }
-        let voice = relay::voice(self, portal, &sender).await?;
-        let content = voice.say(content);
-        let event = self
-            .send(portal, &voice.user, content.clone(), said.ts_ms)
-            .await?;
-        let mut message = MessageRef::new(&portal.matrix, &event, &voice.user, vec![id.to_owned()]);
+        let said = (content, said.ts_ms);
+        let (event, by, content) = self.speak(portal, &sender, said).await?;
+        let mut message = MessageRef::new(&portal.matrix, &event, &by, vec![id.to_owned()]);
         message.content = Some(content);
         Ok(self.linked(portal, message))
     }
@@ -253,13 +290,18 @@ impl<N: Network> Doing<'_, N> {
 
     async fn edit(&self, portal: &Portal<N>, target: &str, said: Said) -> Done {
         let sender = self.user(&said.sender)?;
-        let voice = relay::voice(self, portal, &sender).await?;
-        let new = voice.say(Content::new(&said.kind, said.content));
+        let new = Content::new(&said.kind, said.content);
         let Some(mut message) = self.known(portal, target).await? else {
             // Too long ago to be known: what it says now is news all the same.
-            self.send(portal, &voice.user, new, said.ts_ms).await?;
+            self.speak(portal, &sender, (new, said.ts_ms)).await?;
             return Ok(None);
         };
+        let voice = relay::voice(self, portal, &sender).await?;
+        let new = voice.say(new);
+        // Told again, or changed back before it came here.
+        if message.content.as_ref() == Some(&new) {
+            return Ok(None);
+        }
         let Some(event) = message.events.first().cloned() else {
             return Ok(None);
         };
@@ -290,7 +332,10 @@ impl<N: Network> Doing<'_, N> {
         };
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
         let author = match &sender {
-            Some(sender) => relay::voice(self, portal, sender).await?.user == message.sender,
+            Some(sender) => {
+                relay::voice(self, portal, sender).await?.user == message.sender
+                    || self.live.user_of(&message.sender).as_ref() == Some(sender)
+            }
             None => self.core.is_own(&message.sender),
         };
         // Everybody may take back what is their own; for the rest it takes the bridge's power.
@@ -344,10 +389,11 @@ impl<N: Network> Doing<'_, N> {
         let Some(event) = message.events.first() else {
             return Ok(None);
         };
-        let voice = relay::voice(self, portal, &self.user(sender)?).await?;
         let content = Content::reaction_to(event, key);
-        let reaction = self.send(portal, &voice.user, content, None).await?;
-        let mut link = MessageRef::new(&portal.matrix, &reaction, &voice.user, vec![id]);
+        let (reaction, by, _) = self
+            .speak(portal, &self.user(sender)?, (content, None))
+            .await?;
+        let mut link = MessageRef::new(&portal.matrix, &reaction, &by, vec![id]);
         link.reaction = Some(ReactionRef {
             target: message.ids,
             key: key.to_owned(),

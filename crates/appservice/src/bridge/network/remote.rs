@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     Network, UserInfo, intake,
@@ -15,7 +14,7 @@ use crate::{
     bridge::{RemoteId, live::LiveRef, portal::Rooms},
     id::{MxcUri, RoomId},
     state::Membership,
-    store::NewTask,
+    store::{NewTask, Store},
 };
 
 /// Rooms on a page of [`Remote::rooms`].
@@ -118,7 +117,24 @@ impl<N: Network> Remote<N> {
     }
 
     async fn take(&self, task: NewTask) -> Result<(), Error> {
-        self.live.get()?.take(task).await
+        let live = self.live.get()?;
+        // Where nobody has asked for a portal there is nothing to do, and nothing to store.
+        if !live.plan.on_demand
+            && let Some(room) = intake::room_of::<N>(&task.lane)
+            && live.portal(&room).await?.is_none()
+        {
+            return Ok(());
+        }
+        live.take(task).await
+    }
+
+    /// The service's database: for what the network remembers itself, such as how far it was read. What was given to
+    /// [`message`](Self::message) and its like before is on disk already when something is put there.
+    ///
+    /// # Errors
+    /// When the service ends.
+    pub fn store(&self) -> Result<Store, Error> {
+        Ok(self.live.get()?.core()?.store.clone())
     }
 
     /// Somebody said something.
@@ -136,15 +152,18 @@ impl<N: Network> Remote<N> {
     }
 
     /// Somebody has edited what they said. `edit` is what it is now; its id is the edit's own, or the message's where
-    /// edits have none.
+    /// edits have none: then one that says what the message says already is nothing.
     ///
     /// # Errors
     /// As [`message`](Self::message).
     pub async fn edit(&self, target: &str, edit: RemoteMessage<N>) -> Result<(), Error> {
         let said = Said::of(&edit);
-        // Edits without an id of their own are the same if they say the same.
+        // What has no id of its own is new each time: there and back and there again are three edits.
         let own = match edit.id == target {
-            true => format!("{target}/{}", digest(&said.content.to_string())),
+            true => {
+                let core = self.live.get()?.core()?;
+                format!("{target}/{}", core.surroundings.randomness.hex(16))
+            }
             false => edit.id,
         };
         let task = Task::Edit {
@@ -399,9 +418,4 @@ impl<N: Network> Remote<N> {
             }
         }
     }
-}
-
-fn digest(text: &str) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

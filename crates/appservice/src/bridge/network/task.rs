@@ -67,9 +67,15 @@ pub(crate) enum Task {
     Upgrade {
         from: RoomId,
         to: RoomId,
+        /// A server that is in the new room.
+        #[serde(default)]
+        via: Option<String>,
     },
     Unbridge {
         reason: Option<String>,
+        /// Which link: when it was made.
+        #[serde(default)]
+        linked_ms: Option<i64>,
     },
 }
 

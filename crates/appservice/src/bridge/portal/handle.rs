@@ -188,13 +188,15 @@ impl<N: Network> Portals<N> {
     }
 
     /// Takes a portal apart: ghosts leave, then the bridge; the alias and the link go last. Carried out in the room's
-    /// order, and to the end, whatever crashes. What the network says in the meantime comes through before that.
+    /// order, and to the end, whatever crashes. What the network has said before comes through before that; what it
+    /// says while it is carried out is dropped, and makes no new portal.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn unbridge(&self, portal: &Portal<N>, reason: Option<&str>) -> Result<(), Error> {
         let task = Task::Unbridge {
             reason: reason.map(str::to_owned),
+            linked_ms: Some(portal.linked_ms),
         };
         let key = format!(
             "{}/unbridge/{}/{}",

@@ -90,12 +90,9 @@ async fn talk_alone<N: Network>(
         if other.matrix == event.room_id {
             return Ok(Ok(()));
         }
-        let members = calls::joined_members(core, &other.agent(core), &other.matrix).await;
-        if members.is_ok_and(|members| members.contains(person)) {
+        if is_in(core, &other, person).await? {
             return Ok(Err(format!("you talk to them in {}", other.matrix)));
         }
-        // The person has left that room: they talk here from now on.
-        core.leave(&other.agent(core), &other.matrix, None).await?;
     }
     match ghosts::ensure(live, core, user).await {
         Ok(_) => {}
@@ -105,6 +102,15 @@ async fn talk_alone<N: Network>(
         }
     }
     core.ensure_joined(ghost, &event.room_id).await?;
+    if !is_direct(event) && !are_alone(core, event, ghost).await? {
+        return Ok(Err(
+            "there are others in this room: invite me into one where we are alone".to_owned(),
+        ));
+    }
+    if let Some(other) = live.portal(&room).await? {
+        // The person has left that room: they talk here from now on.
+        core.leave(&other.agent(core), &other.matrix, None).await?;
+    }
     live.network().watch(&room, true).await?;
     let data = PortalData {
         kind: PortalKind::Direct,
@@ -122,6 +128,34 @@ async fn talk_alone<N: Network>(
     Ok(Ok(()))
 }
 
+/// Whether the invitation says that it is one to talk alone.
+fn is_direct(event: &Event) -> bool {
+    let is_direct = event.content.get("is_direct");
+    is_direct.and_then(serde_json::Value::as_bool) == Some(true)
+}
+
+/// Whether nobody is in a room, or invited, but the ghost and who has invited it.
+async fn are_alone(core: &Core, event: &Event, ghost: &UserId) -> Result<bool, Error> {
+    let present = calls::present(core, ghost, &event.room_id).await?;
+    Ok(present
+        .iter()
+        .all(|user| user == ghost || *user == event.sender))
+}
+
+/// Whether a person is in a portal.
+async fn is_in<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    person: &UserId,
+) -> Result<bool, Error> {
+    match calls::joined_members(core, &portal.agent(core), &portal.matrix).await {
+        Ok(members) => Ok(members.contains(person)),
+        // The ghost is in there no more: nobody talks to it there.
+        Err(error) if calls::is_refused(&error) || error.status() == Some(404) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Somebody is out of a portal: the bridge itself, or the person of a talk of two.
 async fn left<N: Network>(
     live: &Arc<Live<N>>,
@@ -136,7 +170,10 @@ async fn left<N: Network>(
     let is_over = (is_agent && by_others) || !core.is_own(whom);
     if portal.data.kind == PortalKind::Direct {
         if is_over {
-            let task = Task::Unbridge { reason: None };
+            let task = Task::Unbridge {
+                reason: None,
+                linked_ms: Some(portal.linked_ms),
+            };
             let key = format!("{}/unbridge/{}", N::NAME, event.id);
             live.take(task.in_room::<N>(&portal.remote, Some(key)))
                 .await?;

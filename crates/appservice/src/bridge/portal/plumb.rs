@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Portal, PortalData, PortalKind, Rooms};
 use crate::{
     Error, HandlerError,
-    bridge::{Network, RemoteId, info, links::Links, live::Live, management},
+    bridge::{Level, Network, RemoteId, RoomInfo, info, links::Links, live::Live, management},
     core::Core,
     id::{RoomId, UserId},
     state::{Power, Standing},
@@ -35,6 +35,12 @@ pub enum LinkRefused {
     /// The network has no such room.
     #[error("{0} has no such room")]
     NoRoom(&'static str),
+    /// The network's room is a talk of two.
+    #[error("on {0} two talk there alone: nobody can link that")]
+    Direct(&'static str),
+    /// The network does not let them ([`Network::may_link`]).
+    #[error("you may not link that room of {0}: ask who runs this bridge")]
+    NotAllowed(&'static str),
     /// The network could not do it.
     #[error("{0} says: {1}")]
     Network(&'static str, HandlerError),
@@ -51,6 +57,12 @@ pub(crate) async fn plumb<N: Network>(
     room_id: &RoomId,
     remote: &N::Room,
 ) -> Result<Portal<N>, LinkRefused> {
+    // Who has put the bridge out of the room decides whether it comes back.
+    if let Some(by) = by
+        && core.removed_by(&core.bot, room_id).await?.is_some()
+    {
+        check_power(core, by, room_id).await?;
+    }
     core.ensure_joined(&core.bot, room_id).await?;
     if let Some(by) = by {
         check_power(core, by, room_id).await?;
@@ -62,17 +74,13 @@ pub(crate) async fn plumb<N: Network>(
     if let Some(other) = live.portal_at(room_id).await? {
         return Err(LinkRefused::RoomLinked(other.remote.to_text()));
     }
+    // Before anything is said of the room: who may not link it need not know where it is.
+    let described = linkable(live, core, by, remote).await?;
     if let Some(other) = live.portal(remote).await? {
         return Err(LinkRefused::RemoteLinked(other.matrix));
     }
-    let network = |error| LinkRefused::Network(N::TITLE, error);
-    let described = live
-        .network()
-        .describe_room(remote)
-        .await
-        .map_err(network)?;
-    let described = described.ok_or(LinkRefused::NoRoom(N::TITLE))?;
-    live.network().watch(remote, true).await.map_err(network)?;
+    let watched = live.network().watch(remote, true).await;
+    watched.map_err(|error| LinkRefused::Network(N::TITLE, error))?;
     let data = PortalData {
         kind: PortalKind::Plumbed,
         creator: by.cloned(),
@@ -92,6 +100,31 @@ pub(crate) async fn plumb<N: Network>(
     info::update(live, core, &portal).await?;
     tracing::info!(network = N::NAME, room.id = %room_id, remote = ?remote, "a room was linked");
     Ok(portal)
+}
+
+/// What the network knows of a room, if whoever asks may link it.
+async fn linkable<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    by: Option<&UserId>,
+    remote: &N::Room,
+) -> Result<RoomInfo<N>, LinkRefused> {
+    let network = |error| LinkRefused::Network(N::TITLE, error);
+    let described = live.network().describe_room(remote).await;
+    let described = described
+        .map_err(network)?
+        .ok_or(LinkRefused::NoRoom(N::TITLE))?;
+    if described.direct.is_some() {
+        return Err(LinkRefused::Direct(N::TITLE));
+    }
+    let asker = by.filter(|by| core.level(by) < Level::Admin);
+    if let Some(asker) = asker {
+        let may = live.network().may_link(asker, remote, &described).await;
+        if !may.map_err(network)? {
+            return Err(LinkRefused::NotAllowed(N::TITLE));
+        }
+    }
+    Ok(described)
 }
 
 /// Whether somebody may say what a room is bridged to.

@@ -111,7 +111,10 @@ impl From<LinkRefused> for ProvisionError {
     fn from(refused: LinkRefused) -> Self {
         let text = refused.to_string();
         match refused {
-            LinkRefused::NoPower { .. } | LinkRefused::PowerUnknown => Self::forbidden(text),
+            LinkRefused::NoPower { .. }
+            | LinkRefused::PowerUnknown
+            | LinkRefused::Direct(_)
+            | LinkRefused::NotAllowed(_) => Self::forbidden(text),
             LinkRefused::RoomLinked(_) | LinkRefused::RemoteLinked(_) => Self::conflict(text),
             LinkRefused::NoRoom(_) => Self::not_found(text),
             LinkRefused::Network(..) => Self::bad_gateway(text),

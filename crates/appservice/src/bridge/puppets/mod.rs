@@ -159,7 +159,7 @@ impl PuppetKeeper {
 impl Core {
     /// Reads whom the service acts for, before anything is sent, and begins to watch over their tokens.
     pub(crate) async fn begin_puppets(self: &Arc<Self>) -> Result<(), StoreError> {
-        let mut after = String::new();
+        let (mut after, mut sealed) = (String::new(), 0_usize);
         loop {
             let from = after.clone();
             let rows = self
@@ -168,9 +168,15 @@ impl Core {
                 .await?;
             let Some(last) = rows.last() else { break };
             after = last.user_id.clone();
-            for row in &rows {
-                self.load_puppet(row);
-            }
+            sealed += rows.iter().filter(|row| !self.load_puppet(row)).count();
+        }
+        if sealed > 0 {
+            tracing::warn!(
+                people = sealed,
+                "the tokens of people were sealed with another secret, and are of no use now: give the service the \
+                 secret of before (`puppet_secret`; without one it is the registration's `as_token`), or have them give \
+                 their tokens again"
+            );
         }
         if let Some(losses) = self.puppets.losses.lock().take() {
             tokio::spawn(tell::watch(Arc::downgrade(self), losses));
@@ -178,12 +184,13 @@ impl Core {
         Ok(())
     }
 
-    fn load_puppet(&self, row: &PuppetRow) {
+    /// `false` where a token cannot be read. It is kept, and nobody is told: with the secret of before it is good again.
+    fn load_puppet(&self, row: &PuppetRow) -> bool {
         let Ok(user) = UserId::parse(&row.user_id) else {
-            return;
+            return true;
         };
         if row.lost_ms.is_some() {
-            return;
+            return true;
         }
         let table = self.client.puppets();
         if Consent::of(row.consent) == Consent::Registration {
@@ -191,16 +198,15 @@ impl Core {
             if self.puppets.allowed.is_match(user.as_str()) {
                 table.insert(user, None);
             }
-            return;
+            return true;
         }
         let sealed = row.token.as_deref().unwrap_or_default();
-        match self.puppets.seal.open(&user, sealed) {
-            Some(token) => table.insert(user, Some(token)),
-            None => {
-                tracing::warn!(%user, "a puppet's token was sealed with another secret: its owner has to give it again");
-                table.report(&user);
-            }
+        let token = self.puppets.seal.open(&user, sealed);
+        let is_readable = token.is_some();
+        if is_readable {
+            table.insert(user, token);
         }
+        is_readable
     }
 
     /// Whether an event was sent by the service: by one of its own users, or by it as a person.

@@ -79,7 +79,7 @@ impl PuppetTable {
     }
 
     /// Has this person told that their token is no longer good.
-    pub(super) fn report(&self, user: &UserId) {
+    fn report(&self, user: &UserId) {
         if self.lost.try_send(user.clone()).is_err() {
             // Found out again at the next start, by the first request that is refused.
             tracing::warn!(%user, "a puppet's token was lost, and too many others too to tell them");

@@ -54,6 +54,8 @@ pub(crate) async fn asked_again<N: Network>(
         .await?;
     let may = |failed: &FateRow| {
         failed.fate == REJECTED
+            // It was redacted.
+            && !failed.body.is_empty()
             && failed.room_id == room
             && (failed.sender == event.sender.as_str() || core.level(&event.sender) >= Level::Admin)
     };

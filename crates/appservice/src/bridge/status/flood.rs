@@ -66,12 +66,16 @@ pub(super) async fn notice<N: Network>(
     if !floods.count(&event.room_id, &no.reason) {
         return Ok(());
     }
+    let (what, which) = match event.is_state() {
+        true => ("What you changed in this room", "this notice"),
+        false => ("Your message", "it"),
+    };
     let how = match no.cause.may_pass() {
-        true => format!(" React to it with {AGAIN} to try again."),
+        true => format!(" React to {which} with {AGAIN} to try again."),
         false => String::new(),
     };
     let text = format!(
-        "Your message did not reach {}: {}.{how}",
+        "{what} did not reach {}: {}.{how}",
         N::TITLE,
         sentence(&no.reason)
     );
@@ -119,6 +123,9 @@ async fn tell_together<N: Network>(
         sentence(&last)
     );
     let content = Content::message(Kind::Notice, &Rich::plain(&text));
+    if core.removed_by(agent, room).await?.is_some() {
+        return Ok(false);
+    }
     let outgoing = management::notice(room, agent, core.effect_key(None), content);
     core.outbox.enqueue(&outgoing).await?;
     Ok(true)

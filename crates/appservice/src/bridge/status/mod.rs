@@ -6,6 +6,8 @@
 
 mod again;
 mod flood;
+mod parked;
+mod redacted;
 
 use std::sync::Arc;
 
@@ -14,8 +16,10 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     again::{asked_again, carry_again, retry_all},
     flood::Floods,
+    parked::tell_parked,
+    redacted::forget_words,
 };
-use super::{Cause, Fate, Network, Rejected, network::Carrying};
+use super::{Cause, Fate, Network, Rejected, network::Carrying, portal::Portal};
 use crate::{
     Error, Event, HandlerError, Urgency,
     core::Core,
@@ -221,23 +225,29 @@ pub(crate) async fn settle<N: Network>(
     }
 }
 
+impl FateRow {
+    fn of(event: &Event, fate: i64, reason: Option<String>) -> Self {
+        Self {
+            event_id: event.id.to_string(),
+            room_id: event.room_id.to_string(),
+            sender: event.sender.to_string(),
+            fate,
+            reason,
+            body: match fate {
+                REJECTED => event.raw().to_owned(),
+                _ => String::new(),
+            },
+        }
+    }
+}
+
 async fn note<N: Network>(
     carrying: &Carrying<'_, N>,
     event: &Event,
     (fate, reason): (i64, Option<String>),
 ) -> Result<(), Error> {
     let core = &carrying.context.core;
-    let row = FateRow {
-        event_id: event.id.to_string(),
-        room_id: event.room_id.to_string(),
-        sender: event.sender.to_string(),
-        fate,
-        reason,
-        body: match fate {
-            REJECTED => event.raw().to_owned(),
-            _ => String::new(),
-        },
-    };
+    let row = FateRow::of(event, fate, reason);
     let now_ms = core.now_ms();
     core.store
         .write(move |unit| unit.put_fate(N::NAME, &row, now_ms))
@@ -266,12 +276,13 @@ async fn rejected<N: Network>(
 ) -> Result<Verdict, HandlerError> {
     tracing::info!(network = N::NAME, event.id = %event.id, reason = no.reason, "the network has not got it");
     note(carrying, event, (REJECTED, Some(no.reason.clone()))).await?;
+    let kind = match no.cause.may_pass() {
+        true => "FAIL_RETRIABLE",
+        false => "FAIL_PERMANENT",
+    };
+    // Clients are told in any case, people of what somebody has meant to say or to do.
+    tell(carrying, event, (kind, "failure"), Some(&no)).await?;
     if is_said {
-        let kind = match no.cause.may_pass() {
-            true => "FAIL_RETRIABLE",
-            false => "FAIL_PERMANENT",
-        };
-        tell(carrying, event, (kind, "failure"), Some(&no)).await?;
         if carrying.live.plan.status.bridge_errors {
             bridge_error(carrying, event, &no).await?;
         }
@@ -297,10 +308,25 @@ async fn enqueue<N: Network>(
     content: Value,
 ) -> Result<(), Error> {
     let core = &carrying.context.core;
+    send(core, carrying.portal, (kind, key), content).await
+}
+
+/// Sends it as who looks after the portal; not where that one was put out of the room, whose people want to hear
+/// nothing of the bridge.
+async fn send<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    (kind, key): (&str, String),
+    content: Value,
+) -> Result<(), Error> {
+    let agent = portal.agent(core);
+    if core.removed_by(&agent, &portal.matrix).await?.is_some() {
+        return Ok(());
+    }
     let outgoing = Outgoing {
         key,
-        room_id: carrying.portal.matrix.clone(),
-        user: carrying.portal.agent(core),
+        room_id: portal.matrix.clone(),
+        user: agent,
         what: What::Event(kind.to_owned()),
         content,
         ts_ms: None,

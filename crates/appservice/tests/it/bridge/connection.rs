@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bridgehead_appservice::bridge::Bridge;
-use bridgehead_testkit::lab::Lab;
+use bridgehead_testkit::lab::{Fault, Lab};
 
 use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
 
@@ -80,6 +80,34 @@ fn two_networks_meet_in_one_room_and_nothing_goes_round() {
                 "zoe: hello, village",
                 "guest alice: hello, both"
             ]
+        );
+    });
+}
+
+#[test]
+fn nothing_is_lost_while_the_homeserver_does_not_know_the_token() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let unknown = serde_json::json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "who?" });
+        let mut answer = http::Response::new(bytes::Bytes::from(unknown.to_string()));
+        *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+        let fault = Fault::of_calls().answer(answer);
+        lab.faults()
+            .plan(fault.clone().on(http::Method::POST, "/register").times(2));
+        lab.faults()
+            .plan(fault.on(http::Method::POST, "/join/").times(2));
+        stage.village.say("square", "zoe", "am I known?");
+        stage.settle().await;
+        assert!(
+            lab.faults().unused().is_empty(),
+            "{:?}",
+            lab.faults().unused()
+        );
+        assert_eq!(stage.village.lost(), [] as [String; 0]);
+        assert_eq!(
+            stage.said(&room).await.last().map(String::as_str),
+            Some("_village_zoe: am I known?")
         );
     });
 }
@@ -206,5 +234,40 @@ fn a_whole_list_of_members_is_brought_about() {
         assert_eq!((count("join"), count("leave")), (3, 37));
         // The bot stays.
         assert_eq!(members[&super::bot()], "join");
+    });
+}
+
+#[test]
+fn a_connection_that_panics_is_made_again() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("run", true);
+        lab.pass(Duration::from_secs(60)).await;
+        let attempts = stage.village.connections();
+        assert!((5..=10).contains(&attempts), "{attempts} in a minute");
+        let figures = stage.service.running().figures().await.expect("read");
+        let up = r#"appservice_remote_up{service="village",remote="village"} 0"#;
+        assert!(figures.contains(up), "{figures}");
+        stage.village.break_down("run", false);
+        stage.village.say("square", "bob", "all is well");
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_bob: all is well"]);
+    });
+}
+
+#[test]
+fn an_authors_panic_is_tried_again_after_growing_waits() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("describe_user", true);
+        stage.village.say("square", "eve", "who am I?");
+        lab.pass(Duration::from_secs(120)).await;
+        let asked = stage.village.asked_after("eve");
+        assert!((3..=10).contains(&asked), "{asked} in two minutes");
+        stage.village.break_down("describe_user", false);
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_eve: who am I?"]);
     });
 }

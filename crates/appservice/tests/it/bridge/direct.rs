@@ -1,7 +1,8 @@
 //! Two who talk alone.
 
 use bridgehead_appservice::bridge::PortalKind;
-use bridgehead_testkit::lab::Lab;
+use bridgehead_testkit::lab::{Fault, Lab};
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Stage, ghost};
@@ -111,5 +112,70 @@ fn somebody_of_the_village_may_begin_the_talk() {
                 .map(String::as_str),
             Some("guest alice: what is it?")
         );
+    });
+}
+
+#[test]
+fn an_invitation_into_a_room_with_others_makes_no_talk_of_two() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &[]).await;
+        let carol = lab.user("carol").await.expect("a new user");
+        let body = json!({ "preset": "public_chat" });
+        let room = stage.alice.create_room_with(&body).await.expect("a room");
+        carol.join(&room).await.expect("open");
+        stage
+            .alice
+            .invite(&room, &ghost("bob"))
+            .await
+            .expect("she may");
+        stage.settle().await;
+        assert!(stage.portal("alice and bob").await.is_none());
+        let key = ghost("bob");
+        let member = stage
+            .alice
+            .state(&room, "m.room.member", key.as_str())
+            .await;
+        let member = member.expect("an answer");
+        assert_eq!(member["membership"], "leave");
+        let reason = member["reason"].as_str().expect("a reason");
+        assert!(reason.contains("there are others in this room"), "{reason}");
+        // Those who are invited will be others, too.
+        let body = json!({ "invite": [carol.id(), ghost("bob")] });
+        stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        assert!(stage.portal("alice and bob").await.is_none());
+        assert!(stage.village.watched().is_empty());
+        // With nobody else it is one, whatever the client says.
+        let body = json!({ "invite": [ghost("bob")] });
+        let alone = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        assert_eq!(
+            stage.portal("alice and bob").await.expect("linked").matrix,
+            alone
+        );
+    });
+}
+
+#[test]
+fn a_homeserver_that_fails_to_say_who_is_there_ends_no_talk() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &[]).await;
+        let body = json!({ "is_direct": true, "invite": [ghost("bob")] });
+        let room = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        let asked = Fault::of_calls().on(Method::GET, "/joined_members");
+        lab.faults()
+            .plan(asked.answer_status(StatusCode::BAD_GATEWAY).times(8));
+        let again = stage.alice.create_room_with(&body).await.expect("a room");
+        stage.settle().await;
+        assert!(lab.faults().unused().is_empty());
+        assert_eq!(
+            stage.portal("alice and bob").await.expect("linked").matrix,
+            room
+        );
+        let members = stage.alice.members(&room).await.expect("members");
+        assert_eq!(members[&ghost("bob")], "join");
+        let members = stage.alice.members(&again).await.expect("members");
+        assert_eq!(members[&ghost("bob")], "leave");
     });
 }

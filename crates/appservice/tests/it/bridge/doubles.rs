@@ -99,3 +99,39 @@ fn a_lost_token_leaves_it_to_the_ghost() {
     })
     .expect("it goes through");
 }
+
+#[test]
+fn who_is_barred_from_the_room_is_spoken_for_by_their_ghost() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let (village, alice) = (&stage.village, &stage.alice);
+        village.know("al", alice.id());
+        let room = stage.enter("square").await;
+        let carol = lab.user("carol").await?;
+        carol.join(&room).await?;
+        let running = stage.service.running();
+        let token = log_in(&stage.service, alice).await?;
+        running.puppets().adopt(alice.id(), token).await?;
+        let first = village.say("square", "al", "by myself");
+        stage.settle().await;
+        running.bot().ban(&room, alice.id(), None).await?;
+        stage.settle().await;
+        let id = village.say("square", "al", "by my ghost");
+        village.nod("square", "al", &first, true);
+        stage.settle().await;
+        village.change("square", "al", &id, "by my ghost alone");
+        stage.settle().await;
+        let texts = carol.texts(&room).await?;
+        assert_eq!(texts, ["by myself", "by my ghost", "* by my ghost alone"]);
+        assert_eq!(village.lost(), [] as [String; 0]);
+        let events = carol.timeline(&room).await?;
+        let nod = events.iter().find(|event| event.kind == "m.reaction");
+        assert_eq!(nod.map(|nod| &nod.sender), Some(&super::ghost("al")));
+        village.take_back("square", "al", &id);
+        stage.settle().await;
+        let texts = carol.texts(&room).await?;
+        assert!(!texts.contains(&"by my ghost".to_owned()), "{texts:?}");
+        Ok(())
+    })
+    .expect("it goes through");
+}

@@ -103,6 +103,18 @@ impl<const N: usize> GateOf<N> {
     }
 }
 
+impl<const N: usize> GateOf<N> {
+    fn sign(&self, sign: String) {
+        self.village.state.lock().signs.push(sign);
+    }
+
+    /// What is not done in the village is seen all the same.
+    fn refuse(&self, sign: String) -> Result<Receipt, SendError> {
+        self.sign(sign);
+        Err(SendError::unsupported("nobody does that in the village"))
+    }
+}
+
 /// What somebody of Matrix is called in the village.
 fn guest(user: &UserId) -> String {
     format!("guest {}", user.localpart())
@@ -136,11 +148,13 @@ impl<const N: usize> Network for GateOf<N> {
                 return Err(HandlerError::new("the road is flooded"));
             }
         }
+        self.village.hold("run");
         remote.connected();
         for place in remote.rooms().await? {
             self.village.state.lock().watched.insert(place);
         }
         loop {
+            self.village.hold("run");
             if self.village.state.lock().is_cut_off {
                 return Err(HandlerError::new("the road is flooded"));
             }
@@ -184,13 +198,31 @@ impl<const N: usize> Network for GateOf<N> {
             }
             Action::Topic(topic) => self.village.put_up(&place, &who, topic),
             Action::Join => self.village.come(&place, &who),
-            Action::Leave { .. } => self.village.go(&place, &who),
+            Action::Leave { by, .. } => {
+                if let Some(by) = by {
+                    self.sign(format!("{who} put out by {}", by.localpart()));
+                }
+                self.village.go(&place, &who);
+            }
+            Action::Invite { user } => return self.refuse(format!("{who} invites {user}")),
+            Action::Remove { user, is_ban, .. } => {
+                let how = if *is_ban { "bans" } else { "kicks" };
+                return self.refuse(format!("{who} {how} {user}"));
+            }
+            Action::Unban { user } => return self.refuse(format!("{who} lets {user} in again")),
             _ => return Err(SendError::unsupported("nobody does that in the village")),
         }
         Ok(Receipt::new())
     }
 
+    async fn has_account(&self, _: &UserId) -> bool {
+        self.village.hold("has_account");
+        false
+    }
+
     async fn describe_user(&self, user: &String) -> Result<Option<UserInfo>, HandlerError> {
+        self.village.state.lock().asked_after.push(user.clone());
+        self.village.hold("describe_user");
         let mut name = user.clone();
         if let Some(first) = name.get_mut(..1) {
             first.make_ascii_uppercase();

@@ -2,42 +2,11 @@
 
 use std::time::Duration;
 
-use bridgehead_appservice::bridge::PortalKind;
 use bridgehead_testkit::lab::{Fault, Lab};
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Stage, alias, bot, bridge, service, village::Village};
-
-#[test]
-fn a_portal_is_made_for_whoever_asks_and_only_where_there_is_something() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square", "cellar"]).await;
-        stage.village.hide("cellar");
-        let room = stage.enter("square").await;
-        let portal = stage.portal("square").await.expect("linked");
-        assert_eq!(
-            (&portal.matrix, portal.data.kind),
-            (&room, PortalKind::Made)
-        );
-        assert_eq!(portal.data.alias, Some(alias("square")));
-        let name = stage
-            .alice
-            .state(&room, "m.room.name", "")
-            .await
-            .expect("a name");
-        assert_eq!(name["name"], "square");
-        for nowhere in ["#village_nowhere:localhost", "#village_cellar:localhost"] {
-            let error = stage.alice.join(nowhere).await.expect_err("no such room");
-            assert_eq!(
-                error.status().map(|status| status.as_u16()),
-                Some(404),
-                "{error}"
-            );
-        }
-        assert_eq!(stage.village.watched(), ["square"]);
-    });
-}
+use super::{Stage, bot, bridge, service, village::Village};
 
 #[test]
 fn whoever_speaks_first_makes_the_portal() {
@@ -63,6 +32,7 @@ fn where_portals_are_made_when_asked_nobody_makes_one_by_speaking() {
         stage.village.say("square", "bob", "is anybody here?");
         stage.settle().await;
         assert!(stage.portal("square").await.is_none());
+        assert_eq!(stage.village.lost(), [] as [String; 0], "nothing was tried");
         let room = stage.enter("square").await;
         stage.village.say("square", "bob", "and now?");
         stage.settle().await;
@@ -114,6 +84,29 @@ fn a_room_says_what_it_is_bridged_to_and_only_when_that_is_news() {
     });
 }
 
+/// Returns when no more than so many of the planned faults are left.
+async fn until_used(lab: &Lab, left: usize) {
+    while lab.faults().unused().len() > left {
+        lab.pass(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn a_portal_whose_making_was_not_answered_is_made_once() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let made = Fault::of_calls().on(Method::PUT, "/createRoom/");
+        lab.faults().plan(made.lose_answer().times(3));
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        assert!(lab.faults().unused().is_empty());
+        let portal = stage.portal("square").await.expect("linked");
+        let bots = stage.service.running().bot().rooms().await.expect("read");
+        let rooms: Vec<_> = bots.iter().map(|room| room.id.clone()).collect();
+        assert_eq!(rooms, [portal.matrix]);
+    });
+}
+
 #[test]
 fn a_portal_that_was_made_and_not_noted_is_found_again() {
     // The answer to the making is lost and the service crashes; private rooms have no alias to be found by.
@@ -123,12 +116,15 @@ fn a_portal_that_was_made_and_not_noted_is_found_again() {
             if hidden {
                 stage.village.hide("square");
             }
-            let made = || Fault::of_calls().on(Method::POST, "/createRoom");
-            lab.faults().plan(made().lose_answer());
+            // It is one that knows no transaction ids here.
+            let making = |method| Fault::of_calls().on(method, "/createRoom");
+            let page = making(Method::PUT).answer_status(StatusCode::NOT_FOUND);
+            lab.faults().plan(page.times(2));
+            lab.faults().plan(making(Method::POST).lose_answer());
             stage.village.say("square", "bob", "hello");
-            stage.settle().await;
-            assert!(lab.faults().unused().is_empty());
+            until_used(&lab, 1).await;
             stage.restart().await;
+            assert_eq!(lab.faults().unused().len(), 1, "it is not asked for again");
             let portal = stage.portal("square").await.expect("linked");
             let bots = stage.service.running().bot().rooms().await.expect("read");
             let rooms: Vec<_> = bots.iter().map(|room| room.id.clone()).collect();
@@ -244,5 +240,21 @@ fn a_place_that_is_gone_is_told_in_the_room() {
         stage.settle().await;
         let states = stage.events(&room, "com.beeper.message_send_status").await;
         assert_eq!(states[0].content["status"], "FAIL_RETRIABLE");
+    });
+}
+
+#[test]
+fn an_alias_that_was_taken_away_is_back_when_it_is_asked_for() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let bot = stage.service.running().bot();
+        assert!(bot.remove_alias(&alias("square")).await.expect("its own"));
+        let begun_ms = lab.now_ms();
+        let bob = lab.user("bob").await.expect("a new user");
+        let joined = bob.join("#village_square:localhost").await;
+        assert_eq!(joined.expect("it is back"), room);
+        let took_ms = lab.now_ms() - begun_ms;
+        assert!(took_ms < 5_000, "{took_ms} ms");
     });
 }

@@ -72,6 +72,13 @@ fn portals_are_linked_listed_and_taken_apart() {
             ask(&running, ("POST", "/links"), alice, &nowhere).await.0,
             404
         );
+        let theirs = json!({ "room_id": other, "remote_id": "anna and bob" });
+        assert_eq!(
+            ask(&running, ("POST", "/links"), alice, &theirs).await.0,
+            403,
+            "a talk of two"
+        );
+        assert!(stage.portal("anna and bob").await.is_none());
         let taken = json!({ "room_id": other, "remote_id": "well" });
         assert_eq!(
             ask(&running, ("POST", "/links"), alice, &taken).await.0,

@@ -1,36 +1,10 @@
 //! One voice for many, in both directions.
 
-use bridgehead_appservice::bridge::{Relay, Template, Voice, VoiceStyle};
+use bridgehead_appservice::bridge::{Template, Voice, VoiceStyle};
 use bridgehead_testkit::lab::Lab;
+use serde_json::json;
 
 use super::{Stage, bridge, service, village::Village};
-
-#[test]
-fn the_relay_names_who_has_said_it() {
-    Lab::run(async |lab| {
-        let village = Village::new(&["square"]);
-        let template = Template::parse("**{name}**: {message}").expect("a template");
-        let service = service(bridge(&village).relay(Relay::new(template)));
-        let stage = Stage::with(&lab, &village, service).await;
-        stage.alice.set_display_name("Alice").await.expect("set");
-        let room = stage.enter("square").await;
-        stage.alice.say(&room, "hello").await.expect("said");
-        stage.settle().await;
-        // Two of the same name are told apart.
-        let other = lab.user("other").await.expect("a new user");
-        other.set_display_name("Alice").await.expect("set");
-        other.join(&room).await.expect("public");
-        other.say(&room, "hello, too").await.expect("said");
-        stage.settle().await;
-        let heard = stage.village.heard("square");
-        assert!(
-            heard.contains(&"guest alice: Alice: hello".to_owned()),
-            "{heard:?}"
-        );
-        let told_apart = "guest other: Alice (@other:localhost): hello, too".to_owned();
-        assert!(heard.contains(&told_apart), "{heard:?}");
-    });
-}
 
 #[test]
 fn the_bot_speaks_for_all_with_profiles_of_single_messages() {
@@ -84,5 +58,52 @@ fn one_ghost_may_speak_for_all() {
         stage.village.say("square", "bob", "hello");
         stage.settle().await;
         assert_eq!(stage.said(&room).await, ["_village_herald: <Bob> hello"]);
+    });
+}
+
+#[test]
+fn nobody_is_relayed_as_somebody_else() {
+    Lab::run(async |lab| {
+        let village = Village::new(&["square"]);
+        let service = service(bridge(&village).relay(Relay::default()));
+        let stage = Stage::with(&lab, &village, service).await;
+        stage.alice.set_display_name("Alice").await.expect("set");
+        let room = stage.enter("square").await;
+        let mallory = lab.user("mallory").await.expect("a new user");
+        mallory.join(&room).await.expect("open");
+        let name = json!({ "membership": "join", "displayname": "x> hi\n<Alice" });
+        let id = mallory.id().as_str();
+        mallory
+            .set_state(&room, "m.room.member", id, &name)
+            .await
+            .expect("theirs");
+        mallory.say(&room, "I owe you money").await.expect("said");
+        stage.settle().await;
+        // A profile of a single message is a name that one gives oneself as well.
+        let own = json!({ "membership": "join", "displayname": "Mallory" });
+        mallory
+            .set_state(&room, "m.room.member", id, &own)
+            .await
+            .expect("theirs");
+        for claimed in ["Alice", " Alice\n", "Somebody"] {
+            let content = json!({
+                "msgtype": "m.text", "body": "me too",
+                "com.beeper.per_message_profile": { "id": "a", "displayname": claimed }
+            });
+            let sent = mallory.send(&room, "m.room.message", &content).await;
+            sent.expect("sent");
+        }
+        stage.settle().await;
+        let heard = village.heard("square");
+        let relayed: Vec<_> = heard.iter().filter(|line| line.contains(": ")).collect();
+        assert_eq!(
+            relayed,
+            [
+                "guest mallory: <x> hi <Alice> I owe you money",
+                "guest mallory: <Alice (@mallory:localhost)> me too",
+                "guest mallory: <Alice (@mallory:localhost)> me too",
+                "guest mallory: <Somebody> me too"
+            ]
+        );
     });
 }

@@ -17,87 +17,6 @@ async fn statuses(stage: &Stage, room: &RoomId) -> Vec<Value> {
 }
 
 #[test]
-fn a_refused_message_is_told_and_may_be_tried_again() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let room = stage.enter("square").await;
-        stage.village.forbid("dragon");
-        let said = stage.alice.say(&room, "a dragon!").await.expect("said");
-        stage.settle().await;
-        assert_eq!(
-            statuses(&stage, &room).await,
-            [json!({
-                "network": "village",
-                "m.relates_to": { "rel_type": "m.reference", "event_id": said },
-                "status": "FAIL_RETRIABLE",
-                "reason": "m.foreign_network_error",
-                "message": "nobody says `dragon` here",
-            })]
-        );
-        let notice = stage
-            .events(&room, "m.room.message")
-            .await
-            .pop()
-            .expect("a notice");
-        assert_eq!(notice.text("msgtype"), Some("m.notice"));
-        assert_eq!(
-            notice.text("body"),
-            Some(
-                "Your message did not reach the village: nobody says `dragon` here. React to it with 🔁 to try again."
-            )
-        );
-        assert_eq!(
-            notice.content["m.relates_to"]["m.in_reply_to"]["event_id"],
-            json!(said)
-        );
-
-        // Others may not ask for it.
-        stage.village.permit("dragon");
-        let bob = lab.user("bob").await.expect("a new user");
-        bob.join(&room).await.expect("public");
-        bob.react(&room, &said, "🔁").await.expect("sent");
-        stage.settle().await;
-        assert!(
-            !stage
-                .village
-                .heard("square")
-                .contains(&"guest alice: a dragon!".to_owned())
-        );
-        // The sender may, at the message or at the notice.
-        let again = stage
-            .alice
-            .react(&room, &notice.id, "🔁")
-            .await
-            .expect("sent");
-        stage.settle().await;
-        assert!(
-            stage
-                .village
-                .heard("square")
-                .contains(&"guest alice: a dragon!".to_owned())
-        );
-        let last = statuses(&stage, &room).await.pop().expect("one more");
-        assert_eq!(
-            (&last["status"], &last["last_retry"]),
-            (&json!("SUCCESS"), &json!(again))
-        );
-        // It is through: asking again changes nothing.
-        stage
-            .alice
-            .react(&room, &said, "🔁\u{fe0f}")
-            .await
-            .expect("sent");
-        stage.settle().await;
-        let heard = stage.village.heard("square");
-        assert_eq!(
-            heard.iter().filter(|line| line.contains("dragon")).count(),
-            1,
-            "{heard:?}"
-        );
-    });
-}
-
-#[test]
 fn what_takes_long_is_pending_and_then_there_and_keeps_its_place() {
     Lab::run(async |lab| {
         let stage = Stage::new(&lab, &["square"]).await;
@@ -262,5 +181,37 @@ fn an_authors_own_way_has_to_end_in_a_verdict_too() {
         let told = statuses(&stage, &room).await;
         assert_eq!(told.len(), 1);
         assert_eq!(told[0]["message"], "only shouting is heard");
+    });
+}
+
+#[test]
+fn what_is_set_aside_for_the_kits_own_failure_is_told_as_well() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.break_down("has_account", true);
+        let said = stage.alice.say(&room, "anybody?").await.expect("said");
+        stage.settle().await;
+        let running = stage.service.running();
+        assert_eq!(running.parked(0, 10).await.expect("read").len(), 1);
+        assert_eq!(
+            statuses(&stage, &room).await,
+            [json!({
+                "network": "village",
+                "m.relates_to": { "rel_type": "m.reference", "event_id": said },
+                "status": "FAIL_RETRIABLE",
+                "reason": "m.event_not_handled",
+                "message": "something in the bridge is broken",
+            })]
+        );
+        stage.village.break_down("has_account", false);
+        stage.alice.react(&room, &said, "🔁").await.expect("sent");
+        stage.settle().await;
+        assert_eq!(
+            stage.village.heard("square")[1..],
+            ["guest alice: anybody?"]
+        );
+        let last = statuses(&stage, &room).await.pop().expect("one more");
+        assert_eq!(last["status"], "SUCCESS");
     });
 }

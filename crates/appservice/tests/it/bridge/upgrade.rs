@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use bridgehead_appservice::id::RoomId;
 use bridgehead_testkit::lab::Lab;
+use http::Method;
 use serde_json::json;
 
-use super::{Stage, alias, bot, ghost};
+use super::{Stage, alias, bot, bridge, gate::Gate, ghost, service, village::Village};
+use crate::{
+    harness::until,
+    rig::{FakeHost, Rig, agrees, reply},
+};
 
 /// Alice's own room, linked to the square, with Bob in it.
-async fn linked(stage: &Stage) -> bridgehead_appservice::id::RoomId {
+async fn linked(stage: &Stage) -> RoomId {
     let body = json!({ "preset": "public_chat", "name": "our room" });
     let room = stage.alice.create_room_with(&body).await.expect("a room");
     stage.alice.invite(&room, &bot()).await.expect("invited");
@@ -27,41 +33,6 @@ async fn linked(stage: &Stage) -> bridgehead_appservice::id::RoomId {
     stage.village.say("square", "bob", "hello");
     stage.settle().await;
     room
-}
-
-#[test]
-fn bridge_ghosts_and_link_follow_into_the_new_room() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let old = linked(&stage).await;
-        let new = stage.alice.upgrade_room(&old, "11").await.expect("she may");
-        stage.village.say("square", "bob", "where are you?");
-        stage.settle().await;
-        assert_eq!(stage.portal("square").await.expect("linked").matrix, new);
-        let members = stage.alice.members(&new).await.expect("members");
-        assert_eq!(
-            (&*members[&bot()], &*members[&ghost("bob")]),
-            ("join", "join")
-        );
-        let members = stage.alice.members(&old).await.expect("members");
-        assert_eq!(
-            (&*members[&bot()], &*members[&ghost("bob")]),
-            ("leave", "leave")
-        );
-        let said = stage.said(&new).await;
-        assert_eq!(said, ["_village_bob: where are you?"]);
-        stage.alice.say(&new, "here").await.expect("said");
-        stage.settle().await;
-        assert_eq!(
-            stage.village.heard("square").last().map(String::as_str),
-            Some("guest alice: here")
-        );
-        let info = stage
-            .alice
-            .state(&new, "m.bridge", "io.bridgehead://village/square")
-            .await;
-        assert_eq!(info.expect("said")["channel"]["id"], "square");
-    });
 }
 
 #[test]
@@ -130,4 +101,49 @@ fn the_alias_of_a_portal_leads_to_the_new_room() {
         assert_eq!(found.map(|(room, _)| room), Some(new.clone()));
         assert_eq!(stage.portal("square").await.expect("linked").matrix, new);
     });
+}
+
+#[tokio::test]
+async fn the_way_into_the_new_room_is_by_the_server_of_who_has_replaced_it() -> anyhow::Result<()> {
+    let village = Village::new(&["square"]);
+    let host = FakeHost::new(|asked| {
+        let is_state = asked.path.contains("/state");
+        Ok(match asked.method {
+            Method::PUT if is_state => reply(200, r#"{"event_id":"$set"}"#),
+            _ if is_state => reply(404, r#"{"errcode":"M_NOT_FOUND","error":"not there"}"#),
+            _ => agrees(asked),
+        })
+    });
+    let rig = Rig::beside(service(bridge(&village)), host.clone()).await?;
+    let portals = rig
+        .running
+        .portals::<Gate>()
+        .expect("a bridge to the village");
+    let square = "square".to_owned();
+    until("the bridge has begun", || async {
+        portals.of(&square).await.is_ok()
+    })
+    .await?;
+    let room = RoomId::parse("!made:localhost")?;
+    portals.link(None, &room, &square).await?;
+    // Since room version 12 the id of a room says no server.
+    let tombstone = json!({
+        "event_id": "$gone", "room_id": "!made:localhost", "sender": "@mod:far.example",
+        "type": "m.room.tombstone", "state_key": "", "origin_server_ts": 1,
+        "content": { "replacement_room": "!newer" }
+    });
+    assert_eq!(rig.put_events("1", &[tombstone]).await, 200);
+    let joins = || host.asked_of("newer");
+    let joins = || {
+        joins()
+            .into_iter()
+            .find(|asked| asked.path.contains("/join/"))
+    };
+    until("the bridge joins the new room", || async {
+        joins().is_some()
+    })
+    .await?;
+    let query = joins().expect("asked").query;
+    assert_eq!(query.get("via").map(String::as_str), Some("far.example"));
+    Ok(())
 }

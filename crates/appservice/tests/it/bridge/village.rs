@@ -83,6 +83,10 @@ pub(super) struct State {
     pub(super) signs: Vec<String>,
     /// Messages that never came to Matrix.
     pub(super) lost: Vec<String>,
+    /// What of the bridge's own code panics.
+    pub(super) broken: BTreeSet<String>,
+    /// Who was asked after.
+    pub(super) asked_after: Vec<String>,
     /// People of the village who are people of Matrix as well.
     pub(super) persons: std::collections::BTreeMap<String, UserId>,
 }
@@ -276,6 +280,29 @@ impl Village {
     pub(crate) fn cut_off(&self, is_cut_off: bool) {
         self.state.lock().is_cut_off = is_cut_off;
         self.news.notify_one();
+    }
+
+    /// This part of the bridge's own code panics from now on, or does no more.
+    pub(crate) fn break_down(&self, what: &str, is_broken: bool) {
+        let mut state = self.state.lock();
+        match is_broken {
+            true => state.broken.insert(what.to_owned()),
+            false => state.broken.remove(what),
+        };
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// Panics where this part is broken.
+    pub(super) fn hold(&self, what: &str) {
+        let is_broken = self.state.lock().broken.contains(what);
+        assert!(!is_broken, "{what} is broken");
+    }
+
+    /// How often somebody was asked after.
+    pub(crate) fn asked_after(&self, who: &str) -> usize {
+        let state = self.state.lock();
+        state.asked_after.iter().filter(|name| *name == who).count()
     }
 
     /// What went by without being written down.

@@ -44,6 +44,10 @@ fn needed(variable: &str) -> PathBuf {
 pub(crate) struct Browser {
     client: Client,
     base: String,
+}
+
+/// What has to outlive the browser: only its driver can end it, and it writes into its profile until then.
+struct Held {
     _driver: Process,
     _profile: TempDir,
 }
@@ -53,17 +57,18 @@ pub(crate) async fn with_browser<F>(server: &TestServer, test: impl FnOnce(Brows
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let browser = Browser::start(server).await;
+    let (browser, held) = Browser::start(server).await;
     let client = browser.client.clone();
     let outcome = tokio::spawn(test(browser)).await;
     client.close().await.ok();
+    drop(held);
     if let Err(failed) = outcome {
         std::panic::resume_unwind(failed.into_panic());
     }
 }
 
 impl Browser {
-    async fn start(server: &TestServer) -> Self {
+    async fn start(server: &TestServer) -> (Self, Held) {
         let profile = TempDir::with_prefix("bridgehead-browser-").unwrap();
         let mut command = Command::new(needed("BRIDGEHEAD_TEST_CHROMEDRIVER"));
         command.arg("--port=0");
@@ -86,12 +91,14 @@ impl Browser {
         let browser = Self {
             client,
             base: server.base_url(),
+        };
+        let held = Held {
             _driver: driver,
             _profile: profile,
         };
         browser.size(DESKTOP).await;
         browser.prefer("light").await;
-        browser
+        (browser, held)
     }
 
     /// Goes to the dashboard, at an address within it.
