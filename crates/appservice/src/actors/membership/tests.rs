@@ -309,6 +309,7 @@ async fn where_nobody_wants_to_be_anywhere_nothing_is_looked_at() {
         joined: true,
         reason: None,
         attempts: 1,
+        refusals: 0,
         next_ms: NEVER_MS,
         error: None,
     };

@@ -6,7 +6,7 @@ use bridgehead_testkit::lab::{Fault, Lab};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::{Stage, bot, bridge, service, village::Village};
+use super::{Stage, alias, bot, bridge, service, village::Village};
 
 #[test]
 fn whoever_speaks_first_makes_the_portal() {

@@ -1,6 +1,6 @@
 //! One voice for many, in both directions.
 
-use bridgehead_appservice::bridge::{Template, Voice, VoiceStyle};
+use bridgehead_appservice::bridge::{Relay, Template, Voice, VoiceStyle};
 use bridgehead_testkit::lab::Lab;
 use serde_json::json;
 

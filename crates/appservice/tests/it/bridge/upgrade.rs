@@ -7,7 +7,7 @@ use bridgehead_testkit::lab::Lab;
 use http::Method;
 use serde_json::json;
 
-use super::{Stage, alias, bot, bridge, gate::Gate, ghost, service, village::Village};
+use super::{Stage, alias, bot, bridge, gate::Gate, service, village::Village};
 use crate::{
     harness::until,
     rig::{FakeHost, Rig, agrees, reply},
