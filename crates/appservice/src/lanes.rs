@@ -237,6 +237,15 @@ impl<W: LaneWork> Lanes<W> {
         }
     }
 
+    /// Ends the waits of lanes whose next row is such a one.
+    pub(crate) fn hurry_where(&self, is_such: impl Fn(&W::Row) -> bool) {
+        for lane in self.0.table.lock().lanes.values() {
+            if lane.rows.front().is_some_and(&is_such) {
+                lane.hurry.notify_one();
+            }
+        }
+    }
+
     /// How many lanes have something to do.
     pub(crate) fn busy(&self) -> usize {
         *self.0.busy.borrow()
@@ -245,6 +254,11 @@ impl<W: LaneWork> Lanes<W> {
     /// Lets no further row be begun; rows in work go on.
     pub(crate) fn halt(&self) {
         self.0.stop.send_replace(true);
+    }
+
+    /// Whether no further row is begun.
+    pub(crate) fn is_halted(&self) -> bool {
+        *self.0.stop.borrow()
     }
 
     /// Lets rows in work be finished, and no other be begun; returns when that is so, or after `grace`.

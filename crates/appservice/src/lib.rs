@@ -65,21 +65,28 @@
 //! |---|---|
 //! | `()`, `Ok(())`, [`Verdict::Done`] | the event is handled |
 //! | `Err(…)` | tried again after a growing wait while the room waits; after [`Limits::attempts`] it is *parked* |
+//! | `Err(…)` of the kit, because the homeserver is away | tried again until it is back, without being counted |
 //! | [`Verdict::RetryIn`] | tried again after this time |
-//! | [`Verdict::Reject`] | handled: it cannot be done, and the sender's client shows why |
+//! | [`Verdict::Reject`] | handled: it cannot be done, and the sender's client shows why; the handler's own [`Tx`](store::Tx) is dropped |
 //! | [`Verdict::Park`] | set aside for the operator: `parked` lists it, `replay` brings it back |
 //!
 //! # The delivery contract
 //!
 //! - **In: at least once, in each room's order.** A transaction is on disk before the homeserver hears that it has
-//!   arrived. A transaction that it brings again is recognised, whatever its age; an event that comes again in another
+//!   arrived. What the homeserver brings again is recognised for [`Limits::remember`], and the last thousand transactions
+//!   whatever their age. Rooms are handled in parallel, the
+//!   events of one room one after another; a room whose handler fails waits, and holds up no other.
+//!   arrived. Of the last thousand transactions it may bring any again, whatever its age, and it is
+//!   recognised; an event that comes again in another
 //!   transaction, for [`Limits::remember`]. Rooms are handled in parallel, the events of one room one after another; a
 //!   room whose handler fails waits, and holds up no other.
 //! - **Committed: exactly once.** What handlers write with [`Tx`](store::Tx) is carried out in one unit of work with
 //!   the event's consumption: all of it, when all handlers have succeeded, or nothing.
 //! - **Out: never twice.** What a handler sends is named by the event and its place in the handler; what comes from
 //!   another network, by its id there ([`Actor::send_with_key`]). The name makes the transaction id, which is on disk
-//!   before the first attempt and is kept through timeouts and crashes.
+//!   before the first attempt and is kept through timeouts and crashes; for how long the homeserver recognises it is
+//!   its own affair (Synapse: for a day, with [`Service::send_by_device`]). What is given up is kept and listed
+//!   ([`Running::given_up`]).
 //! - **Too much is refused, not lost.** When [`Limits::inbox_high_water`] events wait, the homeserver is answered 503,
 //!   and comes again later.
 //!

@@ -39,6 +39,11 @@ impl Scripted {
             ..Self::default()
         }
     }
+
+    /// What it answers next.
+    pub(crate) fn say(&self, script: impl IntoIterator<Item = Said>) {
+        self.script.lock().extend(script);
+    }
 }
 
 impl Transport for Scripted {

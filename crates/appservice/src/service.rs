@@ -33,6 +33,7 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
+    pub(crate) sends_by_device: bool,
     pub(crate) media_proxy: Option<MediaProxy>,
     pub(crate) provisioning: Option<Provisioning>,
     pub(crate) puppet_secret: Option<Secret>,
@@ -64,6 +65,7 @@ impl Service {
             },
             routes: axum::Router::new(),
             limits: Limits::default(),
+            sends_by_device: true,
             media_proxy: None,
             provisioning: None,
             puppet_secret: None,
@@ -124,6 +126,10 @@ impl Service {
 
     /// Called for each event that its extractors take, in each room's order. Several handlers are called one after
     /// another; an event is handled when all have succeeded, and if one fails, all are called again.
+    ///
+    /// What a handler sends is named by the event and the handler's number among those declared with `on`. Declare a new
+    /// one behind the others: one before them gives them other numbers, and an event that was half handled by the old
+    /// program has what it had sent already sent again by the new one.
     pub fn on<Args: 'static>(mut self, handler: impl Handler<Args, Verdict>) -> Self {
         let name = format!("on #{}", self.handlers.events.len() + 1);
         self.handlers.events.push(AnyHandler::new(&name, handler));
@@ -188,6 +194,15 @@ impl Service {
         self
     }
 
+    /// Whether each of the service's users has a device of its own to send as, where the homeserver offers that
+    /// (MSC4326, specification 1.17); it has where this is not said. Synapse then still knows a send after it was
+    /// restarted, and does not take it twice. The price: one more request at a user's first send, of which homeservers
+    /// in the same rooms are told, as of any new device.
+    pub fn send_by_device(mut self, wanted: bool) -> Self {
+        self.sends_by_device = wanted;
+        self
+    }
+
     /// Something that handlers can take as [`State<S>`](crate::State).
     pub fn state<S: Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.insert(TypeId::of::<S>(), Arc::new(state));
@@ -200,9 +215,13 @@ impl Service {
         self
     }
 
-    /// The author's own routes, beside those of the application-service API. They check by themselves who asks. Their
-    /// handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
+    /// The author's own routes, behind those of the application-service API: a path that is the homeserver's
+    /// (`/_matrix/app/…`, and of the protocol's first years `/transactions/…`, `/users/…` and `/rooms/…`) never comes to
+    /// them. They may have a fallback, and check by themselves who asks. Their handlers can take [`Bot`](crate::Bot), [`Ghosts`](crate::Ghosts), [`Store`](crate::store::Store) and
     /// [`Handle`](crate::Handle), beside whatever axum gives.
+    ///
+    /// # Panics
+    /// Called more than once with routers that overlap, or that both have a fallback, as [`axum::Router::merge`] does.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
         self

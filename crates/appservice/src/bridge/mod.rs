@@ -101,7 +101,7 @@ mod remote_id;
 pub mod signed;
 pub(crate) mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod translate;
 mod unbridge;
 mod upgrade;

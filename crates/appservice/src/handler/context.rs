@@ -81,7 +81,8 @@ impl Scope {
 pub struct Delivery {
     /// The homeserver's id of the transaction; empty where there was none.
     pub txn_id: Arc<str>,
-    /// Which attempt this is, from 1 on.
+    /// Which attempt this is, from 1 on. Attempts that failed because the homeserver was away are among them, though
+    /// they do not count towards [`Limits::attempts`](crate::Limits::attempts); after a restart, only those that do.
     pub attempt: u32,
     /// When the service received it, ms since the Unix epoch.
     pub received_ms: i64,

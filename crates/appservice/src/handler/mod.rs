@@ -39,7 +39,9 @@ pub enum Verdict {
     Done,
     /// It is to be handled again after this time; its room waits. Counts as a failed attempt.
     RetryIn(Duration),
-    /// It cannot be done, and the sender is told why, in words for people. Handled with that.
+    /// It cannot be done, and the sender is told why, in words for people. Handled with that: what this handler has
+    /// written with [`Tx`](crate::store::Tx) is dropped, other handlers' writes are not, and those that follow are
+    /// called.
     Reject(String),
     /// It is set aside for the operator, with this reason; the room goes on.
     Park(String),

@@ -34,6 +34,8 @@ enum Outcome {
     Done,
     Reject(String),
     Retry(Option<Duration>, String),
+    /// The homeserver is away, or does not know the service: it is tried again, and that does not count.
+    Away(Error),
     Park(String),
     Stopping,
 }
@@ -55,7 +57,7 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         txn.id = %row.txn_id,
         room.id = %row.lane,
         event.id = tracing::field::Empty,
-        attempt = row.attempts + 1,
+        attempt = tries(row),
         trace.id = tracing::field::Empty,
     );
     let trace = row.trace.as_deref().and_then(Trace::parse);
@@ -63,6 +65,11 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         span.record("trace.id", trace.id());
     }
     Trace::around(trace, attempt(core, row).instrument(span)).await
+}
+
+/// Which attempt this is, those included that do not count.
+fn tries(row: &InboxRow) -> u32 {
+    row.attempts + row.outage.attempts() + 1
 }
 
 async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
@@ -74,7 +81,7 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
     tracing::Span::current().record("event.id", name.as_str());
     let delivery = Delivery {
         txn_id: row.txn_id.as_str().into(),
-        attempt: row.attempts + 1,
+        attempt: tries(row),
         received_ms: row.received_ms,
         traceparent: Trace::current().map(|trace| trace.as_str().into()),
     };
@@ -83,6 +90,7 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
 }
 
 fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
+    let named = |kind: &str| format!("{kind}-{}", row.name.as_deref().unwrap_or_default());
     let value = || serde_json::from_str::<Value>(&row.body).map_err(|error| error.to_string());
     match row.kind {
         InboxKind::Event => {
@@ -90,40 +98,44 @@ fn input_of(row: &InboxRow) -> Result<(Input, String), String> {
             let name = event.id.to_string();
             Ok((Input::Event(Arc::new(event)), name))
         }
-        // Rows keep their ids, so their effects keep their names.
-        InboxKind::ToDevice => Ok((
-            Input::ToDevice(Arc::new(value()?)),
-            format!("to-device-{}", row.id),
-        )),
-        InboxKind::Devices => Ok((
-            Input::Devices(Arc::new(value()?)),
-            format!("devices-{}", row.id),
-        )),
+        InboxKind::ToDevice => Ok((Input::ToDevice(Arc::new(value()?)), named("to-device"))),
+        InboxKind::Devices => Ok((Input::Devices(Arc::new(value()?)), named("devices"))),
     }
 }
 
-/// Runs the handlers one after another, each with its own names for its effects.
+/// Runs the handlers one after another, each with its own names for its effects. One that rejects the event does not
+/// decide for the others: what they write stays, and only its own is dropped.
 async fn run(core: &Arc<Core>, input: &Input, delivery: &Delivery, tx: &Tx, name: &str) -> Ended {
-    for (index, handler) in core.handlers.events.iter().enumerate() {
+    let mut rejected: Option<Ended> = None;
+    for handler in &core.handlers.events {
+        let mark = tx.mark();
         let context = Context {
             core: core.clone(),
             input: input.clone(),
             delivery: delivery.clone(),
             tx: tx.clone(),
-            scope: Scope::new(format!("{name}/{index}")),
+            // By its name: the kit's own come first, and are more or fewer from release to release.
+            scope: Scope::new(format!("{name}/{}", handler.name)),
         };
-        if let Some(outcome) = call(core, handler, context).await {
-            let handler = handler.name.clone();
-            if matches!(outcome, Outcome::Retry(..)) {
+        let Some(outcome) = call(core, handler, context).await else {
+            continue;
+        };
+        let handler = handler.name.clone();
+        if matches!(outcome, Outcome::Reject(_)) {
+            tx.truncate(mark);
+            // The sender is told once: why it was refused first.
+            rejected.get_or_insert(Ended { outcome, handler });
+        } else {
+            if matches!(outcome, Outcome::Retry(..) | Outcome::Away(_)) {
                 core.metrics.count(&EVENTS_FAILED, &[&handler], 1);
             }
             return Ended { outcome, handler };
         }
     }
-    Ended {
+    rejected.unwrap_or_else(|| Ended {
         outcome: Outcome::Done,
         handler: NO_HANDLER.into(),
-    }
+    })
 }
 
 /// Calls one handler; `None` when the next may be called.
@@ -146,7 +158,7 @@ async fn call(
         )),
         Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
-        Ok(Ok(Some(Err(error)))) => Some(failed(&error)),
+        Ok(Ok(Some(Err(error)))) => Some(failed(core, &error)),
         Ok(Err(panic)) => {
             let text = format!("the handler panicked: {}", said(panic.as_ref()));
             Some(Outcome::Retry(None, text))
@@ -165,9 +177,12 @@ async fn call(
     outcome
 }
 
-fn failed(error: &HandlerError) -> Outcome {
+fn failed(core: &Core, error: &HandlerError) -> Outcome {
     match error.as_error() {
-        Some(Error::Stopping) => Outcome::Stopping,
+        // Only if it is so: a handler may have the error from elsewhere, such as another service of the same process,
+        // and its room would stand still until the next start.
+        Some(Error::Stopping) if core.inbox.is_halted() || *core.stop.borrow() => Outcome::Stopping,
+        Some(error) if error.may_pass() => Outcome::Away(error.clone()),
         _ => Outcome::Retry(None, error.to_string()),
     }
 }
@@ -190,8 +205,6 @@ async fn settle(
     match ended.outcome {
         Outcome::Done => consume(core, row, tx).await,
         Outcome::Reject(reason) => {
-            // What was gathered before the no is dropped; the no itself is sent.
-            tx.take();
             if let Input::Event(event) = input
                 && let Err(error) = core.tell_rejected(event, &reason, tx)
             {
@@ -203,6 +216,7 @@ async fn settle(
             let wait = wait.unwrap_or_else(|| backoff(core, row.attempts + 1));
             retry(core, row, wait, handler, &error).await
         }
+        Outcome::Away(error) => wait_for_homeserver(core, row, handler, &error).await,
         Outcome::Park(reason) => park(core, row, handler, &reason).await,
         Outcome::Stopping => Step::Stop,
     }
@@ -213,7 +227,7 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     let (id, changes) = (row.id, tx.take());
     if changes.is_empty() {
         core.inbox.handled().add(&core.store, id).await;
-        core.metrics.count(&EVENTS_HANDLED, &[], 1);
+        handled_one(core, row);
         return Step::Next;
     }
     let handled = core.inbox.handled().clone();
@@ -234,7 +248,7 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
         .await;
     match written {
         Ok(true) => {
-            core.metrics.count(&EVENTS_HANDLED, &[], 1);
+            handled_one(core, row);
             Step::Next
         }
         Ok(false) => {
@@ -248,6 +262,11 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
     }
 }
 
+fn handled_one(core: &Core, row: &InboxRow) {
+    core.inbox.failing().succeeded(&row.lane);
+    core.metrics.count(&EVENTS_HANDLED, &[], 1);
+}
+
 async fn retry(
     core: &Arc<Core>,
     row: &mut InboxRow,
@@ -256,8 +275,13 @@ async fn retry(
     error: &str,
 ) -> Step {
     row.attempts += 1;
-    if row.attempts >= core.limits.attempts {
-        return park(core, row, handler, error).await;
+    let failing = core.inbox.failing();
+    if row.attempts >= failing.attempts(&row.lane, core.limits.attempts) {
+        let step = park(core, row, handler, error).await;
+        if step == Step::Next {
+            failing.parked(&row.lane);
+        }
+        return step;
     }
     tracing::warn!(
         error,
@@ -269,6 +293,30 @@ async fn retry(
     core.store
         .write_later(move |unit| unit.fail_inbox(id, attempts, &error))
         .await;
+    Step::Again(wait)
+}
+
+/// The attempt does not count, unless the homeserver has been away for too long, or is there for everybody else.
+async fn wait_for_homeserver(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    handler: &str,
+    error: &Error,
+) -> Step {
+    let (answered_ms, now_ms) = (core.client.contact().answered_ms(), core.now_ms());
+    let patience = core.limits.give_up_after;
+    if !row.outage.note(error, answered_ms, now_ms, patience) {
+        let wait = backoff(core, row.attempts + 1);
+        return retry(core, row, wait, handler, &error.to_string()).await;
+    }
+    let attempts = row.outage.attempts();
+    let wait = core.client.wait_before_retry(error, attempts);
+    let wait = wait.min(core.limits.max_retry);
+    if attempts == 1 {
+        tracing::warn!(%error, "not handled; it waits for the homeserver");
+    } else {
+        tracing::debug!(%error, attempts, ?wait, "it waits for the homeserver");
+    }
     Step::Again(wait)
 }
 
@@ -322,18 +370,22 @@ pub(super) async fn ephemeral(
         let name = format!("ephemeral-{}", core.surroundings.randomness.hex(16));
         let input = Input::Ephemeral(value);
         let ended = run(&core, &input, &Delivery::default(), &tx, &name).await;
-        match ended.outcome {
-            Outcome::Done => {
-                let changes = tx.take();
-                if !changes.is_empty() {
-                    let all = move |unit: &crate::store::Unit<'_>| {
-                        changes.into_iter().try_for_each(|change| change(unit))
-                    };
-                    core.store.write_later(all).await;
-                }
+        if let Outcome::Done | Outcome::Reject(_) = ended.outcome {
+            let changes = tx.take();
+            if !changes.is_empty() {
+                let all = move |unit: &crate::store::Unit<'_>| {
+                    changes.into_iter().try_for_each(|change| change(unit))
+                };
+                core.store.write_later(all).await;
             }
+        }
+        match ended.outcome {
+            Outcome::Done => {}
             Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {
                 tracing::warn!(error, "an ephemeral event was not handled");
+            }
+            Outcome::Away(error) => {
+                tracing::warn!(%error, "an ephemeral event was not handled");
             }
             Outcome::Stopping => return,
         }

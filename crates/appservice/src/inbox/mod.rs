@@ -12,8 +12,10 @@
 //!
 //! `take` reads transactions, `handle` runs handlers, `parked` is what an operator does with what was set aside.
 
+mod failing;
 mod handle;
 mod handled;
+mod outage;
 mod parked;
 mod take;
 
@@ -30,15 +32,17 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::handled::Handled;
+pub(crate) use self::outage::Outage;
 pub use self::parked::Parked;
 pub(crate) use self::take::TakeError;
+use self::{failing::Failing, handled::Handled};
 use crate::{
     core::{Core, Limits},
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
     state::Rooms,
     store::{InboxRow, Result as StoreResult, Store, Unit},
+    surroundings::Randomness,
 };
 
 /// Ephemeral events that may wait; more of them are dropped.
@@ -57,10 +61,13 @@ pub(crate) struct Inbox {
     high_water: usize,
     metrics: Metrics,
     rooms: Rooms,
+    /// Names what has no id.
+    randomness: Arc<dyn Randomness>,
     /// Only one transaction is taken at a time, so that lanes see rows in the order of their ids.
     /// It holds whether handling has begun; until then rows wait in the database.
     taking: tokio::sync::Mutex<bool>,
     handled: Handled,
+    failing: Failing,
     /// The last transactions that had nothing to store.
     passing: Mutex<VecDeque<[u8; 16]>>,
     ephemeral: mpsc::Sender<Arc<Value>>,
@@ -130,7 +137,13 @@ impl LaneWork for Handling {
 }
 
 impl Inbox {
-    pub(crate) fn new(store: Store, limits: &Limits, metrics: Metrics, rooms: Rooms) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        limits: &Limits,
+        metrics: Metrics,
+        rooms: Rooms,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
         let (ephemeral, queue) = mpsc::channel(EPHEMERAL_WAITING);
         let handling = Handling {
             store: store.clone(),
@@ -144,8 +157,10 @@ impl Inbox {
             high_water: limits.inbox_high_water,
             metrics,
             rooms,
+            randomness,
             taking: tokio::sync::Mutex::new(false),
             handled: Handled::default(),
+            failing: Failing::default(),
             passing: Mutex::default(),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),
@@ -178,6 +193,7 @@ impl Inbox {
             self.lanes.wake(&lane, 0);
         }
         drop(begun);
+        tokio::spawn(hurry_on_comebacks(Arc::downgrade(core)));
         let queue = self.ephemeral_queue.lock().take();
         if let Some(queue) = queue {
             let waiting = self.ephemeral_waiting.clone();
@@ -189,6 +205,11 @@ impl Inbox {
     /// Rows that are to be removed.
     fn handled(&self) -> &Handled {
         &self.handled
+    }
+
+    /// Rooms in which nothing succeeds.
+    fn failing(&self) -> &Failing {
+        &self.failing
     }
 
     /// How many events wait.
@@ -218,14 +239,42 @@ impl Inbox {
         self.lanes.hurry();
     }
 
+    /// Ends the waits of rooms that wait for the homeserver.
+    fn hurry_for_homeserver(&self) {
+        self.lanes
+            .hurry_where(|row: &InboxRow| row.outage.attempts() > 0);
+    }
+
     /// Starts no further handler.
     pub(crate) fn halt(&self) {
         self.lanes.halt();
     }
 
+    /// Whether no further handler is started.
+    fn is_halted(&self) -> bool {
+        self.lanes.is_halted()
+    }
+
     /// Lets handlers that run finish, for a while, and starts no other.
     pub(crate) async fn stop(&self, grace: std::time::Duration) {
         self.lanes.stop(grace).await;
+        self.handled.flush(&self.store).await;
+    }
+}
+
+/// Whenever the homeserver has come back, goes on with what waits for that. Ends with the service.
+async fn hurry_on_comebacks(core: Weak<Core>) {
+    let watch = |core: Arc<Core>| (core.client.comebacks(), core.stop.subscribe());
+    let Some((mut comebacks, mut stop)) = core.upgrade().map(watch) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            changed = comebacks.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let Some(core) = core.upgrade() else { return };
+        core.inbox.hurry_for_homeserver();
     }
 }
 

@@ -172,11 +172,16 @@ impl Inbox {
         if depth >= self.high_water {
             return Err(TakeError::Full(depth));
         }
-        let rows = rows_of(&body);
+        let mut rows = rows_of(&body);
         if rows.is_empty() {
             return Ok(self.take_passing(txn_id, &body));
         }
         let digest = digest_of(txn_id, &rows);
+        for row in &mut rows {
+            if row.kind != InboxKind::Event {
+                row.name = Some(self.randomness.hex(16));
+            }
+        }
         let txn = txn_id.to_owned();
         let interest = self.rooms.interest().clone();
         let begun = self.taking.lock().await;
@@ -272,6 +277,7 @@ fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {
         body: message.get().to_owned(),
         digest: None,
         trace: None,
+        name: None,
         state: None,
     }));
     rows.extend(devices_row(body));
@@ -297,6 +303,7 @@ fn event_row(event: &RawValue) -> NewInboxRow {
         body: event.get().to_owned(),
         digest: id.map(|id| short_digest(&[id.as_bytes()])),
         trace: None,
+        name: None,
         state: head.as_ref().and_then(|head| state_of(head, event)),
     }
 }
@@ -324,6 +331,7 @@ fn devices_row(body: &Body<'_>) -> Option<NewInboxRow> {
         body: serde_json::to_string(news).ok()?,
         digest: None,
         trace: None,
+        name: None,
         state: None,
     })
 }

@@ -1,16 +1,21 @@
 //! Whole services with a homeserver that answers by a script: what is taken, handled, tried again, set aside.
 
+mod once;
+mod outage;
+mod waits;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Bot, Database, Delivery, HandlerError, Running, Service, Setup, State, Text, Timeline, Typing,
-    Verdict,
+    Bot, Context, Database, Delivery, Error, HandlerError, Running, Service, Setup, State, Text,
+    Timeline, Typing, Verdict,
+    client::Call,
     id::RoomId,
     run::StartError,
-    scripted::{PausedClock, Scripted},
+    scripted::{PausedClock, Said, Scripted},
     store::{InboxKind, NewInboxRow, StoreError, Tx},
     surroundings::Surroundings,
 };
@@ -232,6 +237,44 @@ async fn a_room_waits_for_its_own_failures_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_in_which_nothing_succeeds_does_not_fill_the_inbox() {
+    let log = Log::default();
+    let stage = Stage::start(noting(&log)).await;
+    let bodies = [
+        "fails",
+        "fails",
+        "fails",
+        "fails",
+        "fails",
+        "good",
+        "fails once",
+    ];
+    let ids: Vec<String> = (0..bodies.len())
+        .map(|number| format!("${number}"))
+        .collect();
+    let events: Vec<(&str, &str, &str)> = ids
+        .iter()
+        .zip(bodies)
+        .map(|(id, body)| (&**id, "!bad:x", body))
+        .collect();
+    assert!(stage.take_texts("1", &events).await);
+    stage.settle().await;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.extend(["fails 1", "fails 2", "fails 3"]);
+    }
+    expected.extend([
+        "fails 1",
+        "fails 1",
+        "good 1",
+        "fails once 1",
+        "fails once 2",
+    ]);
+    assert_eq!(*log.lock(), expected);
+    assert_eq!(stage.running.parked(0, 10).await.expect("parked").len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_event_is_set_aside_alone() {
     let log = Log::default();
     let stage = Stage::start(noting(&log)).await;
@@ -278,6 +321,56 @@ async fn what_a_handler_writes_is_all_there_or_not_at_all() {
         assert_eq!(stored.is_some(), body.starts_with("good"), "{body}");
     }
     assert_eq!(stage.running.parked(0, 10).await.expect("parked").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_that_the_service_ends_when_it_does_not_is_called_again() {
+    let log = Log::default();
+    let service = Service::new("test").state(log.clone()).on(
+        |text: Text, State(log): State<Log>, delivery: Delivery| async move {
+            log.lock()
+                .push(format!("{} {}", text.body, delivery.attempt));
+            match delivery.attempt {
+                1 => Err(Error::Stopping),
+                _ => Ok(()),
+            }
+        },
+    );
+    let stage = Stage::start(service).await;
+    let events = [("$a", "!r:x", "a"), ("$b", "!r:x", "b")];
+    assert!(stage.take_texts("1", &events).await);
+    stage.settle().await;
+    assert_eq!(*log.lock(), ["a 1", "a 2", "b 1", "b 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_rejects_an_event_rejects_it_for_itself() {
+    let put = |name: &'static str, verdict: Verdict| {
+        move |_: Text, tx: Tx| {
+            let verdict = verdict.clone();
+            async move { tx.put(name, &1).map(|()| verdict) }
+        }
+    };
+    let no = |reason: &str| Verdict::Reject(reason.to_owned());
+    let service = Service::new("test")
+        .on(put("before", Verdict::Done))
+        .on(put("rejecting", no("the first no")))
+        .on(put("after", Verdict::Done))
+        .on(put("rejecting too", no("the second no")));
+    let stage = Stage::start(service).await;
+    assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
+    stage.settle().await;
+    let mut stored = Vec::new();
+    for name in ["before", "rejecting", "after", "rejecting too"] {
+        let value: Option<i64> = stage.running.store().get(name).await.expect("read");
+        stored.push(value.is_some());
+    }
+    assert_eq!(stored, [true, false, true, false]);
+    let bodies = stage.host.bodies.lock().clone();
+    let bodies = bodies.iter().map(|body| String::from_utf8_lossy(body));
+    let told: Vec<_> = bodies.filter(|body| body.contains(" no\"")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("the first no"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,6 +429,29 @@ async fn the_start_is_tried_until_it_succeeds_and_does_nothing_twice() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_end_takes_no_longer_than_it_says() {
+    let log = Log::default();
+    let service = noting(&log).on(|_: Text, bot: Bot| async move {
+        bot.send(&RoomId::parse("!r:x")?, "into silence").await
+    });
+    let stage = Stage::start(service).await;
+    assert!(stage.take_texts("1", &[("$a", "!q:x", "hangs")]).await);
+    while log.lock().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stage.host.say([Said::Silence, Said::Silence]);
+    assert!(stage.take_texts("2", &[("$b", "!r:x", "b")]).await);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let asked = tokio::time::Instant::now();
+    stage.running.stop().await;
+    let took = asked.elapsed();
+    assert!(
+        took > Duration::from_secs(5) && took <= crate::run::STOPS_WITHIN,
+        "{took:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dropped_service_had_taken_is_handled_by_the_next() {
     let folder = tempfile::TempDir::new().expect("a folder");
@@ -376,100 +492,4 @@ async fn what_a_dropped_service_had_taken_is_handled_by_the_next() {
         .store
         .read_behind(|unit| unit.inbox_lanes());
     assert!(behind.await.expect("read").is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_committed_is_handled_once_however_late_its_lane_hears_of_it() {
-    let log = Log::default();
-    let service = Service::new("test").state(log.clone()).on(
-        |text: Text, tx: Tx, State(log): State<Log>| async move {
-            log.lock().push(text.body.clone());
-            tx.put("last", &text.body)
-        },
-    );
-    let stage = Stage::start(service).await;
-    while !stage.running.is_settled() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    // More than a window: the lane reads on from the database.
-    let ids: Vec<String> = (0..200).map(|number| format!("${number}")).collect();
-    let events: Vec<(&str, &str, &str)> = ids.iter().map(|id| (&**id, "!r:x", "early")).collect();
-    assert!(stage.take_texts("1", &events).await);
-    let row = NewInboxRow {
-        lane: "!r:x".to_owned(),
-        kind: InboxKind::Event,
-        body: text("$late", "!r:x", "late").to_string(),
-        digest: None,
-        state: None,
-        trace: None,
-    };
-    let inbox = &stage.running.core().inbox;
-    let taking = inbox.taking.lock().await;
-    let row = inbox
-        .store
-        .write(move |unit| unit.insert_inbox(&row, "2", 1))
-        .await
-        .expect("written");
-    while inbox.lanes() > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(log.lock().len(), 200, "the rest has not been brought yet");
-    inbox.queue(row, *taking);
-    drop(taking);
-    stage.settle().await;
-    assert_eq!(log.lock().len(), 201);
-    assert_eq!(log.lock().last().map(String::as_str), Some("late"));
-    assert_eq!(stage.running.inbox_depth(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_handled_a_second_time_commits_nothing() {
-    let service = Service::new("test").on(|text: Text, tx: Tx, store: Store| async move {
-        tx.put(&text.body, &1)?;
-        // As if it had been handled, and counted, meanwhile.
-        store.execute("DELETE FROM inbox", []).await.map(drop)
-    });
-    let stage = Stage::start(service).await;
-    assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
-    stage.running.core().inbox.lanes.work().remove();
-    stage.settle().await;
-    let stored: Option<i64> = stage.running.store().get("a").await.expect("read");
-    assert_eq!(stored, None);
-    assert_eq!(stage.running.inbox_depth(), 0, "and never less than none");
-    let taken = stage.take_texts("2", &[("$b", "!r:x", "b")]).await;
-    assert!(taken, "the inbox is open");
-}
-
-#[tokio::test(start_paused = true)]
-async fn waits_between_attempts_grow_to_the_longest_and_a_little_apart() {
-    let begun: Arc<Mutex<Vec<tokio::time::Instant>>> = Arc::default();
-    let service = Service::new("test")
-        .state(begun.clone())
-        .limits(|limits| {
-            limits.first_retry = Duration::from_secs(2);
-            limits.max_retry = Duration::from_secs(30);
-            limits.attempts = 9;
-        })
-        .on(
-            |_: Text, State(begun): State<Arc<Mutex<Vec<tokio::time::Instant>>>>| async move {
-                begun.lock().push(tokio::time::Instant::now());
-                Err::<(), _>(HandlerError::new("no"))
-            },
-        );
-    let stage = Stage::start(service).await;
-    assert!(stage.take_texts("1", &[("$a", "!r:x", "a")]).await);
-    stage.settle().await;
-    let begun = begun.lock().clone();
-    let waits = begun.windows(2).map(|pair| (pair[1] - pair[0]).as_millis());
-    let waits: Vec<u128> = waits.collect();
-    let full = [2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000];
-    assert_eq!(waits.len(), full.len());
-    for (wait, full) in waits.iter().zip(full) {
-        // Up to a quarter less, so that what failed together does not come back together.
-        let range = full * 3 / 4..=full + 10;
-        assert!(range.contains(wait), "{waits:?}");
-    }
-    let distinct: std::collections::BTreeSet<&u128> = waits[4..].iter().collect();
-    assert!(distinct.len() > 1, "{waits:?}");
-    assert_eq!(stage.running.parked(0, 10).await.expect("read").len(), 1);
 }

@@ -10,7 +10,7 @@ use super::{
     current::Kits,
     log::Log,
     pages, register,
-    serve::Serving,
+    serve::{self, Serving},
     site::{Site, limited},
     terminal,
 };
@@ -18,10 +18,13 @@ use crate::{
     Running, Service,
     config::{self, Config, MetricsConfig},
     metrics::Metrics,
+    run::STOPS_WITHIN,
 };
 
-/// How long an orderly end may take before the process ends all the same.
-const END_WITHIN: Duration = Duration::from_secs(45);
+/// How long an orderly end may take before the process ends all the same: longer than all that it waits for.
+const END_WITHIN: Duration = Duration::from_secs(60);
+const _: () =
+    assert!(END_WITHIN.as_secs() > serve::STOPS_WITHIN.as_secs() + STOPS_WITHIN.as_secs());
 
 /// Runs the service until a signal ends it.
 pub(super) async fn run<C: Config + Send + Sync + 'static>(

@@ -9,10 +9,14 @@ use super::{Failure, Result, current::Kits, pages};
 use crate::{
     Listen, ListenAddress, Listening, Running, Websocket, WebsocketLink,
     config::{HealthConfig, ListenConfig, ServiceConfig},
+    wire::LISTENER_GRACE,
 };
 
 /// How long a page that is being read may take when the service ends.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest that [`Serving::stop`] takes.
+pub(super) const STOPS_WITHIN: Duration = LISTENER_GRACE.saturating_add(GRACE);
 
 /// What is open.
 pub(super) struct Serving {

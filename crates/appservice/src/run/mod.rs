@@ -45,6 +45,9 @@ pub use self::{handle::Handle, health::Health};
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The longest that [`Running::stop`] takes: for handlers, bridges, sends and memberships, one after another.
+pub(crate) const STOPS_WITHIN: Duration = GRACE.saturating_mul(4);
+
 /// Bytes of an answer of the service's own routes at most, when it is asked by function call.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -139,14 +142,14 @@ impl Service {
         tokio::spawn(begin::begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
-        let router = wire::router(core.clone(), token)
-            .merge(routes)
+        let kits = wire::router(core.clone(), token)
             .merge(media::proxy_router(&core))
             .merge(
                 self.provisioning
                     .map(|api| api.router(&core))
                     .unwrap_or_default(),
             );
+        let router = wire::mount(kits, routes);
         Ok(Running { core, router })
     }
 }
@@ -205,6 +208,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             &service.limits,
             metrics.clone(),
             rooms.clone(),
+            setup.surroundings.randomness.clone(),
         ),
         outbox: Outbox::new(
             store.clone(),
@@ -219,6 +223,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         store,
         surroundings: setup.surroundings.clone(),
         limits: service.limits.clone(),
+        sends_by_device: service.sends_by_device,
         handlers: Handlers {
             events: [service.kits_handlers(), service.handlers.events.clone()].concat(),
             ..service.handlers.clone()

@@ -19,6 +19,9 @@ const FORGETTING: Duration = Duration::from_secs(3600);
 /// Rows that one unit of work forgets.
 const BITE: usize = 500;
 
+/// Transactions that are known whatever their age.
+const LAST_TRANSACTIONS: usize = 1000;
+
 /// The pause after a bite: work that somebody waits for goes first.
 const CHEW: Duration = Duration::from_millis(200);
 
@@ -81,7 +84,8 @@ async fn forget(core: &Arc<Core>) {
 async fn forget_some(core: &Core, before_ms: i64) -> StoreResult<usize> {
     core.store
         .write(move |unit| {
-            let seen = unit.forget_seen(before_ms, BITE)?;
+            let seen = unit.forget_seen(before_ms, BITE)?
+                + unit.forget_transactions(before_ms, LAST_TRANSACTIONS, BITE)?;
             let rooms = unit.forget_rooms(before_ms, BITE)?;
             Ok(seen + rooms + unit.forget_outbox(before_ms, BITE)?)
         })

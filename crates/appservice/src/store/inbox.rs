@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Result, Unit};
+use crate::inbox::Outage;
 
 /// What an inbox row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,8 @@ pub(crate) struct NewInboxRow {
     pub(crate) state: Option<std::sync::Arc<crate::Event>>,
     /// The trace that it belongs to.
     pub(crate) trace: Option<String>,
+    /// What names the row's effects; `None` for an event, whose id does.
+    pub(crate) name: Option<String>,
 }
 
 /// A row that waits.
@@ -59,7 +62,12 @@ pub(crate) struct InboxRow {
     pub(crate) txn_id: String,
     pub(crate) received_ms: i64,
     pub(crate) trace: Option<String>,
+    /// What names its effects, unless its event does: the same however often it is parked and comes back.
+    pub(crate) name: Option<String>,
+    /// Attempts that count.
     pub(crate) attempts: u32,
+    /// Those that do not; not stored.
+    pub(crate) outage: Outage,
 }
 
 /// A row that nobody tries any more, until a person says so.
@@ -70,7 +78,7 @@ pub(crate) struct ParkedRow {
     pub(crate) parked_ms: i64,
 }
 
-const COLUMNS: &str = "id, lane, kind, body, txn_id, received_ms, trace, attempts";
+const COLUMNS: &str = "id, lane, kind, body, txn_id, received_ms, trace, name, attempts";
 
 fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     Ok(InboxRow {
@@ -81,7 +89,9 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
         txn_id: row.get(4)?,
         received_ms: row.get(5)?,
         trace: row.get(6)?,
-        attempts: row.get(7)?,
+        name: row.get(7)?,
+        attempts: row.get(8)?,
+        outage: Outage::default(),
     })
 }
 
@@ -114,7 +124,7 @@ impl Unit<'_> {
             }
         }
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         let id = statement.insert(params![
             row.lane,
@@ -122,7 +132,8 @@ impl Unit<'_> {
             row.body,
             txn_id,
             now_ms,
-            row.trace
+            row.trace,
+            row.name
         ])?;
         Ok(Some(InboxRow {
             id,
@@ -132,7 +143,9 @@ impl Unit<'_> {
             txn_id: txn_id.to_owned(),
             received_ms: now_ms,
             trace: row.trace.clone(),
+            name: row.name.clone(),
             attempts: 0,
+            outage: Outage::default(),
         }))
     }
 
@@ -219,8 +232,8 @@ impl Unit<'_> {
         let rows = statement.query_map(params![after, limit as i64], |row| {
             Ok(ParkedRow {
                 row: row_of(row)?,
-                error: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
-                parked_ms: row.get(9)?,
+                error: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+                parked_ms: row.get(10)?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -238,8 +251,9 @@ impl Unit<'_> {
     pub(crate) fn unpark(&self, id: i64) -> Result<Option<InboxRow>> {
         // A new id, so that ids stay in the order in which rows are worked off.
         let mut statement = self.connection.prepare_cached(&format!(
-            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace)
-             SELECT lane, kind, body, txn_id, received_ms, trace FROM inbox WHERE id = ?1 AND parked_ms IS NOT NULL
+            "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace, name)
+             SELECT lane, kind, body, txn_id, received_ms, trace, name FROM inbox
+             WHERE id = ?1 AND parked_ms IS NOT NULL
              RETURNING {COLUMNS}"
         ))?;
         let row = statement.query_row([id], row_of).optional()?;
@@ -257,7 +271,26 @@ impl Unit<'_> {
         Ok(statement.execute([id])? == 1)
     }
 
-    /// Forgets events that were taken before then; the transactions that brought them stay known.
+    /// Forgets transactions that were taken before then, but never the last `keep`: a homeserver repeats what it was not
+    /// answered for, however long it was off.
+    pub(crate) fn forget_transactions(
+        &self,
+        before_ms: i64,
+        keep: usize,
+        limit: usize,
+    ) -> Result<usize> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM transactions WHERE digest IN (
+                 SELECT digest FROM transactions
+                 WHERE received_ms < min(?1, (
+                     SELECT received_ms FROM transactions ORDER BY received_ms DESC LIMIT 1 OFFSET ?2
+                 )) ORDER BY received_ms LIMIT ?3)",
+        )?;
+        let offset = keep.saturating_sub(1) as i64;
+        Ok(statement.execute(params![before_ms, offset, limit as i64])?)
+    }
+
+    /// Forgets events that were taken before then; the last transactions that brought them stay known.
     pub(crate) fn forget_seen(&self, before_ms: i64, limit: usize) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(
             "DELETE FROM seen WHERE digest IN (SELECT digest FROM seen WHERE received_ms < ?1 LIMIT ?2)",

@@ -5,17 +5,18 @@
 //! [`Store::put`] remember a value under a name.
 //!
 //! Units of work that wait are run one after another in one database transaction, each behind a savepoint, so that one
-//! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Readers
-//! see what is committed. In inline mode, which tests use, all runs in the calling task.
+//! that fails takes nothing of the others with it; then one commit with full durability answers all of them. Where an
+//! author's tables have deferred foreign keys, each unit has a commit of its own. Readers see what is committed. In inline mode, which tests use, all runs in the calling task.
 //!
 //! Files: `schema` (versions), `writer` (the units), the queries by table, `sql` (what authors see of it: [`Tx`],
-//! [`Value`]).
+//! [`Value`]), `guard` (what their statements must not do).
 
 mod backfill;
 mod census;
 pub(crate) mod fates;
 mod ghosts;
 mod goals;
+mod guard;
 mod inbox;
 mod links;
 mod makings;
@@ -150,10 +151,15 @@ impl Store {
         schema::check(&connection, location)?;
         tune(&connection)?;
         schema::migrate(&mut connection, location, migrations)?;
+        // Those fail at the commit only, and nobody could say for whom.
+        let group = match schema::defers(&connection)? {
+            true => 1,
+            false => writer::GROUP,
+        };
         let engine = match location {
             Location::File(path) if !inline => Engine::Threads {
                 readers: Arc::new(Readers::open(path)?),
-                writer: Writer::start(connection, lock)?,
+                writer: Writer::start(connection, lock, group)?,
             },
             Location::File(_) | Location::Memory => {
                 Engine::Inline(Mutex::new(Some((connection, lock))))
@@ -382,7 +388,9 @@ impl Unit<'_> {
 pub struct Migration {
     /// Its name, unique among the author's.
     pub name: &'static str,
-    /// One or more statements.
+    /// One or more statements. Foreign keys may be `DEFERRABLE INITIALLY DEFERRED`; then each event of the service has
+    /// a commit of its own, which is slower. What rolls a whole transaction back (`ON CONFLICT ROLLBACK`,
+    /// `RAISE(ROLLBACK, …)`) is refused.
     pub sql: &'static str,
 }
 

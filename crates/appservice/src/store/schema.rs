@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{Location, Migration, Result, StoreError};
+use super::{Location, Migration, Result, StoreError, guard};
 
 /// Our own steps, in order. Released ones are never changed.
 const STEPS: &[&str] = &[include_str!("../../migrations/0001_init.sql")];
@@ -57,9 +57,22 @@ pub(super) fn migrate(
     Ok(())
 }
 
+/// Whether a table has foreign keys that are looked at no earlier than at the commit.
+pub(super) fn defers(connection: &Connection) -> Result<bool> {
+    let found = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%DEFERRABLE%INITIALLY%DEFERRED%')",
+        [],
+        |row| row.get(0),
+    );
+    Ok(found?)
+}
+
 /// Runs the author's steps that have not been run; what was run must not have changed since.
 fn authors_tables(connection: &Connection, steps: &[Migration]) -> Result<()> {
     for step in steps {
+        guard::check_migration(step.sql).map_err(|error| {
+            StoreError::Statement(format!("migration `{}`: {error}", step.name))
+        })?;
         let stored: Option<String> = connection
             .query_row(
                 "SELECT value FROM kv WHERE scope = 'migration' AND key = ?1",

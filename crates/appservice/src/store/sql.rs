@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Result, Store, StoreError, Unit};
+use super::{Result, Store, StoreError, Unit, guard};
 
 /// A value in a statement or a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +107,8 @@ type Change = Box<dyn FnOnce(&Unit<'_>) -> Result<()> + Send>;
 /// What a handler writes, together with the event's consumption: all of it, or nothing.
 ///
 /// Take it as an argument of a handler. What is written is gathered and carried out in one unit of work when all
-/// handlers of the event have succeeded; if one fails, nothing of it happens, and the event is handled again. So
-/// what was committed was committed exactly once, whatever crashes. Reading sees what was committed before.
+/// handlers of the event have succeeded; if one fails, nothing of it happens, and the event is handled again. One that
+/// [rejects](crate::Verdict::Reject) the event takes back what it has written itself, and nothing of others. So what was committed was committed exactly once, whatever crashes. Reading sees what was committed before.
 #[derive(Clone)]
 pub struct Tx {
     store: Store,
@@ -128,19 +128,27 @@ impl Tx {
         std::mem::take(&mut *self.changes.lock())
     }
 
+    /// How much was gathered so far.
+    pub(crate) fn mark(&self) -> usize {
+        self.changes.lock().len()
+    }
+
+    /// Drops what was gathered since.
+    pub(crate) fn truncate(&self, mark: usize) {
+        self.changes.lock().truncate(mark);
+    }
+
     /// Adds a change of the kit's own.
     pub(crate) fn push(&self, change: impl FnOnce(&Unit<'_>) -> Result<()> + Send + 'static) {
         self.changes.lock().push(Box::new(change));
     }
 
     /// A statement that changes the author's own tables, with values for `?1`, `?2` and so on. Carried out with the
-    /// event's consumption; one that fails then makes the event fail.
+    /// event's consumption; one that fails then makes the event fail. It is one of many that are committed together:
+    /// what would roll all of them back (`OR ROLLBACK`, `ROLLBACK`) is refused.
     pub fn execute<const N: usize>(&self, sql: &'static str, values: [Value; N]) {
         self.push(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             statement
                 .execute(rusqlite::params_from_iter(values.iter()))
                 .map(drop)
@@ -194,10 +202,7 @@ impl Store {
         values: [Value; N],
     ) -> Result<usize> {
         self.write(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             statement
                 .execute(rusqlite::params_from_iter(values.iter()))
                 .map_err(statement_error)
@@ -215,10 +220,7 @@ impl Store {
         values: [Value; N],
     ) -> Result<Vec<Row>> {
         self.read(move |unit| {
-            let mut statement = unit
-                .connection
-                .prepare_cached(sql)
-                .map_err(statement_error)?;
+            let mut statement = prepare(unit, sql)?;
             let columns = statement.column_count();
             let rows = statement
                 .query_map(rusqlite::params_from_iter(values.iter()), |row| {
@@ -277,6 +279,12 @@ impl Unit<'_> {
         let mut rows = statement.query([scope, key])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }
+}
+
+/// An author's statement.
+fn prepare<'a>(unit: &'a Unit<'_>, sql: &str) -> Result<rusqlite::CachedStatement<'a>> {
+    guard::check(sql)?;
+    unit.connection.prepare_cached(sql).map_err(statement_error)
 }
 
 fn value_of(value: ValueRef<'_>) -> rusqlite::Result<Value> {

@@ -1,5 +1,7 @@
 //! The database alone: units of work in groups, what a bad one costs, versions, plans of queries.
 
+mod groups;
+
 use std::sync::{
     Arc, Barrier,
     atomic::{AtomicUsize, Ordering},
@@ -326,6 +328,33 @@ fn authors_steps_are_run_once_and_must_not_change() {
         )
         .expect("counted");
     assert_eq!(half, 0, "a step that fails leaves nothing");
+}
+
+#[tokio::test]
+async fn old_transactions_are_forgotten_and_the_last_are_not() {
+    let store = Store::open(&Location::Memory, true, &[]).expect("a store");
+    let forget = async |before_ms| {
+        let forgotten = store.write(move |unit| unit.forget_transactions(before_ms, 10, 3));
+        forgotten.await.expect("forgotten")
+    };
+    let take = async |number: u8| {
+        let taken = store.write(move |unit| unit.take_transaction(&[number; 16], number.into()));
+        taken.await.expect("taken")
+    };
+    for number in 0..10 {
+        assert!(take(number).await);
+    }
+    assert_eq!(forget(1000).await, 0, "no more than are kept");
+    for number in 10..20 {
+        assert!(take(number).await);
+    }
+    assert_eq!(forget(2).await, 2, "the older ones");
+    assert_eq!(forget(1000).await, 3, "a bite");
+    while forget(1000).await > 0 {}
+    for number in 10..20 {
+        assert!(!take(number).await, "{number} is known");
+    }
+    assert!(take(9).await, "forgotten");
 }
 
 fn value() -> impl Strategy<Value = Value> {

@@ -1,6 +1,6 @@
 //! The one thread that writes: units of work in groups, one commit for each group.
 
-use std::{fs::File, panic::AssertUnwindSafe, thread::JoinHandle};
+use std::{cell::RefCell, fs::File, panic::AssertUnwindSafe, thread::JoinHandle};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -12,23 +12,41 @@ use super::{Result, StoreError, closed};
 const QUEUED_UNITS: usize = 1024;
 
 /// Units in one commit at most.
-const GROUP: usize = 256;
+pub(super) const GROUP: usize = 256;
+
+/// What is to be done when a unit was not committed.
+type Undo = Box<dyn FnOnce() + Send>;
 
 /// What a unit of work works on: queries by table are methods of it, in the files beside.
 pub(crate) struct Unit<'a> {
     pub(crate) connection: &'a Connection,
+    undo: RefCell<Vec<Undo>>,
 }
 
 impl<'a> Unit<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            undo: RefCell::default(),
+        }
+    }
+
+    /// Has this done if the unit is not committed, whoever's fault that is: for what it has changed in memory.
+    pub(crate) fn if_undone(&self, undo: impl FnOnce() + Send + 'static) {
+        self.undo.borrow_mut().push(Box::new(undo));
+    }
+}
+
+fn undo_all(undo: Vec<Undo>) {
+    for undo in undo {
+        undo();
     }
 }
 
 /// A unit on its way: run on the writer's thread, then told how the commit went.
 trait Work: Send {
     /// Whether the unit did what it wanted; `false` undoes it.
-    fn run(&mut self, unit: &Unit<'_>) -> bool;
+    fn run(&mut self, connection: &Connection) -> bool;
 
     fn answer(self: Box<Self>, committed: Result<()>);
 }
@@ -36,6 +54,7 @@ trait Work: Send {
 struct Typed<T, F> {
     work: Option<F>,
     outcome: Option<Result<T>>,
+    undo: Vec<Undo>,
     /// `None`: nobody waits.
     caller: Option<oneshot::Sender<Result<T>>>,
 }
@@ -45,8 +64,10 @@ where
     T: Send,
     F: FnOnce(&Unit<'_>) -> Result<T> + Send,
 {
-    fn run(&mut self, unit: &Unit<'_>) -> bool {
-        let outcome = self.work.take().map(|work| guarded(unit, work));
+    fn run(&mut self, connection: &Connection) -> bool {
+        let unit = Unit::new(connection);
+        let outcome = self.work.take().map(|work| guarded(&unit, work));
+        self.undo = unit.undo.into_inner();
         let is_good = matches!(outcome, Some(Ok(_)));
         self.outcome = outcome;
         is_good
@@ -55,6 +76,9 @@ where
     fn answer(self: Box<Self>, committed: Result<()>) {
         let outcome = self.outcome.unwrap_or_else(|| Err(closed()));
         let outcome = committed.and(outcome);
+        if outcome.is_err() {
+            undo_all(self.undo);
+        }
         match self.caller {
             // A caller that has gone does not want to know; what was committed stays.
             Some(caller) => drop(caller.send(outcome)),
@@ -81,13 +105,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `lock` is held until the connection is closed.
-    pub(super) fn start(connection: Connection, lock: Option<File>) -> Result<Self> {
+    /// `lock` is held until the connection is closed; at most `group` units are committed together.
+    pub(super) fn start(connection: Connection, lock: Option<File>, group: usize) -> Result<Self> {
         let (units, queue) = mpsc::channel(QUEUED_UNITS);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                work_off(connection, queue);
+                work_off(connection, queue, group);
                 drop(lock);
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -123,6 +147,7 @@ impl Writer {
         let unit = Typed {
             work: Some(work),
             outcome: None,
+            undo: Vec::new(),
             caller,
         };
         units.send(Box::new(unit)).await.map_err(|_| closed())
@@ -144,11 +169,11 @@ impl Writer {
     }
 }
 
-fn work_off(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>) {
-    let mut group = Vec::with_capacity(GROUP);
+fn work_off(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Work>>, most: usize) {
+    let mut group = Vec::with_capacity(most);
     while let Some(first) = queue.blocking_recv() {
         group.push(first);
-        while group.len() < GROUP {
+        while group.len() < most {
             let Ok(next) = queue.try_recv() else { break };
             group.push(next);
         }
@@ -167,7 +192,7 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Work>]) -> Result<()
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for unit in group {
         savepoint(&transaction, "SAVEPOINT unit")?;
-        if !unit.run(&Unit::new(&transaction)) {
+        if !unit.run(&transaction) {
             rescue(&transaction)?;
         }
         savepoint(&transaction, "RELEASE unit")?;
@@ -199,7 +224,15 @@ pub(super) fn alone<T>(
 ) -> Result<T> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let done = guarded(&Unit::new(&transaction), work)?;
-    transaction.commit()?;
-    Ok(done)
+    let unit = Unit::new(&transaction);
+    let done = guarded(&unit, work);
+    let undo = unit.undo.into_inner();
+    let done = done.and_then(|done| {
+        transaction.commit()?;
+        Ok(done)
+    });
+    if done.is_err() {
+        undo_all(undo);
+    }
+    done
 }

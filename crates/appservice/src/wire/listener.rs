@@ -29,7 +29,7 @@ use super::{certificate::Certificate, guard::Guard, ping};
 use crate::{Error, config::ListenAddress, run::Running};
 
 /// How long requests under way may take when listening ends.
-const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// Requests of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 250;

@@ -8,6 +8,7 @@ mod auth;
 mod certificate;
 mod guard;
 mod listener;
+mod mount;
 mod ping;
 mod query;
 mod third_party;
@@ -23,7 +24,8 @@ use axum::{
 
 use crate::core::Core;
 
-pub(crate) use self::{auth::HomeserverToken, ping::Pings};
+pub(crate) use self::listener::GRACE as LISTENER_GRACE;
+pub(crate) use self::{auth::HomeserverToken, mount::mount, ping::Pings};
 pub use self::{
     listener::{Listen, ListenError, Listening, TlsFiles},
     websocket::{Websocket, WebsocketLink, WebsocketState},
@@ -47,6 +49,5 @@ pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
         .nest("/_matrix/app/unstable/fi.mau.msc2659", ping())
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(middleware::from_fn_with_state(guard, auth::check))
-        .fallback(answer::unknown)
         .with_state(core)
 }

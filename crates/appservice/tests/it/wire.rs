@@ -5,5 +5,6 @@ mod listening;
 mod look_ups;
 mod pings;
 mod repeats;
+mod routes;
 mod tokens;
 mod websocket;

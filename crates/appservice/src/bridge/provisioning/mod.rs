@@ -301,10 +301,13 @@ impl Provisioning {
             login_rate: Rate::new(20, Duration::from_secs(1)),
             server_rate: Rate::new(10, Duration::from_secs(3)),
         });
-        let closed = builtin::router(api.clone())
-            .merge(self.routes)
+        let authors = self
+            .routes
             .fallback(unknown)
+            .method_not_allowed_fallback(wrong_method);
+        let closed = builtin::router(api.clone())
             .method_not_allowed_fallback(wrong_method)
+            .fallback_service(authors)
             .layer(middleware::from_fn_with_state(api.clone(), caller::check));
         let open = Router::new()
             .route("/openid/login", post(session::log_in))
