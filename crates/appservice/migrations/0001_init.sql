@@ -32,6 +32,7 @@ CREATE INDEX inbox_waiting ON inbox (lane, id) WHERE parked_ms IS NULL;
 CREATE INDEX inbox_parked ON inbox (id) WHERE parked_ms IS NOT NULL;
 
 -- What is to be sent, and for a while what was sent. `key` names the effect: asking for it twice is asking once.
+-- `device`: as which the user sends it; transaction ids are a device's own.
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
@@ -47,7 +48,8 @@ CREATE TABLE outbox (
     error TEXT,
     state INTEGER NOT NULL DEFAULT 0,
     event_id TEXT,
-    done_ms INTEGER
+    done_ms INTEGER,
+    device TEXT
 );
 CREATE INDEX outbox_waiting ON outbox (lane, id) WHERE state = 0;
 CREATE INDEX outbox_done ON outbox (done_ms) WHERE state <> 0;
@@ -55,14 +57,15 @@ CREATE INDEX outbox_given_up ON outbox (id) WHERE state = 2;
 CREATE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL;
 
 -- The service's own users that the homeserver knows, and what their profiles were last set to. `…_told`: which rooms were
--- told: 0 none, 1 those without a name or picture of their own, 2 all.
+-- told: 0 none, 1 those without a name or picture of their own, 2 all. `device`: as which it sends.
 CREATE TABLE ghosts (
     user_id TEXT PRIMARY KEY,
     registered_ms INTEGER NOT NULL,
     displayname TEXT,
     displayname_told INTEGER NOT NULL DEFAULT 0,
     avatar_url TEXT,
-    avatar_told INTEGER NOT NULL DEFAULT 0
+    avatar_told INTEGER NOT NULL DEFAULT 0,
+    device TEXT
 ) WITHOUT ROWID;
 
 -- Rooms that are being made, by what they are made for. `token`: stands for this one room, in the transaction id and in

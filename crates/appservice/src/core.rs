@@ -53,7 +53,8 @@ pub struct Limits {
     /// everything else meanwhile. Where a room has parked three events in a row, its next ones get one attempt each,
     /// until one is handled: otherwise a room in which nothing succeeds would fill the inbox for all.
     pub attempts: u32,
-    /// How long a send is tried before it is given up, and an event waits for a homeserver that is away.
+    /// How long a send is tried before it is given up, from its first attempt on; the time in which the service does
+    /// not run does not count, nor do rate limits. And how long an event waits for a homeserver that is away.
     pub give_up_after: Duration,
     /// Rooms that are sent to at the same time: so many with messages, and so many with what is less urgent.
     pub send_concurrency: usize,
@@ -117,6 +118,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) surroundings: Surroundings,
     pub(crate) limits: Limits,
+    /// The service's users may have a device to send as.
+    pub(crate) sends_by_device: bool,
     pub(crate) inbox: Inbox,
     pub(crate) outbox: Outbox,
     pub(crate) rooms: Rooms,

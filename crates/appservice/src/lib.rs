@@ -80,7 +80,9 @@
 //!   the event's consumption: all of it, when all handlers have succeeded, or nothing.
 //! - **Out: never twice.** What a handler sends is named by the event and its place in the handler; what comes from
 //!   another network, by its id there ([`Actor::send_with_key`]). The name makes the transaction id, which is on disk
-//!   before the first attempt and is kept through timeouts and crashes.
+//!   before the first attempt and is kept through timeouts and crashes; for how long the homeserver recognises it is
+//!   its own affair (Synapse: for a day, with [`Service::send_by_device`]). What is given up is kept and listed
+//!   ([`Running::given_up`]).
 //! - **Too much is refused, not lost.** When [`Limits::inbox_high_water`] events wait, the homeserver is answered 503,
 //!   and comes again later.
 //!

@@ -33,6 +33,7 @@ pub struct Service {
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
     pub(crate) limits: Limits,
+    pub(crate) sends_by_device: bool,
     pub(crate) media_proxy: Option<MediaProxy>,
     pub(crate) provisioning: Option<Provisioning>,
     pub(crate) puppet_secret: Option<Secret>,
@@ -64,6 +65,7 @@ impl Service {
             },
             routes: axum::Router::new(),
             limits: Limits::default(),
+            sends_by_device: true,
             media_proxy: None,
             provisioning: None,
             puppet_secret: None,
@@ -189,6 +191,15 @@ impl Service {
     pub fn encryption(mut self, wanted: bool) -> Self {
         self.features.msc3202 = wanted;
         self.features.msc4190 = wanted;
+        self
+    }
+
+    /// Whether each of the service's users has a device of its own to send as, where the homeserver offers that
+    /// (MSC4326, specification 1.17); it has where this is not said. Synapse then still knows a send after it was
+    /// restarted, and does not take it twice. The price: one more request at a user's first send, of which homeservers
+    /// in the same rooms are told, as of any new device.
+    pub fn send_by_device(mut self, wanted: bool) -> Self {
+        self.sends_by_device = wanted;
         self
     }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::preflight::{self, Action};
+use super::{
+    JoinOptions,
+    preflight::{self, Action},
+};
 use crate::{
     Error, Urgency,
     client::Call,
@@ -36,6 +39,30 @@ impl Core {
                 what: format!("a send into {}", outgoing.room_id),
                 why: "it has no event_id".to_owned(),
             })
+    }
+
+    /// Makes sure that this user of the service's is in the room.
+    pub(crate) async fn ensure_joined(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
+        self.ensure_joined_with(user, room, &JoinOptions::default())
+            .await
+    }
+
+    /// The same, in a certain way.
+    pub(crate) async fn ensure_joined_with(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        options: &JoinOptions,
+    ) -> Result<(), Error> {
+        let view = self.rooms.view(room).await?;
+        if view.membership(user) == Some(Membership::Join) {
+            return Ok(());
+        }
+        let key = (room.clone(), user.clone());
+        if let Some(error) = self.actors.refusals.standing(&key, self.now_ms()) {
+            return Err(error);
+        }
+        self.join(user, room, options).await
     }
 
     /// Commits what a handler has gathered, where there is no event to be consumed with it.

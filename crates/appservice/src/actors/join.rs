@@ -133,30 +133,6 @@ impl Refusals {
 }
 
 impl Core {
-    /// Makes sure that this user of the service's is in the room.
-    pub(crate) async fn ensure_joined(&self, user: &UserId, room: &RoomId) -> Result<(), Error> {
-        self.ensure_joined_with(user, room, &JoinOptions::default())
-            .await
-    }
-
-    /// The same, in a certain way.
-    pub(crate) async fn ensure_joined_with(
-        &self,
-        user: &UserId,
-        room: &RoomId,
-        options: &JoinOptions,
-    ) -> Result<(), Error> {
-        let view = self.rooms.view(room).await?;
-        if view.membership(user) == Some(Membership::Join) {
-            return Ok(());
-        }
-        let key = (room.clone(), user.clone());
-        if let Some(error) = self.actors.refusals.standing(&key, self.now_ms()) {
-            return Err(error);
-        }
-        self.join(user, room, options).await
-    }
-
     /// Joins, unless the user is known to be in the room.
     pub(super) async fn join(
         &self,

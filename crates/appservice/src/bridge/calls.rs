@@ -115,6 +115,29 @@ pub(super) async fn move_alias(
     }
 }
 
+/// Puts a room into the homeserver's directory of rooms, or takes it out. A no is no reason to stop: the directory is
+/// the homeserver's own.
+pub(super) async fn list_in_directory(
+    core: &Core,
+    by: &UserId,
+    room: &RoomId,
+    is_listed: bool,
+) -> Result<(), Error> {
+    let path = format!(
+        "/_matrix/client/v3/directory/list/room/{}",
+        escape(room.as_str())
+    );
+    let visibility = if is_listed { "public" } else { "private" };
+    let call = Call::put(path, &json!({ "visibility": visibility })).by(Some(by));
+    match core.client.ask::<Value>(&call).await {
+        Err(error) if is_refused(&error) => {
+            tracing::warn!(room.id = %room, %error, "the directory of rooms stays as it is");
+            Ok(())
+        }
+        done => done.map(drop),
+    }
+}
+
 /// Closes a user's account for good.
 pub(super) async fn deactivate(core: &Core, user: &UserId) -> Result<(), Error> {
     let body = json!({ "erase": false });

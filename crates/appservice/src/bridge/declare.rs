@@ -323,14 +323,18 @@ async fn on_alias<N: Network>(
 
 /// Somebody asks for a ghost.
 async fn on_user<N: Network>(
+    context: Context,
     Held(live): Held<N>,
     ask: UserAsk,
 ) -> Result<Option<GhostPlan>, HandlerError> {
     let Some(user) = live.user_of(&ask.user_id) else {
         return Ok(None);
     };
-    let info = live.network().describe_user(&user).await?;
-    Ok(info.as_ref().map(ghosts::plan))
+    let Some(info) = live.network().describe_user(&user).await? else {
+        return Ok(None);
+    };
+    let info = ghosts::uploaded(&context.core, None, info).await?;
+    Ok(Some(ghosts::plan(&info)))
 }
 
 async fn link<N: Network>(ask: CommandAsk, portals: Portals<N>) -> Result<String, HandlerError> {

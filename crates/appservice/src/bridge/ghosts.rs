@@ -10,6 +10,7 @@ use crate::{
     core::Core,
     handler::GhostPlan,
     id::{MxcUri, UserId},
+    media::{MediaError, MediaRepo},
 };
 
 /// Which ghost stands for whom, with the profile that it was given.
@@ -50,7 +51,7 @@ pub(crate) async fn ensure<N: Network>(
     let info = live.network().describe_user(user).await;
     let info = info.map_err(|error| Undone::later(&error))?;
     // Who speaks is there, whatever the network knows of them.
-    let info = info.unwrap_or_default();
+    let info = uploaded(core, Some(&ghost), info.unwrap_or_default()).await?;
     give(core, &ghost, &info).await?;
     links.link(user, &ghost, &profile(&info)).await?;
     Ok(ghost)
@@ -73,6 +74,31 @@ pub(crate) async fn set_profile<N: Network>(
         links.link(user, &link.matrix, &profile(&info)).await?;
     }
     Ok(())
+}
+
+/// The same with its picture at the homeserver, uploaded `by` that ghost or by the service's own user. A picture that
+/// the homeserver does not take is left out: nobody is to be silent for that.
+pub(crate) async fn uploaded(
+    core: &Arc<Core>,
+    by: Option<&UserId>,
+    mut info: UserInfo,
+) -> Result<UserInfo, Error> {
+    let Some(mut picture) = info.picture.take() else {
+        return Ok(info);
+    };
+    if let Some(by) = by {
+        picture = picture.by(by);
+    }
+    match MediaRepo::new(core).upload(picture).await {
+        Ok(uri) => info.avatar = Some(uri),
+        Err(MediaError::Homeserver(error))
+            if error.is_transient() || matches!(error, Error::Stopping | Error::Store(_)) =>
+        {
+            return Err(error);
+        }
+        Err(error) => tracing::warn!(name = info.name, %error, "a picture is left out"),
+    }
+    Ok(info)
 }
 
 fn profile(info: &UserInfo) -> Profile {
@@ -101,17 +127,17 @@ async fn give(core: &Arc<Core>, ghost: &UserId, info: &UserInfo) -> Result<(), E
 /// The profile that the bridge knows of a user.
 pub(crate) async fn known<N: Network>(
     live: &Live<N>,
-    core: &Core,
+    core: &Arc<Core>,
     user: &N::User,
 ) -> Result<UserInfo, Undone> {
     if let Some(link) = Links::<Users<N>>::of(core).by_remote(user).await? {
         return Ok(UserInfo {
             name: link.data.name,
             avatar: link.data.avatar,
+            picture: None,
         });
     }
     let info = live.network().describe_user(user).await;
-    Ok(info
-        .map_err(|error| Undone::later(&error))?
-        .unwrap_or_default())
+    let info = info.map_err(|error| Undone::later(&error))?;
+    Ok(uploaded(core, None, info.unwrap_or_default()).await?)
 }

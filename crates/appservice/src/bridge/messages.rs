@@ -16,11 +16,20 @@ use crate::{
     store::{MessageRow, Result, Store, StoreError, Unit},
 };
 
+/// Begins the ids of the kit's own, for what the network gives no id to; none of a network's begins so. They stand in
+/// the database alone.
+const OWN: char = '\u{1}';
+
+/// What a reaction is remembered by, where the network has no ids for reactions.
+pub(crate) fn reaction_id(target: &str, sender: &str, key: &str) -> String {
+    format!("{OWN}reaction/{target}/{sender}/{key}")
+}
+
 /// A message that both sides have.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MessageRef {
-    /// The network's ids of the message or its parts, in order.
+    /// The network's ids of the message or its parts, in order; none where the network has given none.
     pub ids: Vec<String>,
     /// The events, in order.
     pub events: Vec<EventId>,
@@ -92,10 +101,14 @@ impl MessageRef {
         };
         let first = serde_json::to_string(&data)
             .map_err(|error| StoreError::Statement(error.to_string()))?;
-        let count = self.ids.len().max(self.events.len());
+        let mut ids = self.ids.clone();
+        if ids.is_empty() {
+            ids.extend(self.events.first().map(|event| format!("{OWN}{event}")));
+        }
+        let count = ids.len().max(self.events.len());
         let rows = (0..count).filter_map(|part| {
             // The shorter side stays with its last one.
-            let id = self.ids.get(part).or(self.ids.last())?;
+            let id = ids.get(part).or(ids.last())?;
             let event = self.events.get(part).or(self.events.last())?;
             Some(MessageRow {
                 remote_room: remote_room.to_owned(),
@@ -129,7 +142,7 @@ impl MessageRef {
             reaction: data.reaction,
         };
         for row in rows {
-            if !message.ids.contains(&row.remote_id) {
+            if !row.remote_id.starts_with(OWN) && !message.ids.contains(&row.remote_id) {
                 message.ids.push(row.remote_id.clone());
             }
             let event = EventId::parse(&row.event_id).ok()?;
@@ -207,6 +220,16 @@ pub(crate) async fn by_remote<N: Network>(
         .await
 }
 
+/// Forgets a message that was taken back.
+pub(crate) async fn forget<N: Network>(core: &Core, message: &MessageRef) -> Result<()> {
+    let events: Vec<String> = message.events.iter().map(ToString::to_string).collect();
+    let forgotten = core.store.write(move |unit| {
+        let mut events = events.iter();
+        events.try_for_each(|event| unit.delete_messages_of(N::NAME, event))
+    });
+    forgotten.await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,8 +282,12 @@ mod tests {
             target: vec!["9".to_owned()],
             key: "👍".to_owned(),
         });
-        let store = store_with(&[cut.clone(), album.clone(), thumb.clone()]).await;
+        let nameless = message(&["one", "two"], &[]);
+        let all = [cut.clone(), album.clone(), thumb.clone(), nameless.clone()];
+        let store = store_with(&all).await;
         for (id, whole) in [
+            ("$one", &nameless),
+            ("$two", &nameless),
             ("$cut", &cut),
             ("1", &cut),
             ("3", &cut),

@@ -149,6 +149,11 @@ impl RoomPlan {
         self.with("room_version", json!(version))
     }
 
+    /// Only for users of this homeserver (`m.federate` is `false`): that cannot be changed later.
+    pub fn local(self) -> Self {
+        self.with("creation_content", json!({ "m.federate": false }))
+    }
+
     /// Who is invited.
     pub fn invite<'a>(self, users: impl IntoIterator<Item = &'a UserId>) -> Self {
         let users: Vec<&str> = users.into_iter().map(UserId::as_str).collect();

@@ -12,11 +12,10 @@ use http::{Response, header};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{MediaError, MediaRepo, headers};
+use super::{MediaError, Opened, headers};
 use crate::{
     Error,
     client::{Call, Token, escape},
-    format::content::Media,
     id::MxcUri,
     surroundings::{BodyStream, TransportError},
     web::{SaidBy, WebError},
@@ -153,34 +152,12 @@ impl Ask<'_> {
     }
 }
 
-impl MediaRepo {
-    /// Downloads media as a whole, of at most [`Limits::max_media_bytes`](crate::Limits).
-    ///
-    /// # Errors
-    /// See [`MediaError`].
-    pub async fn download(&self, uri: &MxcUri) -> Result<Downloaded, MediaError> {
-        self.open(uri, self.core.limits.max_media_bytes)
-            .await?
-            .read()
-            .await
-    }
-
-    /// Downloads the media of a message as a whole.
-    ///
-    /// # Errors
-    /// See [`MediaError`]; [`MediaError::Encrypted`] when it is.
-    pub async fn download_of(&self, media: &Media) -> Result<Downloaded, MediaError> {
-        if media.encrypted {
-            return Err(MediaError::Encrypted);
-        }
-        self.download(&media.uri).await
-    }
-
-    /// Downloads media piece by piece, of at most `max_bytes`. Read it without long pauses, or the connection ends.
-    ///
-    /// # Errors
-    /// See [`MediaError`].
-    pub async fn open(&self, uri: &MxcUri, max_bytes: usize) -> Result<MediaStream, MediaError> {
+impl Opened {
+    pub(super) async fn open(
+        &self,
+        uri: &MxcUri,
+        max_bytes: usize,
+    ) -> Result<MediaStream, MediaError> {
         let ask = Ask {
             uri,
             what: "download",
@@ -190,12 +167,7 @@ impl MediaRepo {
         self.fetch(&ask).await
     }
 
-    /// Downloads a small picture of media, made by the homeserver; it may be larger than the size in pixels that is
-    /// asked for.
-    ///
-    /// # Errors
-    /// See [`MediaError`]; also when the homeserver can make none of it.
-    pub async fn thumbnail(
+    pub(super) async fn thumbnail(
         &self,
         uri: &MxcUri,
         (width, height): (u32, u32),

@@ -24,9 +24,12 @@ mod upload;
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{Arc, Weak},
 };
 
+use bytes::Bytes;
+use futures_util::Stream;
 use parking_lot::Mutex;
 
 pub(crate) use self::proxy::router as proxy_router;
@@ -36,9 +39,10 @@ pub use self::{
     upload::Upload,
 };
 use crate::{
-    Error,
+    Content, Error,
     bridge::signed::LinkRefused,
     core::Core,
+    format::content::Media,
     handler::{Context, FromContext, Rejection},
     id::MxcUri,
     store::StoreError,
@@ -118,20 +122,114 @@ impl MediaShared {
 }
 
 /// The homeserver's media repository. Handlers take it as an argument.
+///
+/// It does not keep the service alive, so that a network may keep it ([`Remote::media`](crate::bridge::Remote::media)):
+/// when the service has ended, all of it fails with [`Error::Stopping`].
 #[derive(Clone)]
 pub struct MediaRepo {
-    core: Arc<Core>,
+    core: Weak<Core>,
+}
+
+impl std::fmt::Debug for MediaRepo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MediaRepo").finish_non_exhaustive()
+    }
 }
 
 impl FromContext for MediaRepo {
     async fn from_context(context: &Context) -> Result<Self, Rejection> {
-        Ok(Self::new(context.core.clone()))
+        Ok(Self::new(&context.core))
     }
 }
 
 impl MediaRepo {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::downgrade(core),
+        }
+    }
+
+    /// That of a service that has ended.
+    pub(crate) fn ended() -> Self {
+        Self { core: Weak::new() }
+    }
+
+    fn opened(&self) -> Result<Opened, MediaError> {
+        let core = self.core.upgrade().ok_or(Error::Stopping)?;
+        Ok(Opened { core })
+    }
+
+    /// Uploads, and returns when the homeserver has it. What was uploaded before, with the same type and name, is not
+    /// uploaded again, whoever has uploaded it.
+    ///
+    /// # Errors
+    /// [`MediaError::TooLarge`] before anything is sent when the homeserver says that it takes no more; its no.
+    pub async fn upload(&self, upload: Upload) -> Result<MxcUri, MediaError> {
+        self.opened()?.upload(upload).await
+    }
+
+    /// Reads a stream whole, to be uploaded; no further than the homeserver takes, and the service.
+    ///
+    /// # Errors
+    /// [`MediaError::TooLarge`], or [`MediaError::Unreadable`] with the stream's own error.
+    pub async fn read<S, E>(&self, stream: S) -> Result<Bytes, MediaError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Display + Send,
+    {
+        self.opened()?.read(stream).await
+    }
+
+    /// Forgets that this was uploaded, such as when the homeserver's operator has removed it; `false` when it was not
+    /// known.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn forget(&self, media: &MxcUri) -> Result<bool, MediaError> {
+        self.opened()?.forget(media).await
+    }
+
+    /// Downloads media as a whole, of at most [`Limits::max_media_bytes`](crate::Limits).
+    ///
+    /// # Errors
+    /// See [`MediaError`].
+    pub async fn download(&self, uri: &MxcUri) -> Result<Downloaded, MediaError> {
+        let opened = self.opened()?;
+        let limit = opened.core.limits.max_media_bytes;
+        opened.open(uri, limit).await?.read().await
+    }
+
+    /// Downloads the media of a message as a whole.
+    ///
+    /// # Errors
+    /// See [`MediaError`]; [`MediaError::Encrypted`] when it is.
+    pub async fn download_of(&self, media: &Media) -> Result<Downloaded, MediaError> {
+        if media.encrypted {
+            return Err(MediaError::Encrypted);
+        }
+        self.download(&media.uri).await
+    }
+
+    /// Downloads media piece by piece, of at most `max_bytes`. Read it without long pauses, or the connection ends.
+    ///
+    /// # Errors
+    /// See [`MediaError`].
+    pub async fn open(&self, uri: &MxcUri, max_bytes: usize) -> Result<MediaStream, MediaError> {
+        self.opened()?.open(uri, max_bytes).await
+    }
+
+    /// Downloads a small picture of media, made by the homeserver; it may be larger than the size in pixels that is
+    /// asked for.
+    ///
+    /// # Errors
+    /// See [`MediaError`]; also when the homeserver can make none of it.
+    pub async fn thumbnail(
+        &self,
+        uri: &MxcUri,
+        size: (u32, u32),
+        fit: Fit,
+    ) -> Result<Downloaded, MediaError> {
+        self.opened()?.thumbnail(uri, size, fit).await
     }
 
     /// A link to media that anybody can open, for as long as the [`MediaProxy`] says. The name is that under which a
@@ -141,11 +239,32 @@ impl MediaRepo {
     /// When the service was declared without [`Service::media_proxy`](crate::Service::media_proxy), or the name is longer
     /// than 255 bytes.
     pub fn public_url(&self, media: &MxcUri, name: &str) -> Result<String, MediaError> {
-        let proxy = self.core.media.proxy.as_ref().ok_or_else(|| {
+        let core = self.opened()?.core;
+        let proxy = core.media.proxy.as_ref().ok_or_else(|| {
             let text = "there are no links to media: declare them with `Service::media_proxy`";
             MediaError::NoLink(text.to_owned())
         })?;
-        proxy.url(media, name, self.core.now_ms())
+        proxy.url(media, name, core.now_ms())
+    }
+
+    /// What a content is, for a network that shows texts alone: as [`Content::describe`] has it, and of media with a
+    /// link behind it that anybody can open, where the service has a [`MediaProxy`]. Media that are encrypted get no
+    /// link: nobody could read what it leads to.
+    #[must_use]
+    pub fn describe(&self, content: &Content) -> Option<String> {
+        let words = content.describe()?;
+        let media = content.media().filter(|media| !media.encrypted);
+        let link = media.and_then(|media| self.link_to(&media));
+        Some(match link {
+            Some(link) => format!("{words} {link}"),
+            None => words,
+        })
+    }
+
+    /// A link under the file's own name, or under none where that is too long for a link.
+    fn link_to(&self, media: &Media) -> Option<String> {
+        let named = self.public_url(&media.uri, &media.name);
+        named.or_else(|_| self.public_url(&media.uri, "")).ok()
     }
 
     /// Links to this media are followed no more, such as when the message with it was redacted.
@@ -153,11 +272,16 @@ impl MediaRepo {
     /// # Errors
     /// When the database cannot be used.
     pub async fn revoke(&self, media: &MxcUri) -> Result<(), MediaError> {
-        let (mxc, now_ms) = (media.to_string(), self.core.now_ms());
-        let store = &self.core.store;
-        store
+        let core = self.opened()?.core;
+        let (mxc, now_ms) = (media.to_string(), core.now_ms());
+        core.store
             .write(move |unit| unit.revoke_media(&mxc, now_ms))
             .await?;
         Ok(())
     }
+}
+
+/// The repository while it is used: keeps the service for as long.
+struct Opened {
+    core: Arc<Core>,
 }

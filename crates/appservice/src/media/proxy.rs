@@ -17,7 +17,7 @@ use futures_util::stream;
 use http::{HeaderValue, StatusCode, Uri, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{MediaError, MediaRepo, MediaStream, headers};
+use super::{MediaError, MediaStream, Opened, headers};
 use crate::{
     bridge::signed::{LinkRefused, LinkSigner, Media, SigningKey},
     core::Core,
@@ -68,7 +68,7 @@ impl MediaProxy {
         self
     }
 
-    /// Links live for ever, as archives of the other network want it. [`MediaRepo::revoke`] ends one.
+    /// Links live for ever, as archives of the other network want it. [`MediaRepo::revoke`](super::MediaRepo::revoke) ends one.
     pub fn forever(mut self) -> Self {
         self.lifetime = None;
         self
@@ -235,9 +235,8 @@ async fn serve(State(serving): State<Serving>, uri: Uri) -> Result<Response, Not
     let Ok(Ok(place)) = turn else {
         return Err(busy);
     };
-    let stream = MediaRepo::new(core.clone())
-        .open(&uri, proxy.max_bytes)
-        .await?;
+    let opened = Opened { core: core.clone() };
+    let stream = opened.open(&uri, proxy.max_bytes).await?;
     Ok(response(stream, &media.file_name, place))
 }
 

@@ -4,7 +4,10 @@
 //! `POST /_matrix/media/v1/create`) and is stored, then the content goes to it: an upload that broke off is taken up
 //! again with the same id.
 
-use std::{fmt::Display, sync::Arc};
+use std::{
+    fmt::{self, Debug, Display},
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -12,7 +15,7 @@ use http::Method;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{MediaError, MediaRepo};
+use super::{MediaError, Opened};
 use crate::{
     Error, Urgency,
     client::{Call, escape},
@@ -30,7 +33,7 @@ const MARGIN_MS: i64 = 60_000;
 pub(super) type Digest = [u8; 32];
 
 /// Something to be uploaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Upload {
     bytes: Bytes,
@@ -38,6 +41,16 @@ pub struct Upload {
     name: Option<String>,
     by: Option<UserId>,
     is_remembered: bool,
+}
+
+impl Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("bytes", &self.bytes.len())
+            .field("mime", &self.mime)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Upload {
@@ -107,13 +120,8 @@ struct Created {
     unused_expires_at: Option<i64>,
 }
 
-impl MediaRepo {
-    /// Uploads, and returns when the homeserver has it. What was uploaded before, with the same type and name, is not
-    /// uploaded again, whoever has uploaded it.
-    ///
-    /// # Errors
-    /// [`MediaError::TooLarge`] before anything is sent when the homeserver says that it takes no more; its no.
-    pub async fn upload(&self, upload: Upload) -> Result<MxcUri, MediaError> {
+impl Opened {
+    pub(super) async fn upload(&self, upload: Upload) -> Result<MxcUri, MediaError> {
         if let Some(limit) = self.limit().await
             && upload.bytes.len() as u64 > limit
         {
@@ -130,11 +138,7 @@ impl MediaRepo {
         self.upload_once(&upload, &user, digest).await
     }
 
-    /// Reads a stream whole, to be uploaded; no further than the homeserver takes, and the service.
-    ///
-    /// # Errors
-    /// [`MediaError::TooLarge`], or [`MediaError::Unreadable`] with the stream's own error.
-    pub async fn read<S, E>(&self, stream: S) -> Result<Bytes, MediaError>
+    pub(super) async fn read<S, E>(&self, stream: S) -> Result<Bytes, MediaError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Display + Send,
@@ -153,12 +157,7 @@ impl MediaRepo {
         Ok(bytes.freeze())
     }
 
-    /// Forgets that this was uploaded, such as when the homeserver's operator has removed it; `false` when it was not
-    /// known.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn forget(&self, media: &MxcUri) -> Result<bool, MediaError> {
+    pub(super) async fn forget(&self, media: &MxcUri) -> Result<bool, MediaError> {
         let mxc = media.to_string();
         let store = &self.core.store;
         Ok(store.write(move |unit| unit.forget_upload_of(&mxc)).await?)

@@ -51,7 +51,7 @@ impl LaneWork for Sending {
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
-        let call = match self.call_of(row) {
+        let call = match self.call_of(row).await {
             Ok(call) => call,
             Err(error) => return self.failed(row, error).await,
         };
@@ -88,7 +88,8 @@ impl Sending {
         }
     }
 
-    fn call_of(&self, row: &OutboxRow) -> Result<Call, Error> {
+    async fn call_of(&self, row: &mut OutboxRow) -> Result<Call, Error> {
+        let device = self.device_for(row).await?;
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
         let mut call = Call::new(Method::PUT, row.send.path.clone())
             .text(self.body(row, user.as_ref()))
@@ -96,6 +97,9 @@ impl Sending {
             .urgency(urgency_of(row.send.urgency));
         if let Some(ts) = row.send.ts_ms {
             call = call.query("ts", ts.to_string());
+        }
+        if let Some(device) = device {
+            call = call.query("device_id", device);
         }
         Ok(call)
     }
@@ -125,6 +129,9 @@ impl Sending {
 
     /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
     async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        if error.errcode() == Some("M_UNKNOWN_DEVICE") && row.device.is_some() {
+            return self.remake_device(row, error).await;
+        }
         if error.status() != Some(403) || row.tries.is_mended {
             return Some(error);
         }
@@ -144,6 +151,17 @@ impl Sending {
             Err(why @ Error::Forbidden(_)) => Some(why),
             Err(_) => Some(error),
         }
+    }
+
+    /// Somebody has removed the device: it is made again, once.
+    async fn remake_device(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let Some(Ok(user)) = user.filter(|_| !row.tries.is_remade) else {
+            return Some(error);
+        };
+        let made = self.make_device(&user).await;
+        row.tries.is_remade = made.is_ok();
+        made.err()
     }
 
     /// For how long it has been in the outbox.

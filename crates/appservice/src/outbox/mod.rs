@@ -5,6 +5,7 @@
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
 mod attempt;
+mod devices;
 mod given_up;
 mod outgoing;
 
@@ -104,6 +105,7 @@ pub(crate) struct Sending {
     surroundings: Surroundings,
     give_up_after: Duration,
     waiters: Mutex<Waiters>,
+    offered: devices::Offered,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
 }
@@ -122,6 +124,7 @@ impl Outbox {
             surroundings: surroundings.clone(),
             give_up_after: limits.give_up_after,
             waiters: Mutex::default(),
+            offered: devices::Offered::new(),
             core: OnceLock::new(),
         };
         Self {
@@ -139,6 +142,10 @@ impl Outbox {
 
     /// Begins with what waits from before.
     pub(crate) async fn begin(&self) -> StoreResult<()> {
+        let core = self.lanes.work().core.get().and_then(Weak::upgrade);
+        if core.is_some_and(|core| !core.sends_by_device) {
+            self.store.write(|unit| unit.forget_devices()).await?;
+        }
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
             self.lanes.wake(&lane, 0);
         }

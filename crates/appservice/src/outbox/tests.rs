@@ -210,7 +210,7 @@ async fn a_limit_is_waited_for_however_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_send_that_the_homeserver_always_fails_over_is_set_aside() {
-    for answer in [(500, json!({})), (200, json!([1]))] {
+    for answer in [(500, json!({})), (200, json!({ "event_id": "nonsense" }))] {
         let stage = Arc::new(Stage::new([]));
         let bad = message("bad");
         *stage.host.poison.lock() = Some((super::outgoing::txn_id("bad"), answer.0, answer.1));

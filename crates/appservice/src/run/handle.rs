@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     Bot, Error, Ghosts, Room,
-    bridge::{backfill::Backfills, puppets::Puppets},
+    bridge::{Network, Portals, backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,
@@ -88,12 +88,12 @@ impl Handle {
         Ok(Room::new(self.core()?, id.clone(), None))
     }
 
-    /// The homeserver's media; as [`bot`](Self::bot).
+    /// The homeserver's media. It may be kept.
     ///
     /// # Errors
     /// [`Error::Stopping`], when the service has ended.
     pub fn media(&self) -> Result<MediaRepo, Error> {
-        Ok(MediaRepo::new(self.core()?))
+        Ok(MediaRepo::new(&self.core()?))
     }
 
     /// Histories of rooms; as [`bot`](Self::bot). One that is being brought ends with the service.
@@ -102,6 +102,18 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn backfills(&self) -> Result<Backfills, Error> {
         Ok(Backfills::new(self.core()?))
+    }
+
+    /// The portals of the bridge to this network; as [`bot`](Self::bot).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended; [`Error::Unsupported`], when it has no such bridge.
+    pub fn portals<N: Network>(&self) -> Result<Portals<N>, Error> {
+        let core = self.core()?;
+        let live = core.bridges.get::<N>().ok_or_else(|| {
+            Error::Unsupported(format!("the service has no bridge to {}", N::TITLE))
+        })?;
+        Ok(Portals::outside(live, core))
     }
 
     /// The service's database; as [`bot`](Self::bot).

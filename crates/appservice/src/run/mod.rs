@@ -223,6 +223,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         store,
         surroundings: setup.surroundings.clone(),
         limits: service.limits.clone(),
+        sends_by_device: service.sends_by_device,
         handlers: Handlers {
             events: [service.kits_handlers(), service.handlers.events.clone()].concat(),
             ..service.handlers.clone()

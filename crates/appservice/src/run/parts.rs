@@ -52,7 +52,7 @@ impl Running {
     /// The homeserver's media.
     #[must_use]
     pub fn media(&self) -> MediaRepo {
-        MediaRepo::new(self.core.clone())
+        MediaRepo::new(&self.core)
     }
 
     /// Histories of rooms.

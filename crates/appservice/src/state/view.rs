@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Fresh, Interest, PowerLevels};
@@ -93,7 +94,8 @@ impl RoomMember {
 }
 
 /// Who may join a room (`m.room.join_rules`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 #[non_exhaustive]
 pub enum JoinRule {
     /// Everybody.
@@ -108,6 +110,18 @@ pub enum JoinRule {
     KnockRestricted,
     /// Nobody but who is invited (`private`, which no room uses), or a rule that is not known.
     Other(String),
+}
+
+impl From<String> for JoinRule {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
+    }
+}
+
+impl From<JoinRule> for String {
+    fn from(rule: JoinRule) -> Self {
+        rule.as_str().to_owned()
+    }
 }
 
 impl JoinRule {

@@ -43,6 +43,8 @@ pub(crate) struct OutboxRow {
     pub(crate) created_ms: i64,
     pub(crate) attempts: u32,
     pub(crate) state: OutboxState,
+    /// As which of its devices the user sends it; `None`: as none, or not decided.
+    pub(crate) device: Option<String>,
     pub(crate) tries: Tries,
 }
 
@@ -67,9 +69,11 @@ pub(crate) struct Tries {
     pub(crate) alone: u32,
     /// After a no, what was missing has been seen to.
     pub(crate) is_mended: bool,
+    /// The device was made again.
+    pub(crate) is_remade: bool,
 }
 
-const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id, trace";
+const COLUMNS: &str = "id, key, lane, urgency, user_id, path, ts_ms, body, created_ms, attempts, error, state, event_id, trace, device";
 
 const PENDING: i64 = 0;
 const DONE: i64 = 1;
@@ -97,6 +101,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
         state,
+        device: row.get(14)?,
         tries: Tries::default(),
     })
 }
@@ -115,8 +120,8 @@ impl Unit<'_> {
         let new = self
             .connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms, trace)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT OR IGNORE INTO outbox (key, lane, urgency, user_id, path, ts_ms, body, created_ms, trace, device)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT device FROM ghosts WHERE user_id = ?4))",
             )?
             .execute(params![
                 send.key,
@@ -200,6 +205,25 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// The user has this device, and sends this as it.
+    pub(crate) fn set_device(&self, id: i64, user: &str, device: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE outbox SET device = ?2 WHERE id = ?1")?
+            .execute(params![id, device])?;
+        self.connection
+            .prepare_cached("UPDATE ghosts SET device = ?2 WHERE user_id = ?1")?
+            .execute([user, device])?;
+        Ok(())
+    }
+
+    /// Nobody sends as a device any more, but for what was tried so.
+    pub(crate) fn forget_devices(&self) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE ghosts SET device = NULL WHERE device IS NOT NULL")?
+            .execute([])?;
+        Ok(())
+    }
+
     /// It is given up.
     pub(crate) fn give_up_outbox(
         &self,
@@ -240,7 +264,7 @@ impl Unit<'_> {
             Ok(FailedSend {
                 row: row_of(row)?,
                 error: error.unwrap_or_default(),
-                done_ms: row.get::<_, Option<i64>>(14)?.unwrap_or(0),
+                done_ms: row.get::<_, Option<i64>>(15)?.unwrap_or(0),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -1,8 +1,11 @@
 //! Ghosts, rooms and what they need of each other, on our real homeserver.
 
 mod copy;
+mod devices;
 mod doors;
 mod goals;
+mod makings;
+mod outages;
 mod power;
 mod scripted;
 mod sends;

@@ -12,6 +12,7 @@ mod first_steps;
 mod harness;
 mod media;
 mod nonsense;
+mod once;
 mod outside;
 mod pace;
 mod pond;

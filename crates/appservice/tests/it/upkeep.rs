@@ -89,7 +89,7 @@ async fn what_was_taken_and_sent_is_forgotten_after_the_declared_time() -> anyho
     tokio::time::sleep(Duration::from_secs(2 * 3600 + 60)).await;
     // The last transactions are known whatever their age.
     assert_eq!(counts(&running).await?, [Some(0), Some(0), Some(1)]);
-    // One of them that is brought again is known: nothing is handled.
+    // Brought again, the last of them is known: nothing is handled.
     tokio::time::sleep(Duration::from_secs(48 * 3600)).await;
     assert_eq!(bring("1", &events).await, 1200);
     // Its events in another one are new by now; lately handled ones are not.

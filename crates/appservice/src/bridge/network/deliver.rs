@@ -9,13 +9,14 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 
 use super::{
-    Action, Cause, Fate, Foreign, Network, Outgoing, Receipt, Rejected, SendError, Signal, Speaker,
+    Action, Cause, Fate, Foreign, Network, Outgoing, Receipt, Rejected, Remote, SendError, Signal,
+    Speaker,
 };
 use crate::{
     Content, Event, HandlerError,
     bridge::{
         Level,
-        live::{Held, Live},
+        live::{Held, Live, LiveRef},
         messages::{self, MessageRef, ReactionRef},
         portal::{self, Portal},
         status, translate, upgrade,
@@ -210,6 +211,7 @@ pub(crate) async fn say<N: Network>(
         sent_at_ms: event.sent_at_ms,
         attempt,
         event: event.clone(),
+        remote: Remote::new(LiveRef::new(live)),
     };
     let room = crate::bridge::RemoteId::to_text(&portal.remote);
     let _on_its_way = match N::ECHOES {
@@ -263,9 +265,9 @@ async fn remember<N: Network>(
             message.content = Some(content.clone());
         }
         Action::React { target, key } => {
-            // Networks need no ids for reactions: who, what and to what is enough to take one back.
-            if message.ids.is_empty() {
-                message.ids = vec![format!("reaction/{}", event.id)];
+            // As the network's own would be, so that its echo is known.
+            if let Some((by, target)) = receipt.by.as_ref().zip(target.ids.first()) {
+                message.ids.push(messages::reaction_id(target, by, key));
             }
             message.reaction = Some(ReactionRef {
                 target: target.ids.clone(),
@@ -279,6 +281,9 @@ async fn remember<N: Network>(
                 message.ids = receipt.ids.clone();
                 message.map = receipt.map.clone();
             }
+        }
+        Action::Redact { target, .. } | Action::Unreact { reaction: target } => {
+            return Ok(messages::forget::<N>(core, target).await?);
         }
         _ => return Ok(()),
     }

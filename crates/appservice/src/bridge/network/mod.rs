@@ -10,7 +10,9 @@
 //! [`describe_user`](Network::describe_user), [`describe_room`](Network::describe_room). What a network can do is said
 //! in constants, all of them `false` unless set; the kit does what the network cannot, or tells the sender.
 
+mod around;
 mod deliver;
+mod described;
 mod intake;
 mod outgoing;
 mod perform;
@@ -28,6 +30,7 @@ pub(crate) use self::{
     task::Task,
 };
 pub use self::{
+    described::{RoomInfo, UserInfo},
     outgoing::{Action, Outgoing, Signal, Speaker},
     provenance::{Bridged, Foreign},
     remote::{Remote, RemoteMessage, RoomChange},
@@ -54,8 +57,9 @@ pub trait Network: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Its name for people.
     const TITLE: &'static str = Self::NAME;
-    /// The network tells of what was sent to it as well, under the ids of its receipt. What comes in waits then for
-    /// what is on its way out, and is not taken for somebody else's.
+    /// The network tells of what was sent to it as well. What comes in waits then for what is on its way out, and is
+    /// not taken for somebody else's: messages are known by the ids of their [`Receipt`], edits by their words,
+    /// reactions by who reacts ([`Receipt::by`]), and what was taken back is gone already.
     const ECHOES: bool = false;
     /// Messages can be edited. Where they cannot, the edit is said in words.
     const EDITS: bool = false;
@@ -202,83 +206,6 @@ pub trait Network: Sized + Send + Sync + 'static {
     }
 }
 
-/// What is known of a user of the network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserInfo {
-    /// What people call them.
-    pub name: Option<String>,
-    /// Their picture.
-    pub avatar: Option<MxcUri>,
-}
-
-impl UserInfo {
-    /// Somebody of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            avatar: None,
-        }
-    }
-}
-
-/// What is known of a room of the network.
-#[derive(Clone, Debug)]
-pub struct RoomInfo<N: Network> {
-    /// What people call it.
-    pub name: Option<String>,
-    /// What it is about.
-    pub topic: Option<String>,
-    /// Its picture.
-    pub avatar: Option<MxcUri>,
-    /// Everybody may join: the portal is public, and found by its alias where the bridge has aliases.
-    pub is_public: bool,
-    /// The two who talk, where it is the talk of two: the portal is made by the user's ghost, and the person invited.
-    pub direct: Option<(UserId, N::User)>,
-}
-
-impl<N: Network> RoomInfo<N> {
-    /// A room that everybody may join.
-    #[must_use]
-    pub fn public(name: &str) -> Self {
-        Self {
-            is_public: true,
-            ..Self::private(name)
-        }
-    }
-
-    /// A room for those who are invited.
-    #[must_use]
-    pub fn private(name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            topic: None,
-            avatar: None,
-            is_public: false,
-            direct: None,
-        }
-    }
-
-    /// The talk of two.
-    #[must_use]
-    pub fn direct(person: &UserId, user: N::User) -> Self {
-        Self {
-            name: None,
-            topic: None,
-            avatar: None,
-            is_public: false,
-            direct: Some((person.clone(), user)),
-        }
-    }
-
-    /// The same with a topic.
-    #[must_use]
-    pub fn about(mut self, topic: &str) -> Self {
-        self.topic = Some(topic.to_owned());
-        self
-    }
-}
-
 /// Where a room of the network is: for `m.bridge` (MSC2346).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -314,16 +241,20 @@ impl Named {
 
 /// The network has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "the receipt is what says that the network has it"]
 pub struct Receipt {
     /// The network's ids of the message or its parts, in order; none where it has no ids.
     pub ids: Vec<String>,
     /// Which part carries what of the text, where there are several.
     pub map: PartMap,
+    /// The text of the user's id ([`RemoteId::to_text`]) as whom it was said.
+    pub by: Option<String>,
 }
 
 impl Receipt {
-    /// The network has it, and has no ids.
+    /// The network has it, and has no ids. It can be answered, edited and taken back all the same; the network is
+    /// given a [`MessageRef`](super::MessageRef) without ids then.
     pub fn new() -> Self {
         Self::default()
     }
@@ -332,13 +263,20 @@ impl Receipt {
     pub fn id(id: impl Into<String>) -> Self {
         Self {
             ids: vec![id.into()],
-            map: PartMap::default(),
+            ..Self::default()
         }
     }
 
     /// The network has it in parts, with these ids.
     pub fn parts(ids: Vec<String>, map: PartMap) -> Self {
-        Self { ids, map }
+        Self { ids, map, by: None }
+    }
+
+    /// The same, said as this user of the network. Networks that echo need it for reactions, which have no ids to know
+    /// them again by ([`Network::ECHOES`]).
+    pub fn by(mut self, user: &impl RemoteId) -> Self {
+        self.by = Some(user.to_text());
+        self
     }
 }
 

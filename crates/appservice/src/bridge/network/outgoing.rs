@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Network;
+use super::{Network, Remote};
 use crate::{
     Content, Event,
     bridge::messages::MessageRef,
     format::content::Profile,
     id::{MxcUri, RoomId, UserId},
+    media::MediaRepo,
 };
 
 /// Something that is to be said on the network. Only the kit makes it, and only of what the network has not said
@@ -29,6 +30,7 @@ pub struct Outgoing<N: Network> {
     /// Which attempt this is, from 1 on.
     pub attempt: u32,
     pub(crate) event: Arc<Event>,
+    pub(crate) remote: Remote<N>,
 }
 
 impl<N: Network> Outgoing<N> {
@@ -36,6 +38,30 @@ impl<N: Network> Outgoing<N> {
     #[must_use]
     pub fn event(&self) -> &Arc<Event> {
         &self.event
+    }
+
+    /// The way back, and the bridge around: ghosts, portals, who is in the room.
+    #[must_use]
+    pub fn remote(&self) -> &Remote<N> {
+        &self.remote
+    }
+
+    /// The homeserver's media: to fetch what is to be shown on the network.
+    #[must_use]
+    pub fn media(&self) -> MediaRepo {
+        self.remote.media()
+    }
+
+    /// The message or edit in one line, for a network that shows texts alone: media with a link that anybody can open,
+    /// where the service has a proxy ([`MediaRepo::describe`]). `None` where it is neither, or says nothing.
+    #[must_use]
+    pub fn describe(&self) -> Option<String> {
+        match &self.action {
+            Action::Message { content, .. } | Action::Edit { content, .. } => {
+                self.media().describe(content)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -50,6 +76,7 @@ impl<N: Network> Clone for Outgoing<N> {
             sent_at_ms: self.sent_at_ms,
             attempt: self.attempt,
             event: self.event.clone(),
+            remote: self.remote.clone(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     bridge::{
         RemoteId, calls, ghosts,
         live::Live,
-        messages::{self, MessageRef, ReactionRef},
+        messages::{self, MessageRef, ReactionRef, reaction_id},
         portal::{self, Portal},
         relay, unbridge,
         upgrade::{self, Successor},
@@ -57,7 +57,12 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
     };
     if let Task::Profile { user, name, avatar } = task {
         let user = doing.user(&user)?;
-        ghosts::set_profile(live, core, &user, UserInfo { name, avatar }).await?;
+        let info = UserInfo {
+            name,
+            avatar,
+            picture: None,
+        };
+        ghosts::set_profile(live, core, &user, info).await?;
         return Ok(None);
     }
     let room = room_of::<N>(&row.task.lane)
@@ -268,12 +273,27 @@ impl<N: Network> Doing<'_, N> {
     /// Whether a message is known on both sides: it was brought before, or it is one that was sent from here and that
     /// the network tells of.
     async fn is_known(&self, portal: &Portal<N>, id: &str) -> Result<bool, Undone> {
-        let _on_its_way = match N::ECHOES {
-            // Its id is known once it has been sent.
-            true => Some(self.live.sending.enter(&portal.remote.to_text()).await),
-            false => None,
-        };
+        self.let_pass(portal).await;
         Ok(self.known(portal, id).await?.is_some())
+    }
+
+    /// Where the network echoes, waits for what is on its way there: what it is called is known once it has been sent.
+    async fn let_pass(&self, portal: &Portal<N>) {
+        if N::ECHOES {
+            drop(self.live.sending.enter(&portal.remote.to_text()).await);
+        }
+    }
+
+    /// Whether an edit says what somebody of Matrix has said last, and the network echoes.
+    fn is_echo(&self, message: &MessageRef, new: &Content) -> bool {
+        let words = |content: &Content| Some(content.rich()?.to_plain().trim().to_owned());
+        let last = message.content.as_ref().and_then(words);
+        N::ECHOES && !self.core.is_own(&message.sender) && last.is_some() && last == words(new)
+    }
+
+    /// Whether the service can act for somebody: one of its users, or a puppet.
+    fn speaks_for(&self, user: &UserId) -> bool {
+        self.core.is_own(user) || self.core.client.puppets().has(user)
     }
 
     /// What is written when a message has reached Matrix.
@@ -291,6 +311,7 @@ impl<N: Network> Doing<'_, N> {
     async fn edit(&self, portal: &Portal<N>, target: &str, said: Said) -> Done {
         let sender = self.user(&said.sender)?;
         let new = Content::new(&said.kind, said.content);
+        self.let_pass(portal).await;
         let Some(mut message) = self.known(portal, target).await? else {
             // Too long ago to be known: what it says now is news all the same.
             self.speak(portal, &sender, (new, said.ts_ms)).await?;
@@ -299,7 +320,7 @@ impl<N: Network> Doing<'_, N> {
         let voice = relay::voice(self, portal, &sender).await?;
         let new = voice.say(new);
         // Told again, or changed back before it came here.
-        if message.content.as_ref() == Some(&new) {
+        if message.content.as_ref() == Some(&new) || self.is_echo(&message, &new) {
             return Ok(None);
         }
         let Some(event) = message.events.first().cloned() else {
@@ -327,8 +348,13 @@ impl<N: Network> Doing<'_, N> {
         sender: Option<String>,
         reason: Option<&str>,
     ) -> Done {
+        self.let_pass(portal).await;
         let Some(message) = self.known(portal, target).await? else {
-            return Err(Undone::Dropped("the message is not known".to_owned()));
+            // What was taken back from here is forgotten, and then told of.
+            return match N::ECHOES {
+                true => Ok(None),
+                false => Err(Undone::Dropped("the message is not known".to_owned())),
+            };
         };
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
         let author = match &sender {
@@ -380,7 +406,7 @@ impl<N: Network> Doing<'_, N> {
 
     async fn react(&self, portal: &Portal<N>, target: &str, sender: &str, key: &str) -> Done {
         let id = reaction_id(target, sender, key);
-        if self.known(portal, &id).await?.is_some() {
+        if self.is_known(portal, &id).await? {
             return Ok(None);
         }
         let Some(message) = self.known(portal, target).await? else {
@@ -403,12 +429,17 @@ impl<N: Network> Doing<'_, N> {
 
     async fn unreact(&self, portal: &Portal<N>, target: &str, sender: &str, key: &str) -> Done {
         let id = reaction_id(target, sender, key);
+        self.let_pass(portal).await;
         let Some(reaction) = self.known(portal, &id).await? else {
             return Ok(None);
         };
+        let by = match self.speaks_for(&reaction.sender) {
+            true => reaction.sender.clone(),
+            // A person's, from here; taken back on the network, where they have an account.
+            false => portal.agent(self.core),
+        };
         for (index, event) in reaction.events.iter().enumerate() {
-            self.redact_event(portal, &reaction.sender, event, (index, None))
-                .await?;
+            self.redact_event(portal, &by, event, (index, None)).await?;
         }
         let events: Vec<String> = reaction.events.iter().map(ToString::to_string).collect();
         Ok(Some(Box::new(move |unit| {
@@ -473,9 +504,4 @@ impl<N: Network> Doing<'_, N> {
         room.want_members(wanted).await?;
         Ok(None)
     }
-}
-
-/// What a reaction is remembered by.
-fn reaction_id(target: &str, sender: &str, key: &str) -> String {
-    format!("reaction/{target}/{sender}/{key}")
 }

@@ -11,22 +11,26 @@ use super::{
 use crate::{
     Content, Error, Ghost, Ghosts,
     bridge::links::LinkKind as _,
-    bridge::{RemoteId, live::LiveRef, portal::Rooms},
+    bridge::{RemoteId, ghosts, live::LiveRef, portal::Rooms},
     id::{MxcUri, RoomId},
-    state::Membership,
+    state::{JoinRule, Membership},
     store::{NewTask, Store},
 };
 
 /// Rooms on a page of [`Remote::rooms`].
 const PAGE: usize = 500;
 
-/// The way from the network to Matrix; cheap to clone. Given to [`Network::run`].
+/// The way from the network to Matrix; cheap to clone. Given to [`Network::run`], and with each [`Outgoing`]
+/// ([`Outgoing::remote`]); a network may keep it.
+///
+/// [`Outgoing`]: super::Outgoing
+/// [`Outgoing::remote`]: super::Outgoing::remote
 ///
 /// What is said here is on disk when the call returns, and is done then whatever crashes, in each room's order. A
 /// message that is said again, with an id that was said before, is there already, and is not said twice. When too
 /// much waits, calls wait too.
 pub struct Remote<N: Network> {
-    live: LiveRef<N>,
+    pub(super) live: LiveRef<N>,
 }
 
 impl<N: Network> Clone for Remote<N> {
@@ -45,6 +49,7 @@ impl<N: Network> fmt::Debug for Remote<N> {
 
 /// A message of the network.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 #[must_use = "it is said by `Remote::message`"]
 pub struct RemoteMessage<N: Network> {
     /// The network's id of it. Where it has none: anything that is the same whenever this message is heard.
@@ -94,6 +99,7 @@ impl<N: Network> RemoteMessage<N> {
 
 /// What has changed about a room of the network; what is `None` is as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RoomChange {
     /// Its name; empty for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +110,55 @@ pub struct RoomChange {
     /// Its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<MxcUri>,
+    /// Who may join.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_rule: Option<JoinRule>,
+    /// Whether it stands in the homeserver's directory of rooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_listed: Option<bool>,
+}
+
+impl RoomChange {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with another name; empty for none.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The same with another topic; empty for none.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(topic.into());
+        self
+    }
+
+    /// The same with another picture.
+    #[must_use]
+    pub fn avatar(mut self, uri: &MxcUri) -> Self {
+        self.avatar = Some(uri.clone());
+        self
+    }
+
+    /// The same, joined by this rule from now on.
+    #[must_use]
+    pub fn joined_by(mut self, rule: JoinRule) -> Self {
+        self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, listed in the homeserver's directory of rooms from now on, or no more.
+    #[must_use]
+    pub fn listed(mut self, is_listed: bool) -> Self {
+        self.is_listed = Some(is_listed);
+        self
+    }
 }
 
 /// Names what a network did to a room under an id of its own.
@@ -116,7 +171,7 @@ impl<N: Network> Remote<N> {
         Self { live }
     }
 
-    async fn take(&self, task: NewTask) -> Result<(), Error> {
+    pub(super) async fn take(&self, task: NewTask) -> Result<(), Error> {
         let live = self.live.get()?;
         // Where nobody has asked for a portal there is nothing to do, and nothing to store.
         if !live.plan.on_demand
@@ -301,11 +356,13 @@ impl<N: Network> Remote<N> {
         Ok(())
     }
 
-    /// Somebody has another name or picture.
+    /// Somebody has another name or picture. A picture that is to be uploaded is uploaded before this returns.
     ///
     /// # Errors
-    /// As [`message`](Self::message).
+    /// As [`message`](Self::message), or when the homeserver cannot be asked to take the picture.
     pub async fn profile(&self, user: &N::User, info: UserInfo) -> Result<(), Error> {
+        let core = self.live.get()?.core()?;
+        let info = ghosts::uploaded(&core, None, info).await?;
         let task = Task::Profile {
             user: user.to_text(),
             name: info.name,

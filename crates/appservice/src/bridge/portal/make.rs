@@ -183,9 +183,30 @@ fn plan<N: Network>(
     if let Some(alias) = &data.alias {
         plan = plan.alias(alias.localpart());
     }
+    plan = ruled(plan, described);
     let (key, content) = info::content(live, core, room, data);
     for kind in info::KINDS {
         plan = plan.state(kind, &key, content.clone());
     }
     plan
+}
+
+/// Who may join the room and see it, and by which rules it goes.
+fn ruled<N: Network>(mut plan: RoomPlan, described: &RoomInfo<N>) -> RoomPlan {
+    if let Some(rule) = &described.join_rule {
+        plan = plan.state("m.room.join_rules", "", json!({ "join_rule": rule }));
+    }
+    if described.is_listed {
+        plan = plan.listed();
+    }
+    if described.is_local {
+        plan = plan.local();
+    }
+    if let Some(version) = &described.version {
+        plan = plan.version(version);
+    }
+    match &described.power_levels {
+        Some(content) => plan.power_levels(content.clone()),
+        None => plan,
+    }
 }

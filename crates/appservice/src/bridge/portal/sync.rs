@@ -37,6 +37,9 @@ fn events(data: &PortalData, change: &RoomChange) -> Vec<(&'static str, Value)> 
     {
         events.push(("m.room.avatar", json!({ "url": avatar })));
     }
+    if let Some(rule) = &change.join_rule {
+        events.push(("m.room.join_rules", json!({ "join_rule": rule })));
+    }
     events
 }
 
@@ -55,6 +58,10 @@ pub(crate) async fn sync<N: Network>(
             continue;
         }
         set(doing, &portal, ghost.as_ref(), (kind, content)).await?;
+    }
+    if let Some(is_listed) = change.is_listed {
+        let agent = portal.agent(doing.core);
+        calls::list_in_directory(doing.core, &agent, &portal.matrix, is_listed).await?;
     }
     let data = &mut portal.data;
     data.name = change.name.or(data.name.take());

@@ -69,7 +69,7 @@ impl Caller {
     /// The homeserver's media.
     #[must_use]
     pub fn media(&self) -> MediaRepo {
-        MediaRepo::new(self.core.clone())
+        MediaRepo::new(&self.core)
     }
 
     /// Histories.

@@ -123,7 +123,13 @@ impl Clock for Paused {
 }
 
 pub(super) async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
-    let service = service();
+    start_service(homeserver, service()).await
+}
+
+pub(super) async fn start_service(
+    homeserver: &Homeserver,
+    service: Service,
+) -> anyhow::Result<Running> {
     let setup = Setup {
         registration: generate(&service, None)?.registration,
         server_name: "localhost".to_owned(),
@@ -351,201 +357,6 @@ async fn a_closed_room_is_not_hammered() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a homeserver answers to the making of rooms, one after another, and then the usual.
-fn making(answers: impl IntoIterator<Item = Option<Answer>>) -> Homeserver {
-    let mut answers: VecDeque<_> = answers.into_iter().collect();
-    Homeserver::new(move |asked| match asked.what.contains("createRoom") {
-        true => answers.pop_front().flatten(),
-        false => None,
-    })
-}
-
-fn unrecognized() -> Answer {
-    Ok((
-        404,
-        json!({ "errcode": "M_UNRECOGNIZED", "error": "no such endpoint" }),
-    ))
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_room_whose_making_was_not_answered_is_asked_for_under_the_same_id() -> anyhow::Result<()>
-{
-    let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20 });
-    let homeserver = making([
-        Some(Err(TransportError::Unreachable("nobody there".to_owned()))),
-        Some(Ok((429, limited))),
-        Some(Err(TransportError::Timeout(1))),
-        Some(Ok((502, json!({})))),
-    ]);
-    let running = start(&homeserver).await?;
-    let bot = running.bot();
-    let room = bot.create_room(RoomPlan::public()).await?;
-    assert_eq!(room.id, super::room_id("!made:localhost")?);
-    bot.create_room(RoomPlan::public()).await?;
-    let asked = homeserver.asked("createRoom");
-    assert_eq!(asked.len(), 6);
-    assert!(asked[0].what.starts_with("PUT "), "{:?}", asked[0]);
-    assert!(asked[..5].iter().all(|again| again.what == asked[0].what));
-    assert_ne!(asked[5].what, asked[0].what);
-    // Where it may have been made, it is looked for first.
-    assert_eq!(homeserver.asked("/joined_rooms").len(), 2);
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_transaction_ids_a_room_is_not_made_again_when_nobody_knows_whether_it_was()
--> anyhow::Result<()> {
-    let homeserver = making([Some(unrecognized()), Some(Err(TransportError::Timeout(1)))]);
-    let running = start(&homeserver).await?;
-    let bot = running.bot();
-    let error = bot
-        .create_room(RoomPlan::public())
-        .await
-        .expect_err("nobody knows");
-    assert!(
-        matches!(error, Error::Transport(TransportError::Timeout(_))),
-        "{error}"
-    );
-    bot.create_room(RoomPlan::public()).await?;
-    let asked = homeserver.asked("createRoom");
-    let methods: Vec<&str> = asked
-        .iter()
-        .filter_map(|asked| asked.what.split(' ').next())
-        .collect();
-    assert_eq!(methods, ["PUT", "POST", "POST"], "it is asked once");
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_room_that_is_there_after_all_is_found_by_its_mark() -> anyhow::Result<()> {
-    // The homeserver knows no transaction ids, makes the room, and does not say so.
-    let mark = Arc::new(Mutex::new(Value::Null));
-    let homeserver = Homeserver::new({
-        let mut is_asked = false;
-        move |asked| match &asked.what {
-            what if what.contains("PUT") && what.contains("createRoom") => Some(unrecognized()),
-            what if what.contains("createRoom") => {
-                *mark.lock() = asked.body["creation_content"].clone();
-                assert!(!std::mem::replace(&mut is_asked, true), "made twice");
-                Some(Err(TransportError::Timeout(1)))
-            }
-            what if what.ends_with("/joined_rooms") => Some(Ok((
-                200,
-                json!({ "joined_rooms": ["!other:localhost", "!found:localhost"] }),
-            ))),
-            what if what.contains("found") && what.contains("m.room.create") => {
-                Some(Ok((200, mark.lock().clone())))
-            }
-            what if what.contains("m.room.create") => Some(Ok((200, json!({})))),
-            what if what.contains("m.room.join_rules") => {
-                Some(Ok((200, json!({ "join_rule": "invite" }))))
-            }
-            _ => None,
-        }
-    });
-    let running = start(&homeserver).await?;
-    let alice = UserId::parse("@alice:localhost")?;
-    let bot = running.bot();
-    bot.create_dm(&alice).await.expect_err("nobody knows");
-    let room = bot.create_dm(&alice).await?;
-    assert_eq!(room.id, super::room_id("!found:localhost")?);
-    let invites = homeserver.asked("/invite");
-    assert_eq!(invites.len(), 1, "{invites:?}");
-    assert_eq!(invites[0].body["user_id"], "@alice:localhost");
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_not_known_yet_is_no_answer_of_the_room() -> anyhow::Result<()> {
-    let mut answers = VecDeque::from([true, true]);
-    let homeserver = Homeserver::new(move |asked| {
-        let unknown = json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "who?" });
-        let is_refused = asked.what.contains("/join/") && answers.pop_front().unwrap_or(false);
-        is_refused.then_some(Ok((401, unknown)))
-    });
-    let running = start(&homeserver).await?;
-    let ghost = running.ghosts().named("ann")?;
-    ghost.join(&room()?).await.expect_err("not known");
-    ghost.join(&room()?).await.expect_err("not known");
-    ghost.join(&room()?).await?;
-    assert_eq!(homeserver.asked("/join/").len(), 3);
-    assert!(
-        homeserver.asked("/invite").is_empty(),
-        "nobody is asked to help"
-    );
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_send_waits_for_a_join_that_takes_its_time() -> anyhow::Result<()> {
-    // Not there for longer than a call is tried; and who is not in the room cannot send.
-    let (mut outage, mut is_in) = (20, false);
-    let homeserver = Homeserver::new(move |asked| match &asked.what {
-        what if what.contains("/join/") && outage > 0 => {
-            outage -= 1;
-            Some(Ok((503, json!({}))))
-        }
-        what if what.contains("/join/") => {
-            is_in = true;
-            None
-        }
-        what if what.contains("/send/") && !is_in => Some(no("M_FORBIDDEN")),
-        _ => None,
-    });
-    let running = start(&homeserver).await?;
-    let ghost = running.ghosts().named("ann")?;
-    ghost.send(&room()?, "hello").await?;
-    let sends = homeserver.asked("/send/");
-    assert!(sends.len() > 1);
-    assert!(sends.iter().all(|send| send.what == sends[0].what));
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_room_that_refuses_everything_is_not_looked_into_for_each_message() -> anyhow::Result<()>
-{
-    let homeserver =
-        Homeserver::new(|asked| asked.what.contains("/send/").then(|| no("M_FORBIDDEN")));
-    let running = start(&homeserver).await?;
-    let ghost = running.ghosts().named("ann")?;
-    for _ in 0..20 {
-        ghost.send(&room()?, "hello").await.expect_err("refused");
-    }
-    let read = homeserver.asked("/state").len();
-    assert!(read <= 2, "{read} readings of the room");
-    assert!(homeserver.asked("/register").len() <= 3);
-    // After a while it is worth another look.
-    tokio::time::sleep(Duration::from_secs(61)).await;
-    ghost.send(&room()?, "hello").await.expect_err("refused");
-    assert!(homeserver.asked("/state").len() > read);
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_room_that_is_too_large_is_read_once_an_hour() -> anyhow::Result<()> {
-    let homeserver = Homeserver::new(|asked| {
-        let is_state = asked.what.ends_with("/state");
-        is_state.then_some(Err(TransportError::TooLarge(64 << 20)))
-    });
-    let running = start(&homeserver).await?;
-    let bot = running.bot();
-    for n in 0..5 {
-        let user = UserId::parse(&format!("@u{n}:localhost"))?;
-        bot.invite(&room()?, &user).await?;
-        running
-            .ghosts()
-            .named(&format!("g{n}"))?
-            .join(&room()?)
-            .await?;
-    }
-    assert_eq!(homeserver.asked("/state").len(), 1);
-    tokio::time::sleep(Duration::from_secs(3601)).await;
-    bot.invite(&room()?, &UserId::parse("@late:localhost")?)
-        .await?;
-    assert_eq!(homeserver.asked("/state").len(), 2);
-    Ok(())
-}
-
 #[tokio::test(start_paused = true)]
 async fn who_acts_is_said_once() -> anyhow::Result<()> {
     let homeserver = Homeserver::new(|_| None);
@@ -642,8 +453,8 @@ async fn a_thousand_sends_into_a_known_room_ask_for_nothing_else() -> anyhow::Re
         ghost.send(&room()?, format!("message {n}")).await?;
     }
     assert_eq!(homeserver.asked("/send/").len(), 1000);
-    // Two registrations and one join beside them, and what the start asks.
+    // Two registrations and one join beside them, what the start asks, and whether there are devices.
     let others = homeserver.asked("").len() - 1000;
-    assert!(others <= 4, "{others} other requests");
+    assert!(others <= 5, "{others} other requests");
     Ok(())
 }

@@ -67,10 +67,7 @@ impl<const N: usize> GateOf<N> {
             }
             Line::Renamed { from, to } => remote.renamed(&from, &to).await?,
             Line::Sign { place, who, text } => {
-                let change = RoomChange {
-                    topic: Some(text),
-                    ..RoomChange::default()
-                };
+                let change = RoomChange::new().topic(text);
                 // Whoever has put it up, all are told, also the one who has.
                 let by = (!is_guest(&who)).then_some(who);
                 remote.change(&place, by.as_ref(), change).await?;

@@ -1,0 +1,167 @@
+//! What a network says of its users and rooms.
+
+use serde_json::Value;
+
+use super::Network;
+use crate::{
+    id::{MxcUri, UserId},
+    media::Upload,
+    state::JoinRule,
+};
+
+/// What is known of a user of the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserInfo {
+    /// What people call them.
+    pub name: Option<String>,
+    /// Their picture, where the homeserver has it already.
+    pub avatar: Option<MxcUri>,
+    /// Their picture as the network has it; what counts where both are given. It is uploaded, and only once.
+    pub picture: Option<Upload>,
+}
+
+impl UserInfo {
+    /// Somebody of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The same with a picture that the homeserver has already.
+    #[must_use]
+    pub fn avatar(mut self, uri: &MxcUri) -> Self {
+        self.avatar = Some(uri.clone());
+        self
+    }
+
+    /// The same with a picture that is to be uploaded, unless the same was uploaded before. One that the homeserver
+    /// does not take is left out.
+    #[must_use]
+    pub fn picture(mut self, picture: Upload) -> Self {
+        self.picture = Some(picture);
+        self
+    }
+}
+
+/// What is known of a room of the network: what its portal is made with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RoomInfo<N: Network> {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// Its picture.
+    pub avatar: Option<MxcUri>,
+    /// Everybody may join: the portal is public, and found by its alias where the bridge has aliases.
+    pub is_public: bool,
+    /// Who may join, where that is neither everybody nor those who are invited, as `is_public` has it.
+    pub join_rule: Option<JoinRule>,
+    /// The portal stands in the homeserver's directory of rooms.
+    pub is_listed: bool,
+    /// Only users of the service's own homeserver may ever take part (`m.federate`): that cannot be changed later.
+    pub is_local: bool,
+    /// The portal's room version; the homeserver's own choice where it is not said.
+    pub version: Option<String>,
+    /// Other powers than the homeserver's: the content of `m.room.power_levels`, or a part of it.
+    pub power_levels: Option<Value>,
+    /// The two who talk, where it is the talk of two: the portal is made by the user's ghost, and the person invited.
+    pub direct: Option<(UserId, N::User)>,
+}
+
+impl<N: Network> RoomInfo<N> {
+    /// A room that everybody may join, and that is listed nowhere.
+    #[must_use]
+    pub fn public(name: &str) -> Self {
+        Self {
+            is_public: true,
+            ..Self::private(name)
+        }
+    }
+
+    /// A room for those who are invited.
+    #[must_use]
+    pub fn private(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::unnamed()
+        }
+    }
+
+    /// The talk of two.
+    #[must_use]
+    pub fn direct(person: &UserId, user: N::User) -> Self {
+        Self {
+            direct: Some((person.clone(), user)),
+            ..Self::unnamed()
+        }
+    }
+
+    fn unnamed() -> Self {
+        Self {
+            name: None,
+            topic: None,
+            avatar: None,
+            is_public: false,
+            join_rule: None,
+            is_listed: false,
+            is_local: false,
+            version: None,
+            power_levels: None,
+            direct: None,
+        }
+    }
+
+    /// The same with a topic.
+    #[must_use]
+    pub fn about(mut self, topic: &str) -> Self {
+        self.topic = Some(topic.to_owned());
+        self
+    }
+
+    /// The same with a picture.
+    #[must_use]
+    pub fn avatar(mut self, uri: &MxcUri) -> Self {
+        self.avatar = Some(uri.clone());
+        self
+    }
+
+    /// The same, joined by this rule.
+    #[must_use]
+    pub fn joined_by(mut self, rule: JoinRule) -> Self {
+        self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, listed in the homeserver's directory of rooms.
+    #[must_use]
+    pub fn listed(mut self) -> Self {
+        self.is_listed = true;
+        self
+    }
+
+    /// The same, for users of the service's own homeserver alone.
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.is_local = true;
+        self
+    }
+
+    /// The same in this room version.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = Some(version.to_owned());
+        self
+    }
+
+    /// The same with other powers than the homeserver's: the content of `m.room.power_levels`, or a part of it.
+    #[must_use]
+    pub fn power_levels(mut self, content: Value) -> Self {
+        self.power_levels = Some(content);
+        self
+    }
+}
