@@ -67,6 +67,7 @@ CREATE TABLE ghosts (
     avatar_told INTEGER NOT NULL DEFAULT 0,
     device TEXT
 ) WITHOUT ROWID;
+CREATE INDEX ghosts_with_device ON ghosts (device) WHERE device IS NOT NULL;
 
 -- Rooms that are being made, by what they are made for. `token`: stands for this one room, in the transaction id and in
 -- the room's creation; `asked_ms`: when the homeserver was last asked.

@@ -23,15 +23,8 @@ const MAX_REPAIRS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// How long one stands.
 const STANDS: Duration = Duration::from_secs(60);
 
-/// What was repaired, or could not be, not long ago.
-pub(super) struct Repairs(Mutex<LruCache<(RoomId, UserId), Repaired>>);
-
-/// How a repair went.
-#[derive(Clone)]
-struct Repaired {
-    at_ms: i64,
-    outcome: Result<(), Error>,
-}
+/// When something was repaired, or could not be, ms since the Unix epoch.
+pub(super) struct Repairs(Mutex<LruCache<(RoomId, UserId), i64>>);
 
 impl Default for Repairs {
     fn default() -> Self {
@@ -40,15 +33,12 @@ impl Default for Repairs {
 }
 
 impl Repairs {
-    fn standing(&self, key: &(RoomId, UserId), now_ms: i64) -> Option<Result<(), Error>> {
+    fn stands(&self, key: &(RoomId, UserId), now_ms: i64) -> bool {
         let mut repairs = self.0.lock();
-        let repaired = repairs.get(key)?;
-        let age_ms = u64::try_from(now_ms - repaired.at_ms).unwrap_or(0);
-        (Duration::from_millis(age_ms) < STANDS).then(|| repaired.outcome.clone())
-    }
-
-    fn put(&self, key: (RoomId, UserId), at_ms: i64, outcome: Result<(), Error>) {
-        self.0.lock().put(key, Repaired { at_ms, outcome });
+        repairs.get(key).is_some_and(|at_ms| {
+            let age_ms = u64::try_from(now_ms - at_ms).unwrap_or(0);
+            Duration::from_millis(age_ms) < STANDS
+        })
     }
 }
 
@@ -56,24 +46,22 @@ impl Core {
     /// Sees to what a refused send lacks; then it is worth another attempt.
     ///
     /// # Errors
-    /// The refusal, better explained where the room's rules explain it; or that of not long ago. `refused` is the
-    /// homeserver's own, for where a repair of not long ago has seen to everything, and it was refused all the same.
+    /// The refusal, better explained where the room's rules explain it. `refused` is the homeserver's own, for where
+    /// another repair has not helped not long ago.
     pub(crate) async fn repair(&self, outgoing: &Outgoing, refused: &Error) -> Result<(), Error> {
         let key = (outgoing.room_id.clone(), outgoing.user.clone());
         let now_ms = self.now_ms();
         if let Some(error) = self.actors.refusals.standing(&key, now_ms) {
             return Err(error);
         }
-        match self.actors.repairs.standing(&key, now_ms) {
-            Some(Err(error)) => return Err(error),
-            Some(Ok(())) => return Err(refused.clone()),
-            None => {}
+        if self.actors.repairs.stands(&key, now_ms) {
+            return Err(refused.clone());
         }
         let outcome = self.repair_now(outgoing).await;
         let is_passing =
             |error: &Error| error.may_pass() || matches!(error, Error::Stopping | Error::Store(_));
         if !outcome.as_ref().is_err_and(is_passing) {
-            self.actors.repairs.put(key, self.now_ms(), outcome.clone());
+            self.actors.repairs.0.lock().put(key, self.now_ms());
         }
         outcome
     }
