@@ -27,7 +27,10 @@ const COPIED: (&str, &str) = (
 /// What the reader writes in other words: where the bridge's files are, seen from its tests.
 const PATHS: [(&str, &str); 2] = [
     ("../../examples/pond/", "../src/"),
-    ("../../examples/pond_server.rs", "../examples/pond_server.rs"),
+    (
+        "../../examples/pond_server.rs",
+        "../examples/pond_server.rs",
+    ),
 ];
 
 /// Puts the chapter's folder together and runs its tests.

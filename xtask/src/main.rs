@@ -1,10 +1,12 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
-//! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery; `prerequisites` provides what the tests need
-//! from outside the workspace; `tasks` strings cargo calls together.
+//! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash`
+//! kills services under load; `prerequisites` provides what the tests need from outside the workspace; `tasks` strings
+//! cargo calls together.
 
 mod bench;
 mod book;
+mod crash;
 mod prerequisites;
 mod sim;
 mod tasks;
@@ -39,6 +41,15 @@ enum Task {
     },
     /// Puts the bridge of the book together as a reader does, and runs its tests
     Book,
+    /// Kills a service made with the kit (`kill -9`) at random points under load, and counts what is lost or doubled
+    Crash {
+        /// How many seeds, from zero on
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// Runs this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measures; figures for people, not a test
     Bench(bench::BenchArgs),
 }
@@ -68,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         Task::Book => book::book(&root),
         Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
+        Task::Crash { seeds, seed } => crash::crash(&root, seeds, seed),
         Task::Check(args) => tasks::check(&root, !args.no_install),
     }
 }

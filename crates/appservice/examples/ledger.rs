@@ -1,7 +1,8 @@
 //! A ledger: every message of the rooms it is in is noted once, and confirmed once, whatever crashes.
 //!
 //! What the handler writes with [`Tx`] is committed together with the event's consumption; what it sends has the same
-//! transaction id when the handler is run again. So there is one row and one answer for each message.
+//! transaction id when the handler is run again. So there is one row for each message, one answer of the ledger's, and
+//! one of its witness's, who is a ghost.
 //!
 //! `ledger REGISTRATION HOMESERVER SERVER_NAME DATABASE ADDRESS`
 
@@ -25,15 +26,20 @@ const TABLE: Migration = Migration {
 fn ledger() -> Service {
     Service::new("ledger")
         .bot("ledger")
+        .users("_ledger_{name}")
         .migrations(&[TABLE])
-        .on(|text: Text, room: Room, bot: Bot, tx: Tx| async move {
-            tx.execute(
-                "INSERT INTO ledger (room, body) VALUES (?1, ?2)",
-                [(&room.id).into(), (&text.body).into()],
-            );
-            let answer = Content::plain(Kind::Notice, &format!("noted: {}", text.body));
-            bot.send(&room, answer).await
-        })
+        .on(
+            |text: Text, room: Room, bot: Bot, ghosts: Ghosts, tx: Tx| async move {
+                tx.execute(
+                    "INSERT INTO ledger (room, body) VALUES (?1, ?2)",
+                    [(&room.id).into(), (&text.body).into()],
+                );
+                let notice =
+                    |did: &str| Content::plain(Kind::Notice, &format!("{did}: {}", text.body));
+                bot.send(&room, notice("noted")).await?;
+                ghosts.named("witness")?.send(&room, notice("seen")).await
+            },
+        )
         .on(|member: Member, room: Room, bot: Bot| async move {
             if member.is_own && member.membership == "invite" {
                 bot.join(&room).await?;

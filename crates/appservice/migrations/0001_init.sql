@@ -47,23 +47,37 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_waiting ON outbox (lane, id) WHERE state = 0;
 CREATE INDEX outbox_done ON outbox (done_ms) WHERE state <> 0;
+CREATE INDEX outbox_given_up ON outbox (id) WHERE state = 2;
 CREATE INDEX outbox_event ON outbox (event_id) WHERE event_id IS NOT NULL;
 
--- The service's own users that the homeserver knows, and what their profiles were last set to.
+-- The service's own users that the homeserver knows, and what their profiles were last set to. `…_told`: which rooms were
+-- told: 0 none, 1 those without a name or picture of their own, 2 all.
 CREATE TABLE ghosts (
     user_id TEXT PRIMARY KEY,
     registered_ms INTEGER NOT NULL,
     displayname TEXT,
-    avatar_url TEXT
+    displayname_told INTEGER NOT NULL DEFAULT 0,
+    avatar_url TEXT,
+    avatar_told INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- Rooms that are being made, by what they are made for. `token`: stands for this one room, in the transaction id and in
+-- the room's creation; `asked_ms`: when the homeserver was last asked.
+CREATE TABLE makings (
+    name TEXT PRIMARY KEY,
+    token TEXT NOT NULL,
+    asked_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- Rooms whose state is followed. `fetched_ms`: when all of it was read; `created_ms`: when the room's first event was
--- heard, so that all of it has been heard; `stale_ms`: since when something may have been missed.
+-- heard, so that all of it has been heard; `stale_ms`: since when something may have been missed; `doubts`: how often that
+-- was said.
 CREATE TABLE rooms (
     room_id TEXT PRIMARY KEY,
     fetched_ms INTEGER,
     created_ms INTEGER,
     stale_ms INTEGER,
+    doubts INTEGER NOT NULL DEFAULT 0,
     heard_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX rooms_stale ON rooms (stale_ms) WHERE stale_ms IS NOT NULL;
@@ -84,7 +98,7 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 CREATE INDEX state_by_key ON state (kind, state_key, room_id);
 
--- Who should be in a room, or out of it, where that is not so yet.
+-- Who should be in a room, or out of it, where that is not so yet. `attempts`: those without an answer.
 CREATE TABLE goals (
     room_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
@@ -92,6 +106,7 @@ CREATE TABLE goals (
     reason TEXT,
     set_ms INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    refusals INTEGER NOT NULL DEFAULT 0,
     next_ms INTEGER NOT NULL,
     error TEXT,
     PRIMARY KEY (room_id, user_id)

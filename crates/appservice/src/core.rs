@@ -52,11 +52,12 @@ pub struct Limits {
     pub attempts: u32,
     /// How long a send is tried before it is given up.
     pub give_up_after: Duration,
-    /// Rooms that are sent to at the same time.
+    /// Rooms that are sent to at the same time: so many with messages, and so many with what is less urgent.
     pub send_concurrency: usize,
     /// Bytes of media at most that the service reads into memory.
     pub max_media_bytes: usize,
-    /// How long events are remembered that came already, and sends that went.
+    /// How long events are remembered that came already, and sends that went. Whole transactions are remembered for
+    /// good.
     pub remember: Duration,
     /// Joins and parts in the background that are under way at the same time.
     pub membership_concurrency: usize,

@@ -2,9 +2,10 @@
 //!
 //! A lane holds rows of the database in the order of their ids. Lanes with something to do stand in a line; a bounded
 //! number of workers takes them from its front, works on each for a [`TURN`], and puts it at the line's end, so a lane
-//! with ten thousand rows does not hold up one with two. A row that has to be tried again lets its own lane wait, and
-//! nobody else: a lane that waits takes no worker's place. In memory is a window of each lane; what is behind it is
-//! read from the database when it is reached.
+//! with ten thousand rows does not hold up one with two. Lanes whose next row is of the first rank have workers of their
+//! own; among the others the more urgent stand in front, and a turn ends early when such a lane comes. A row that has to
+//! be tried again lets its own lane wait, and nobody else: a lane that waits takes no worker's place. In memory is a
+//! window of each lane; what is behind it is read from the database when it is reached.
 //!
 //! ```text
 //! push, wake ──▶ line ──▶ a worker: one turn ──▶ empty: gone
@@ -13,6 +14,8 @@
 //! ```
 //!
 //! Used by the inbox (events to handlers) and the outbox (sends to the homeserver).
+
+mod line;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,6 +31,7 @@ use tokio::{
     sync::{Notify, watch},
 };
 
+use self::line::{Class, Line};
 use crate::store::Result as StoreResult;
 
 /// Rows that a lane works off before others get its place.
@@ -43,6 +47,11 @@ const BROKEN: Duration = Duration::from_secs(1);
 pub(crate) trait LaneRow: Send + 'static {
     /// Its id: rows are worked off in this order.
     fn id(&self) -> i64;
+
+    /// How urgent it is: 0 is what goes first, 3 what goes last.
+    fn rank(&self) -> usize {
+        0
+    }
 }
 
 /// What is done with rows.
@@ -97,28 +106,58 @@ struct Lane<R> {
     grew: bool,
     /// The last id that was in the window.
     last_id: i64,
+    /// How urgent its next row is; where that is not known, what the row before was.
+    rank: usize,
     /// Cuts a wait short.
     hurry: Arc<Notify>,
 }
 
-impl<R> Lane<R> {
+impl<R: LaneRow> Lane<R> {
     fn new() -> Self {
         Self {
             rows: VecDeque::new(),
             has_more: false,
             grew: false,
             last_id: 0,
+            rank: 0,
             hurry: Arc::new(Notify::new()),
         }
+    }
+
+    /// Whether nothing is known of it yet.
+    fn is_new(&self) -> bool {
+        self.last_id == 0 && self.rows.is_empty() && !self.has_more
+    }
+
+    /// Where the lane stands in the line.
+    fn rank(&self) -> usize {
+        self.rows.front().map_or(self.rank, LaneRow::rank)
     }
 }
 
 struct Table<R> {
     lanes: HashMap<String, Lane<R>>,
     /// Lanes that wait for a worker. A lane is here, with a worker, or in a wait of its own.
-    line: VecDeque<String>,
-    /// Workers that run.
-    workers: usize,
+    line: Line,
+    /// Workers that run, for what is urgent and for the rest.
+    workers: [usize; 2],
+}
+
+impl<R: LaneRow> Table<R> {
+    fn rank(&self, name: &str) -> usize {
+        self.lanes.get(name).map_or(0, Lane::rank)
+    }
+
+    /// Puts a lane behind the others that are as urgent; says for which workers.
+    fn line_up(&mut self, name: String) -> Class {
+        let rank = self.rank(&name);
+        self.line.push(rank, name);
+        Class::of(rank)
+    }
+
+    fn workers(&self) -> usize {
+        self.workers.iter().sum()
+    }
 }
 
 /// The lanes of one kind of work; cheap to clone.
@@ -133,7 +172,7 @@ impl<W: LaneWork> Clone for Lanes<W> {
 struct Inner<W: LaneWork> {
     work: W,
     table: Mutex<Table<W::Row>>,
-    /// Workers at most.
+    /// Workers at most, for what is urgent and again for the rest.
     places: usize,
     /// Lanes that have something to do.
     busy: watch::Sender<usize>,
@@ -149,8 +188,8 @@ impl<W: LaneWork> Lanes<W> {
             work,
             table: Mutex::new(Table {
                 lanes: HashMap::new(),
-                line: VecDeque::new(),
-                workers: 0,
+                line: Line::default(),
+                workers: [0; 2],
             }),
             places: places.max(1),
             busy: watch::Sender::new(0),
@@ -178,10 +217,14 @@ impl<W: LaneWork> Lanes<W> {
         });
     }
 
-    /// A lane has rows in the database that were not pushed, such as those of before the start. May be called from a
-    /// unit of work before its commit if [`LaneWork::load`] waits for that.
-    pub(crate) fn wake(&self, name: &str) {
+    /// A lane has rows in the database that were not pushed, such as those of before the start; `rank` is that of the
+    /// first of them, 0 where it is not known. May be called from a unit of work before its commit if
+    /// [`LaneWork::load`] waits for that.
+    pub(crate) fn wake(&self, name: &str, rank: usize) {
         self.put(name, |lane| {
+            if lane.is_new() {
+                lane.rank = rank;
+            }
             lane.has_more = true;
             lane.grew = true;
         });
@@ -209,7 +252,7 @@ impl<W: LaneWork> Lanes<W> {
         self.halt();
         let all_ended = async {
             let mut busy = self.0.busy.subscribe();
-            while self.0.table.lock().workers > 0 {
+            while self.0.table.lock().workers() > 0 {
                 if busy.changed().await.is_err() {
                     break;
                 }
@@ -233,21 +276,28 @@ impl<W: LaneWork> Lanes<W> {
 
     /// Puts a lane at the line's end, and sees to it that somebody comes for it.
     fn line_up(&self, table: &mut Table<W::Row>, name: String) {
-        table.line.push_back(name);
-        if table.workers < self.0.places && !*self.0.stop.borrow() {
-            table.workers += 1;
+        let class = table.line_up(name);
+        self.see_to(table, class);
+    }
+
+    fn see_to(&self, table: &mut Table<W::Row>, class: Class) {
+        if table.workers[class as usize] < self.0.places && !*self.0.stop.borrow() {
+            table.workers[class as usize] += 1;
             let lanes = self.clone();
-            self.0.runtime.spawn(async move { lanes.run().await });
+            self.0.runtime.spawn(async move { lanes.run(class).await });
         }
     }
 
-    /// A worker: one lane's turn after another, until none stands in the line.
-    async fn run(self) {
-        while let Some(name) = self.next_lane() {
-            match self.take_turn(&name).await {
+    /// A worker: one lane's turn after another, until none of its class stands in the line.
+    async fn run(self, class: Class) {
+        while let Some(name) = self.next_lane(class) {
+            match self.take_turn(&name, class).await {
                 Turn::Over => {
                     let mut table = self.0.table.lock();
-                    table.line.push_back(name);
+                    let next = table.line_up(name);
+                    if next != class {
+                        self.see_to(&mut table, next);
+                    }
                 }
                 Turn::Wait(wait) => self.pause(name, wait),
                 Turn::Empty | Turn::Stop => {}
@@ -258,20 +308,20 @@ impl<W: LaneWork> Lanes<W> {
     }
 
     /// The line's first; `None`: the worker has ended.
-    fn next_lane(&self) -> Option<String> {
+    fn next_lane(&self, class: Class) -> Option<String> {
         let mut table = self.0.table.lock();
         if !*self.0.stop.borrow()
-            && let Some(name) = table.line.pop_front()
+            && let Some(name) = table.line.pop(class)
         {
             return Some(name);
         }
-        table.workers -= 1;
+        table.workers[class as usize] -= 1;
         self.0.busy.send_replace(table.lanes.len());
         None
     }
 
     /// Works off rows for a turn.
-    async fn take_turn(&self, name: &str) -> Turn {
+    async fn take_turn(&self, name: &str, class: Class) -> Turn {
         for _ in 0..TURN {
             if *self.0.stop.borrow() {
                 return Turn::Stop;
@@ -290,14 +340,28 @@ impl<W: LaneWork> Lanes<W> {
                 Step::Again(BROKEN)
             });
             let turn = match step {
+                Step::Next if self.gives_way(name, class) => Turn::Over,
                 Step::Next => continue,
-                Step::Again(wait) => Turn::Wait(wait),
-                Step::Stop => Turn::Stop,
+                Step::Again(wait) => {
+                    self.put_back(name, row);
+                    Turn::Wait(wait)
+                }
+                Step::Stop => {
+                    self.put_back(name, row);
+                    Turn::Stop
+                }
             };
-            self.put_back(name, row);
             return turn;
         }
         Turn::Over
+    }
+
+    /// Whether a lane's turn ends early: its next row is for other workers, or a lane waits whose next row is more
+    /// urgent.
+    fn gives_way(&self, name: &str, class: Class) -> bool {
+        let table = self.0.table.lock();
+        let rank = table.rank(name);
+        Class::of(rank) != class || table.line.is_urged(rank)
     }
 
     fn put_back(&self, name: &str, row: W::Row) {
@@ -334,6 +398,7 @@ impl<W: LaneWork> Lanes<W> {
                     return Err(Turn::Empty);
                 };
                 if let Some(row) = lane.rows.pop_front() {
+                    lane.rank = row.rank();
                     return Ok(row);
                 }
                 if !lane.has_more {

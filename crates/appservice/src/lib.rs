@@ -72,8 +72,9 @@
 //! # The delivery contract
 //!
 //! - **In: at least once, in each room's order.** A transaction is on disk before the homeserver hears that it has
-//!   arrived. What the homeserver brings again is recognised, whatever its age. Rooms are handled in parallel, the
-//!   events of one room one after another; a room whose handler fails waits, and holds up no other.
+//!   arrived. A transaction that it brings again is recognised, whatever its age; an event that comes again in another
+//!   transaction, for [`Limits::remember`]. Rooms are handled in parallel, the events of one room one after another; a
+//!   room whose handler fails waits, and holds up no other.
 //! - **Committed: exactly once.** What handlers write with [`Tx`](store::Tx) is carried out in one unit of work with
 //!   the event's consumption: all of it, when all handlers have succeeded, or nothing.
 //! - **Out: never twice.** What a handler sends is named by the event and its place in the handler; what comes from
@@ -213,6 +214,7 @@ pub use self::{
         StateKind, Text, ThirdParty, Timeline, ToDevice, Typing, UserAsk, Verdict,
     },
     inbox::Parked,
+    outbox::GivenUp,
     run::{Database, Handle, Health, Running, Setup, StartError},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},

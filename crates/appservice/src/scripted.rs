@@ -28,6 +28,8 @@ pub(crate) struct Scripted {
     /// Method and uri of each request.
     pub(crate) heard: Mutex<Vec<String>>,
     pub(crate) bodies: Mutex<Vec<Bytes>>,
+    /// What it fails over, whatever the script says: requests whose uri has this in it are answered so.
+    pub(crate) poison: Mutex<Option<(String, u16, Value)>>,
 }
 
 impl Scripted {
@@ -46,13 +48,18 @@ impl Transport for Scripted {
         _max_bytes: usize,
     ) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         let heard = format!("{} {}", request.method(), request.uri());
+        let poison = self.poison.lock().clone();
+        let poison = poison.filter(|(part, ..)| heard.contains(part));
         let number = {
             let mut all = self.heard.lock();
             all.push(heard);
             all.len()
         };
         self.bodies.lock().push(request.into_body());
-        let said = self.script.lock().pop_front();
+        let said = match poison {
+            Some((_, status, body)) => Some(Said::Answer(status, body)),
+            None => self.script.lock().pop_front(),
+        };
         async move {
             let taken = Said::Answer(200, json!({ "event_id": format!("${number}") }));
             match said.unwrap_or(taken) {

@@ -32,7 +32,8 @@ pub fn create_file(file: &Path, content: &str) -> io::Result<()> {
 /// Replaces a file's content at once, with its owner and mode kept; a link stays a link.
 ///
 /// # Errors
-/// When the file is not there, is read-only, or its folder cannot be written. It is then as before.
+/// When the file is not there, is read-only, has an owner or a group that this account may not give, or its folder
+/// cannot be written. It is then as before.
 pub fn replace_file(file: &Path, content: &str) -> io::Result<()> {
     let file = fs::canonicalize(file)?;
     // Whoever made the file read-only meant it.
@@ -103,10 +104,33 @@ fn unfinished_name(file: &Path, number: u32) -> PathBuf {
 fn take_after(new: &fs::File, like: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let mine = new.metadata()?;
-    if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
-        std::os::unix::fs::fchown(new, Some(like.uid()), Some(like.gid()))?;
+    let wanted = (like.uid(), like.gid());
+    if (mine.uid(), mine.gid()) != wanted {
+        std::os::unix::fs::fchown(new, Some(wanted.0), Some(wanted.1))
+            .map_err(|error| not_given(error, (mine.uid(), mine.gid()), wanted))?;
     }
     new.set_permissions(like.permissions())
+}
+
+/// Why a file cannot keep its owner and group: only root may give files away, and others only to groups of their own.
+/// Without them, whoever reads the file by its group could not read it any more.
+#[cfg(unix)]
+fn not_given(error: io::Error, mine: (u32, u32), wanted: (u32, u32)) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    let (user, group) = wanted;
+    let cure = if mine.0 == user {
+        format!(
+            "it belongs to group {group}, which this account is not in: add the account to the group and log in anew, \
+             or do this as root"
+        )
+    } else {
+        format!(
+            "it belongs to user {user} and group {group}, and only root can keep it so: do this as that user or as root"
+        )
+    };
+    io::Error::new(io::ErrorKind::PermissionDenied, cure)
 }
 
 #[cfg(not(unix))]
@@ -162,6 +186,24 @@ mod tests {
         assert_ne!(fs::metadata(&file).unwrap().ino(), inode);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(names(&folder), 2, "nothing is left over");
+    }
+
+    #[test]
+    fn who_may_not_keep_a_files_owner_is_told_what_to_do() {
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        for (wanted, part) in [
+            (
+                (7, 9),
+                "group 9, which this account is not in: add the account",
+            ),
+            ((8, 9), "user 8 and group 9, and only root"),
+        ] {
+            let told = not_given(refused(), (7, 7), wanted);
+            assert_eq!(told.kind(), io::ErrorKind::PermissionDenied);
+            assert!(told.to_string().contains(part), "{told}");
+        }
+        let other = not_given(io::ErrorKind::StorageFull.into(), (7, 7), (7, 9));
+        assert_eq!(other.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     format::Mentions,
     handler::Scope,
     id::{EventId, RoomId, UserId},
-    outbox::{Outgoing, What},
+    outbox::{self, Outgoing, What},
     state::OwnState,
 };
 
@@ -228,7 +228,7 @@ impl Actor {
         let outgoing = self.outgoing(room.as_ref(), what, content);
         let core = &self.core;
         // What an earlier run of the handler has set may have been changed by others since.
-        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
+        if let Some(event) = core.outbox.sent_before(&outgoing).await? {
             return Ok(event);
         }
         let before = core.rooms.event_of(room.as_ref(), kind, state_key).await?;
@@ -249,7 +249,7 @@ impl Actor {
 
     pub(super) fn outgoing(&self, room: &RoomId, what: What, content: Value) -> Outgoing {
         Outgoing {
-            key: self.core.effect_key(self.scope.as_ref()),
+            key: outbox::placed(&self.core.effect_key(self.scope.as_ref())),
             room_id: room.clone(),
             user: self.user.clone(),
             what,
@@ -260,13 +260,6 @@ impl Actor {
     }
 
     async fn dispatch(&self, outgoing: &Outgoing) -> Result<EventId, Error> {
-        if !self.core.is_ready(outgoing).await? {
-            // What was sent by an earlier run of the handler needs nothing any more.
-            if let Some(event) = self.core.outbox.sent(&outgoing.key).await? {
-                return Ok(event);
-            }
-            self.core.prepare(outgoing).await?;
-        }
-        self.core.send(outgoing).await
+        self.core.deliver(outgoing).await
     }
 }

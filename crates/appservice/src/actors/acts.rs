@@ -187,7 +187,8 @@ impl Actor {
             .await
     }
 
-    /// Makes a room. In a handler, the same call for the same event gives back the room that was made.
+    /// Makes a room. In a handler, the same call for the same event gives back the room that was made, also where the
+    /// service never heard that it was.
     ///
     /// # Errors
     /// The homeserver's no.
@@ -294,8 +295,8 @@ impl Tx {
 
     async fn add(&self, actor: &Actor, outgoing: &Outgoing) -> Result<(), Error> {
         let core = &actor.core;
-        if !core.is_ready(outgoing).await? && core.outbox.sent(&outgoing.key).await?.is_none() {
-            core.prepare(outgoing).await?;
+        if !core.is_ready(outgoing).await? && core.outbox.sent_before(outgoing).await?.is_none() {
+            core.prepare_for_now(outgoing).await?;
         }
         actor.core.outbox.enqueue_with(self, outgoing);
         Ok(())

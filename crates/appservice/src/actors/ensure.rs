@@ -100,11 +100,39 @@ impl Core {
             && self.check(&view, outgoing).is_none())
     }
 
+    /// Sends, with what it needs seen to before, and waits until the homeserver has it.
+    ///
+    /// # Errors
+    /// The homeserver's no, or the room's ([`Error::Forbidden`]).
+    pub(crate) async fn deliver(&self, outgoing: &Outgoing) -> Result<EventId, Error> {
+        if !self.is_ready(outgoing).await? {
+            // What was sent before needs nothing any more.
+            if let Some(event) = self.outbox.sent_before(outgoing).await? {
+                return Ok(event);
+            }
+            self.prepare_for_now(outgoing).await?;
+        }
+        self.send(outgoing).await
+    }
+
+    /// Sees to what a send needs, as far as that can be now. What is only a matter of time is left to the outbox, which
+    /// keeps the send meanwhile: the homeserver says no to it, and then all is seen to again.
+    pub(crate) async fn prepare_for_now(&self, outgoing: &Outgoing) -> Result<(), Error> {
+        match self.prepare(outgoing).await {
+            Err(error) if error.may_pass() => {
+                let (room, user) = (&outgoing.room_id, &outgoing.user);
+                tracing::debug!(room.id = %room, user.id = %user, %error, "the send waits for what it needs");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Sees to what a send needs: registered, joined, permitted.
     ///
     /// # Errors
     /// What cannot be seen to, and what would permit it.
-    pub(crate) async fn prepare(&self, outgoing: &Outgoing) -> Result<(), Error> {
+    async fn prepare(&self, outgoing: &Outgoing) -> Result<(), Error> {
         let (user, room) = (&outgoing.user, &outgoing.room_id);
         self.ensure_joined(user, room).await?;
         let view = self.rooms.view(room).await?;

@@ -55,6 +55,25 @@ impl Grants {
     }
 }
 
+/// A wish that goes with who has it, unless it was taken up.
+struct Wanting<'a> {
+    grants: &'a Grants,
+    room: &'a RoomId,
+    user: &'a UserId,
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        let mut wants = self.grants.wants.lock();
+        if let Some(wanted) = wants.get_mut(self.room) {
+            wanted.remove(self.user);
+            if wanted.is_empty() {
+                wants.remove(self.room);
+            }
+        }
+    }
+}
+
 impl Core {
     /// Gives somebody at least this level.
     ///
@@ -68,6 +87,7 @@ impl Core {
     ) -> Result<(), Error> {
         let grants = &self.actors.grants;
         grants.add(room, user, level);
+        let _wanting = Wanting { grants, room, user };
         let _flight = grants.flights.enter(room).await;
         if !grants.wants(room, user) {
             // Whoever was here before has raised this one as well, or could not: it shows.
@@ -75,7 +95,18 @@ impl Core {
         }
         tokio::time::sleep(GATHER).await;
         let wants = grants.take(room);
-        self.raise(room, &wants).await
+        match self.raise(room, &wants).await {
+            // It may be another's wish that cannot be.
+            Err(Error::Forbidden(_)) if wants.len() > 1 => {
+                self.raise_alone(user, room, level).await
+            }
+            other => other,
+        }
+    }
+
+    async fn raise_alone(&self, user: &UserId, room: &RoomId, level: i64) -> Result<(), Error> {
+        self.raise(room, &BTreeMap::from([(user.clone(), level)]))
+            .await
     }
 
     async fn has_level(&self, user: &UserId, room: &RoomId, level: i64) -> Result<(), Error> {
@@ -84,10 +115,7 @@ impl Core {
         match levels.is_some_and(|levels| levels.of(user).is_at_least(level)) {
             true => Ok(()),
             // Alone, so that the reason is this user's own.
-            false => {
-                self.raise(room, &BTreeMap::from([(user.clone(), level)]))
-                    .await
-            }
+            false => self.raise_alone(user, room, level).await,
         }
     }
 

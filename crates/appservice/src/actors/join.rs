@@ -101,7 +101,7 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    fn standing(&self, key: &(RoomId, UserId), now_ms: i64) -> Option<Error> {
+    pub(super) fn standing(&self, key: &(RoomId, UserId), now_ms: i64) -> Option<Error> {
         let mut refusals = self.0.lock();
         let refused = refusals.get(key)?;
         (now_ms < refused.until_ms).then(|| refused.error.clone())
@@ -203,8 +203,8 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                // A lost token says nothing of the room.
-                if !error.is_transient() && !matches!(error, Error::PuppetLost(_)) {
+                // Neither an outage nor a token that is not known says anything of the room.
+                if !error.may_pass() && !matches!(error, Error::PuppetLost(_)) {
                     let random = self.surroundings.randomness.below(u64::MAX);
                     let now_ms = self.now_ms();
                     self.actors.refusals.add(&key, &error, now_ms, random);
@@ -233,7 +233,7 @@ impl Core {
             Ok(true) => return Ok(()),
             // The invited user joins: an inviter that is in the room itself has helped nobody.
             Ok(false) => return self.post_join(user, room, options).await,
-            Err(error) if error.is_transient() => return Err(error),
+            Err(error) if error.may_pass() => return Err(error),
             Err(error) => {
                 tracing::debug!(room.id = %room, user.id = %user, %error, "nobody can invite");
             }
@@ -459,9 +459,9 @@ impl Core {
     }
 }
 
-/// Whether it is a no of the room's or the homeserver's, as opposed to no answer.
+/// Whether it is a no of the room's or the homeserver's, as opposed to no answer, and to one about the token (401).
 fn is_no(error: &Error) -> bool {
-    matches!(error, Error::Forbidden(_)) || matches!(error.status(), Some(400..=404))
+    matches!(error, Error::Forbidden(_)) || matches!(error.status(), Some(400 | 402..=404))
 }
 
 fn reason(options: &JoinOptions) -> Value {

@@ -14,6 +14,10 @@
 //! ready), `join` (into a room, whatever it takes), `rooms` (making rooms, leaving, inviting, kicking), `aliases`,
 //! `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no), `removed` (who was put out), `profiles`, and `membership`
 //! (who should be where, brought about in the background).
+//! Files: `actor` (who acts, and sends), `acts` (what else all can do), `user` (who they are), `room` (the handle),
+//! `ensure` (registered, ready), `join` (into a room, whatever it takes), `make` (rooms, each once), `rooms` (leaving,
+//! inviting, kicking), `aliases`, `preflight` (a room's rules, pure), `grant` (power on demand), `repair` (after a no),
+//! `profiles`, and `membership` (who should be where, brought about in the background).
 
 mod actor;
 mod acts;
@@ -21,6 +25,7 @@ mod aliases;
 mod ensure;
 mod grant;
 mod join;
+mod make;
 pub(crate) mod membership;
 pub(crate) mod preflight;
 mod profiles;
@@ -30,7 +35,10 @@ mod room;
 mod rooms;
 mod user;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -44,7 +52,9 @@ pub use self::{
     room::Room,
     user::{Bot, Ghost, Ghosts, Puppet},
 };
-use self::{grant::Grants, join::Refusals, membership::Planner, profiles::Profiles};
+use self::{
+    grant::Grants, join::Refusals, membership::Planner, profiles::Profiles, repair::Repairs,
+};
 use crate::{
     core::Limits,
     flights::Flights,
@@ -61,9 +71,12 @@ pub(crate) struct Actors {
     registering: Flights<UserId>,
     joining: Flights<(RoomId, UserId)>,
     refusals: Refusals,
+    repairs: Repairs,
     grants: Grants,
     profiles: Profiles,
     making: Flights<String>,
+    /// The homeserver makes rooms without a transaction id only.
+    makes_by_post: AtomicBool,
     pub(crate) planner: Arc<Planner>,
 }
 
@@ -74,9 +87,11 @@ impl Actors {
             registering: Flights::default(),
             joining: Flights::default(),
             refusals: Refusals::default(),
+            repairs: Repairs::default(),
             grants: Grants::default(),
             profiles: Profiles::default(),
             making: Flights::default(),
+            makes_by_post: AtomicBool::new(false),
             planner: Arc::new(Planner::new(store.clone(), limits)),
         }
     }

@@ -78,13 +78,84 @@ impl ProfileChange {
     fn is_empty(&self) -> bool {
         self.name.is_none() && self.avatar.is_none()
     }
+}
+
+impl Propagation {
+    /// How many rooms are told; what is told to more of them is told to fewer as well.
+    fn reach(self) -> i64 {
+        match self {
+            Self::NoRooms => 0,
+            Self::Unchanged => 1,
+            Self::AllRooms => 2,
+        }
+    }
+
+    /// The word for it (MSC4466); `None` is what homeservers do unasked.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Self::AllRooms => None,
+            Self::Unchanged => Some("unchanged"),
+            Self::NoRooms => Some("none"),
+        }
+    }
+}
+
+/// What one field becomes, and which rooms are told of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FieldChange {
+    value: String,
+    propagation: Propagation,
+}
+
+impl FieldChange {
+    /// This, and what came after it. The same once more tells whoever either of them tells.
+    fn then(self, later: Self) -> Self {
+        let is_same = self.value == later.value;
+        match is_same && self.propagation.reach() > later.propagation.reach() {
+            true => self,
+            false => later,
+        }
+    }
+
+    /// Whether this is to be done where the field has this value, of which so many rooms were told.
+    fn is_news(&self, known: &(Option<String>, i64)) -> bool {
+        known.0.as_ref() != Some(&self.value) || known.1 < self.propagation.reach()
+    }
+}
+
+/// Changes that were gathered, each field with its own word on who is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Gathered {
+    name: Option<FieldChange>,
+    avatar: Option<FieldChange>,
+}
+
+impl From<ProfileChange> for Gathered {
+    fn from(change: ProfileChange) -> Self {
+        let propagation = change.propagation;
+        let field = |value| FieldChange { value, propagation };
+        Self {
+            name: change.name.map(field),
+            avatar: change.avatar.map(field),
+        }
+    }
+}
+
+impl Gathered {
+    fn is_empty(&self) -> bool {
+        self.name.is_none() && self.avatar.is_none()
+    }
 
     /// This, and what came after it.
     fn then(self, later: Self) -> Self {
+        let both = |earlier: Option<FieldChange>, later: Option<FieldChange>| match (earlier, later)
+        {
+            (Some(earlier), Some(later)) => Some(earlier.then(later)),
+            (earlier, later) => later.or(earlier),
+        };
         Self {
-            name: later.name.or(self.name),
-            avatar: later.avatar.or(self.avatar),
-            propagation: later.propagation,
+            name: both(self.name, later.name),
+            avatar: both(self.avatar, later.avatar),
         }
     }
 }
@@ -98,7 +169,7 @@ pub(super) struct Profiles {
 
 #[derive(Default)]
 struct Wish {
-    change: ProfileChange,
+    change: Gathered,
     /// Calls that wait for it.
     askers: usize,
 }
@@ -114,7 +185,7 @@ impl Profiles {
         let mut wishes = self.wishes.lock();
         let wish = wishes.entry(user.clone()).or_default();
         wish.askers += 1;
-        wish.change = std::mem::take(&mut wish.change).then(change);
+        wish.change = std::mem::take(&mut wish.change).then(change.into());
         Asker {
             profiles: self,
             user,
@@ -130,7 +201,7 @@ impl Asker<'_> {
             .is_some_and(|wish| !wish.change.is_empty())
     }
 
-    fn take(&self) -> ProfileChange {
+    fn take(&self) -> Gathered {
         let mut wishes = self.profiles.wishes.lock();
         let wish = wishes.get_mut(self.user);
         wish.map(|wish| std::mem::take(&mut wish.change))
@@ -138,7 +209,7 @@ impl Asker<'_> {
     }
 
     /// It has failed: others who wait for it, too, try for themselves.
-    fn put_back(&self, change: ProfileChange) {
+    fn put_back(&self, change: Gathered) {
         if let Some(wish) = self.profiles.wishes.lock().get_mut(self.user) {
             wish.change = change.then(std::mem::take(&mut wish.change));
         }
@@ -182,62 +253,57 @@ impl Core {
         applied
     }
 
-    async fn apply_profile(&self, user: &UserId, change: &ProfileChange) -> Result<(), Error> {
+    async fn apply_profile(&self, user: &UserId, change: &Gathered) -> Result<(), Error> {
         self.ensure_registered(user).await?;
         let id = user.to_string();
-        let (name, avatar) = self.store.read(move |unit| unit.ghost_profile(&id)).await?;
-        let tell = match change.propagation {
-            Propagation::AllRooms => None,
-            Propagation::Unchanged => Some("unchanged"),
-            Propagation::NoRooms => Some("none"),
-        };
-        let tell = match tell {
-            Some(tell) if self.offers(MSC4466).await => Some(tell),
-            _ => None,
-        };
-        let id = user.to_string();
-        if let Some(new) = change
-            .name
-            .as_ref()
-            .filter(|new| name.as_ref() != Some(*new))
-        {
-            self.put_profile(user, ("displayname", new), tell).await?;
-            let (id, new) = (id.clone(), new.clone());
+        let known = self.store.read(move |unit| unit.ghost_profile(&id)).await?;
+        if let Some(new) = change.name.as_ref().filter(|new| new.is_news(&known.name)) {
+            let told = self.put_profile(user, "displayname", new).await?;
+            let (id, value) = (user.to_string(), new.value.clone());
             self.store
-                .write(move |unit| unit.set_ghost_name(&id, &new))
+                .write(move |unit| unit.set_ghost_name(&id, &value, told.reach()))
                 .await?;
         }
         if let Some(new) = change
             .avatar
             .as_ref()
-            .filter(|new| avatar.as_ref() != Some(*new))
+            .filter(|new| new.is_news(&known.avatar))
         {
-            self.put_profile(user, ("avatar_url", new), tell).await?;
-            let new = new.clone();
+            let told = self.put_profile(user, "avatar_url", new).await?;
+            let (id, value) = (user.to_string(), new.value.clone());
             self.store
-                .write(move |unit| unit.set_ghost_avatar(&id, &new))
+                .write(move |unit| unit.set_ghost_avatar(&id, &value, told.reach()))
                 .await?;
         }
         Ok(())
     }
 
+    /// Sets a field; gives back which rooms are told of it.
     async fn put_profile(
         &self,
         user: &UserId,
-        (field, value): (&str, &str),
-        tell: Option<&str>,
-    ) -> Result<(), Error> {
+        field: &str,
+        new: &FieldChange,
+    ) -> Result<Propagation, Error> {
+        let tell = match new.propagation.word() {
+            Some(word) if self.offers(MSC4466).await => Some(word),
+            _ => None,
+        };
         let path = format!(
             "/_matrix/client/v3/profile/{}/{field}",
             escape(user.as_str())
         );
-        let mut call = Call::put(path, &json!({ field: value }))
+        let mut call = Call::put(path, &json!({ field: &new.value }))
             .by(Some(user))
             .urgency(Urgency::Profile);
         if let Some(tell) = tell {
             call = call.query(PROPAGATE_TO, tell);
         }
-        self.client.ask::<Value>(&call).await.map(drop)
+        self.client.ask::<Value>(&call).await?;
+        Ok(match tell {
+            Some(_) => new.propagation,
+            None => Propagation::AllRooms,
+        })
     }
 
     /// Whether the homeserver offers a feature that is not in the specification yet.

@@ -1,19 +1,15 @@
-//! Making rooms, leaving them, and who else is in them.
+//! Leaving rooms, and who else is in them.
 
 use serde_json::{Value, json};
 
 use super::{ProfileChange, preflight::Action};
 use crate::{
-    Error, GhostPlan, RoomPlan, Urgency,
+    Error, GhostPlan, Urgency,
     client::{Call, escape},
     core::Core,
     id::{MxcUri, RoomId, UserId},
     state::{Membership, RoomView, Standing},
-    surroundings::TransportError,
 };
-
-/// How often a room is tried to be made.
-const MAKE_ATTEMPTS: u32 = 6;
 
 /// What one user does with another's membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,98 +60,6 @@ impl Act {
 }
 
 impl Core {
-    /// Makes a room as the service's own user.
-    pub(crate) async fn create_room(&self, plan: RoomPlan) -> Result<RoomId, Error> {
-        self.create_room_as(&self.bot, plan).await
-    }
-
-    /// Makes a room.
-    pub(crate) async fn create_room_as(
-        &self,
-        user: &UserId,
-        plan: RoomPlan,
-    ) -> Result<RoomId, Error> {
-        self.ensure_registered(user).await?;
-        let body = Value::Object(plan.body);
-        let call = Call::post("/_matrix/client/v3/createRoom", &body).by(Some(user));
-        let answer = self.ask_to_make(&call).await?;
-        let room_id = answer.get("room_id").and_then(Value::as_str);
-        let room_id = RoomId::parse(room_id.unwrap_or_default())?;
-        self.rooms
-            .note_membership(&room_id, user, Membership::Join, self.now_ms())
-            .await?;
-        Ok(room_id)
-    }
-
-    /// Asks for what is made anew by each request: again only after an answer that says that nothing was made.
-    async fn ask_to_make(&self, call: &Call) -> Result<Value, Error> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let error = match self.client.call(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let is_unmade = error.is_rate_limit()
-                || matches!(error, Error::Transport(TransportError::Unreachable(_)));
-            if !is_unmade || attempt >= MAKE_ATTEMPTS {
-                return Err(error);
-            }
-            tokio::time::sleep(self.client.wait_before_retry(&error, attempt)).await;
-        }
-    }
-
-    /// Makes a room, unless the effect of this name has made one.
-    pub(super) async fn create_once(
-        &self,
-        user: &UserId,
-        plan: RoomPlan,
-        name: &str,
-    ) -> Result<RoomId, Error> {
-        let key = name.to_owned();
-        let made = self.store.read(move |unit| unit.kv("made", &key)).await?;
-        if let Some(room_id) = made {
-            return Ok(RoomId::parse(&room_id)?);
-        }
-        let room_id = self.create_room_as(user, plan).await?;
-        let (key, id) = (name.to_owned(), room_id.to_string());
-        self.store
-            .write(move |unit| unit.put_kv("made", &key, &id))
-            .await?;
-        Ok(room_id)
-    }
-
-    /// The room of two users.
-    pub(super) async fn direct_room(&self, user: &UserId, other: &UserId) -> Result<RoomId, Error> {
-        let name = format!("{user} {other}");
-        let _flight = self.actors.making.enter(&name).await;
-        let key = name.clone();
-        let known = self.store.read(move |unit| unit.kv("direct", &key)).await?;
-        if let Some(room_id) = known.and_then(|id| RoomId::parse(&id).ok())
-            && self.is_shared(&room_id, user, other).await?
-        {
-            return Ok(room_id);
-        }
-        let plan = RoomPlan::direct().invite([other]);
-        let room_id = self.create_room_as(user, plan).await?;
-        let id = room_id.to_string();
-        self.store
-            .write(move |unit| unit.put_kv("direct", &name, &id))
-            .await?;
-        Ok(room_id)
-    }
-
-    async fn is_shared(&self, room: &RoomId, user: &UserId, other: &UserId) -> Result<bool, Error> {
-        let view = self.known_view(room).await?;
-        let is_in = view.membership(user) == Some(Membership::Join);
-        // An invitation that was not heard of yet is as good as one.
-        let is_other_in = !matches!(
-            view.membership(other),
-            Some(Membership::Leave | Membership::Ban)
-        );
-        Ok(is_in && is_other_in)
-    }
-
     /// Leaves a room. Who is not in it has left.
     pub(crate) async fn leave(
         &self,

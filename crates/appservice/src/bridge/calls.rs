@@ -10,9 +10,6 @@ use crate::{
     outbox::Outgoing,
 };
 
-/// Rooms that are looked at when something is searched in them.
-const MAX_ROOMS: usize = 1000;
-
 fn room_path(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{}/{rest}", escape(room.as_str()))
 }
@@ -28,13 +25,7 @@ fn unless_missing<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// Sends, with what it needs seen to before, and waits until it is there.
 pub(super) async fn send(core: &Core, outgoing: &Outgoing) -> Result<EventId, Error> {
-    if !core.is_ready(outgoing).await? {
-        if let Some(event) = core.outbox.sent(&outgoing.key).await? {
-            return Ok(event);
-        }
-        core.prepare(outgoing).await?;
-    }
-    core.send(outgoing).await
+    core.deliver(outgoing).await
 }
 
 /// Whether the homeserver, or the room's own rules, say no for good.
@@ -76,18 +67,6 @@ pub(super) async fn heard_state(
         .store
         .read(move |unit| unit.state_row(&room, kind, &key));
     Ok(read.await?.map(|row| row.content))
-}
-
-/// The rooms that a user has joined, as the homeserver knows; at most a thousand.
-pub(super) async fn joined_rooms(core: &Core, user: &UserId) -> Result<Vec<RoomId>, Error> {
-    let call = Call::get("/_matrix/client/v3/joined_rooms").by(Some(user));
-    let answer: Value = core.client.ask(&call).await?;
-    let rooms = answer.get("joined_rooms").and_then(Value::as_array);
-    let ids = rooms.into_iter().flatten().filter_map(Value::as_str);
-    Ok(ids
-        .filter_map(|id| RoomId::parse(id).ok())
-        .take(MAX_ROOMS)
-        .collect())
 }
 
 /// Who has joined a room, as the homeserver knows.

@@ -183,7 +183,8 @@ impl<L: LinkKind> Links<L> {
         Ok(())
     }
 
-    fn linking(
+    /// Links, as a part of a unit of work.
+    pub(super) fn linking(
         &self,
         remote: &L::Remote,
         matrix: &L::Matrix,

@@ -317,7 +317,7 @@ impl<N: Network> Live<N> {
     /// A task was added to the database in a lane.
     pub(crate) fn added(&self, lane: &str) {
         self.depth.fetch_add(1, Ordering::AcqRel);
-        self.tasks.wake(lane);
+        self.tasks.wake(lane, 0);
     }
 
     /// A task is done, or given up.
@@ -438,7 +438,7 @@ impl<N: Network> Part for Live<N> {
             self.has_begun.store(true, Ordering::Release);
             for (lane, tasks) in waiting {
                 self.depth.fetch_add(tasks, Ordering::AcqRel);
-                self.tasks.wake(&lane);
+                self.tasks.wake(&lane, 0);
             }
             tokio::spawn(self.clone().stay_connected());
             tokio::spawn(self.sweep());

@@ -175,9 +175,14 @@ pub(crate) async fn forget(core: &Core, room: &RoomId) -> Result<(), Error> {
 
 async fn make(core: &Arc<Core>, user: &UserId) -> Result<RoomId, Error> {
     let plan = RoomPlan::direct().invite([user]).name(&core.name);
-    let room = core.create_room(plan).await?;
-    Links::<OwnRooms>::of(core)
-        .link(&user.to_string(), &room, &())
+    let making = format!("management/{user}");
+    let room = core.make_named(&core.bot, plan, &making).await?;
+    let link = Links::<OwnRooms>::of(core).linking(&user.to_string(), &room, &())?;
+    core.store
+        .write(move |unit| {
+            link(unit)?;
+            unit.end_making(&making)
+        })
         .await?;
     Ok(room)
 }

@@ -276,7 +276,7 @@ pub(crate) async fn dismiss<N: Network>(
         core.leave(ghost, room, None).await?;
         return Ok(true);
     }
-    if !calls::joined_rooms(core, ghost).await?.is_empty() {
+    if !core.joined_rooms(ghost).await?.is_empty() {
         return Ok(false);
     }
     calls::deactivate(core, ghost).await?;

@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) user: Option<UserId>,
     pub(crate) token: Token,
     pub(crate) urgency: Urgency,
+    /// It has waited for the homeserver's limits already.
+    pub(crate) is_admitted: bool,
 }
 
 /// Which token a request shows.
@@ -72,6 +74,7 @@ impl Call {
             user: None,
             token: Token::Actors,
             urgency: Urgency::Message,
+            is_admitted: false,
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) struct Contact(Mutex<State>);
 #[derive(Clone, Default)]
 struct State {
     answered_ms: Option<i64>,
+    wrote_ms: Option<i64>,
     trouble: Option<String>,
 }
 
@@ -26,6 +27,17 @@ impl Contact {
             state.answered_ms = Some(now_ms);
         }
         state.trouble = trouble;
+    }
+
+    /// When it last did something, as opposed to telling: ms since the Unix epoch; `None`: not yet. A homeserver whose
+    /// disk is full may still tell.
+    pub(crate) fn wrote_ms(&self) -> Option<i64> {
+        self.0.lock().wrote_ms
+    }
+
+    /// It has done something.
+    pub(super) fn note_written(&self, now_ms: i64) {
+        self.0.lock().wrote_ms = Some(now_ms);
     }
 
     /// When it last answered as it should, ms since the Unix epoch; `None`: not yet.

@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{Request, Response, StatusCode, header};
+use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
@@ -276,6 +276,9 @@ impl Client {
         if answer.is_ok() || matches!(identity, Identity::Service(..)) {
             let now_ms = self.shared.surroundings.clock.now_ms();
             self.shared.contact.note(&answer, now_ms);
+            if answer.is_ok() && call.method != Method::GET {
+                self.shared.contact.note_written(now_ms);
+            }
         }
         answer
     }
@@ -313,11 +316,10 @@ impl Client {
         sending: impl Future<Output = Result<Answer, TransportError>> + Send,
     ) -> Result<Answer, Error> {
         let shared = &self.shared;
-        let target = Target {
-            account: call.user.as_ref().unwrap_or(&shared.bot).as_str(),
-            class: class_of(call),
-        };
-        self.obey_limits(target).await;
+        let target = self.target(call);
+        if !call.is_admitted {
+            self.obey_limits(target).await;
+        }
         let _place = shared.gate.enter(call.urgency).await;
         let started = Instant::now();
         let answer = sending.await;
@@ -353,6 +355,27 @@ impl Client {
     /// The persons whom the service acts for.
     pub(crate) fn puppets(&self) -> &PuppetTable {
         &self.shared.puppets
+    }
+
+    fn target<'a>(&'a self, call: &'a Call) -> Target<'a> {
+        Target {
+            account: call.user.as_ref().unwrap_or(&self.shared.bot).as_str(),
+            class: class_of(call),
+        }
+    }
+
+    /// Counts a call as made, by the limits that the homeserver has shown: making it then waits for none of them. An
+    /// error says how long to wait before asking again.
+    pub(crate) fn admit(&self, mut call: Call) -> Result<Call, Duration> {
+        let target = self.target(&call);
+        let wait = self.shared.limiter.lock().take(Instant::now(), target);
+        if !wait.is_zero() {
+            let metrics = &self.shared.metrics;
+            metrics.record(&LIMIT_WAIT_SECONDS, &[], wait.as_secs_f64());
+            return Err(wait);
+        }
+        call.is_admitted = true;
+        Ok(call)
     }
 
     async fn obey_limits(&self, target: Target<'_>) {

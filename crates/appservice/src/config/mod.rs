@@ -43,6 +43,7 @@ use std::path::Path;
 pub use schemars::{self, JsonSchema};
 pub use serde;
 
+pub(crate) use self::render::form_with;
 pub use self::{
     document::{Config, Document, NoConfig, Whole},
     mistake::{Mistake, Mistakes, Origin, Warning},
@@ -126,6 +127,7 @@ fn load_text<D: Document>(
     let values = reader.values(&entries, &whole);
     let config = reader.typed(values, |values| D::read(values));
     let secrets = reader.secrets_in_file();
+    warnings.append(&mut reader.warnings);
     let mut mistakes = reader.mistakes;
     if let Some(config) = &config {
         config.check_all(&mut Refusals::new(&reader.origins, &mut mistakes));

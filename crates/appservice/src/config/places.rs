@@ -10,14 +10,15 @@ use std::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A file or folder. In the configuration file a relative path counts from that file's folder, in a variable from the
-/// working directory.
+/// A file or folder. In the configuration file a relative path counts from that file's folder, and so does a default
+/// where there is such a file; in a variable it counts from the working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FilePath(PathBuf);
 
 impl FilePath {
-    /// For defaults: it counts from the working directory.
+    /// For defaults: a relative path counts from the configuration file's folder, or from the working directory where
+    /// there is no file.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     given::{Entry, Node, Raw, child, variable},
     leaf::{expected, read_leaf, sample, to_toml},
-    mistake::{Mistake, Origin, nearest},
+    mistake::{Mistake, Origin, Warning, nearest},
     secret,
     shape::{Field, Kind, Leaf, Shape, Table, join},
 };
@@ -23,12 +23,16 @@ pub(super) struct Reader<'a> {
     table: &'a Table,
     prefix: &'a str,
     pub(super) mistakes: Vec<Mistake>,
+    /// What is odd, and no mistake.
+    pub(super) warnings: Vec<Warning>,
     /// Where each key was written.
     pub(super) origins: BTreeMap<String, Origin>,
     /// Keys that hold secrets: their values are never shown.
     secrets: BTreeSet<String>,
     /// Those of them that are written in the configuration file itself.
     in_file: Vec<String>,
+    /// The configuration file, where there is one: default paths count from its folder.
+    whole: Origin,
 }
 
 impl<'a> Reader<'a> {
@@ -37,14 +41,17 @@ impl<'a> Reader<'a> {
             table,
             prefix,
             mistakes: Vec::new(),
+            warnings: Vec::new(),
             origins: BTreeMap::new(),
             secrets: BTreeSet::new(),
             in_file: Vec::new(),
+            whole: Origin::Default,
         }
     }
 
     /// The values that are right, by key.
     pub(super) fn values(&mut self, entries: &[Entry], whole: &Origin) -> Value {
+        self.whole = whole.clone();
         Value::Object(self.read_table("", self.table, entries, whole))
     }
 
@@ -95,7 +102,56 @@ impl<'a> Reader<'a> {
             }
         }
         self.require(section, table, &values, at);
+        if self.whole.is_file() {
+            self.place_defaults(section, table, &mut values);
+        }
         values
+    }
+
+    /// Gives default paths the meaning that they have when they are written down: from the file's folder.
+    fn place_defaults(&mut self, section: &str, table: &Table, values: &mut Map<String, Value>) {
+        for field in &table.fields {
+            let path = join(section, &field.name);
+            if values.contains_key(&field.name) || self.origins.contains_key(&path) {
+                continue;
+            }
+            let default = field.default.as_ref();
+            if let Some(placed) = default.and_then(|value| self.placed(&field.shape, value)) {
+                values.insert(field.name.clone(), placed);
+            }
+        }
+    }
+
+    /// A default with its paths in place; `None` where there are none in it.
+    fn placed(&self, shape: &Shape, default: &Value) -> Option<Value> {
+        match (shape, default) {
+            (Shape::Leaf(leaf), Value::String(path)) if leaf.kind == Kind::Path => {
+                if path.is_empty() {
+                    return None;
+                }
+                let placed = self.whole.resolve(Path::new(path));
+                // A folder whose name is no text cannot be told: then it counts from the working directory.
+                Some(Value::from(placed.to_str()?))
+            }
+            (Shape::Table(table), Value::Object(defaults)) => {
+                // All of the section, since what its type would fill in may be other than what stands here.
+                let mut all = defaults.clone();
+                let mut has_paths = false;
+                for field in &table.fields {
+                    let placed = defaults
+                        .get(&field.name)
+                        .and_then(|value| self.placed(&field.shape, value));
+                    if let Some(placed) = placed {
+                        all.insert(field.name.clone(), placed);
+                        has_paths = true;
+                    } else if field.is_secret() {
+                        all.remove(&field.name);
+                    }
+                }
+                has_paths.then_some(Value::Object(all))
+            }
+            _ => None,
+        }
     }
 
     fn read(&mut self, path: &str, shape: &Shape, field: &Field, node: &Node) -> Option<Value> {
@@ -212,7 +268,13 @@ impl<'a> Reader<'a> {
         }
         let file = node.origin.resolve(Path::new(text));
         match secret::read_file(&file) {
-            Ok(secret) => Some(Value::from(secret.expose())),
+            Ok(read) => {
+                self.warnings.extend(read.warning.map(|text| Warning {
+                    origin: node.origin.clone(),
+                    text: format!("{path}: {text}"),
+                }));
+                Some(Value::from(read.secret.expose()))
+            }
             Err((problem, remedy)) => {
                 self.refuse(&node.origin, path, problem, remedy);
                 None

@@ -23,8 +23,21 @@ pub fn example<D: Document>() -> String {
 /// belong into files of their own.
 #[must_use]
 pub fn example_with<D: Document>(config: &D) -> String {
+    page(config, false)
+}
+
+/// Like [`example_with`], for a file that somebody has yet to fill in: what must be given and is not stands behind a `#`
+/// as well, so that reading the file tells what is missing.
+pub(crate) fn form_with<D: Document>(config: &D) -> String {
+    page(config, true)
+}
+
+fn page<D: Document>(config: &D, is_form: bool) -> String {
     let table = D::table();
-    let mut page = Page::default();
+    let mut page = Page {
+        is_form,
+        ..Page::default()
+    };
     page.comment(&table.doc);
     page.comment("Every key is here. Those with a # in front of them have the value that is shown, or none if they \
                   are called optional; remove the # to change it.");
@@ -35,6 +48,8 @@ pub fn example_with<D: Document>(config: &D) -> String {
 #[derive(Default)]
 struct Page {
     text: String,
+    /// What must be given, and is not, is left out.
+    is_form: bool,
 }
 
 impl Page {
@@ -124,7 +139,11 @@ impl Page {
         let value = changed(field, value);
         let is_changed = value.is_some();
         let shown = value.unwrap_or_else(|| shown(field));
-        let is_written = (is_changed || field.is_required) && !is_off;
+        let is_required = field.is_required && !self.is_form;
+        if field.is_required && !is_required && !is_changed {
+            self.comment("Must be given.");
+        }
+        let is_written = (is_changed || is_required) && !is_off;
         let mark = if is_written { "" } else { "#" };
         self.line(&format!("{mark}{name} = {}", to_toml(&shown)));
     }

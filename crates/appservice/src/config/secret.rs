@@ -92,8 +92,17 @@ impl JsonSchema for SecretText {
 /// Why a secret is not taken from a file: what is wrong, and what to do.
 pub(super) type Refused = (String, String);
 
-/// The secret in a file, without white space around it.
-pub(super) fn read_file(path: &Path) -> Result<Secret, Refused> {
+/// A secret from a file.
+#[derive(Debug)]
+pub(super) struct FromFile {
+    pub(super) secret: Secret,
+    /// What the operator should be told about the file.
+    pub(super) warning: Option<String>,
+}
+
+/// The secret in a file, without white space around it. One that everybody may read is taken: containers are given
+/// their secrets that way, in mounts where nobody can change that.
+pub(super) fn read_file(path: &Path) -> Result<FromFile, Refused> {
     let shown = path.display();
     let unreadable = |error: &io::Error| {
         let problem = format!("cannot read {shown}: {}", reason(error));
@@ -107,12 +116,12 @@ pub(super) fn read_file(path: &Path) -> Result<Secret, Refused> {
             "name the file itself".to_owned(),
         ));
     }
-    if is_world_readable(&metadata) {
-        return Err((
-            format!("everybody on this machine may read the secret in {shown}"),
-            format!("run: chmod o-rwx {shown}"),
-        ));
-    }
+    let warning = is_world_readable(&metadata).then(|| {
+        format!(
+            "everybody on this machine may read the secret in {shown}; run: chmod o-rwx {shown}; of a secret mounted \
+             into a container, set the mode where it is mounted (0400)"
+        )
+    });
     let text = read_bounded(path, MAX_BYTES)
         .map(Secret::new)
         .map_err(|error| unreadable(&error))?;
@@ -121,7 +130,10 @@ pub(super) fn read_file(path: &Path) -> Result<Secret, Refused> {
             format!("{shown} is empty"),
             "put the secret, and nothing else, into the file".to_owned(),
         )),
-        secret => Ok(Secret::new(secret.to_owned())),
+        secret => Ok(FromFile {
+            secret: Secret::new(secret.to_owned()),
+            warning,
+        }),
     }
 }
 

@@ -44,7 +44,8 @@ section! {
         log: LogConfig = LogConfig::default();
         /// Figures for Prometheus and statsd.
         metrics: MetricsConfig = MetricsConfig::default();
-        /// What a supervisor may ask the service.
+        /// What a supervisor may ask the service: at `listen.address`, and at `metrics.address` if that is set; with
+        /// `listen.websocket` only there.
         health: HealthConfig = HealthConfig::default();
     }
 }
@@ -75,12 +76,13 @@ section! {
         /// `address`.
         #[schemars(example = "http://bridge.internal:9000".to_owned())]
         public_address: Option<HttpUrl> = None;
-        /// Certificate chain in PEM, to serve HTTPS; give `key` too.
+        /// Certificate chain in PEM, to serve HTTPS; give `key` too. A renewed one is used within an hour, or at once
+        /// after SIGHUP.
         certificate: Option<FilePath> = None;
         /// Private key of the certificate in PEM.
         key: Option<FilePath> = None;
         /// Fetch transactions over a websocket to the homeserver (`fi.mau.as_sync`), for services that cannot be
-        /// reached. Then nothing listens for transactions.
+        /// reached. Then nothing listens here, and the pages of `health` are only at `metrics.address`.
         websocket: bool = false;
     }
 }
@@ -153,7 +155,8 @@ section! {
 }
 
 section! {
-    /// What a supervisor may ask the service.
+    /// What a supervisor may ask the service: at `listen.address`, and at `metrics.address` if that is set; with
+    /// `listen.websocket` only there.
     HealthConfig {
         /// Answers 200 while the process works.
         live_path: String = "/live".to_owned();

@@ -177,6 +177,18 @@ impl RoomPlan {
         self
     }
 
+    /// Says something in the room's creation, under a key of its own.
+    pub(crate) fn marked(self, key: &str, value: &str) -> Self {
+        self.with("creation_content", json!({ key: value }))
+    }
+
+    /// Who is invited, as far as they are users.
+    pub(crate) fn invited(&self) -> Vec<UserId> {
+        let users = self.body.get("invite").and_then(Value::as_array);
+        let users = users.into_iter().flatten().filter_map(Value::as_str);
+        users.filter_map(|user| UserId::parse(user).ok()).collect()
+    }
+
     /// The local part of an alias, without `#` and server.
     pub(crate) fn alias(self, localpart: &str) -> Self {
         self.with("room_alias_name", json!(localpart))

@@ -175,7 +175,7 @@ impl Inbox {
         self.lanes.work().pushed(last);
         self.lanes.work().core.set(Arc::downgrade(core)).ok();
         for lane in waiting {
-            self.lanes.wake(&lane);
+            self.lanes.wake(&lane, 0);
         }
         drop(begun);
         let queue = self.ephemeral_queue.lock().take();

@@ -27,6 +27,11 @@ impl LaneRow for TestRow {
     fn id(&self) -> i64 {
         self.id
     }
+
+    /// Any, in all mixtures.
+    fn rank(&self) -> usize {
+        (self.takes_ms % 4) as usize
+    }
 }
 
 /// The database, and what was done with its rows.
@@ -187,14 +192,15 @@ async fn live(history: Vec<Coming>, places: usize, pushes: bool, unreadable: usi
         if pushes {
             lanes.push(&name, row);
         } else {
-            lanes.wake(&name);
+            lanes.wake(&name, 0);
         }
     }
     idle(&lanes).await;
     for (name, ids) in expected {
         assert_eq!(desk.done(&name), ids, "{name}");
     }
-    assert!(desk.most_working.load(Ordering::SeqCst) <= places);
+    // As many again for what is urgent.
+    assert!(desk.most_working.load(Ordering::SeqCst) <= 2 * places);
     assert_eq!((lanes.busy(), lanes.0.table.lock().lanes.len()), (0, 0));
 }
 
@@ -241,6 +247,32 @@ async fn a_long_lane_gives_its_place_to_others() {
     assert!(desk.done("long").len() <= 2 * TURN);
     idle(&lanes).await;
     assert_eq!(desk.done("long").len(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_more_urgent_lane_does_not_wait_for_turns_to_end() {
+    let (desk, lanes) = lanes(2);
+    for n in 0..10 * TURN {
+        for lane in ["a", "b", "c"] {
+            if n % 2 == 0 {
+                lanes.push(lane, desk.insert(lane, 0, 7));
+            } else {
+                desk.insert(lane, 0, 7);
+                lanes.wake(lane, 3);
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    lanes.push("urgent", desk.insert("urgent", 0, 4));
+    tokio::time::sleep(Duration::from_millis(12)).await;
+    assert_eq!(desk.done("urgent").len(), 1);
+    idle(&lanes).await;
+    // Those who are not urgent share their workers.
+    assert_eq!(desk.most_working.load(Ordering::SeqCst), 3);
+    for lane in ["a", "b", "c"] {
+        let done = desk.done(lane);
+        assert!(done.len() == 10 * TURN && done.is_sorted(), "{lane}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::Value;
 use tracing::Instrument as _;
 
-use super::{MAX_WAIT, Outgoing, Sending, outgoing::urgency_of};
+use super::{MAX_ALONE, MAX_WAIT, Outgoing, Sending, outgoing::urgency_of};
 use crate::{
     Error,
     client::Call,
@@ -51,7 +51,19 @@ impl LaneWork for Sending {
 
 impl Sending {
     async fn attempt(&self, row: &mut OutboxRow) -> Step {
-        match self.put(row).await {
+        let call = match self.call_of(row) {
+            Ok(call) => call,
+            Err(error) => return self.failed(row, error).await,
+        };
+        // Here, and not with the call: whoever waits for a limited user would keep a place from everybody else's rooms.
+        let call = match self.client.admit(call) {
+            Ok(call) => call,
+            Err(wait) => return Step::Again(wait.min(MAX_WAIT)),
+        };
+        row.tries
+            .first_ms
+            .get_or_insert(self.surroundings.clock.now_ms());
+        match self.put(&call).await {
             Ok(event_id) => {
                 let (id, now_ms) = (row.id, self.surroundings.clock.now_ms());
                 let event = event_id.clone();
@@ -61,6 +73,12 @@ impl Sending {
                     })
                     .await;
                 self.answer(&row.send.key, &Ok(event_id));
+                if row.tries.is_mended
+                    && let Some(core) = self.core.get().and_then(Weak::upgrade)
+                    && let Some(outgoing) = Outgoing::of(row)
+                {
+                    core.repair_helped(&outgoing);
+                }
                 let metrics = self.client.metrics();
                 metrics.count(&SENDS, &["sent"], 1);
                 metrics.record(&SEND_SECONDS, &[], self.age(row).as_secs_f64());
@@ -70,7 +88,7 @@ impl Sending {
         }
     }
 
-    async fn put(&self, row: &OutboxRow) -> Result<Option<EventId>, Error> {
+    fn call_of(&self, row: &OutboxRow) -> Result<Call, Error> {
         let user = row.send.user_id.as_deref().map(UserId::parse).transpose()?;
         let mut call = Call::new(Method::PUT, row.send.path.clone())
             .text(self.body(row, user.as_ref()))
@@ -79,9 +97,17 @@ impl Sending {
         if let Some(ts) = row.send.ts_ms {
             call = call.query("ts", ts.to_string());
         }
-        let answer: Value = self.client.call(&call).await?;
+        Ok(call)
+    }
+
+    async fn put(&self, call: &Call) -> Result<Option<EventId>, Error> {
+        let answer: Value = self.client.call(call).await?;
         let event_id = answer.get("event_id").and_then(Value::as_str);
-        Ok(event_id.map(EventId::parse).transpose()?)
+        let event_id = event_id.map(EventId::parse).transpose();
+        event_id.map_err(|error| Error::Nonsense {
+            what: call.name(),
+            why: error.to_string(),
+        })
     }
 
     /// What is sent; as a person it is marked.
@@ -99,21 +125,21 @@ impl Sending {
 
     /// After a no, once: sees to what was missing. `None`: another attempt may help; else the error that stays.
     async fn mend(&self, row: &mut OutboxRow, error: Error) -> Option<Error> {
-        if error.status() != Some(403) || row.is_mended {
+        if error.status() != Some(403) || row.tries.is_mended {
             return Some(error);
         }
         let core = self.core.get().and_then(Weak::upgrade);
         let (Some(core), Some(outgoing)) = (core, Outgoing::of(row)) else {
             return Some(error);
         };
-        match core.repair(&outgoing).await {
+        match core.repair(&outgoing, &error).await {
             Ok(()) => {
-                row.is_mended = true;
+                row.tries.is_mended = true;
                 None
             }
             Err(Error::Stopping) => Some(Error::Stopping),
             // What is only a matter of time is tried again with the send.
-            Err(why) if why.is_transient() => Some(why),
+            Err(why) if why.may_pass() => Some(why),
             // The room's rules say more than the homeserver has.
             Err(why @ Error::Forbidden(_)) => Some(why),
             Err(_) => Some(error),
@@ -125,9 +151,12 @@ impl Sending {
         self.since(row.created_ms)
     }
 
-    /// For how long it has been in the outbox while the service ran: the days when it was off do not count.
+    /// For how long it has been tried. The time that it waited behind others, or while the service was off, does not
+    /// count.
     fn tried_for(&self, row: &OutboxRow) -> Duration {
-        self.since(row.created_ms.max(self.began_ms))
+        row.tries
+            .first_ms
+            .map_or(Duration::ZERO, |first_ms| self.since(first_ms))
     }
 
     fn since(&self, then_ms: i64) -> Duration {
@@ -144,13 +173,7 @@ impl Sending {
         row.attempts += 1;
         let now_ms = self.surroundings.clock.now_ms();
         let (id, attempts, text) = (row.id, row.attempts, error.to_string());
-        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
-        // own is gone for good, and others wait behind.
-        let user = row.send.user_id.as_deref().map(UserId::parse);
-        let is_ours = user
-            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
-        let may_help = error.is_transient() || (error.status() == Some(401) && is_ours);
-        if may_help && self.tried_for(row) < self.give_up_after {
+        if self.may_help(row, &error) {
             let cause = cause_of(&error);
             self.client.metrics().count(&SEND_RETRIES, &[cause], 1);
             let wait = self
@@ -177,11 +200,50 @@ impl Sending {
         Step::Next
     }
 
+    /// Whether it is to be tried again.
+    fn may_help(&self, row: &mut OutboxRow, error: &Error) -> bool {
+        // It is only a matter of time, and the homeserver says so itself.
+        if error.is_rate_limit() {
+            return true;
+        }
+        // A token that is refused is the operator's mistake, which can be mended: nothing is lost for it. A person's
+        // own is gone for good, and others wait behind.
+        let user = row.send.user_id.as_deref().map(UserId::parse);
+        let is_ours = user
+            .is_none_or(|user| user.is_ok_and(|user| self.client.puppets().token(&user).is_none()));
+        let may_pass = error.may_pass() && (is_ours || error.status() != Some(401));
+        may_pass && self.tried_for(row) < self.give_up_after && !self.is_poison(row, error)
+    }
+
+    /// Whether the homeserver fails over this send and over nothing else: then the room must not wait for it.
+    fn is_poison(&self, row: &mut OutboxRow, error: &Error) -> bool {
+        let before_ms = row
+            .tries
+            .failed_ms
+            .replace(self.surroundings.clock.now_ms());
+        let wrote_ms = self.client.contact().wrote_ms();
+        let does_others = before_ms.is_some_and(|before_ms| wrote_ms >= Some(before_ms));
+        if is_of_this(error) && does_others {
+            row.tries.alone += 1;
+        }
+        row.tries.alone >= MAX_ALONE
+    }
+
     pub(super) fn answer(&self, key: &str, outcome: &Result<Option<EventId>, Error>) {
         for waiter in self.waiters.lock().remove(key).unwrap_or_default() {
             // Who has stopped waiting does not want to know.
             waiter.send(outcome.clone()).ok();
         }
+    }
+}
+
+/// Whether an error can be about what was sent: not where the homeserver, or a part of it, is away.
+fn is_of_this(error: &Error) -> bool {
+    match error {
+        Error::Nonsense { .. } => true,
+        error => error
+            .status()
+            .is_some_and(|status| status >= 500 && !(502..=504).contains(&status)),
     }
 }
 

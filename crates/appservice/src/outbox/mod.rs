@@ -5,6 +5,7 @@
 //! network's own message id. Asking for the same key again is asking for the same send, and gives back the same event.
 
 mod attempt;
+mod given_up;
 mod outgoing;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+pub use self::given_up::GivenUp;
 pub(crate) use self::outgoing::{Outgoing, What};
 use crate::{
     Error,
@@ -23,16 +25,26 @@ use crate::{
     core::{Core, Limits},
     id::EventId,
     lanes::{LaneRow, Lanes},
-    store::{NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, Tx, Unit},
+    store::{
+        NewOutboxRow, OutboxRow, OutboxState, Result as StoreResult, Store, StoreError, Tx, Unit,
+    },
     surroundings::Surroundings,
 };
 
 /// The longest wait between two attempts at a send.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// How often the homeserver may fail over one send while it does other things. Then that one is set aside: the room's
+/// others must not wait a day for it.
+const MAX_ALONE: u32 = 20;
+
 impl LaneRow for OutboxRow {
     fn id(&self) -> i64 {
         self.id
+    }
+
+    fn rank(&self) -> usize {
+        outgoing::urgency_of(self.send.urgency) as usize
     }
 }
 
@@ -91,8 +103,6 @@ pub(crate) struct Sending {
     client: Client,
     surroundings: Surroundings,
     give_up_after: Duration,
-    /// When the service started.
-    began_ms: i64,
     waiters: Mutex<Waiters>,
     /// Sees to what a refused send lacks. Set when the service starts.
     core: OnceLock<Weak<Core>>,
@@ -111,7 +121,6 @@ impl Outbox {
             client,
             surroundings: surroundings.clone(),
             give_up_after: limits.give_up_after,
-            began_ms: surroundings.clock.now_ms(),
             waiters: Mutex::default(),
             core: OnceLock::new(),
         };
@@ -131,7 +140,7 @@ impl Outbox {
     /// Begins with what waits from before.
     pub(crate) async fn begin(&self) -> StoreResult<()> {
         for (lane, _) in self.store.read(|unit| unit.outbox_lanes()).await? {
-            self.lanes.wake(&lane);
+            self.lanes.wake(&lane, 0);
         }
         Ok(())
     }
@@ -170,6 +179,22 @@ impl Outbox {
             .read(move |unit| unit.outbox_by_key(&key))
             .await?;
         match row.map(|row| row.state) {
+            Some(OutboxState::Done(Some(event))) => Ok(Some(EventId::parse(&event)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The event that this send has made before.
+    ///
+    /// # Errors
+    /// When another send has had its place in the handler, or the database cannot be used.
+    pub(crate) async fn sent_before(&self, outgoing: &Outgoing) -> Result<Option<EventId>, Error> {
+        let row = outgoing.row();
+        let known = self.store.read(move |unit| {
+            let known = unit.outbox_by_key(&row.key)?;
+            known.map(|known| same_send(&row, known)).transpose()
+        });
+        match known.await?.map(|known| known.state) {
             Some(OutboxState::Done(Some(event))) => Ok(Some(EventId::parse(&event)?)),
             _ => Ok(None),
         }
@@ -229,9 +254,38 @@ fn insert(
 ) -> StoreResult<OutboxRow> {
     let (stored, is_new) = unit.insert_outbox(row, now_ms)?;
     if is_new {
-        lanes.wake(&stored.send.lane);
+        lanes.wake(&stored.send.lane, stored.rank());
     }
-    Ok(stored)
+    same_send(row, stored)
+}
+
+/// What the names of sends begin with that are named by their place in a handler.
+const PLACED: &str = "at/";
+
+/// The name of a send by the place in a handler that this names.
+pub(crate) fn placed(place: &str) -> String {
+    format!("{PLACED}{place}")
+}
+
+/// What is stored under a send's name, unless that is another send: a handler which leaves one out when it is run again
+/// gives its name to the next, which would be taken for sent.
+fn same_send(row: &NewOutboxRow, stored: OutboxRow) -> StoreResult<OutboxRow> {
+    let known = &stored.send;
+    let is_same =
+        (&row.lane, &row.user_id, &row.path) == (&known.lane, &known.user_id, &known.path);
+    if is_same || !row.key.starts_with(PLACED) {
+        return Ok(stored);
+    }
+    let by = |send: &NewOutboxRow| send.user_id.clone().unwrap_or_default();
+    Err(StoreError::Statement(format!(
+        "a handler that was run again does not send the same things in the same order: what was `PUT {}` by {} is now \
+         `PUT {}` by {}. Nothing is sent for it; have the handler send the same each time, or name its sends \
+         (`send_with_key`)",
+        known.path,
+        by(known),
+        row.path,
+        by(row)
+    )))
 }
 
 /// How a stored send ended, if it has.

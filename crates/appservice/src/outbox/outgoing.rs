@@ -100,7 +100,7 @@ impl Outgoing {
 }
 
 /// The client's transaction id of a send: the same for the same key, whenever.
-fn txn_id(key: &str) -> String {
+pub(super) fn txn_id(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
     hash[..16]
         .iter()

@@ -33,6 +33,10 @@ impl Stage {
     }
 
     fn on(store: Store, script: impl IntoIterator<Item = Said>) -> Self {
+        Self::with(store, script, &Limits::default())
+    }
+
+    fn with(store: Store, script: impl IntoIterator<Item = Said>, limits: &Limits) -> Self {
         let host = Arc::new(Scripted::saying(script));
         let surroundings = Surroundings {
             clock: Arc::new(PausedClock::default()),
@@ -49,11 +53,10 @@ impl Stage {
             concurrency: 8,
             metrics: Metrics::new("test"),
         });
-        let limits = Limits::default();
         let stop = watch::Sender::new(false);
         let stopped = stop.subscribe();
         Self {
-            outbox: Outbox::new(store.clone(), client, surroundings, &limits, stopped),
+            outbox: Outbox::new(store.clone(), client, surroundings, limits, stopped),
             host,
             store,
             stop,
@@ -175,10 +178,183 @@ async fn time_in_which_the_service_did_not_run_does_not_count() {
         .write(move |unit| unit.insert_outbox(&row, long_ago))
         .await
         .expect("stored");
-    stage.outbox.lanes.wake("!room:x");
+    stage.outbox.lanes.wake("!room:x", 0);
     stage.quiet().await;
     let state = stage.row("old").await.expect("known").state;
     assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_behind_others_does_not_count() {
+    let stage = Stage::new([refused(502, "")]);
+    let row = message("patient").row();
+    stage
+        .store
+        .write(move |unit| unit.insert_outbox(&row, 1_000_000))
+        .await
+        .expect("stored");
+    tokio::time::sleep(25 * HOUR).await;
+    stage.outbox.lanes.wake("!room:x", 0);
+    stage.quiet().await;
+    let state = stage.row("patient").await.expect("known").state;
+    assert_eq!(state, OutboxState::Done(Some("$2".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_waited_for_however_long() {
+    let stage = Stage::new((0..400).map(|_| refused(429, "M_LIMIT_EXCEEDED")));
+    let begun = Instant::now();
+    assert!(stage.outbox.send(&message("a")).await.is_ok());
+    assert!(begun.elapsed() > 25 * HOUR, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_the_homeserver_always_fails_over_is_set_aside() {
+    for answer in [(500, json!({})), (200, json!([1]))] {
+        let stage = Arc::new(Stage::new([]));
+        let bad = message("bad");
+        *stage.host.poison.lock() = Some((super::outgoing::txn_id("bad"), answer.0, answer.1));
+        let others = tokio::spawn({
+            let stage = stage.clone();
+            async move {
+                for number in 0.. {
+                    let mut other = message(&format!("other {number}"));
+                    other.room_id = RoomId::parse("!other:x").expect("a room");
+                    stage.outbox.send(&other).await.expect("sent");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+        let begun = Instant::now();
+        let next = message("next");
+        let (failed, next) = tokio::join!(stage.outbox.send(&bad), stage.outbox.send(&next));
+        assert!(failed.is_err() && next.is_ok(), "{failed:?} {next:?}");
+        assert!(begun.elapsed() < HOUR, "{:?}", begun.elapsed());
+        let row = stage.row("bad").await.expect("remembered");
+        assert!(row.attempts >= MAX_ALONE, "{row:?}");
+        others.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_the_homeserver_that_is_away_is_waited_for() {
+    let stage = Arc::new(Stage::new([]));
+    *stage.host.poison.lock() = Some((super::outgoing::txn_id("a"), 502, json!({})));
+    let sending = tokio::spawn({
+        let stage = stage.clone();
+        async move { stage.outbox.send(&message("a")).await }
+    });
+    for number in 0..3600 {
+        let mut other = message(&format!("other {number}"));
+        other.room_id = RoomId::parse("!other:x").expect("a room");
+        stage.outbox.send(&other).await.expect("sent");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    *stage.host.poison.lock() = None;
+    assert!(sending.await.expect("no panic").is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_limited_holds_up_nobody_else() {
+    let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 300_000 });
+    let limits = Limits {
+        send_concurrency: 2,
+        ..Limits::default()
+    };
+    let store = Store::open(&Location::Memory, true, &[]).expect("a store");
+    let stage = Stage::with(store, [Said::Answer(429, limited)], &limits);
+    for number in 0..8 {
+        let mut outgoing = message(&format!("limited {number}"));
+        outgoing.room_id = RoomId::parse(&format!("!{number}:x")).expect("a room");
+        stage.outbox.enqueue(&outgoing).await.expect("stored");
+    }
+    let begun = Instant::now();
+    let mut other = message("other");
+    other.user = UserId::parse("@_other:x").expect("a user");
+    stage.outbox.send(&other).await.expect("sent");
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    stage.quiet().await;
+    assert_eq!(
+        stage.paths().len(),
+        10,
+        "each once, and the one that was refused"
+    );
+    assert_eq!(stage.row("limited 7").await.expect("known").attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_another_send_has_had_is_no_answer() {
+    let stage = Stage::new([]);
+    let named = |key: &str| message(&placed(key));
+    stage.outbox.send(&named("$e/on/0")).await.expect("sent");
+    let others = [
+        Outgoing {
+            room_id: RoomId::parse("!elsewhere:x").expect("a room"),
+            ..named("$e/on/0")
+        },
+        Outgoing {
+            user: UserId::parse("@_other:x").expect("a user"),
+            ..named("$e/on/0")
+        },
+        Outgoing {
+            what: What::Event("m.sticker".to_owned()),
+            ..named("$e/on/0")
+        },
+    ];
+    for other in others {
+        let error = stage.outbox.send(&other).await.expect_err("another send");
+        assert!(error.to_string().contains("the same order"), "{error}");
+        let before = stage.outbox.sent_before(&other).await;
+        assert!(before.is_err(), "{before:?}");
+    }
+    let other_words = Outgoing {
+        content: json!({ "body": "other words" }),
+        ..named("$e/on/0")
+    };
+    stage.outbox.send(&other_words).await.expect("known");
+    // Named by the other network, it is the same whoever says it.
+    stage.outbox.send(&message("remote/1")).await.expect("sent");
+    let by_another = Outgoing {
+        user: UserId::parse("@_other:x").expect("a user"),
+        ..message("remote/1")
+    };
+    stage.outbox.send(&by_another).await.expect("known");
+    assert_eq!(stage.paths().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_listed_and_sent_again_or_forgotten() {
+    let stage = Stage::new([refused(413, "M_TOO_LARGE"), refused(403, "M_FORBIDDEN")]);
+    for key in ["a", "b"] {
+        stage.outbox.enqueue(&message(key)).await.expect("stored");
+    }
+    stage.quiet().await;
+    let given_up = stage.outbox.given_up(0, 10).await.expect("read");
+    assert_eq!(given_up.len(), 2, "{given_up:?}");
+    assert!(given_up[0].error.contains("M_TOO_LARGE"), "{given_up:?}");
+    assert_eq!(&*given_up[0].content, r#"{"body":"a"}"#);
+    let page = stage
+        .outbox
+        .given_up(given_up[0].number, 1)
+        .await
+        .expect("read");
+    assert_eq!(page[0].number, given_up[1].number);
+    let (again, never) = (given_up[0].number, given_up[1].number);
+    assert!(stage.outbox.send_again(again).await.expect("written"));
+    assert!(stage.outbox.drop_given_up(never).await.expect("written"));
+    assert!(!stage.outbox.send_again(never).await.expect("written"));
+    assert!(!stage.outbox.drop_given_up(again).await.expect("written"));
+    stage.quiet().await;
+    let state = stage.row("a").await.expect("known").state;
+    assert_eq!(state, OutboxState::Done(Some("$3".to_owned())));
+    assert!(stage.row("b").await.is_none());
+    let paths = stage.paths();
+    assert_eq!(paths[2], paths[0], "another transaction id");
+    assert!(stage.outbox.given_up(0, 10).await.expect("read").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,13 +51,18 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Register {
     /// Make it live on the homeserver named in homeserver.admin_address, and see that it reaches the service; if it
-    /// does not, everything is put back.
+    /// does not, the homeserver gets back what it had.
     #[arg(long, conflicts_with_all = ["dry_run", "check", "print"])]
     pub(super) apply: bool,
 
     /// With --apply: keep it even if the homeserver does not reach the service.
     #[arg(long, requires = "apply")]
     pub(super) unverified: bool,
+
+    /// With --apply: replace the registration in force even if its tokens are not those of the file here. Whoever runs
+    /// with the old ones is locked out, and they cannot be put back.
+    #[arg(long, requires = "apply")]
+    pub(super) new_tokens: bool,
 
     /// Only say what would change.
     #[arg(long, conflicts_with_all = ["check", "print"])]
@@ -157,6 +162,7 @@ mod tests {
             "service parked drop",
             "service register --apply --dry-run",
             "service register --unverified",
+            "service register --new-tokens",
             "service register --check",
         ] {
             assert!(parse(line).is_err(), "{line}");

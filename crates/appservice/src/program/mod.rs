@@ -15,7 +15,7 @@
 //!
 //! Signals: SIGTERM and SIGINT end the service in order (a second one at once), SIGHUP reads the configuration again.
 //!
-//! Files: `cli` (the command line), `site` (configuration and what follows from it), `run` with `serve`, `pages`,
+//! Files: `cli` (the command line), `site` (configuration and what follows from it), `first` (makes it), `run` with `serve`, `pages`,
 //! `control` (a running service as seen by the same program's other commands) and `log`, `register` with `operator`,
 //! `parked`, `doctor`; `api` is the way to anything over HTTP, `stand_in` answers in place of a service that does not
 //! run.
@@ -25,6 +25,7 @@ mod cli;
 mod control;
 mod current;
 mod doctor;
+mod first;
 mod log;
 mod operator;
 mod pages;
@@ -190,7 +191,9 @@ async fn obey<C: Config + Send + Sync + 'static>(
 
 fn configure<C: Config>(given: &Given, asked: &ConfigCommand) -> Result<()> {
     match asked {
-        ConfigCommand::Example => terminal::say(config::example::<Whole<C>>().trim_end()),
+        ConfigCommand::Example => {
+            terminal::say(first::example::<C>(&given.name).trim_end());
+        }
         ConfigCommand::Reference => {
             let prefix = site::prefix(&given.name);
             terminal::say(config::reference::<Whole<C>>(&prefix).trim_end());

@@ -7,13 +7,14 @@ use std::sync::{Arc, Weak};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{any, get},
 };
 use bridgehead_registration::Secret;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use super::current::Kits;
 use crate::{Health, Running, core::Core, metrics::CONTENT_TYPE};
@@ -31,18 +32,21 @@ pub(super) fn add(running: &mut Running, keys: &Arc<dyn Kits>) {
         core: Arc::downgrade(&running.core),
         keys: keys.clone(),
     };
-    let mut pages = Router::new();
+    let (mut pages, mut figures_path) = (Router::new(), String::new());
     keys.read(&mut |keys| {
         pages = Router::new()
             .route(&keys.health.live_path, get(live))
             .route(&keys.health.ready_path, get(ready));
-        // Without a token at the start there is no such page here, and the path is the author's.
-        if !keys.metrics.token.is_empty() {
-            pages = std::mem::take(&mut pages).route(&keys.metrics.path, get(guarded));
-        }
+        figures_path.clone_from(&keys.metrics.path);
     });
-    let pages = pages.with_state(source);
-    running.wrap_router(|inner| pages.fallback_service(inner));
+    running.wrap_router(|inner| {
+        let guarded = any(guarded).with_state(Guarded {
+            source: source.clone(),
+            inner: inner.clone(),
+        });
+        let pages = pages.with_state(source).route(&figures_path, guarded);
+        pages.fallback_service(inner)
+    });
 }
 
 /// The pages for an address of their own, where figures need no token.
@@ -102,15 +106,27 @@ fn problems(health: &Health, now_ms: i64, max_age_ms: i64) -> Vec<String> {
     problems
 }
 
-async fn guarded(state: State<Source>, headers: HeaderMap) -> Response {
+/// The page of figures where a token opens it, which a reload may give or take.
+#[derive(Clone)]
+struct Guarded {
+    source: Source,
+    /// Without a token there is no such page, and the path is the author's.
+    inner: Router,
+}
+
+async fn guarded(State(guarded): State<Guarded>, request: Request) -> Response {
     let mut token: Option<Secret> = None;
-    state
-        .keys
-        .read(&mut |keys| token = keys.metrics.token.get().cloned());
-    let shown = headers.get(header::AUTHORIZATION);
+    let keys = &guarded.source.keys;
+    keys.read(&mut |keys| token = keys.metrics.token.get().cloned());
+    let Some(token) = token.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))
+    else {
+        let answered = guarded.inner.oneshot(request).await;
+        return answered.unwrap_or_else(|never| match never {});
+    };
+    let shown = request.headers().get(header::AUTHORIZATION);
     let shown = shown.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    match (token, shown) {
-        (Some(token), Some(shown)) if token.matches(shown) => figures(state).await,
+    match shown {
+        Some(shown) if token.matches(shown) => figures(State(guarded.source)).await,
         _ => (
             StatusCode::UNAUTHORIZED,
             [(header::WWW_AUTHENTICATE, "Bearer")],

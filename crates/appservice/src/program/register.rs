@@ -1,10 +1,12 @@
 //! `register`: the registration brought up to date, with id and tokens kept; compared with others; put in force on a
-//! homeserver with an operator API, and taken back when the homeserver does not reach the service then.
+//! homeserver with an operator API, and taken back when the homeserver does not reach the service then. Tokens in force
+//! are the one thing that cannot be taken back, so they are not replaced unless that is asked for.
 
 use bridgehead_registration::{
     AsUrl, Outcome, Registration, RegistrationDraft, Secret, find_conflicts, find_overlaps, load,
     masked, read_bounded, replace_file,
 };
+use http::StatusCode;
 
 use super::{
     Failure, Result,
@@ -34,7 +36,7 @@ pub(super) async fn register<C: Config>(
         return preview(site, &draft);
     }
     if asked.apply {
-        return apply(site, &draft, asked.unverified).await;
+        return apply(site, &draft, asked).await;
     }
     let written = site.write_registration(&draft)?;
     let file = site.registration_file().display();
@@ -76,7 +78,12 @@ fn tell_homeserver<C: Config>(site: &Site<C>) -> String {
     let (file, config) = (file.display(), site.config_file.display());
     format!(
         "Now the homeserver has to read it:\n  \
-         Synapse: add it to `app_service_config_files` in homeserver.yaml, and restart Synapse:\n    \
+         Synapse: it does not start if it may not read the file, and this account alone may read a new one. If Synapse\n    \
+         runs as another account, give that one a copy, as root, and anew whenever `register` changes the file:\n      \
+         install -o matrix-synapse -m 600 {file} /etc/matrix-synapse/\n    \
+         or, if it has a group of its own, let the file belong to that: chgrp GROUP {file} && chmod 640 {file}\n    \
+         (`register` can change the file then as root, or if this account is in the group too). Then add the path that\n    \
+         Synapse reads to `app_service_config_files` in homeserver.yaml, and restart Synapse:\n      \
          app_service_config_files: [{file}]\n  \
          Bridgehead: `register --apply`, with homeserver.admin_address and admin_token_file set in {config};\n    \
          or put the file into a folder that `registrations` in bridgehead.toml names: it is read at once.\n  \
@@ -173,11 +180,11 @@ fn refused(errors: Vec<bridgehead_registration::RegistrationError>) -> Failure {
 }
 
 /// Puts the registration in force, and writes the file when that has worked. A file that is not there yet is written
-/// first: its tokens must not be lost.
+/// first: its tokens must not be lost. Tokens in force that are not the file's are only replaced on request.
 async fn apply<C: Config>(
     site: &Site<C>,
     draft: &RegistrationDraft,
-    unverified: bool,
+    asked: &cli::Register,
 ) -> Result<()> {
     let Some(operator) = Operator::of(&site.keys().homeserver)? else {
         return Err(site.mistake(
@@ -185,7 +192,18 @@ async fn apply<C: Config>(
              token (homeserver.admin_token_file). For others, `register` tells what to do",
         ));
     };
-    let before = match site.read_registration()? {
+    let own = site.read_registration()?;
+    let id = own.as_ref().map_or(&draft.id, |own| &own.id);
+    let in_force = operator.get(id).await?;
+    let has_tokens = match (&in_force, &own) {
+        (Some(_), Some(own)) => has_token(site, own).await?,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    if !has_tokens && !asked.new_tokens {
+        return Err(locked_out(site, id, own.is_some()));
+    }
+    let before = match own {
         Some(before) => before,
         None => site.write_registration(draft)?.registration,
     };
@@ -197,15 +215,9 @@ async fn apply<C: Config>(
     for change in &generated.changes {
         say(&change.to_string());
     }
-    let in_force = operator.get(&registration.id).await?;
-    let applied = put(
-        site,
-        &operator,
-        &registration,
-        (&generated.text, in_force.as_ref()),
-    )
-    .await?;
-    if !unverified {
+    let in_force = in_force.map(|before| Before { before, has_tokens });
+    let applied = put(site, &operator, &registration, (&generated.text, in_force)).await?;
+    if !asked.unverified {
         verify(site, &operator, &registration, &applied).await?;
     }
     if generated
@@ -227,25 +239,33 @@ async fn apply<C: Config>(
     Ok(())
 }
 
+/// What the homeserver has in force before `--apply`.
+struct Before {
+    before: InForce,
+    /// With the tokens of the file, which are therefore not lost with it.
+    has_tokens: bool,
+}
+
 /// What `--apply` has done, so that it can be undone.
 enum Applied {
     Nothing,
     Added,
-    Replaced { before: InForce, revision: u64 },
+    Replaced { before: Before, revision: u64 },
 }
 
 async fn put<C: Config>(
     site: &Site<C>,
     operator: &Operator,
     registration: &Registration,
-    (text, in_force): (&Secret, Option<&InForce>),
+    (text, in_force): (&Secret, Option<Before>),
 ) -> Result<Applied> {
-    let Some(before) = in_force else {
+    let Some(in_force) = in_force else {
         operator.add(text).await?;
         return Ok(Applied::Added);
     };
+    let before = &in_force.before;
     let differences = drift(registration, before, site.server_name())?;
-    if differences.is_empty() && is_known(site, registration).await? {
+    if differences.is_empty() && in_force.has_tokens {
         say("The homeserver has it already.");
         return Ok(Applied::Nothing);
     }
@@ -263,16 +283,45 @@ async fn put<C: Config>(
         .replace(&registration.id, text, before.revision)
         .await?;
     Ok(Applied::Replaced {
-        before: before.clone(),
+        before: in_force,
         revision,
     })
 }
 
-/// Whether the homeserver takes the file's token.
-async fn is_known<C: Config>(site: &Site<C>, registration: &Registration) -> Result<bool> {
-    let homeserver = homeserver(site, registration)?;
-    let answer = homeserver.get("/_matrix/client/v3/account/whoami").await;
-    Ok(answer.is_ok_and(|answer| answer.status != http::StatusCode::UNAUTHORIZED))
+/// Whether the homeserver takes the `as_token` of the file. Which one it has, it tells nobody.
+async fn has_token<C: Config>(site: &Site<C>, own: &Registration) -> Result<bool> {
+    let unknown = |why: String| {
+        Failure::tried(format!(
+            "homeserver.address: cannot see whether the homeserver has the as_token of {}: {why}",
+            site.registration_file().display()
+        ))
+    };
+    let asked = homeserver(site, own)?
+        .get("/_matrix/client/v3/account/whoami")
+        .await;
+    let answer = asked.map_err(|error| unknown(error.to_string()))?;
+    match answer.status {
+        StatusCode::UNAUTHORIZED => Ok(false),
+        // Its user may not be registered yet.
+        StatusCode::FORBIDDEN => Ok(true),
+        status if status.is_success() => Ok(true),
+        _ => Err(unknown(answer.told())),
+    }
+}
+
+/// Why the registration in force is not replaced: its tokens cannot be had back from the homeserver.
+fn locked_out<C: Config>(site: &Site<C>, id: &str, is_there: bool) -> Failure {
+    let file = site.registration_file().display();
+    let differs = if is_there {
+        format!("and not with the as_token of {file}")
+    } else {
+        format!("and there is no {file} here")
+    };
+    Failure::tried(format!(
+        "the homeserver has `{id}` already, {differs}. A service that runs with the tokens in force would be locked \
+         out, and they cannot be put back: copy the registration from where that service is, or say --new-tokens to \
+         replace them. Nothing was changed."
+    ))
 }
 
 fn homeserver<C: Config>(site: &Site<C>, registration: &Registration) -> Result<Api> {
@@ -333,9 +382,14 @@ async fn undo(
             Ok("The homeserver's new registration was taken away again.")
         }
         Applied::Replaced { before, revision } => {
-            let yaml = Secret::new(before.yaml.clone());
+            let yaml = Secret::new(before.before.yaml.clone());
             operator.replace(&registration.id, &yaml, *revision).await?;
-            Ok("The homeserver has its registration from before again, with the file's tokens.")
+            Ok(if before.has_tokens {
+                "The homeserver has its registration from before again, with the file's tokens."
+            } else {
+                "The homeserver has its registration from before again, but with this file's tokens: those from before \
+                 are lost."
+            })
         }
     }
 }

@@ -52,6 +52,7 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
     };
     while matches!(signals.next().await, Signal::Reload) {
         reload(site, current, &log);
+        serving.renew_certificate().await;
     }
     tracing::info!("ending; a second signal ends at once");
     let ended = end(running, serving, control);

@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use super::{Failure, Result, current::Kits, pages};
 use crate::{
     Listen, ListenAddress, Listening, Running, Websocket, WebsocketLink,
-    config::{ListenConfig, ServiceConfig},
+    config::{HealthConfig, ListenConfig, ServiceConfig},
 };
 
 /// How long a page that is being read may take when the service ends.
@@ -44,6 +44,7 @@ impl Serving {
             None => None,
         };
         let way = if keys.listen.websocket {
+            warn_of_lost_pages(keys);
             let address = keys.homeserver.address.as_str();
             Way::Websocket(running.open_websocket(Websocket::default().to(address))?)
         } else {
@@ -52,6 +53,15 @@ impl Serving {
             Way::Listening(listening.map_err(told)?)
         };
         Ok(Self { way, watchers })
+    }
+
+    /// Uses the certificate's files as they are now.
+    pub(super) async fn renew_certificate(&self) {
+        if let Way::Listening(listening) = &self.way
+            && let Err(error) = listening.renew_certificate().await
+        {
+            tracing::error!(%error, "the certificate from before is used on");
+        }
     }
 
     /// Takes no more, and lets requests under way end.
@@ -63,6 +73,24 @@ impl Serving {
         if let Some(watchers) = self.watchers {
             watchers.stop().await;
         }
+    }
+}
+
+/// Without a port of the service's own, the pages are only at `metrics.address`.
+fn warn_of_lost_pages(keys: &ServiceConfig) {
+    if keys.metrics.address.is_some() {
+        return;
+    }
+    if keys.health != HealthConfig::default() {
+        tracing::warn!(
+            "health: with listen.websocket nothing listens, and these pages are nowhere: set metrics.address, they are \
+             there too"
+        );
+    }
+    if !keys.metrics.token.is_empty() {
+        tracing::warn!(
+            "metrics.token: with listen.websocket nothing listens, and the page is nowhere: set metrics.address"
+        );
     }
 }
 

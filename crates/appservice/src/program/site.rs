@@ -1,5 +1,4 @@
-//! Where a program stands: its configuration, and the files and addresses that follow from it. The first start makes
-//! them.
+//! Where a program stands: its configuration, and the files and addresses that follow from it.
 
 use std::{
     io,
@@ -8,25 +7,20 @@ use std::{
 };
 
 use bridgehead_registration::{
-    Registration, RegistrationDraft, Written, create_file, parse, read_bounded, replace_file,
+    Registration, RegistrationDraft, Written, parse, read_bounded, replace_file,
 };
 
-use super::{Current, Failure, Given, Result, terminal};
+use super::{
+    Current, Failure, Given, Result,
+    cli::FirstRun,
+    first::{SERVER_NAME_KEY, make, name_files},
+    terminal,
+};
 use crate::{
     Database, Limits, Service, Setup,
-    config::{self, Config, FilePath, ListenAddress, ListenConfig, ServiceConfig, Warning, Whole},
+    config::{self, Config, ListenAddress, ListenConfig, ServiceConfig, Warning, Whole},
     surroundings::{Surroundings, SystemRandomness},
 };
-
-/// What is taken for the homeserver's name where nobody has said it: what a homeserver on a developer's machine is
-/// called.
-const ASSUMED_NAME: &str = "localhost";
-
-/// The key that must be given.
-const SERVER_NAME_KEY: &str = "HOMESERVER_SERVER_NAME";
-
-/// The same for the homeserver's address.
-const ADDRESS_KEY: &str = "HOMESERVER_ADDRESS";
 
 /// A program's configuration, and where it is from.
 pub(super) struct Site<C> {
@@ -70,7 +64,7 @@ impl<C: Config> Site<C> {
     pub(super) fn open(given: &Given) -> Result<Self> {
         let file = config_file(given);
         let has_file = given.arguments.config.is_some() || is_there(&file);
-        if !has_file && !given.has_variable(SERVER_NAME_KEY) {
+        if !has_file && given.variable(SERVER_NAME_KEY).is_none() {
             return Err(Failure::Setup(format!(
                 "there is no {}: start the service once, and it is written; or name the file with --config",
                 file.display()
@@ -86,7 +80,40 @@ impl<C: Config> Site<C> {
         let has_file = is_new || is_there(&file);
         let mut site = Self::load(given, file, has_file)?;
         site.is_new = is_new;
+        if !is_new {
+            site.warn_of_late(&given.arguments.first);
+        }
         Ok(site)
+    }
+
+    /// What is only for the first start changes nothing later, and must not seem to.
+    fn warn_of_late(&self, first: &FirstRun) {
+        let homeserver = &self.keys().homeserver;
+        let said = [
+            (
+                "--server-name",
+                &first.server_name,
+                &*homeserver.server_name,
+                "homeserver.server_name",
+            ),
+            (
+                "--homeserver",
+                &first.homeserver,
+                homeserver.address.as_str(),
+                "homeserver.address",
+            ),
+        ];
+        for (option, said, counts, key) in said {
+            if let Some(said) = said.as_deref().map(|said| said.trim_end_matches('/'))
+                && said != counts
+            {
+                terminal::complain(&format!(
+                    "{option} {said} is not used: it is for the first start, and {} exists. What counts is {key} there: \
+                     {counts}",
+                    self.config_file.display()
+                ));
+            }
+        }
     }
 
     fn load(given: &Given, file: PathBuf, has_file: bool) -> Result<Self> {
@@ -187,11 +214,13 @@ impl<C: Config> Site<C> {
 }
 
 impl Given {
-    fn has_variable(&self, key: &str) -> bool {
+    /// What the variable for this key says, if it says anything.
+    pub(super) fn variable(&self, key: &str) -> Option<&str> {
         let name = format!("{}_{key}", prefix(&self.name));
-        self.env
-            .iter()
-            .any(|(variable, value)| *variable == name && !value.is_empty())
+        let found = self.env.iter().find(|(variable, _)| *variable == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -205,62 +234,6 @@ pub(super) fn with_source(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    }
-}
-
-/// Writes the first configuration: the defaults, what the command line and the variables say, and a guess at the
-/// homeserver's name if need be. `false`: it cannot be written, and is not needed either.
-fn make<C: Config>(given: &Given, file: &Path) -> Result<bool> {
-    let mut env = given.env.clone();
-    let prefix = prefix(&given.name);
-    let first = &given.arguments.first;
-    let mut say = |key: &str, value: Option<&str>| {
-        if let Some(value) = value {
-            let name = format!("{prefix}_{key}");
-            env.retain(|(variable, _)| *variable != name);
-            env.push((name, value.to_owned()));
-        }
-    };
-    let is_known = first.server_name.is_some() || given.has_variable(SERVER_NAME_KEY);
-    let guess = (!is_known).then_some(ASSUMED_NAME);
-    say(SERVER_NAME_KEY, first.server_name.as_deref().or(guess));
-    say(ADDRESS_KEY, first.homeserver.as_deref());
-    let loaded = config::load::<Whole<C>>(None, env, &prefix).map_err(Failure::setup)?;
-    let mut config = loaded.config;
-    name_files(&mut config.service, &given.name);
-    match create_file(file, &config::example_with(&config)) {
-        Ok(()) => {}
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
-        // Where nothing can be written, such as in a container, variables may say it all.
-        Err(_) if given.has_variable(SERVER_NAME_KEY) && given.arguments.config.is_none() => {
-            return Ok(false);
-        }
-        Err(error) => {
-            return Err(Failure::Setup(format!(
-                "{} cannot be written: {error}",
-                file.display()
-            )));
-        }
-    }
-    if guess.is_some() {
-        terminal::say(&format!(
-            "The homeserver's name is taken to be `{ASSUMED_NAME}`. If it is another one, set homeserver.server_name in \
-             {} before the homeserver is told anything.",
-            file.display()
-        ));
-    }
-    Ok(true)
-}
-
-/// Files of several services may be in one folder.
-fn name_files(keys: &mut ServiceConfig, name: &str) {
-    let usual = ServiceConfig::default();
-    if keys.registration == usual.registration {
-        keys.registration = FilePath::new(format!("{name}-registration.yaml"));
-    }
-    if keys.database == usual.database {
-        keys.database = FilePath::new(format!("{name}.db"));
     }
 }
 
@@ -355,13 +328,13 @@ pub(super) fn upgrade<C: Config>(given: &Given) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::Parser as _;
 
     use super::*;
     use crate::{config::NoConfig, program::cli::Arguments};
 
-    fn given(folder: &Path, more: &[&str], env: &[(&str, &str)]) -> Given {
+    pub(in crate::program) fn given(folder: &Path, more: &[&str], env: &[(&str, &str)]) -> Given {
         let file = folder.join("echo.toml");
         let line = ["echo", "--config", file.to_str().unwrap()];
         let line = line.iter().chain(more);
@@ -373,55 +346,6 @@ mod tests {
             arguments: Arguments::try_parse_from(line).unwrap(),
             env: env.collect(),
         }
-    }
-
-    fn made(folder: &Path, more: &[&str], env: &[(&str, &str)]) -> Site<NoConfig> {
-        Site::open_or_make(&given(folder, more, env)).unwrap()
-    }
-
-    #[test]
-    fn the_first_configuration_says_what_was_said_and_is_its_owners() {
-        let folder = tempfile::tempdir().unwrap();
-        let site = made(
-            folder.path(),
-            &["--homeserver", "https://matrix.example.org"],
-            &[("ECHO_HOMESERVER_SERVER_NAME", "example.org")],
-        );
-        assert!(site.is_new);
-        let text = std::fs::read_to_string(&site.config_file).unwrap();
-        for line in [
-            "server_name = \"example.org\"",
-            "address = \"https://matrix.example.org\"",
-            "registration = \"echo-registration.yaml\"",
-        ] {
-            assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
-        }
-        assert_eq!(
-            site.registration_file(),
-            folder.path().join("echo-registration.yaml")
-        );
-        let again = made(folder.path(), &["--server-name", "elsewhere.org"], &[]);
-        assert!(!again.is_new);
-        assert_eq!(
-            again.server_name(),
-            "example.org",
-            "only the first start asks"
-        );
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = std::fs::metadata(&site.config_file)
-                .unwrap()
-                .permissions()
-                .mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-    }
-
-    #[test]
-    fn without_any_word_the_name_is_a_guess() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(made(folder.path(), &[], &[]).server_name(), "localhost");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     handler::{Context, FromContext, Rejection},
     id::RoomId,
     media::MediaRepo,
+    outbox::GivenUp,
     store::Store,
 };
 
@@ -121,6 +122,31 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn store(&self) -> Result<Store, Error> {
         Ok(self.core()?.store.clone())
+    }
+
+    /// Sends that were given up, with numbers above `after`, oldest first, at most `limit`: for a service that tells its
+    /// people of them.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended; when the database cannot be used.
+    pub async fn given_up(&self, after: i64, limit: usize) -> Result<Vec<GivenUp>, Error> {
+        Ok(self.core()?.outbox.given_up(after, limit).await?)
+    }
+
+    /// Sends again what was given up under this number, behind what waits in its room; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// As [`given_up`](Self::given_up).
+    pub async fn send_again(&self, number: i64) -> Result<bool, Error> {
+        Ok(self.core()?.outbox.send_again(number).await?)
+    }
+
+    /// Forgets the send that was given up under this number; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// As [`given_up`](Self::given_up).
+    pub async fn drop_given_up(&self, number: i64) -> Result<bool, Error> {
+        Ok(self.core()?.outbox.drop_given_up(number).await?)
     }
 
     /// Returns when the service ends: the time for what runs beside it to end too.

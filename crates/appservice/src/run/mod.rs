@@ -1,23 +1,22 @@
 //! A running service: started from a declaration and a setup, stopped in order.
 
+mod begin;
 mod figures;
 mod handle;
 mod health;
 mod parts;
 mod upkeep;
 
-use std::{fmt, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 use crate::{
-    Error,
     actors::Actors,
     bridge::{
         Bridges,
@@ -27,15 +26,14 @@ use crate::{
     capabilities::CapabilityCache,
     client::{Client, ClientConfig, HttpTransport},
     core::{Core, Handlers},
-    handler::{AnyHandler, Context, Delivery, Input, Scope, Verdict},
     id::UserId,
     inbox::{Inbox, Parked},
     media::{self, MediaShared},
     metrics::Metrics,
-    outbox::Outbox,
+    outbox::{GivenUp, Outbox},
     service::Service,
     state::{Interest, Rooms},
-    store::{self, Location, Store, StoreError, Tx},
+    store::{self, Location, Store, StoreError},
     surroundings::Surroundings,
     web::Web,
     wire::{self, HomeserverToken, Pings},
@@ -46,12 +44,6 @@ pub use self::{handle::Handle, health::Health};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// The longest wait between attempts at starting work.
-const START_WAIT: Duration = Duration::from_secs(30);
-
-/// How often the same trouble at the start is told.
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer of the service's own routes at most, when it is asked by function call.
 const MAX_ANSWER: usize = 64 << 20;
@@ -144,7 +136,7 @@ impl Service {
         core.outbox.begin().await?;
         figures::show(&core);
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
-        tokio::spawn(begin(core.clone()));
+        tokio::spawn(begin::begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
         let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
         let router = wire::router(core.clone(), token)
@@ -279,107 +271,6 @@ fn location(database: &Database) -> Location {
     }
 }
 
-/// Brings the service to work: its own user, the handlers of its start, then the inbox.
-async fn begin(core: Arc<Core>) {
-    let mut attempt = 0_u32;
-    let mut told: Option<(Instant, String)> = None;
-    let mut beginning = Beginning {
-        name: format!("start-{}", core.surroundings.randomness.hex(16)),
-        done: 0,
-    };
-    loop {
-        let begun = tokio::select! {
-            begun = begin_once(&core, &mut beginning) => begun,
-            () = core.stopping() => return,
-        };
-        let Err(error) = begun else { return };
-        attempt += 1;
-        let wait = core
-            .client
-            .wait_before_retry(&error, attempt)
-            .min(START_WAIT);
-        let text = error.to_string();
-        let is_news = told
-            .as_ref()
-            .is_none_or(|(at, before)| *before != text || at.elapsed() >= TOLD_AGAIN);
-        if is_news {
-            tracing::warn!(service = %core.name, error = text, advice = advice(&error), "the service waits for its start");
-            told = Some((Instant::now(), text));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = core.stopping() => return,
-        }
-    }
-}
-
-/// What may have to be done before the start succeeds.
-fn advice(error: &Error) -> &'static str {
-    match error {
-        Error::Refused { errcode, .. } if errcode == "M_UNKNOWN_TOKEN" => {
-            "the homeserver does not have this registration, or has another as_token for it: give it the file and let \
-             it read it (`register` tells how)"
-        }
-        Error::Transport(_) => {
-            "the homeserver is not there, or not at this address; the service goes on by itself once it answers"
-        }
-        Error::Refused { errcode, .. } if errcode == "M_EXCLUSIVE" => {
-            "the homeserver has another registration that claims the service's own user for itself"
-        }
-        error if error.is_transient() => "it goes on by itself",
-        _ => "`doctor` may tell more",
-    }
-}
-
-/// How far the start has come: a handler that has succeeded is not called again, and one that has failed does nothing
-/// twice.
-struct Beginning {
-    /// Names the effects of this start.
-    name: String,
-    /// Handlers that have succeeded.
-    done: usize,
-}
-
-async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), Error> {
-    core.ensure_registered(&core.bot).await?;
-    let left = core.handlers.start.iter().enumerate().skip(beginning.done);
-    for (index, handler) in left {
-        let tx = Tx::new(core.store.clone());
-        let context = Context {
-            core: core.clone(),
-            input: Input::Start,
-            delivery: Delivery::default(),
-            tx: tx.clone(),
-            scope: Scope::new(format!("{}/{index}", beginning.name)),
-        };
-        call_at_start(handler, context).await?;
-        core.commit(&tx).await?;
-        beginning.done = index + 1;
-    }
-    core.bridges.begin(core).await?;
-    core.inbox.begin(core).await?;
-    core.begin_planner();
-    tracing::info!(service = %core.name, bot = %core.bot, "the service works");
-    Ok(())
-}
-
-async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Result<(), Error> {
-    let called = AssertUnwindSafe(handler.call(context)).catch_unwind().await;
-    let failed = |text: String| Err(Error::Unsupported(text));
-    match called {
-        Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
-        Ok(Some(Ok(Verdict::RetryIn(_)))) => {
-            failed("a handler of the start is to be called again".to_owned())
-        }
-        Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
-        Ok(Some(Err(error))) => match error.as_error() {
-            Some(error) => Err(error.clone()),
-            None => failed(error.to_string()),
-        },
-        Err(_) => failed("a handler of the start has panicked".to_owned()),
-    }
-}
-
 impl Running {
     /// The routes that the homeserver, and whoever else, asks.
     pub fn router(&self) -> axum::Router {
@@ -449,6 +340,32 @@ impl Running {
     /// When the database cannot be used.
     pub async fn drop_parked(&self, number: i64) -> Result<bool, StoreError> {
         self.core.inbox.drop_parked(number).await
+    }
+
+    /// Sends that were given up, with numbers above `after`, oldest first, at most `limit`. Those of handlers that were
+    /// told so are among them.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn given_up(&self, after: i64, limit: usize) -> Result<Vec<GivenUp>, StoreError> {
+        self.core.outbox.given_up(after, limit).await
+    }
+
+    /// Sends again what was given up under this number, behind what waits in its room; `false` when there is nothing.
+    /// The homeserver takes it for the same send, should it have it after all.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn send_again(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.outbox.send_again(number).await
+    }
+
+    /// Forgets the send that was given up under this number; `false` when there is nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn drop_given_up(&self, number: i64) -> Result<bool, StoreError> {
+        self.core.outbox.drop_given_up(number).await
     }
 
     /// Ends waits between attempts, as when the homeserver or the other network is known to be back.

@@ -11,6 +11,7 @@ use crate::{
     core::Core,
     id::{RoomId, UserId},
     store::{Origin, StateRow},
+    surroundings::TransportError,
 };
 
 /// So many of the service's users are tried as readers.
@@ -18,6 +19,17 @@ const READERS: usize = 3;
 
 /// How long a room that cannot be read is left alone.
 const UNREADABLE: Duration = Duration::from_secs(60);
+
+/// The same for a room whose state is too large to be read: that does not change soon, and it was read for nothing.
+const TOO_LARGE: Duration = Duration::from_secs(3600);
+
+/// Until when a room is not read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreadable {
+    until_ms: i64,
+    /// It is too large, whoever reads it.
+    is_large: bool,
+}
 
 impl Core {
     /// A room's state as it is: read from the homeserver, if it is not known. Where it cannot be read, since nobody
@@ -58,12 +70,16 @@ impl Core {
                     tracing::debug!(room.id = %room, user.id = %reader, %error, "the state cannot be read");
                     was_refused = true;
                 }
+                Err(error @ Error::Transport(TransportError::TooLarge(_))) => {
+                    tracing::warn!(room.id = %room, %error, "the room's state is too large to be read; what was heard of it is used");
+                    self.rooms.set_unreadable(room, self.now_ms(), true);
+                    return Ok(self.rooms.view(room).await?);
+                }
                 Err(error) => return Err(error),
             }
         }
         let now_ms = self.now_ms();
-        self.rooms
-            .set_unreadable(room, now_ms + UNREADABLE.as_millis() as i64);
+        self.rooms.set_unreadable(room, now_ms, false);
         if was_refused && self.standing(&view) == Standing::Known {
             self.rooms.doubt(room, now_ms).await?;
         }
@@ -98,6 +114,9 @@ impl Core {
 
     async fn fetch(&self, room: &RoomId, reader: &UserId) -> Result<(), Error> {
         let begun_ms = self.now_ms();
+        let id = room.to_string();
+        let known = self.store.read_behind(move |unit| unit.room_row(&id));
+        let doubts = known.await?.map_or(0, |row| row.doubts);
         let path = format!("/_matrix/client/v3/rooms/{}/state", escape(room.as_str()));
         let call = Call::get(path).by(Some(reader));
         let events: Vec<Value> = self.client.ask(&call).await?;
@@ -109,7 +128,7 @@ impl Core {
         tracing::debug!(room.id = %room, events = rows.len(), "the room's state was read");
         let id = room.to_string();
         self.store
-            .write(move |unit| unit.replace_state(&id, &rows, begun_ms, now_ms))
+            .write(move |unit| unit.replace_state(&id, &rows, (begun_ms, doubts), now_ms))
             .await?;
         self.rooms.forget(room);
         Ok(())
@@ -142,16 +161,27 @@ impl Rooms {
         let mut unreadable = self.0.unreadable.lock();
         unreadable
             .get(room)
-            .is_some_and(|until_ms| now_ms < *until_ms)
+            .is_some_and(|unreadable| now_ms < unreadable.until_ms)
     }
 
-    fn set_unreadable(&self, room: &RoomId, until_ms: i64) {
-        self.0.unreadable.lock().put(room.clone(), until_ms);
+    fn set_unreadable(&self, room: &RoomId, now_ms: i64, is_large: bool) {
+        let pause = if is_large { TOO_LARGE } else { UNREADABLE };
+        let unreadable = Unreadable {
+            until_ms: now_ms + pause.as_millis() as i64,
+            is_large,
+        };
+        self.0.unreadable.lock().put(room.clone(), unreadable);
     }
 
     /// A user of ours has come in: what could not be read may be read now.
     pub(crate) fn may_be_readable(&self, room: &RoomId) {
-        self.0.unreadable.lock().pop(room);
+        let mut unreadable = self.0.unreadable.lock();
+        if unreadable
+            .peek(room)
+            .is_some_and(|unreadable| !unreadable.is_large)
+        {
+            unreadable.pop(room);
+        }
     }
 
     fn forget(&self, room: &RoomId) {

@@ -93,7 +93,7 @@ impl Rooms {
             });
             drop(cache);
             if news.may_open(|user| self.0.interest.user(user)) {
-                self.0.unreadable.lock().pop(&news.room_id);
+                self.may_be_readable(&news.room_id);
             }
         }
     }

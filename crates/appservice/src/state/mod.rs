@@ -62,7 +62,7 @@ struct Inner {
     loads: Flights<RoomId>,
     fetches: Flights<RoomId>,
     /// Rooms that could not be read, and until when that is not tried again.
-    unreadable: Mutex<LruCache<RoomId, i64>>,
+    unreadable: Mutex<LruCache<RoomId, fetch::Unreadable>>,
 }
 
 struct Cache {

@@ -49,12 +49,4 @@ impl Unit<'_> {
         )?;
         Ok(statement.execute(params![scope, prefix, bound])?)
     }
-
-    /// What was remembered under a name is forgotten.
-    pub(crate) fn delete_kv(&self, scope: &str, key: &str) -> Result<()> {
-        self.connection
-            .prepare_cached("DELETE FROM kv WHERE scope = ?1 AND key = ?2")?
-            .execute([scope, key])?;
-        Ok(())
-    }
 }

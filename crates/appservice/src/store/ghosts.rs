@@ -32,27 +32,43 @@ impl Unit<'_> {
     }
 
     /// What a ghost's name and picture were last set to.
-    pub(crate) fn ghost_profile(&self, user: &str) -> Result<(Option<String>, Option<String>)> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT displayname, avatar_url FROM ghosts WHERE user_id = ?1")?;
-        let row = statement.query_row([user], |row| Ok((row.get(0)?, row.get(1)?)));
+    pub(crate) fn ghost_profile(&self, user: &str) -> Result<GhostProfile> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT displayname, displayname_told, avatar_url, avatar_told FROM ghosts WHERE user_id = ?1",
+        )?;
+        let row = statement.query_row([user], |row| {
+            Ok(GhostProfile {
+                name: (row.get(0)?, row.get(1)?),
+                avatar: (row.get(2)?, row.get(3)?),
+            })
+        });
         Ok(row.optional()?.unwrap_or_default())
     }
 
-    /// A ghost's name was set.
-    pub(crate) fn set_ghost_name(&self, user: &str, name: &str) -> Result<()> {
+    /// A ghost's name was set, and so many rooms were told.
+    pub(crate) fn set_ghost_name(&self, user: &str, name: &str, told: i64) -> Result<()> {
         self.connection
-            .prepare_cached("UPDATE ghosts SET displayname = ?2 WHERE user_id = ?1")?
-            .execute([user, name])?;
+            .prepare_cached(
+                "UPDATE ghosts SET displayname = ?2, displayname_told = ?3 WHERE user_id = ?1",
+            )?
+            .execute(params![user, name, told])?;
         Ok(())
     }
 
-    /// A ghost's picture was set.
-    pub(crate) fn set_ghost_avatar(&self, user: &str, avatar: &str) -> Result<()> {
+    /// A ghost's picture was set, and so many rooms were told.
+    pub(crate) fn set_ghost_avatar(&self, user: &str, avatar: &str, told: i64) -> Result<()> {
         self.connection
-            .prepare_cached("UPDATE ghosts SET avatar_url = ?2 WHERE user_id = ?1")?
-            .execute([user, avatar])?;
+            .prepare_cached(
+                "UPDATE ghosts SET avatar_url = ?2, avatar_told = ?3 WHERE user_id = ?1",
+            )?
+            .execute(params![user, avatar, told])?;
         Ok(())
     }
+}
+
+/// What a ghost's name and picture were last set to, each with which rooms were told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GhostProfile {
+    pub(crate) name: (Option<String>, i64),
+    pub(crate) avatar: (Option<String>, i64),
 }

@@ -15,7 +15,10 @@ pub(crate) struct GoalRow {
     /// To be in the room; `false`: out of it.
     pub(crate) joined: bool,
     pub(crate) reason: Option<String>,
+    /// Attempts that brought no answer.
     pub(crate) attempts: u32,
+    /// Attempts that were refused.
+    pub(crate) refusals: u32,
     /// When it is due; [`NEVER_MS`] when it was given up.
     pub(crate) next_ms: i64,
     pub(crate) error: Option<String>,
@@ -30,7 +33,7 @@ pub(crate) struct GoalCount {
     pub(crate) last_ms: Option<i64>,
 }
 
-const COLUMNS: &str = "room_id, user_id, joined, reason, attempts, next_ms, error";
+const COLUMNS: &str = "room_id, user_id, joined, reason, attempts, refusals, next_ms, error";
 
 fn row_of(row: &Row<'_>) -> rusqlite::Result<GoalRow> {
     Ok(GoalRow {
@@ -39,8 +42,9 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<GoalRow> {
         joined: row.get(2)?,
         reason: row.get(3)?,
         attempts: row.get(4)?,
-        next_ms: row.get(5)?,
-        error: row.get(6)?,
+        refusals: row.get(5)?,
+        next_ms: row.get(6)?,
+        error: row.get(7)?,
     })
 }
 
@@ -53,7 +57,7 @@ impl Unit<'_> {
                 "INSERT INTO goals (room_id, user_id, joined, reason, set_ms, next_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT (room_id, user_id) DO UPDATE
                  SET joined = excluded.joined, reason = excluded.reason, set_ms = excluded.set_ms,
-                     next_ms = excluded.next_ms, attempts = 0, error = NULL
+                     next_ms = excluded.next_ms, attempts = 0, refusals = 0, error = NULL
                  WHERE joined <> excluded.joined OR next_ms = ?7",
             )?
             .execute(params![
@@ -90,7 +94,7 @@ impl Unit<'_> {
     pub(crate) fn fail_goal(&self, goal: &GoalRow) -> Result<()> {
         self.connection
             .prepare_cached(
-                "UPDATE goals SET attempts = ?4, next_ms = ?5, error = ?6
+                "UPDATE goals SET attempts = ?4, refusals = ?5, next_ms = ?6, error = ?7
                  WHERE room_id = ?1 AND user_id = ?2 AND joined = ?3",
             )?
             .execute(params![
@@ -98,6 +102,7 @@ impl Unit<'_> {
                 goal.user_id,
                 goal.joined,
                 goal.attempts,
+                goal.refusals,
                 goal.next_ms,
                 goal.error
             ])?;
@@ -107,7 +112,8 @@ impl Unit<'_> {
     /// Joins that a room has refused are due at once; gives back how many there are.
     pub(crate) fn reopen_goals(&self, room_id: &str, now_ms: i64) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(
-            "UPDATE goals SET attempts = 0, next_ms = ?2 WHERE room_id = ?1 AND joined AND attempts > 0",
+            "UPDATE goals SET attempts = 0, refusals = 0, next_ms = ?2
+             WHERE room_id = ?1 AND joined AND (attempts > 0 OR refusals > 0)",
         )?;
         Ok(statement.execute(params![room_id, now_ms])?)
     }

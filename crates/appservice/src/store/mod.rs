@@ -18,6 +18,7 @@ mod ghosts;
 mod goals;
 mod inbox;
 mod links;
+mod makings;
 mod media;
 mod messages;
 mod outbox;
@@ -48,9 +49,10 @@ pub(crate) use self::{
     goals::{GoalRow, NEVER_MS},
     inbox::{InboxKind, InboxRow, NewInboxRow, ParkedRow},
     links::LinkRow,
+    makings::MakingRow,
     media::UploadRow,
     messages::MessageRow,
-    outbox::{NewOutboxRow, OutboxRow, OutboxState},
+    outbox::{FailedSend, NewOutboxRow, OutboxRow, OutboxState},
     provisioning::SessionRow,
     puppets::PuppetRow,
     state::{Heard, Origin, RoomRow, StateRow},

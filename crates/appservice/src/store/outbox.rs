@@ -43,7 +43,29 @@ pub(crate) struct OutboxRow {
     pub(crate) created_ms: i64,
     pub(crate) attempts: u32,
     pub(crate) state: OutboxState,
-    /// After a no, what was missing has been seen to. Not stored: after a restart it may be done once more.
+    pub(crate) tries: Tries,
+}
+
+/// A send that was given up.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedSend {
+    pub(crate) row: OutboxRow,
+    pub(crate) error: String,
+    /// When it was given up.
+    pub(crate) done_ms: i64,
+}
+
+/// What is known of the attempts of this run of the service. Not stored: days when the service was off do not count,
+/// and what was seen to after a no may be seen to once more after a restart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tries {
+    /// When it was first tried.
+    pub(crate) first_ms: Option<i64>,
+    /// When it last failed.
+    pub(crate) failed_ms: Option<i64>,
+    /// How often the homeserver has failed over it between other things that it did.
+    pub(crate) alone: u32,
+    /// After a no, what was missing has been seen to.
     pub(crate) is_mended: bool,
 }
 
@@ -75,7 +97,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
         created_ms: row.get(8)?,
         attempts: row.get(9)?,
         state,
-        is_mended: false,
+        tries: Tries::default(),
     })
 }
 
@@ -206,6 +228,30 @@ impl Unit<'_> {
             "DELETE FROM outbox WHERE state = 2 AND key >= ?1 AND key < ?1 || char(1114111)",
         )?;
         Ok(statement.execute([prefix])?)
+    }
+
+    /// Sends that were given up, with ids above `after`, oldest first.
+    pub(crate) fn failed_outbox(&self, after: i64, limit: usize) -> Result<Vec<FailedSend>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS}, done_ms FROM outbox WHERE state = 2 AND id > ?1 ORDER BY id LIMIT ?2"
+        ))?;
+        let rows = statement.query_map(params![after, limit as i64], |row| {
+            let error: Option<String> = row.get(10)?;
+            Ok(FailedSend {
+                row: row_of(row)?,
+                error: error.unwrap_or_default(),
+                done_ms: row.get::<_, Option<i64>>(14)?.unwrap_or(0),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Forgets a send that was given up; whether there was one.
+    pub(crate) fn drop_failed_outbox(&self, id: i64) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("DELETE FROM outbox WHERE id = ?1 AND state = 2")?;
+        Ok(statement.execute([id])? > 0)
     }
 
     /// How many sends wait, and since when the oldest of them does.

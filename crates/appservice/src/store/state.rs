@@ -60,6 +60,8 @@ pub(crate) struct RoomRow {
     pub(crate) fetched_ms: Option<i64>,
     pub(crate) created_ms: Option<i64>,
     pub(crate) stale_ms: Option<i64>,
+    /// How often there was a doubt.
+    pub(crate) doubts: i64,
     pub(crate) heard_ms: i64,
 }
 
@@ -201,19 +203,19 @@ impl Unit<'_> {
     pub(crate) fn set_stale(&self, room_id: &str, now_ms: i64) -> Result<()> {
         self.connection
             .prepare_cached(
-                "UPDATE rooms SET stale_ms = coalesce(stale_ms, ?2) WHERE room_id = ?1",
+                "UPDATE rooms SET stale_ms = coalesce(stale_ms, ?2), doubts = doubts + 1 WHERE room_id = ?1",
             )?
             .execute(params![room_id, now_ms])?;
         Ok(())
     }
 
     /// Puts a reading of the whole state in the place of what is kept, but for what the stream has brought since it
-    /// was begun.
+    /// was begun. A doubt of since then, `doubts` being how many there were, is not settled by it.
     pub(crate) fn replace_state(
         &self,
         room_id: &str,
         rows: &[StateRow],
-        begun_ms: i64,
+        (begun_ms, doubts): (i64, i64),
         now_ms: i64,
     ) -> Result<()> {
         self.hear_room(room_id, now_ms)?;
@@ -231,8 +233,11 @@ impl Unit<'_> {
             }
         }
         self.connection
-            .prepare_cached("UPDATE rooms SET fetched_ms = ?2, stale_ms = NULL WHERE room_id = ?1")?
-            .execute(params![room_id, now_ms])?;
+            .prepare_cached(
+                "UPDATE rooms SET fetched_ms = ?2, stale_ms = CASE WHEN doubts > ?3 THEN coalesce(stale_ms, ?2) END
+                 WHERE room_id = ?1",
+            )?
+            .execute(params![room_id, now_ms, doubts])?;
         Ok(())
     }
 
@@ -263,14 +268,15 @@ impl Unit<'_> {
     /// How complete a room's state is; `None` when nothing was ever heard of it.
     pub(crate) fn room_row(&self, room_id: &str) -> Result<Option<RoomRow>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT fetched_ms, created_ms, stale_ms, heard_ms FROM rooms WHERE room_id = ?1",
+            "SELECT fetched_ms, created_ms, stale_ms, doubts, heard_ms FROM rooms WHERE room_id = ?1",
         )?;
         let row = statement.query_row([room_id], |row| {
             Ok(RoomRow {
                 fetched_ms: row.get(0)?,
                 created_ms: row.get(1)?,
                 stale_ms: row.get(2)?,
-                heard_ms: row.get(3)?,
+                doubts: row.get(3)?,
+                heard_ms: row.get(4)?,
             })
         });
         Ok(row.optional()?)

@@ -25,7 +25,7 @@ use hyper_util::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{guard::Guard, ping};
+use super::{certificate::Certificate, guard::Guard, ping};
 use crate::{Error, config::ListenAddress, run::Running};
 
 /// How long requests under way may take when listening ends.
@@ -61,6 +61,8 @@ pub struct Listen {
     pub head_timeout: Duration,
     /// Connections at the same time, at all addresses together; more are closed at once.
     pub max_connections: usize,
+    /// How often the certificate's files are looked at: renewed ones are used from then on, for new connections.
+    pub renew_every: Duration,
 }
 
 impl Default for Listen {
@@ -70,6 +72,7 @@ impl Default for Listen {
             tls: None,
             head_timeout: Duration::from_secs(30),
             max_connections: 1024,
+            renew_every: Duration::from_secs(3600),
         }
     }
 }
@@ -139,8 +142,9 @@ pub struct Listening {
     addresses: Vec<ListenAddress>,
     doors: Vec<Door>,
     serving: JoinSet<()>,
-    /// Pings the homeserver. Ended with this.
+    /// Pings the homeserver, and looks after the certificate. Ended with this.
     in_touch: JoinSet<()>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// How one place is closed.
@@ -179,6 +183,18 @@ impl Listening {
         &self.addresses
     }
 
+    /// Reads the certificate and its key again, and uses them for new connections. Happens by itself every
+    /// [`Listen::renew_every`]. `false`: they are as before, or there are none.
+    ///
+    /// # Errors
+    /// The files cannot be used. Those from before are used on.
+    pub async fn renew_certificate(&self) -> Result<bool, ListenError> {
+        match &self.certificate {
+            Some(certificate) => certificate.renew().await,
+            None => Ok(false),
+        }
+    }
+
     /// Takes no further connections, lets requests under way end for some seconds, and returns then.
     pub async fn stop(mut self) {
         for door in &self.doors {
@@ -201,8 +217,12 @@ impl Running {
         if listen.addresses.is_empty() {
             return Err(ListenError::Nowhere);
         }
+        let certificate = match &listen.tls {
+            Some(files) => Some(Arc::new(Certificate::read(files).await?)),
+            None => None,
+        };
         let server = Server {
-            tls: tls_of(&listen).await?,
+            tls: certificate.as_ref().map(|certificate| certificate.in_use()),
             router: self.router(),
             places: Arc::new(Semaphore::new(listen.max_connections)),
             patience: listen.head_timeout,
@@ -212,6 +232,7 @@ impl Running {
             doors: Vec::new(),
             serving: JoinSet::new(),
             in_touch: JoinSet::new(),
+            certificate,
         };
         for address in &listen.addresses {
             let opened = match address {
@@ -228,6 +249,11 @@ impl Running {
         listening
             .in_touch
             .spawn(ping::keep_in_touch(self.core().clone()));
+        if let Some(certificate) = listening.certificate.clone() {
+            listening
+                .in_touch
+                .spawn(certificate.renew_again_and_again(listen.renew_every));
+        }
         Ok(listening)
     }
 
@@ -240,21 +266,6 @@ impl Running {
     pub async fn ping(&self) -> Result<Duration, Error> {
         ping::ping(self.core()).await
     }
-}
-
-async fn tls_of(listen: &Listen) -> Result<Option<RustlsConfig>, ListenError> {
-    let Some(files) = &listen.tls else {
-        return Ok(None);
-    };
-    // The process's TLS provider; a second call finds it set already.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
-    let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
-    config.map(Some).map_err(|reason| ListenError::Tls {
-        files: files.clone(),
-        reason,
-    })
 }
 
 /// What serves at each place.

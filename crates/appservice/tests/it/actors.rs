@@ -1,5 +1,6 @@
 //! Ghosts, rooms and what they need of each other, on our real homeserver.
 
+mod copy;
 mod doors;
 mod goals;
 mod power;

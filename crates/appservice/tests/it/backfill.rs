@@ -63,58 +63,6 @@ fn lines(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn history_is_brought_in_order_with_its_times() {
-    Lab::run(async |lab| -> anyhow::Result<()> {
-        let irc = lab.mount(service()).await?;
-        let (running, alice) = (irc.running(), lab.user("alice").await?);
-        let room = portal(&running, &alice).await?;
-        let history = running.backfills().of(&room, "libera/#rust");
-        assert_eq!(history.status().await?, None);
-        let asked = Mutex::new(Vec::new());
-        let status = history.clone().run(|cursor: Option<String>| {
-            let page = page(&running, cursor.as_deref(), 12);
-            asked.lock().push(cursor);
-            async move { Ok::<_, Error>(page) }
-        });
-        let status = status.await?;
-        assert_eq!(
-            (status.state, status.sent, status.failed),
-            (BackfillState::Done, 12, 0)
-        );
-        assert_eq!(
-            *asked.lock(),
-            [None, Some("5".to_owned()), Some("10".to_owned())]
-        );
-        assert_eq!(alice.texts(&room).await?, lines(12));
-        let timeline = alice.timeline(&room).await?;
-        let said: Vec<_> = timeline
-            .iter()
-            .filter(|event| event.kind == "m.room.message")
-            .collect();
-        for (number, event) in said.iter().enumerate() {
-            assert_eq!(event.sent_at_ms, THEN + number as i64 * 1000);
-            assert_eq!(
-                event.sender.localpart(),
-                ["_irc_ann", "_irc_ben"][number % 2]
-            );
-            assert_eq!(event.content["org.matrix.msc2716.historical"], true);
-            assert_eq!(event.content["m.mentions"], json!({}));
-        }
-        assert_eq!(
-            status.last_event.as_ref(),
-            said.last().map(|event| &event.id)
-        );
-        let again = history
-            .clone()
-            .run(async |_| -> Result<HistoryPage, Error> { panic!("it is done") });
-        assert_eq!(again.await?, status);
-        assert_eq!(history.status().await?, Some(status));
-        Ok(())
-    })
-    .expect("it goes through");
-}
-
-#[test]
 fn it_goes_on_after_a_crash_and_brings_nothing_twice() {
     Lab::run_seeds(1..4, async |lab| {
         crashes(&lab).await.expect("it goes through");

@@ -156,3 +156,23 @@ fn links_in_the_book_lead_somewhere() -> anyhow::Result<()> {
     ensure!(links > 5, "only {links} links were found");
     Ok(())
 }
+
+/// The list of figures, for operators.
+#[test]
+fn the_books_list_of_figures_is_the_catalogues() -> anyhow::Result<()> {
+    let path = root().join("docs/book/metrics.md");
+    let text = format!(
+        "# Figures of a service\n\n\
+         What `/metrics` shows of a service, and what a statsd server is sent ([Deploying](deploying.md) says how). \
+         `service` is the\nname of the service. Bridgehead's own figures are in [its list](../metrics.md).\n\n{}",
+        bridgehead_appservice::metrics::Metrics::reference()
+    );
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        fs::write(&path, &text)?;
+    }
+    ensure!(
+        fs::read_to_string(&path).is_ok_and(|page| page == text),
+        "docs/book/metrics.md is not what the catalogue says: run this test with UPDATE_GENERATED=1"
+    );
+    Ok(())
+}

@@ -13,12 +13,20 @@ use tokio::process::Command;
 
 use crate::harness::{generate, until};
 
-/// Histories in an ordinary run; more with this variable.
+/// Histories in an ordinary run; more with this variable, which `cargo xtask crash` sets.
 const SEEDS: u64 = 4;
 const SEEDS_VARIABLE: &str = "BRIDGEHEAD_CRASH_SEEDS";
+/// One history alone.
+const SEED_VARIABLE: &str = "BRIDGEHEAD_CRASH_SEED";
 const ROOMS: usize = 3;
 const MESSAGES: usize = 25;
 const KILLS: usize = 8;
+
+/// Who answers each message, and how: the service's own user, and a ghost.
+const ANSWERS: [(&str, &str); 2] = [
+    ("@ledger:localhost", "noted"),
+    ("@_ledger_witness:localhost", "seen"),
+];
 
 struct Ledger {
     folder: TempDir,
@@ -70,22 +78,39 @@ pub(crate) fn example(name: &str) -> anyhow::Result<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_is_there_twice() -> anyhow::Result<()> {
-    let seeds = std::env::var(SEEDS_VARIABLE)
-        .ok()
-        .and_then(|seeds| seeds.parse().ok());
-    for seed in 0..seeds.unwrap_or(SEEDS) {
+    let seeds = match number(SEED_VARIABLE)? {
+        Some(seed) => seed..=seed,
+        None => 0..=number(SEEDS_VARIABLE)?.unwrap_or(SEEDS).saturating_sub(1),
+    };
+    let count = seeds.clone().count();
+    for seed in seeds {
         history(seed)
             .await
-            .with_context(|| format!("seed {seed}"))?;
+            .with_context(|| format!("seed {seed}: {SEED_VARIABLE}={seed} repeats its kills"))?;
     }
+    // One line for whoever counts.
+    let (kills, messages) = (count * KILLS, count * ROOMS * MESSAGES);
+    let answers = messages * ANSWERS.len();
+    println!("crash: seeds={count} kills={kills} messages={messages} answers={answers}");
     Ok(())
+}
+
+/// A number from the environment.
+fn number(variable: &str) -> anyhow::Result<Option<u64>> {
+    let Ok(text) = std::env::var(variable) else {
+        return Ok(None);
+    };
+    let number = text.trim().parse();
+    Ok(Some(number.with_context(|| {
+        format!("{variable} is no number: {text}")
+    })?))
 }
 
 async fn history(seed: u64) -> anyhow::Result<()> {
     let mut chance = StdRng::seed_from_u64(seed);
     let folder = TempDir::new()?;
     let port = free_port()?;
-    let declared = Service::new("ledger").bot("ledger").watch_users("@ledger:");
+    let declared = Service::new("ledger").bot("ledger").users("_ledger_{name}");
     let generated: Generated = generate(&declared, Some(&format!("http://127.0.0.1:{port}")))?;
     let file = folder.path().join("registration.yaml");
     std::fs::write(&file, generated.text.expose())?;
@@ -168,34 +193,32 @@ async fn judge(rows: &[[String; 2]], alice: &Client, rooms: &[String]) -> anyhow
             Some(&expected),
             "the ledger's rows of {room}, in order and once each"
         );
-        let mut answers = Vec::new();
-        until("every message is answered", || async {
-            answered(alice, room)
-                .await
-                .is_ok_and(|answers| answers.len() >= MESSAGES)
-        })
-        .await?;
-        answers.extend(answered(alice, room).await?);
-        let noted: Vec<String> = expected
-            .iter()
-            .map(|body| format!("noted: {body}"))
-            .collect();
-        assert_eq!(
-            answers, noted,
-            "the answers in {room}, in order and once each"
-        );
+        for (who, did) in ANSWERS {
+            let noted: Vec<String> = expected
+                .iter()
+                .map(|body| format!("{did}: {body}"))
+                .collect();
+            until("every message is answered", || async {
+                let answers = answered(alice, room, who).await;
+                answers.is_ok_and(|answers| answers.len() >= MESSAGES)
+            })
+            .await?;
+            assert_eq!(
+                answered(alice, room, who).await?,
+                noted,
+                "the answers of {who} in {room}, in order and once each"
+            );
+        }
     }
     Ok(())
 }
 
-/// The ledger's answers in a room, oldest first.
-async fn answered(alice: &Client, room: &str) -> anyhow::Result<Vec<String>> {
+/// Somebody's answers in a room, oldest first.
+async fn answered(alice: &Client, room: &str, who: &str) -> anyhow::Result<Vec<String>> {
     let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=500");
     let (_, page) = alice.get(&path).await?;
     let events = page["chunk"].as_array().cloned().unwrap_or_default();
-    let is_answer = |event: &&Value| {
-        event["sender"] == "@ledger:localhost" && event["type"] == "m.room.message"
-    };
+    let is_answer = |event: &&Value| event["sender"] == who && event["type"] == "m.room.message";
     let answers = events.iter().rev().filter(is_answer);
     Ok(answers
         .map(|event| {

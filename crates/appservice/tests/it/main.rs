@@ -2,6 +2,7 @@
 
 mod actors;
 mod backfill;
+mod banned;
 mod book;
 mod bridge;
 mod crash;
@@ -12,8 +13,10 @@ mod harness;
 mod media;
 mod nonsense;
 mod outside;
+mod pace;
 mod pond;
 mod program;
+mod programs;
 mod provisioning;
 mod puppets;
 mod rig;

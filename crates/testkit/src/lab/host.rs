@@ -47,6 +47,14 @@ impl HostPort {
         })
     }
 
+    /// Whether it runs; of another homeserver that is taken for granted.
+    pub(super) fn is_up(&self) -> bool {
+        match self {
+            Self::Process(caller) => caller.lock().is_some(),
+            Self::Http { .. } => true,
+        }
+    }
+
     /// One request, whose uri is a path with an optional query.
     pub(super) async fn call(
         &self,

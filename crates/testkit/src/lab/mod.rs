@@ -102,6 +102,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_REAL_LOOK: Duration = Duration::from_millis(50);
 /// How long nothing must pass before another homeserver counts as settled.
 const QUIET: Duration = Duration::from_millis(500);
+/// How long another homeserver is waited for that has to bring a transaction again. Synapse comes
+/// 2, 4, 8, 16 s after the first failures; one that waits for longer is not waited for.
+const AGAIN: Duration = Duration::from_secs(20);
 
 /// A lab. Clones are the same one.
 #[derive(Clone)]
@@ -300,7 +303,8 @@ impl Lab {
     /// Waits until nothing is under way: the host has told each service that is up all it has for
     /// it, no request between them is unanswered (long polls aside), and every service says that
     /// it is settled. Of another homeserver it cannot be seen what it still has; there, nothing
-    /// must have passed for half a second.
+    /// must have passed for half a second, and a service that did not take a transaction must have
+    /// taken one since, unless the homeserver stays away for 20 s.
     ///
     /// # Panics
     /// When that does not come about within a day of the lab's time (a minute of the machine's);
@@ -349,10 +353,13 @@ impl Lab {
                     found.push("profiles are on their way into rooms".to_owned());
                 }
             }
-            None if seam.last().elapsed() < QUIET => {
-                found.push("something has just passed".to_owned());
+            None => {
+                if seam.last().elapsed() < QUIET {
+                    found.push("something has just passed".to_owned());
+                }
+                let owed = seats.iter().filter(|seat| seat.is_up() && is_owed(seat));
+                found.extend(owed.map(|seat| format!("`{}` did not take a transaction", seat.id)));
             }
-            None => {}
         }
         found
     }
@@ -380,6 +387,11 @@ impl Lab {
         let names = Names::new(&self.0.server_name, &self.0.suffix);
         transcript::render(names, &rooms, &self.0.seam.journal)
     }
+}
+
+/// Whether a transaction has failed at a service so lately that it will come again.
+fn is_owed(seat: &Seat) -> bool {
+    seat.failed().is_some_and(|failed| failed.elapsed() < AGAIN)
 }
 
 fn by_id(registrations: &[String]) -> anyhow::Result<BTreeMap<String, String>> {

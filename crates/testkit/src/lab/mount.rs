@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
 use parking_lot::Mutex;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use super::{
     clock::LabClock,
@@ -57,6 +57,8 @@ pub(super) struct Seat {
     listener: Mutex<Option<JoinHandle<()>>>,
     /// Counts the service's lives: with the end of one its requests and calls break off.
     life: watch::Sender<u64>,
+    /// When a transaction has failed here, while none has succeeded since.
+    failed: Mutex<Option<Instant>>,
 }
 
 impl Seat {
@@ -77,7 +79,18 @@ impl Seat {
             service: Mutex::default(),
             listener: Mutex::default(),
             life: watch::Sender::new(0),
+            failed: Mutex::default(),
         })
+    }
+
+    /// A transaction was taken here, or it was not.
+    pub(super) fn note_transaction(&self, is_taken: bool) {
+        *self.failed.lock() = (!is_taken).then(Instant::now);
+    }
+
+    /// When the last transaction has failed here; `None` once one was taken.
+    pub(super) fn failed(&self) -> Option<Instant> {
+        *self.failed.lock()
     }
 
     /// The service, while one is served, and the number of its life.

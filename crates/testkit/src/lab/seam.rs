@@ -108,11 +108,14 @@ impl Seam {
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, TransportError> {
         let _under_way = self.enter();
-        let act = self.faults.take(Side::Delivery, &seat.id, &request);
+        let target = Target::Service(seat);
+        let act = self.act(&target, Side::Delivery, &seat.id, &request);
         let note = self
             .journal
             .begin(Side::Delivery, &seat.id, &request, act.as_ref());
-        let answer = carry(&Target::Service(seat), act.as_ref(), request).await;
+        let bringing = Bringing::begin(seat, &request);
+        let answer = carry(&target, act.as_ref(), request).await;
+        bringing.end(&answer);
         note.end(&answer);
         answer
     }
@@ -128,16 +131,32 @@ impl Seam {
         // is to come.
         let is_poll = request.uri().path().ends_with("/sync");
         let _under_way = (!is_poll).then(|| self.enter());
-        let act = self.faults.take(Side::Call, &seat.id, &request);
+        let target = Target::Host(port);
+        let act = self.act(&target, Side::Call, &seat.id, &request);
         let note = (!is_poll).then(|| {
             self.journal
                 .begin(Side::Call, &seat.id, &request, act.as_ref())
         });
-        let answer = carry(&Target::Host(port), act.as_ref(), request).await;
+        let answer = carry(&target, act.as_ref(), request).await;
         if let Some(note) = note {
             note.end(&answer);
         }
         answer
+    }
+
+    /// The fault that meets a request. Where nobody is there to be reached it meets none: a fault
+    /// that changed nothing would count as one that has happened.
+    fn act(
+        &self,
+        target: &Target<'_>,
+        side: Side,
+        service: &str,
+        request: &Request<Bytes>,
+    ) -> Option<Act> {
+        target
+            .is_up()
+            .then(|| self.faults.take(side, service, request))
+            .flatten()
     }
 
     fn at(&self, url: &str) -> Option<Arc<Seat>> {
@@ -183,7 +202,46 @@ impl Outgoing for Seam {
     }
 }
 
+/// A transaction on its way to a service. Until it has succeeded, however it ends, the host will
+/// bring it again.
+struct Bringing<'a> {
+    seat: Option<&'a Seat>,
+    is_taken: bool,
+}
+
+impl<'a> Bringing<'a> {
+    fn begin(seat: &'a Seat, request: &Request<Bytes>) -> Self {
+        let is_transaction = request.uri().path().contains("/transactions/");
+        Self {
+            seat: is_transaction.then_some(seat),
+            is_taken: false,
+        }
+    }
+
+    fn end(mut self, answer: &Result<Response<Bytes>, TransportError>) {
+        self.is_taken = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.status().is_success());
+    }
+}
+
+impl Drop for Bringing<'_> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.seat {
+            seat.note_transaction(self.is_taken);
+        }
+    }
+}
+
 impl Target<'_> {
+    /// Whether somebody is there, as far as can be told beforehand.
+    fn is_up(&self) -> bool {
+        match self {
+            Self::Host(port) => port.is_up(),
+            Self::Service(seat) => seat.is_up(),
+        }
+    }
+
     async fn reach(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let seat = match self {
             Self::Host(port) => return port.call(request).await,

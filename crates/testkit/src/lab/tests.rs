@@ -1,6 +1,7 @@
 //! The lab with a service of a few lines, in the process and over HTTP.
 
 mod echo;
+mod faults;
 mod kit;
 
 use std::time::Duration;

@@ -154,6 +154,7 @@ impl Planner {
                 joined: wish.joined,
                 reason: reason.map(str::to_owned),
                 attempts: 0,
+                refusals: 0,
                 next_ms: doors.now_ms() + millis(after),
                 error: None,
             });
@@ -379,24 +380,30 @@ impl Planner {
     }
 }
 
-/// Counts a failure, and says when the goal is tried again.
+/// Counts a failure, and says when the goal is tried again. An outage says nothing of the room, so its attempts do not
+/// bring a goal nearer to the end that refusals have.
 fn fail(goal: &mut GoalRow, error: &Error, doors: &dyn Doors) {
-    goal.attempts += 1;
     goal.error = Some(error.to_string());
-    let attempts = match error.is_transient() {
-        true => UNANSWERED_ATTEMPTS,
-        false => REFUSED_ATTEMPTS,
+    let (count, most, growth) = match error.may_pass() {
+        true => (
+            &mut goal.attempts,
+            UNANSWERED_ATTEMPTS,
+            Growth::new(FIRST_WAIT, LONGEST_WAIT),
+        ),
+        false => (
+            &mut goal.refusals,
+            REFUSED_ATTEMPTS,
+            Growth::new(FIRST_REFUSAL, LONGEST_REFUSAL),
+        ),
     };
-    if goal.attempts >= attempts {
+    *count += 1;
+    let failures = *count;
+    if failures >= most {
         tracing::warn!(room.id = %goal.room_id, user.id = %goal.user_id, joined = goal.joined, %error, "a membership is given up");
         goal.next_ms = NEVER_MS;
         return;
     }
-    let growth = match error.is_transient() {
-        true => Growth::new(FIRST_WAIT, LONGEST_WAIT),
-        false => Growth::new(FIRST_REFUSAL, LONGEST_REFUSAL),
-    };
-    let wait = growth.wait(goal.attempts, doors.random());
+    let wait = growth.wait(failures, doors.random());
     tracing::debug!(room.id = %goal.room_id, user.id = %goal.user_id, %error, ?wait, "a membership is tried again later");
     goal.next_ms = doors.now_ms() + millis(wait);
 }

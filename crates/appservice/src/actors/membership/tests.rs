@@ -245,6 +245,38 @@ async fn what_is_refused_is_given_up_and_tried_anew_when_wished_again() {
     assert!(stage.of(&key).is_in);
 }
 
+fn token_unknown() -> Error {
+    Error::Refused {
+        what: "POST /join".to_owned(),
+        status: 401,
+        errcode: "M_UNKNOWN_TOKEN".to_owned(),
+        message: String::new(),
+        retry_after: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_brings_no_goal_nearer_to_its_end() {
+    let (store, stage) = (store(), Stage::new(10));
+    let planner = planner(&store, 4);
+    let _stop = begin(&planner, &stage);
+    let key = key(0, 0);
+    *stage.refusal.lock() = Some(token_unknown());
+    wish(&planner, &stage, &key, true).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let unanswered = stage.of(&key).requests;
+    assert!(unanswered > REFUSED_ATTEMPTS as usize, "{unanswered}");
+    // Three times no, and then yes.
+    *stage.refusal.lock() = Some(Error::Forbidden("closed".to_owned()));
+    while stage.of(&key).requests < unanswered + REFUSED_ATTEMPTS as usize - 1 {
+        assert!(!planner.is_idle(), "given up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    *stage.refusal.lock() = None;
+    idle(&planner).await;
+    assert!(stage.of(&key).is_in);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_room_that_opens_is_tried_at_once() {
     let (store, stage) = (store(), Stage::new(10));
@@ -277,6 +309,7 @@ async fn where_nobody_wants_to_be_anywhere_nothing_is_looked_at() {
         joined: true,
         reason: None,
         attempts: 1,
+        refusals: 0,
         next_ms: NEVER_MS,
         error: None,
     };

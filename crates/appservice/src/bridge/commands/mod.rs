@@ -292,9 +292,9 @@ async fn dispatch(
 }
 
 fn passes(error: &HandlerError) -> bool {
-    error.as_error().is_some_and(|error| {
-        error.is_transient() || matches!(error, Error::Stopping | Error::Store(_))
-    })
+    error
+        .as_error()
+        .is_some_and(|error| error.may_pass() || matches!(error, Error::Stopping | Error::Store(_)))
 }
 
 /// Answers in the room, or where the service's user cannot speak there, in the person's own room with it.

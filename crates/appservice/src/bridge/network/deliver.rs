@@ -286,8 +286,8 @@ async fn remember<N: Network>(
                 message.map = receipt.map.clone();
             }
         }
-        Action::Redact { target, .. } | Action::Unreact { reaction: target } => {
-            return Ok(messages::forget::<N>(core, target).await?);
+        Action::Unreact { reaction } => {
+            return Ok(messages::forget::<N>(core, reaction).await?);
         }
         _ => return Ok(()),
     }

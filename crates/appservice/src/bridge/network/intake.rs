@@ -182,7 +182,7 @@ async fn failed<N: Network>(
         Undone::Failed(error) => {
             // Whose token is lost is spoken for by their ghost.
             let may_help =
-                error.is_transient() || matches!(error, Error::Store(_) | Error::PuppetLost(_));
+                error.may_pass() || matches!(error, Error::Store(_) | Error::PuppetLost(_));
             let wait = core.client.wait_before_retry(&error, row.attempts + 1);
             (may_help, Some(wait), error.to_string())
         }

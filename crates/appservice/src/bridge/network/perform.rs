@@ -354,12 +354,12 @@ impl<N: Network> Doing<'_, N> {
     ) -> Done {
         self.let_pass(portal).await;
         let Some(message) = self.known(portal, target).await? else {
-            // What was taken back from here is forgotten, and then told of.
-            return match N::ECHOES {
-                true => Ok(None),
-                false => Err(Undone::Dropped("the message is not known".to_owned())),
-            };
+            return Err(Undone::Dropped("the message is not known".to_owned()));
         };
+        // Its words were forgotten when it was taken back from here, and now that is told of.
+        if N::ECHOES && message.content.is_none() && !self.core.is_own(&message.sender) {
+            return Ok(None);
+        }
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
         let author = match &sender {
             Some(sender) => {

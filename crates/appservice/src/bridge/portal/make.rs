@@ -1,8 +1,7 @@
 //! Making the portal of a room of the network.
 //!
 //! ```text
-//! lock the room ─▶ watch ─▶ note that it is being made ─▶ createRoom ─▶ link, note gone ─▶ info
-//!                                        └── crash: what was made is found by its bridge info, and linked
+//! lock the room ─▶ watch ─▶ make it, once (`Core::make_named`) ─▶ link ─▶ info
 //! ```
 
 use std::sync::Arc;
@@ -22,11 +21,9 @@ use crate::{
     store::LinkRow,
 };
 
-/// The scope of the notes of portals that are being made.
-const MAKING: &str = "making";
-
-fn note_key<N: Network>(room: &N::Room) -> String {
-    format!("{}/{}", N::NAME, room.to_text())
+/// What the room is made for.
+fn making_of<N: Network>(room: &N::Room) -> String {
+    format!("portal/{}/{}", N::NAME, room.to_text())
 }
 
 /// The portal of a room of the network: the one that is there, or a new one. For an alias the room is made by whoever
@@ -103,10 +100,7 @@ async fn make<N: Network>(
         broken: None,
     };
     let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
-    let room_id = match found_again::<N>(live, core, room, &agent).await? {
-        Some(room_id) => room_id,
-        None => create(live, core, room, described, &data).await?,
-    };
+    let room_id = create(live, core, room, (described, &data), &agent).await?;
     store::<N>(core, room, &room_id, &data).await?;
     tracing::info!(network = N::NAME, room.id = %room_id, remote = ?room, "a portal was made");
     let portal = live.portal(room).await?;
@@ -126,11 +120,11 @@ async fn store<N: Network>(
         data: serde_json::to_string(data).unwrap_or_default(),
         linked_ms: core.now_ms(),
     };
-    let (kind, note) = (super::Rooms::<N>::kind(), note_key::<N>(room));
+    let (kind, making) = (super::Rooms::<N>::kind(), making_of::<N>(room));
     core.store
         .write(move |unit| {
             unit.put_link(&kind, &row)?;
-            unit.delete_kv(MAKING, &note)
+            unit.end_making(&making)
         })
         .await?;
     Ok(())
@@ -140,18 +134,14 @@ async fn create<N: Network>(
     live: &Arc<Live<N>>,
     core: &Arc<Core>,
     room: &N::Room,
-    described: &RoomInfo<N>,
-    data: &PortalData,
+    (described, data): (&RoomInfo<N>, &PortalData),
+    agent: &UserId,
 ) -> Result<RoomId, Error> {
-    let note = note_key::<N>(room);
-    core.store
-        .write(move |unit| unit.put_kv(MAKING, &note, ""))
-        .await?;
     let plan = plan(live, core, room, described, data);
-    let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
-    match (core.create_room_as(&agent, plan).await, &data.alias) {
+    let made = core.make_named(agent, plan, &making_of::<N>(room)).await;
+    match (made, &data.alias) {
         (Err(error), Some(alias)) if error.errcode() == Some("M_ROOM_IN_USE") => {
-            adopted(core, &agent, alias, error).await
+            adopted(core, agent, alias, error).await
         }
         (made, _) => made,
     }
@@ -219,31 +209,4 @@ fn ruled<N: Network>(mut plan: RoomPlan, described: &RoomInfo<N>) -> RoomPlan {
         Some(content) => plan.power_levels(content.clone()),
         None => plan,
     }
-}
-
-/// The portal that was made when the service crashed before it could link it.
-async fn found_again<N: Network>(
-    live: &Arc<Live<N>>,
-    core: &Arc<Core>,
-    room: &N::Room,
-    agent: &UserId,
-) -> Result<Option<RoomId>, Error> {
-    let note = note_key::<N>(room);
-    let is_noted = core.store.read(move |unit| unit.kv(MAKING, &note)).await?;
-    if is_noted.is_none() {
-        return Ok(None);
-    }
-    core.ensure_registered(agent).await?;
-    let key = info::state_key(live, room);
-    for room_id in calls::joined_rooms(core, agent).await? {
-        if live.portal_at(&room_id).await?.is_some() {
-            continue;
-        }
-        let found = calls::state(core, agent, &room_id, (info::KINDS[0], &key)).await?;
-        if found.is_some_and(|content| content.get("channel").is_some()) {
-            tracing::info!(network = N::NAME, room.id = %room_id, "a portal was found that was not linked yet");
-            return Ok(Some(room_id));
-        }
-    }
-    Ok(None)
 }

@@ -390,3 +390,67 @@ proptest! {
         }
     }
 }
+
+/// Removing the `#` in front of a path changes nothing.
+#[test]
+fn default_paths_count_from_the_files_folder_like_written_ones() {
+    #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Keeper {
+        /// Where it is kept.
+        store: Store,
+        /// Where more may be kept.
+        spare: Option<Store>,
+    }
+    #[derive(Debug, Deserialize, Serialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Store {
+        /// The file.
+        file: FilePath,
+        /// How much it holds.
+        most: u32,
+        /// Word that opens it.
+        word: SecretText,
+        /// None by default.
+        log: FilePath,
+    }
+    impl Default for Store {
+        fn default() -> Self {
+            Self {
+                file: FilePath::new("store.db"),
+                most: 7,
+                word: SecretText::default(),
+                log: FilePath::default(),
+            }
+        }
+    }
+    impl Config for Keeper {}
+
+    let config = Path::new("/etc/keeper/keeper.toml");
+    let files = |text: &str, env: &[(&str, &str)]| {
+        let read = load_from::<Keeper>(config, text, env)
+            .expect("right")
+            .config;
+        assert_eq!(
+            (read.store.most, read.store.log.to_string()),
+            (7, String::new())
+        );
+        let spare = read.spare.map(|spare| spare.file.to_string());
+        (read.store.file.to_string(), spare)
+    };
+    let placed = || "/etc/keeper/store.db".to_owned();
+    assert_eq!(files("", &[]), (placed(), None));
+    assert_eq!(files("[store]\nmost = 7\n", &[]), (placed(), None));
+    assert_eq!(
+        files("[store]\nfile = \"store.db\"\n", &[]),
+        (placed(), None)
+    );
+    assert_eq!(files("[spare]\n", &[]), (placed(), Some(placed())));
+    assert_eq!(files("", &[("IRC_STORE_FILE", "here.db")]).0, "here.db");
+    // Without a file there is no folder either.
+    let read = load::<Keeper>(None, [], "IRC").expect("right").config;
+    assert_eq!(read.store.file.to_string(), "store.db");
+    let kits = load_from::<ServiceConfig>(config, "[homeserver]\nserver_name = \"a\"\n", &[]);
+    let kits = kits.expect("right").config;
+    assert_eq!(kits.database.to_string(), "/etc/keeper/service.db");
+}

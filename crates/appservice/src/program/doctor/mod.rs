@@ -1,8 +1,8 @@
 //! `doctor`: everything between the service and its homeserver is tried, and what fails is told with the file and the
 //! key to change.
 //!
-//! Whatever is made for it (a ghost, a room with an alias) is taken away again. If the service does not run, its place
-//! is taken for a moment, so that the homeserver can be asked to call.
+//! Whatever is made for it (a ghost, a room with an alias) is taken away again, as far as the homeserver lets it. If the
+//! service does not run, its place is taken for a moment, so that the homeserver can be asked to call.
 
 mod finding;
 mod homeserver;

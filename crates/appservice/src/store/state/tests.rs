@@ -173,7 +173,7 @@ async fn a_reading_replaces_all_but_what_the_stream_has_brought_meanwhile() {
         unit.hear_state(&old, "", 50)?;
         unit.set_stale(ROOM, 60)?;
         unit.hear_state(&meanwhile, "@g:x", 120)?;
-        unit.replace_state(ROOM, &read, 100, 150)?;
+        unit.replace_state(ROOM, &read, (100, 1), 150)?;
         Ok((
             unit.room_row(ROOM)?,
             unit.state_row(ROOM, "m.room.member", "@g:x")?,
@@ -184,6 +184,29 @@ async fn a_reading_replaces_all_but_what_the_stream_has_brought_meanwhile() {
     assert_eq!((room.fetched_ms, room.stale_ms), (Some(150), None));
     assert_eq!(topic(&store).await, Some(json!({ "topic": "read" })));
     assert_eq!(member.expect("a row").content["membership"], "join");
+}
+
+#[tokio::test]
+async fn a_doubt_that_arises_while_the_state_is_read_is_not_settled_by_it() {
+    let store = store();
+    let done = store.write(move |unit| {
+        unit.hear_state(&event("$a", 10, None, json!({})), "", 50)?;
+        unit.set_stale(ROOM, 60)?;
+        let begun = unit.room_row(ROOM)?.map_or(0, |row| row.doubts);
+        unit.set_stale(ROOM, 120)?;
+        unit.replace_state(ROOM, &[], (100, begun), 150)?;
+        let doubtful = unit.room_row(ROOM)?;
+        let begun = doubtful.map_or(0, |row| row.doubts);
+        unit.replace_state(ROOM, &[], (160, begun), 170)?;
+        Ok((doubtful, unit.room_row(ROOM)?))
+    });
+    let (doubtful, settled) = done.await.expect("written");
+    let doubtful = doubtful.expect("a row");
+    assert_eq!(
+        (doubtful.fetched_ms, doubtful.stale_ms),
+        (Some(150), Some(60))
+    );
+    assert_eq!(settled.expect("a row").stale_ms, None);
 }
 
 #[tokio::test]

@@ -60,6 +60,31 @@ async fn ghosts_are_raised_together_and_no_further_than_they_need() -> anyhow::R
 }
 
 #[tokio::test]
+async fn who_wants_too_much_takes_nothing_from_others() -> anyhow::Result<()> {
+    let pair = Pair::start(service()).await?;
+    let alice = pair.user("alice").await?;
+    let body = json!({ "preset": "public_chat", "power_level_content_override": {
+        "users": { "@alice:localhost": 100, BOT: 50 }, "state_default": 50,
+        "events": { "x.fifty": 50, "x.hundred": 100, "m.room.power_levels": 50 },
+    } });
+    let room = shared_room(&pair, &alice, body).await?;
+    assert!(pair.running.room(&room).power_levels().await?.is_known());
+    let ghosts = pair.running.ghosts();
+    for name in ["low", "high"] {
+        ghosts.named(name)?.join(&room).await?;
+    }
+    let (low, high) = (ghosts.named("low")?, ghosts.named("high")?);
+    let (low, high) = tokio::join!(
+        low.set_state(&room, "x.fifty", "", json!({ "n": 1 })),
+        high.set_state(&room, "x.hundred", "", json!({ "n": 1 })),
+    );
+    low?;
+    let why = forbidden(high);
+    assert!(why.contains("cannot give 100"), "{why}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_homeserver_refuses_is_seen_to_and_sent_once() -> anyhow::Result<()> {
     let pair = Pair::start(service()).await?;
     let alice = pair.user("alice").await?;

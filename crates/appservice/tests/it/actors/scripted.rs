@@ -25,27 +25,27 @@ use serde_json::json;
 use super::*;
 use crate::harness::generate;
 
-type Answer = Result<(u16, Value), TransportError>;
+pub(super) type Answer = Result<(u16, Value), TransportError>;
 type Script = Box<dyn FnMut(&Asked) -> Option<Answer> + Send>;
 
 /// A request.
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     /// Method and path, without the query.
-    what: String,
-    query: String,
+    pub(super) what: String,
+    pub(super) query: String,
     token: String,
-    body: Value,
+    pub(super) body: Value,
 }
 
 #[derive(Clone)]
-struct Homeserver {
+pub(super) struct Homeserver {
     asked: Arc<Mutex<Vec<Asked>>>,
     script: Arc<Mutex<Script>>,
 }
 
 impl Homeserver {
-    fn new(script: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) -> Self {
+    pub(super) fn new(script: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) -> Self {
         Self {
             asked: Arc::default(),
             script: Arc::new(Mutex::new(Box::new(script))),
@@ -60,7 +60,7 @@ impl Homeserver {
     }
 
     /// The requests whose method and path hold this.
-    fn asked(&self, what: &str) -> Vec<Asked> {
+    pub(super) fn asked(&self, what: &str) -> Vec<Asked> {
         let asked = self.asked.lock();
         asked
             .iter()
@@ -122,7 +122,7 @@ impl Clock for Paused {
     }
 }
 
-async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
+pub(super) async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
     let service = service();
     let setup = Setup {
         registration: generate(&service, None)?.registration,
@@ -143,11 +143,11 @@ async fn start(homeserver: &Homeserver) -> anyhow::Result<Running> {
     Ok(service.start(setup).await?)
 }
 
-fn no(errcode: &str) -> Answer {
+pub(super) fn no(errcode: &str) -> Answer {
     Ok((403, json!({ "errcode": errcode, "error": "no" })))
 }
 
-fn room() -> anyhow::Result<RoomId> {
+pub(super) fn room() -> anyhow::Result<RoomId> {
     room_id("!made:localhost")
 }
 
@@ -237,6 +237,52 @@ async fn rooms_are_told_as_the_homeserver_offers() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Which rooms were told of a change, in the order of the requests.
+fn told(homeserver: &Homeserver, field: &str) -> Vec<String> {
+    let asked = homeserver.asked(field);
+    let told = asked.iter().map(|asked| {
+        let mut parameters = url::form_urlencoded::parse(asked.query.as_bytes());
+        let told = parameters.find(|(key, _)| key == "computer.gingershaped.msc4466.propagate_to");
+        told.map_or_else(|| "all".to_owned(), |(_, value)| value.into_owned())
+    });
+    told.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_field_tells_the_rooms_that_it_is_meant_to_tell() -> anyhow::Result<()> {
+    let homeserver = Homeserver::new(|asked| {
+        let features = json!({ "unstable_features": { "computer.gingershaped.msc4466": true } });
+        asked
+            .what
+            .ends_with("/versions")
+            .then_some(Ok((200, features)))
+    });
+    let running = start(&homeserver).await?;
+    let ghost = running.ghosts().named("ann")?;
+    let quietly = |change: ProfileChange| change.tell(Propagation::NoRooms);
+    let avatar = MxcUri::parse("mxc://localhost/a")?;
+    // At about the same time, and each in its own way.
+    tokio::try_join!(
+        ghost.change_profile(ProfileChange::new().name("Ann")),
+        ghost.change_profile(quietly(ProfileChange::new().avatar(&avatar))),
+    )?;
+    assert_eq!(told(&homeserver, "/displayname"), ["all"]);
+    assert_eq!(told(&homeserver, "/avatar_url"), ["none"]);
+    // What no room was told of is not done for one that is to tell all.
+    ghost.set_profile(None, Some(&avatar)).await?;
+    ghost
+        .change_profile(quietly(ProfileChange::new().avatar(&avatar)))
+        .await?;
+    assert_eq!(told(&homeserver, "/avatar_url"), ["none", "all"]);
+    // Of the same twice, the one that tells more counts.
+    tokio::try_join!(
+        ghost.change_profile(ProfileChange::new().name("Anna")),
+        ghost.change_profile(quietly(ProfileChange::new().name("Anna"))),
+    )?;
+    assert_eq!(told(&homeserver, "/displayname"), ["all", "all"]);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_send_is_repaired_and_sent_again_under_its_own_id() -> anyhow::Result<()> {
     // The ghost believes that it is in the room; the homeserver does not have it there any more.
@@ -305,26 +351,53 @@ async fn a_closed_room_is_not_hammered() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_room_is_not_made_again_when_nobody_knows_whether_it_was() -> anyhow::Result<()> {
-    let mut answers = VecDeque::from([
-        Some(Err(TransportError::Unreachable("nobody there".to_owned()))),
-        Some(Ok((
-            429,
-            json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20 }),
-        ))),
-        None,
-        Some(Err(TransportError::Timeout(1))),
-    ]);
-    let homeserver = Homeserver::new(move |asked| match asked.what.contains("createRoom") {
+/// What a homeserver answers to the making of rooms, one after another, and then the usual.
+fn making(answers: impl IntoIterator<Item = Option<Answer>>) -> Homeserver {
+    let mut answers: VecDeque<_> = answers.into_iter().collect();
+    Homeserver::new(move |asked| match asked.what.contains("createRoom") {
         true => answers.pop_front().flatten(),
         false => None,
-    });
+    })
+}
+
+fn unrecognized() -> Answer {
+    Ok((
+        404,
+        json!({ "errcode": "M_UNRECOGNIZED", "error": "no such endpoint" }),
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_making_was_not_answered_is_asked_for_under_the_same_id() -> anyhow::Result<()>
+{
+    let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 20 });
+    let homeserver = making([
+        Some(Err(TransportError::Unreachable("nobody there".to_owned()))),
+        Some(Ok((429, limited))),
+        Some(Err(TransportError::Timeout(1))),
+        Some(Ok((502, json!({})))),
+    ]);
     let running = start(&homeserver).await?;
     let bot = running.bot();
     let room = bot.create_room(RoomPlan::public()).await?;
     assert_eq!(room.id, super::room_id("!made:localhost")?);
-    assert_eq!(homeserver.asked("createRoom").len(), 3);
+    bot.create_room(RoomPlan::public()).await?;
+    let asked = homeserver.asked("createRoom");
+    assert_eq!(asked.len(), 6);
+    assert!(asked[0].what.starts_with("PUT "), "{:?}", asked[0]);
+    assert!(asked[..5].iter().all(|again| again.what == asked[0].what));
+    assert_ne!(asked[5].what, asked[0].what);
+    // Where it may have been made, it is looked for first.
+    assert_eq!(homeserver.asked("/joined_rooms").len(), 2);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_transaction_ids_a_room_is_not_made_again_when_nobody_knows_whether_it_was()
+-> anyhow::Result<()> {
+    let homeserver = making([Some(unrecognized()), Some(Err(TransportError::Timeout(1)))]);
+    let running = start(&homeserver).await?;
+    let bot = running.bot();
     let error = bot
         .create_room(RoomPlan::public())
         .await
@@ -333,7 +406,143 @@ async fn a_room_is_not_made_again_when_nobody_knows_whether_it_was() -> anyhow::
         matches!(error, Error::Transport(TransportError::Timeout(_))),
         "{error}"
     );
-    assert_eq!(homeserver.asked("createRoom").len(), 4);
+    bot.create_room(RoomPlan::public()).await?;
+    let asked = homeserver.asked("createRoom");
+    let methods: Vec<&str> = asked
+        .iter()
+        .filter_map(|asked| asked.what.split(' ').next())
+        .collect();
+    assert_eq!(methods, ["PUT", "POST", "POST"], "it is asked once");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_is_there_after_all_is_found_by_its_mark() -> anyhow::Result<()> {
+    // The homeserver knows no transaction ids, makes the room, and does not say so.
+    let mark = Arc::new(Mutex::new(Value::Null));
+    let homeserver = Homeserver::new({
+        let mut is_asked = false;
+        move |asked| match &asked.what {
+            what if what.contains("PUT") && what.contains("createRoom") => Some(unrecognized()),
+            what if what.contains("createRoom") => {
+                *mark.lock() = asked.body["creation_content"].clone();
+                assert!(!std::mem::replace(&mut is_asked, true), "made twice");
+                Some(Err(TransportError::Timeout(1)))
+            }
+            what if what.ends_with("/joined_rooms") => Some(Ok((
+                200,
+                json!({ "joined_rooms": ["!other:localhost", "!found:localhost"] }),
+            ))),
+            what if what.contains("found") && what.contains("m.room.create") => {
+                Some(Ok((200, mark.lock().clone())))
+            }
+            what if what.contains("m.room.create") => Some(Ok((200, json!({})))),
+            what if what.contains("m.room.join_rules") => {
+                Some(Ok((200, json!({ "join_rule": "invite" }))))
+            }
+            _ => None,
+        }
+    });
+    let running = start(&homeserver).await?;
+    let alice = UserId::parse("@alice:localhost")?;
+    let bot = running.bot();
+    bot.create_dm(&alice).await.expect_err("nobody knows");
+    let room = bot.create_dm(&alice).await?;
+    assert_eq!(room.id, super::room_id("!found:localhost")?);
+    let invites = homeserver.asked("/invite");
+    assert_eq!(invites.len(), 1, "{invites:?}");
+    assert_eq!(invites[0].body["user_id"], "@alice:localhost");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_known_yet_is_no_answer_of_the_room() -> anyhow::Result<()> {
+    let mut answers = VecDeque::from([true, true]);
+    let homeserver = Homeserver::new(move |asked| {
+        let unknown = json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "who?" });
+        let is_refused = asked.what.contains("/join/") && answers.pop_front().unwrap_or(false);
+        is_refused.then_some(Ok((401, unknown)))
+    });
+    let running = start(&homeserver).await?;
+    let ghost = running.ghosts().named("ann")?;
+    ghost.join(&room()?).await.expect_err("not known");
+    ghost.join(&room()?).await.expect_err("not known");
+    ghost.join(&room()?).await?;
+    assert_eq!(homeserver.asked("/join/").len(), 3);
+    assert!(
+        homeserver.asked("/invite").is_empty(),
+        "nobody is asked to help"
+    );
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_waits_for_a_join_that_takes_its_time() -> anyhow::Result<()> {
+    // Not there for longer than a call is tried; and who is not in the room cannot send.
+    let (mut outage, mut is_in) = (20, false);
+    let homeserver = Homeserver::new(move |asked| match &asked.what {
+        what if what.contains("/join/") && outage > 0 => {
+            outage -= 1;
+            Some(Ok((503, json!({}))))
+        }
+        what if what.contains("/join/") => {
+            is_in = true;
+            None
+        }
+        what if what.contains("/send/") && !is_in => Some(no("M_FORBIDDEN")),
+        _ => None,
+    });
+    let running = start(&homeserver).await?;
+    let ghost = running.ghosts().named("ann")?;
+    ghost.send(&room()?, "hello").await?;
+    let sends = homeserver.asked("/send/");
+    assert!(sends.len() > 1);
+    assert!(sends.iter().all(|send| send.what == sends[0].what));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_refuses_everything_is_not_looked_into_for_each_message() -> anyhow::Result<()>
+{
+    let homeserver =
+        Homeserver::new(|asked| asked.what.contains("/send/").then(|| no("M_FORBIDDEN")));
+    let running = start(&homeserver).await?;
+    let ghost = running.ghosts().named("ann")?;
+    for _ in 0..20 {
+        ghost.send(&room()?, "hello").await.expect_err("refused");
+    }
+    let read = homeserver.asked("/state").len();
+    assert!(read <= 2, "{read} readings of the room");
+    assert!(homeserver.asked("/register").len() <= 3);
+    // After a while it is worth another look.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    ghost.send(&room()?, "hello").await.expect_err("refused");
+    assert!(homeserver.asked("/state").len() > read);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_is_too_large_is_read_once_an_hour() -> anyhow::Result<()> {
+    let homeserver = Homeserver::new(|asked| {
+        let is_state = asked.what.ends_with("/state");
+        is_state.then_some(Err(TransportError::TooLarge(64 << 20)))
+    });
+    let running = start(&homeserver).await?;
+    let bot = running.bot();
+    for n in 0..5 {
+        let user = UserId::parse(&format!("@u{n}:localhost"))?;
+        bot.invite(&room()?, &user).await?;
+        running
+            .ghosts()
+            .named(&format!("g{n}"))?
+            .join(&room()?)
+            .await?;
+    }
+    assert_eq!(homeserver.asked("/state").len(), 1);
+    tokio::time::sleep(Duration::from_secs(3601)).await;
+    bot.invite(&room()?, &UserId::parse("@late:localhost")?)
+        .await?;
+    assert_eq!(homeserver.asked("/state").len(), 2);
     Ok(())
 }
 

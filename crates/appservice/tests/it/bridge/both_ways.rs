@@ -6,41 +6,7 @@ use bridgehead_appservice::{Event, Service, bridge::Bridge};
 use bridgehead_testkit::lab::{Fault, Lab};
 use serde_json::json;
 
-use super::{Stage, gate::GateOf, ghost, village::Village};
-
-#[test]
-fn what_is_said_is_heard_once_on_the_other_side() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let room = stage.enter("square").await;
-        stage.village.say("square", "bob", "good morning");
-        stage.settle().await;
-        stage.alice.say(&room, "hello bob").await.expect("said");
-        stage.settle().await;
-        stage.village.say("square", "bob", "hello alice");
-        stage.settle().await;
-        assert_eq!(
-            stage.said(&room).await,
-            [
-                "_village_bob: good morning",
-                "alice: hello bob",
-                "_village_bob: hello alice"
-            ]
-        );
-        assert_eq!(
-            stage.village.heard("square"),
-            [
-                "[guest alice comes]",
-                "bob: good morning",
-                "guest alice: hello bob",
-                "bob: hello alice"
-            ]
-        );
-        // The ghost has the name that the village has for it.
-        let profile = stage.alice.profile(&ghost("bob")).await.expect("a profile");
-        assert_eq!(profile["displayname"], "Bob");
-    });
-}
+use super::{Stage, gate::GateOf, village::Village};
 
 #[test]
 fn what_the_network_tells_again_is_not_said_again() {
@@ -90,97 +56,6 @@ fn lost_answers_and_crashes_lose_and_double_nothing() {
             .collect();
         expected.push("_village_bob: after".to_owned());
         assert_eq!(stage.said(&room).await, expected, "seed {}", lab.seed());
-    });
-}
-
-#[test]
-fn edits_reactions_replies_and_redactions_go_both_ways() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let room = stage.enter("square").await;
-        let theirs = stage.village.say("square", "bob", "teh news");
-        stage.settle().await;
-        let heard = stage.alice.hears(&room, "teh news").await.expect("heard");
-        let ours = stage.alice.say(&room, "wich news").await.expect("said");
-        stage.settle().await;
-        let id = stage.village.id_of("wich news");
-
-        // From Matrix.
-        stage
-            .alice
-            .edit(&room, &ours, "which news")
-            .await
-            .expect("edited");
-        stage
-            .alice
-            .reply(&room, &heard.id, "tell me")
-            .await
-            .expect("answered");
-        let nod = stage
-            .alice
-            .react(&room, &heard.id, "👍")
-            .await
-            .expect("done");
-        stage.settle().await;
-        stage.alice.redact(&room, &nod).await.expect("taken back");
-        stage.alice.redact(&room, &ours).await.expect("taken back");
-        stage.settle().await;
-        assert_eq!(
-            stage.village.heard("square")[1..],
-            [
-                "bob: teh news".to_owned(),
-                "guest alice: wich news".to_owned(),
-                format!("[guest alice changes {id}: which news]"),
-                format!("guest alice to {theirs}: tell me"),
-                format!("[guest alice nods 👍 at {theirs}]"),
-                format!("[guest alice stops 👍 at {theirs}]"),
-                format!("[guest alice takes back {id}]"),
-            ]
-        );
-
-        // To Matrix.
-        let answered = stage.village.id_of("tell me");
-        stage.village.change("square", "bob", &theirs, "the news");
-        stage
-            .village
-            .answer("square", "bob", "it rains", Some(&answered));
-        stage.village.nod("square", "bob", &answered, true);
-        stage.settle().await;
-        let edit = stage
-            .alice
-            .hears(&room, "* the news")
-            .await
-            .expect("edited");
-        assert_eq!(edit.content["m.relates_to"]["event_id"], json!(heard.id));
-        assert_eq!(edit.content["m.new_content"]["body"], "the news");
-        let asked = stage.alice.hears(&room, "tell me").await.expect("said").id;
-        let reply = stage
-            .alice
-            .hears(&room, "it rains")
-            .await
-            .expect("answered");
-        assert_eq!(
-            reply.content["m.relates_to"]["m.in_reply_to"]["event_id"],
-            json!(asked)
-        );
-        let nods = stage.events(&room, "m.reaction").await;
-        let nod = nods
-            .iter()
-            .find(|nod| nod.sender == ghost("bob"))
-            .expect("a nod");
-        assert_eq!(nod.content["m.relates_to"]["event_id"], json!(asked));
-        let nod = nod.id.clone();
-        stage.village.nod("square", "bob", &answered, false);
-        stage.village.take_back("square", "bob", &theirs);
-        stage.settle().await;
-        let redacted: Vec<_> = stage
-            .events(&room, "m.room.redaction")
-            .await
-            .into_iter()
-            .filter(|event| event.sender == ghost("bob"))
-            .filter_map(|event| event.redacts)
-            .collect();
-        assert_eq!(redacted, [nod, heard.id]);
     });
 }
 

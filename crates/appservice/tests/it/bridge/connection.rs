@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bridgehead_appservice::bridge::Bridge;
-use bridgehead_testkit::lab::Lab;
+use bridgehead_testkit::lab::{Fault, Lab};
 
 use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
 
@@ -80,6 +80,34 @@ fn two_networks_meet_in_one_room_and_nothing_goes_round() {
                 "zoe: hello, village",
                 "guest alice: hello, both"
             ]
+        );
+    });
+}
+
+#[test]
+fn nothing_is_lost_while_the_homeserver_does_not_know_the_token() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let unknown = serde_json::json!({ "errcode": "M_UNKNOWN_TOKEN", "error": "who?" });
+        let mut answer = http::Response::new(bytes::Bytes::from(unknown.to_string()));
+        *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+        let fault = Fault::of_calls().answer(answer);
+        lab.faults()
+            .plan(fault.clone().on(http::Method::POST, "/register").times(2));
+        lab.faults()
+            .plan(fault.on(http::Method::POST, "/join/").times(2));
+        stage.village.say("square", "zoe", "am I known?");
+        stage.settle().await;
+        assert!(
+            lab.faults().unused().is_empty(),
+            "{:?}",
+            lab.faults().unused()
+        );
+        assert_eq!(stage.village.lost(), [] as [String; 0]);
+        assert_eq!(
+            stage.said(&room).await.last().map(String::as_str),
+            Some("_village_zoe: am I known?")
         );
     });
 }

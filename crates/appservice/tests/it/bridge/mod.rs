@@ -9,7 +9,7 @@ mod direct;
 mod doubles;
 mod echoes;
 mod figures;
-mod gate;
+pub(crate) mod gate;
 mod history;
 mod linking;
 mod links;
@@ -26,7 +26,7 @@ mod relay;
 mod status;
 mod taken_apart;
 mod upgrade;
-mod village;
+pub(crate) mod village;
 
 use bridgehead_appservice::{
     Event, Service,
@@ -39,19 +39,29 @@ use self::{gate::Gate, village::Village};
 
 /// A bridge to the village.
 pub(crate) fn bridge(village: &Village) -> Bridge<Gate> {
+    bridge_named("village", village)
+}
+
+/// The same with names of its own, for homeservers that have several.
+pub(crate) fn bridge_named(name: &str, village: &Village) -> Bridge<Gate> {
     let gate = Gate {
         village: village.clone(),
     };
     Bridge::new(gate)
-        .users("_village_{name}")
-        .aliases("#village_{place}")
+        .users(&format!("_{name}_{{name}}"))
+        .aliases(&format!("#{name}_{{place}}"))
         .prefix("!village")
 }
 
 /// A service that is a bridge to the village, with admins.
 pub(crate) fn service(bridge: Bridge<Gate>) -> Service {
-    Service::new("village")
-        .bot("villagebot")
+    service_named("village", bridge)
+}
+
+/// The same with this name.
+pub(crate) fn service_named(name: &str, bridge: Bridge<Gate>) -> Service {
+    Service::new(name)
+        .bot(&format!("{name}bot"))
         .bridge(bridge)
         .permissions(Permissions::new().allow("@root:localhost", Level::Admin))
 }
@@ -98,7 +108,7 @@ impl Stage {
 
     /// Alice joins the portal of a place by its alias.
     pub(crate) async fn enter(&self, place: &str) -> RoomId {
-        let alias = format!("#village_{place}:localhost");
+        let alias = format!("#{}_{place}:localhost", self.service.id());
         let room = self.alice.join(&alias).await.expect("made on demand");
         self.settle().await;
         room

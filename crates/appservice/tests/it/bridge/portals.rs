@@ -1,41 +1,13 @@
 //! Portals are made when they are needed, once, and say what they are.
 
-use bridgehead_appservice::bridge::{PortalKind, RoomChange};
+use std::time::Duration;
+
+use bridgehead_appservice::bridge::RoomChange;
 use bridgehead_testkit::lab::{Fault, Lab};
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Stage, alias, bot, bridge, service, village::Village};
-
-#[test]
-fn a_portal_is_made_for_whoever_asks_and_only_where_there_is_something() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square", "cellar"]).await;
-        stage.village.hide("cellar");
-        let room = stage.enter("square").await;
-        let portal = stage.portal("square").await.expect("linked");
-        assert_eq!(
-            (&portal.matrix, portal.data.kind),
-            (&room, PortalKind::Made)
-        );
-        assert_eq!(portal.data.alias, Some(alias("square")));
-        let name = stage
-            .alice
-            .state(&room, "m.room.name", "")
-            .await
-            .expect("a name");
-        assert_eq!(name["name"], "square");
-        for nowhere in ["#village_nowhere:localhost", "#village_cellar:localhost"] {
-            let error = stage.alice.join(nowhere).await.expect_err("no such room");
-            assert_eq!(
-                error.status().map(|status| status.as_u16()),
-                Some(404),
-                "{error}"
-            );
-        }
-        assert_eq!(stage.village.watched(), ["square"]);
-    });
-}
 
 #[test]
 fn whoever_speaks_first_makes_the_portal() {
@@ -110,6 +82,29 @@ fn a_room_says_what_it_is_bridged_to_and_only_when_that_is_news() {
     });
 }
 
+/// Returns when no more than so many of the planned faults are left.
+async fn until_used(lab: &Lab, left: usize) {
+    while lab.faults().unused().len() > left {
+        lab.pass(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn a_portal_whose_making_was_not_answered_is_made_once() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let made = Fault::of_calls().on(Method::PUT, "/createRoom/");
+        lab.faults().plan(made.lose_answer().times(3));
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        assert!(lab.faults().unused().is_empty());
+        let portal = stage.portal("square").await.expect("linked");
+        let bots = stage.service.running().bot().rooms().await.expect("read");
+        let rooms: Vec<_> = bots.iter().map(|room| room.id.clone()).collect();
+        assert_eq!(rooms, [portal.matrix]);
+    });
+}
+
 #[test]
 fn a_portal_that_was_made_and_not_noted_is_found_again() {
     // The answer to the making is lost and the service crashes; private rooms have no alias to be found by.
@@ -119,12 +114,15 @@ fn a_portal_that_was_made_and_not_noted_is_found_again() {
             if hidden {
                 stage.village.hide("square");
             }
-            let made = || Fault::of_calls().on(Method::POST, "/createRoom");
-            lab.faults().plan(made().lose_answer());
+            // It is one that knows no transaction ids here.
+            let making = |method| Fault::of_calls().on(method, "/createRoom");
+            let page = making(Method::PUT).answer_status(StatusCode::NOT_FOUND);
+            lab.faults().plan(page.times(2));
+            lab.faults().plan(making(Method::POST).lose_answer());
             stage.village.say("square", "bob", "hello");
-            stage.settle().await;
-            assert!(lab.faults().unused().is_empty());
+            until_used(&lab, 1).await;
             stage.restart().await;
+            assert_eq!(lab.faults().unused().len(), 1, "it is not asked for again");
             let portal = stage.portal("square").await.expect("linked");
             let bots = stage.service.running().bot().rooms().await.expect("read");
             let rooms: Vec<_> = bots.iter().map(|room| room.id.clone()).collect();
@@ -133,61 +131,95 @@ fn a_portal_that_was_made_and_not_noted_is_found_again() {
     }
 }
 
+/// How the bridge is removed from a room.
+#[derive(Clone, Copy, Debug)]
+enum Removal {
+    Kick,
+    Ban,
+}
+
 #[test]
 fn a_portal_that_the_bridge_is_removed_from_is_broken_until_it_is_back() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let room = stage.alice.create_room("our room").await.expect("a room");
-        stage.alice.invite(&room, &bot()).await.expect("invited");
-        stage.settle().await;
-        stage
-            .alice
-            .say(&room, "!village link square")
-            .await
-            .expect("said");
-        stage.settle().await;
-        assert_eq!(stage.portal("square").await.expect("linked").matrix, room);
+    for removal in [Removal::Kick, Removal::Ban] {
+        Lab::run(async |lab| removed_and_back(&lab, removal).await);
+    }
+}
 
-        stage.alice.kick(&room, &bot()).await.expect("she may");
-        stage.settle().await;
-        let broken = stage
-            .portal("square")
-            .await
-            .expect("still linked")
-            .data
-            .broken;
-        assert!(
-            broken
-                .expect("broken")
-                .contains("removed from the room by @alice")
-        );
-        stage.village.say("square", "bob", "do you hear me?");
-        stage.settle().await;
-        // Whoever linked it is told, in a room of their own.
-        let invited = stage.alice.invitations().await.expect("read");
-        assert_eq!(invited.len(), 1);
-        let own = stage.alice.join(&invited[0]).await.expect("invited");
-        let told = stage.said(&own).await;
-        assert!(told[0].contains("is cut off from the village"), "{told:?}");
+async fn removed_and_back(lab: &Lab, removal: Removal) {
+    let stage = Stage::new(lab, &["square"]).await;
+    let (alice, village) = (&stage.alice, &stage.village);
+    let room = alice.create_room("our room").await.expect("a room");
+    alice.invite(&room, &bot()).await.expect("invited");
+    stage.settle().await;
+    alice
+        .say(&room, "!village link square")
+        .await
+        .expect("said");
+    stage.settle().await;
+    assert_eq!(stage.portal("square").await.expect("linked").matrix, room);
 
-        stage.alice.invite(&room, &bot()).await.expect("invited");
+    match removal {
+        Removal::Kick => alice.kick(&room, &bot()).await.expect("she may"),
+        Removal::Ban => alice.ban(&room, &bot()).await.expect("she may"),
+    }
+    stage.settle().await;
+    let broken = stage.portal("square").await.expect("still linked");
+    let reason = broken.data.broken.expect("broken");
+    assert!(
+        reason.contains("removed from the room by @alice"),
+        "{reason}"
+    );
+    let before = lines_of(lab, "village → host").await;
+    village.say("square", "bob", "do you hear me?");
+    stage.settle().await;
+    // Whoever linked it is told, in a room of their own.
+    let invited = alice.invitations().await.expect("read");
+    assert_eq!(invited.len(), 1, "{removal:?}");
+    let own = alice.join(&invited[0]).await.expect("invited");
+    let told = stage.said(&own).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("is cut off from the village"), "{told:?}");
+    // Nobody knocks at the door, however long it stays shut.
+    lab.pass(Duration::from_secs(24 * 3600)).await;
+    let asked = lines_of(lab, "village → host").await - before;
+    assert!(asked <= 4, "{asked} calls in a day, {removal:?}");
+
+    if matches!(removal, Removal::Ban) {
+        alice.unban(&room, &bot()).await.expect("she may");
         stage.settle().await;
-        assert_eq!(
-            stage.portal("square").await.expect("linked").data.broken,
-            None
-        );
-        stage.village.say("square", "bob", "and now?");
-        stage.settle().await;
-        let said = stage.said(&room).await;
-        assert_eq!(
-            said.last().map(String::as_str),
-            Some("_village_bob: and now?")
-        );
-        assert!(
-            !said.iter().any(|line| line.contains("do you hear me")),
-            "{said:?}"
-        );
-    });
+        let portal = stage.portal("square").await.expect("linked");
+        assert!(portal.data.broken.is_some(), "nobody has asked it back");
+    }
+    alice.invite(&room, &bot()).await.expect("invited");
+    stage.settle().await;
+    let portal = stage.portal("square").await.expect("linked");
+    assert_eq!(portal.data.broken, None, "{removal:?}");
+    village.say("square", "bob", "and now?");
+    alice.say(&room, "all is well").await.expect("said");
+    stage.settle().await;
+    let said = stage.said(&room).await;
+    assert!(
+        said.contains(&"_village_bob: and now?".to_owned()),
+        "{removal:?}: {said:?}"
+    );
+    assert!(
+        !said.iter().any(|line| line.contains("do you hear me")),
+        "{said:?}"
+    );
+    let heard = village.heard("square");
+    assert!(
+        heard.contains(&"guest alice: all is well".to_owned()),
+        "{heard:?}"
+    );
+}
+
+/// How many requests of the transcript have this.
+async fn lines_of(lab: &Lab, what: &str) -> usize {
+    let transcript = lab.transcript().await;
+    transcript
+        .lines()
+        .filter(|line| line.contains(what))
+        .count()
 }
 
 #[test]

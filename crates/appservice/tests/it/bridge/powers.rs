@@ -1,9 +1,9 @@
 //! Operators on both sides: power levels, and who is put out.
 
 use bridgehead_appservice::{
+    JoinRule,
     bridge::{Action, Member, Receipt, RemoteMessage, RoomChange, RoomInfo},
     id::UserId,
-    prelude::JoinRule,
 };
 use bridgehead_testkit::lab::Lab;
 use http::Method;

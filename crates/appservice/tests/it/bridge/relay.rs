@@ -7,33 +7,6 @@ use serde_json::json;
 use super::{Stage, bridge, service, village::Village};
 
 #[test]
-fn the_relay_names_who_has_said_it() {
-    Lab::run(async |lab| {
-        let village = Village::new(&["square"]);
-        let template = Template::parse("**{name}**: {message}").expect("a template");
-        let service = service(bridge(&village).relay(Relay::new(template)));
-        let stage = Stage::with(&lab, &village, service).await;
-        stage.alice.set_display_name("Alice").await.expect("set");
-        let room = stage.enter("square").await;
-        stage.alice.say(&room, "hello").await.expect("said");
-        stage.settle().await;
-        // Two of the same name are told apart.
-        let other = lab.user("other").await.expect("a new user");
-        other.set_display_name("Alice").await.expect("set");
-        other.join(&room).await.expect("public");
-        other.say(&room, "hello, too").await.expect("said");
-        stage.settle().await;
-        let heard = stage.village.heard("square");
-        assert!(
-            heard.contains(&"guest alice: Alice: hello".to_owned()),
-            "{heard:?}"
-        );
-        let told_apart = "guest other: Alice (@other:localhost): hello, too".to_owned();
-        assert!(heard.contains(&told_apart), "{heard:?}");
-    });
-}
-
-#[test]
 fn the_bot_speaks_for_all_with_profiles_of_single_messages() {
     Lab::run(async |lab| {
         let village = Village::new(&["square"]);

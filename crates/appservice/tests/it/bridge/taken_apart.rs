@@ -5,61 +5,8 @@ use std::time::Duration;
 use bridgehead_appservice::bridge::Orphan;
 use bridgehead_testkit::lab::{Fault, Lab};
 use http::Method;
-use serde_json::json;
 
 use super::{Stage, bot, ghost};
-
-#[test]
-fn ghosts_leave_first_the_bridge_last_and_the_link_goes_at_the_end() {
-    Lab::run(async |lab| {
-        let stage = Stage::new(&lab, &["square"]).await;
-        let room = stage.enter("square").await;
-        for who in ["bob", "eve", "mary"] {
-            stage.village.say("square", who, "hello");
-        }
-        stage.settle().await;
-        let portal = stage.portal("square").await.expect("linked");
-        let portals = stage.portals();
-        portals
-            .unbridge(&portal, Some("the end"))
-            .await
-            .expect("taken");
-        portals
-            .unbridge(&portal, Some("the end"))
-            .await
-            .expect("taken, once");
-        drop(portals);
-        stage.settle().await;
-        assert!(stage.portal("square").await.is_none());
-        let events = stage.alice.timeline(&room).await.expect("in the room");
-        let told = events.iter().position(|event| {
-            event.text("body") == Some("This room is not bridged to the village any more: the end.")
-        });
-        let left: Vec<_> = events
-            .iter()
-            .enumerate()
-            .filter(|(_, event)| event.text("membership") == Some("leave"))
-            .map(|(place, event)| (place, event.state_key.clone().unwrap_or_default()))
-            .collect();
-        let names: Vec<_> = left.iter().map(|(_, user)| user.as_str()).collect();
-        let last = names.last().copied();
-        assert_eq!((names.len(), last), (4, Some(bot().as_str())), "{names:?}");
-        assert!(told.expect("told") < left[0].0);
-        let info = stage
-            .alice
-            .state(&room, "m.bridge", "io.bridgehead://village/square")
-            .await;
-        assert_eq!(info.expect("still an event"), json!({}));
-        let path = format!("/_matrix/client/v3/rooms/{room}/aliases");
-        let aliases = stage.alice.call(Method::GET, &path, &json!({})).await;
-        assert_eq!(aliases.expect("in the room")["aliases"], json!([]));
-        assert!(stage.village.watched().is_empty());
-        // Somebody speaks again: a new portal, and nothing of the old.
-        stage.village.say("square", "bob", "anew");
-        stage.settle().await;
-        assert_ne!(stage.portal("square").await.expect("made").matrix, room);
-    });
-}
 
 #[test]
 fn a_crash_in_the_middle_is_gone_on_from() {

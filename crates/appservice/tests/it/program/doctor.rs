@@ -308,3 +308,32 @@ async fn a_wrong_clock_and_lost_media_are_told() -> anyhow::Result<()> {
     parrot.does(&["doctor"]).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_homeserver_that_lets_nobody_be_deactivated_is_no_trouble() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = known(&host).await?;
+    let proxy = Proxy::before(&host.base_url(), Fault::Deactivation).await?;
+    let direct = std::mem::replace(&mut parrot.homeserver, proxy.address.clone());
+    parrot.set("HOMESERVER_ADDRESS", &proxy.address);
+    let mut left = Vec::new();
+    for _ in 0..2 {
+        let told = parrot.does(&["doctor"]).await?;
+        assert!(told.contains("users: _parrot_{name} is held"), "{told}");
+        let line = told
+            .lines()
+            .find(|line| line.contains("is left, and harmless"));
+        let line = line.with_context(|| format!("no word of the ghost in {told}"))?;
+        assert!(line.starts_with("note"), "{line}");
+        left.push(line.to_owned());
+    }
+    assert_eq!(left[0], left[1], "one ghost for all examinations");
+    // It goes when that is possible, and is no trouble afterwards either.
+    parrot.homeserver = direct.clone();
+    parrot.set("HOMESERVER_ADDRESS", &direct);
+    for _ in 0..2 {
+        let told = parrot.does(&["doctor"]).await?;
+        assert!(!told.contains("is left"), "{told}");
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::rig::self_signed;
 
 #[tokio::test]
 async fn the_first_start_makes_what_is_needed_and_waits_for_the_homeserver() -> anyhow::Result<()> {
@@ -165,6 +166,131 @@ async fn figures_need_a_token_or_an_address_of_their_own() -> anyhow::Result<()>
         "{page}"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_token_for_figures_may_come_and_go_with_a_reload() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.start_known().await?;
+    assert_eq!(parrot.page("/metrics", None).await?.0, 404);
+    let token = parrot.file("token");
+    std::fs::write(&token, "figures-token")?;
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600))?;
+    let written = "\n[metrics]\ntoken_file = \"token\"\n";
+    parrot.change("parrot.toml", "\n[metrics]\n", written)?;
+    parrot.signal("-HUP").await?;
+    parrot
+        .says("metrics.token has changed; now in effect")
+        .await?;
+    assert_eq!(parrot.page("/metrics", None).await?.0, 401);
+    let (status, page) = parrot.page("/metrics", Some("figures-token")).await?;
+    assert_eq!(status, 200);
+    assert!(page.contains("appservice_inbox_events"), "{page}");
+    parrot.change("parrot.toml", written, "\n[metrics]\n")?;
+    parrot.signal("-HUP").await?;
+    until("the page is gone", || async {
+        matches!(
+            parrot.page("/metrics", Some("figures-token")).await,
+            Ok((404, _))
+        )
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_after_a_signal() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    let (certificate, key) = self_signed(parrot.folder.path())?;
+    parrot.set("LISTEN_CERTIFICATE", &certificate.to_string_lossy());
+    parrot.set("LISTEN_KEY", &key.to_string_lossy());
+    parrot.start()?;
+    parrot.says("listening").await?;
+    // Written over the one in use.
+    self_signed(parrot.folder.path())?;
+    parrot.signal("-HUP").await?;
+    parrot.says("the certificate is a new one").await?;
+    let pem = std::fs::read(&certificate)?;
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+        .no_proxy()
+        .build()?;
+    let url = format!("https://localhost:{}/live", parrot.port);
+    assert_eq!(client.get(url).send().await?.status().as_u16(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_that_are_nowhere_are_told() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.set("LISTEN_WEBSOCKET", "true");
+    parrot.set("HEALTH_LIVE_PATH", "/alive");
+    parrot.set("METRICS_TOKEN", "figures-token");
+    parrot.start()?;
+    parrot
+        .says("health: with listen.websocket nothing listens")
+        .await?;
+    parrot
+        .says("metrics.token: with listen.websocket nothing listens")
+        .await?;
+    parrot.process()?.terminate().await?;
+    let own = free_port()?;
+    parrot.set("METRICS_ADDRESS", &format!("127.0.0.1:{own}"));
+    parrot.start()?;
+    parrot
+        .says("the homeserver does not have this registration")
+        .await?;
+    let log = parrot.process()?.output().join("\n");
+    assert!(!log.contains("nothing listens"), "{log}");
+    parrot.port = own;
+    assert_eq!(parrot.page("/alive", None).await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_homeserver_of_another_name_is_told_and_nothing_seems_to_work() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.does(&["register"]).await?;
+    parrot.change(
+        "parrot.toml",
+        "server_name = \"localhost\"",
+        "server_name = \"example.org\"",
+    )?;
+    // What is only for the first start does not pass unsaid.
+    let told = parrot.ask(&["register", "--apply", "--unverified"]).await?;
+    let told = text(&told.stderr);
+    assert!(
+        told.contains("--server-name localhost is not used"),
+        "{told}"
+    );
+    assert!(
+        told.contains("homeserver.server_name there: example.org"),
+        "{told}"
+    );
+    parrot.start()?;
+    parrot
+        .says("the homeserver is called `localhost`, and the service is set up for `example.org`")
+        .await?;
+    parrot.says("run `register`").await?;
+    let (status, page) = parrot.page("/ready", None).await?;
+    assert_eq!(status, 503, "{page}");
+    let log = parrot.process()?.output().join("\n");
+    assert!(!log.contains("the service works"), "{log}");
+    // Told the right name, it works.
+    parrot.process()?.terminate().await?;
+    parrot.change(
+        "parrot.toml",
+        "server_name = \"example.org\"",
+        "server_name = \"localhost\"",
+    )?;
+    parrot
+        .does(&["register", "--apply", "--unverified"])
+        .await?;
+    parrot.start()?;
+    parrot.says("the service works").await
 }
 
 #[tokio::test]

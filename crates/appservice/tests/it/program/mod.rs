@@ -2,6 +2,7 @@
 
 mod doctor;
 mod lifecycle;
+mod listening;
 mod parked;
 mod proxy;
 mod register;

@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Media,
     /// Sends are never answered.
     Sends,
+    /// Accounts are an authentication service's, and services deactivate none.
+    Deactivation,
 }
 
 /// The homeserver behind it.
@@ -80,6 +82,11 @@ async fn pass(State(behind): State<Behind>, request: Request) -> Response {
     match behind.fault {
         Fault::Media if path.contains("/download/") => {
             return StatusCode::NOT_FOUND.into_response();
+        }
+        Fault::Deactivation if path.ends_with("/deactivate") => {
+            let body =
+                serde_json::json!({ "errcode": "M_UNRECOGNIZED", "error": "Unrecognized request" });
+            return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
         }
         Fault::Sends if path.contains("/send/") => std::future::pending().await,
         _ => {}

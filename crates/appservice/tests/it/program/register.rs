@@ -6,10 +6,17 @@ use super::*;
 async fn id_and_tokens_are_kept_and_changes_are_shown() -> anyhow::Result<()> {
     let mut parrot = Parrot::new("http://127.0.0.1:9")?;
     let told = parrot.does(&["register"]).await?;
-    assert!(
-        told.contains("Synapse: add it to `app_service_config_files`"),
-        "{told}"
-    );
+    let file = parrot.registration();
+    for line in [
+        "to `app_service_config_files` in homeserver.yaml".to_owned(),
+        format!(
+            "install -o matrix-synapse -m 600 {} /etc/matrix-synapse/",
+            file.display()
+        ),
+        format!("chgrp GROUP {0} && chmod 640 {0}", file.display()),
+    ] {
+        assert!(told.contains(&line), "no {line} in {told}");
+    }
     let tokens = || -> anyhow::Result<_> {
         let file = parrot.registration();
         Ok([token(&file, "as_token")?, token(&file, "hs_token")?])
@@ -158,5 +165,49 @@ async fn without_an_operator_api_it_says_what_is_missing() -> anyhow::Result<()>
         told.contains("homeserver.admin_token: the homeserver does not take it"),
         "{told}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_is_at_work_elsewhere_is_not_locked_out() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.start_known().await?;
+    let (_, before) = in_force(&host).await?;
+    // The same service in another folder: without a registration, and with one that has tokens of its own.
+    let mut second = Parrot::beside(&host)?;
+    let told = second.fails(1, &["register", "--apply"]).await?;
+    assert!(
+        told.contains("there is no parrot-registration.yaml here"),
+        "{told}"
+    );
+    assert!(told.contains("--new-tokens"), "{told}");
+    assert!(!second.registration().exists(), "nothing is made");
+    second.does(&["register"]).await?;
+    let told = second
+        .fails(1, &["register", "--apply", "--unverified"])
+        .await?;
+    assert!(
+        told.contains("not with the as_token of parrot-registration.yaml"),
+        "{told}"
+    );
+    assert_eq!(in_force(&host).await?.1, before);
+    let alice = host.user("alice").await?;
+    let room = room_with_parrot(&alice).await?;
+    alice.send_text(&room, "1", "still here").await?;
+    repeated(&alice, &room, "still here").await?;
+    // Who wants it gets it, and is told what cannot be undone.
+    let dead = format!("http://127.0.0.1:{}", free_port()?);
+    second.set("LISTEN_PUBLIC_ADDRESS", &dead);
+    let told = second
+        .fails(1, &["register", "--apply", "--new-tokens"])
+        .await?;
+    assert!(told.contains("those from before are lost"), "{told}");
+    second
+        .env
+        .retain(|(name, _)| !name.ends_with("PUBLIC_ADDRESS"));
+    parrot.process()?.terminate().await?;
+    let told = second.does(&["register", "--apply"]).await?;
+    assert!(told.contains("`parrot` is in force"), "{told}");
     Ok(())
 }

@@ -3,51 +3,22 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use bridgehead_appservice::{JoinOptions, prelude::*};
+use bridgehead_appservice::{JoinOptions, Membership, prelude::*};
 use bridgehead_testkit::lab::{Lab, LabService, LabUser};
-use futures_util::{FutureExt as _, future::try_join_all};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::Scenario;
+use super::{Play, comes_to};
 
-/// All of them.
-pub(super) const ALL: &[Scenario] = &[
-    Scenario {
-        name: "ghosts_get_into_closed_rooms",
-        service: || service("closed"),
-        play: |lab, service| ghosts_get_into_closed_rooms(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "a_ban_holds_until_it_is_lifted",
-        service: || service("banned"),
-        play: |lab, service| a_ban_holds_until_it_is_lifted(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "ghosts_get_the_power_that_they_need",
-        service: || service("power"),
-        play: |lab, service| ghosts_get_the_power_that_they_need(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "makers_of_version_12_are_understood",
-        service: || service("makers"),
-        play: |lab, service| makers_of_version_12_are_understood(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "memberships_are_brought_about",
-        service: || service("goals"),
-        play: |lab, service| memberships_are_brought_about(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "rooms_are_known_while_they_are_followed",
-        service: || service("state"),
-        play: |lab, service| rooms_are_known_while_they_are_followed(lab, service).boxed_local(),
-    },
-    Scenario {
-        name: "people_are_invited_kicked_and_let_back",
-        service: || service("moderate"),
-        play: |lab, service| people_are_invited_kicked_and_let_back(lab, service).boxed_local(),
-    },
-];
+scenarios! {
+    ghosts_get_into_closed_rooms: service("closed");
+    a_ban_holds_until_it_is_lifted: service("banned");
+    ghosts_get_the_power_that_they_need: service("power");
+    makers_of_version_12_are_understood: service("makers");
+    memberships_are_brought_about: service("goals");
+    rooms_are_known_while_they_are_followed: service("state");
+    people_are_invited_kicked_and_let_back: service("moderate");
+}
 
 fn service(name: &'static str) -> Service {
     Service::new(name)
@@ -94,7 +65,7 @@ fn forbidden<T: std::fmt::Debug>(outcome: Result<T, Error>) -> anyhow::Result<St
     }
 }
 
-async fn ghosts_get_into_closed_rooms(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn ghosts_get_into_closed_rooms(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     lab.settle().await;
     let running = service.running();
@@ -129,7 +100,7 @@ async fn ghosts_get_into_closed_rooms(lab: Lab, service: Service) -> anyhow::Res
     Ok(())
 }
 
-async fn a_ban_holds_until_it_is_lifted(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_ban_holds_until_it_is_lifted(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let body = json!({ "preset": "public_chat", "power_level_content_override": { "users": { "BOT": 50 } } });
     let body = with_version(body, "11");
     let (service, alice, room) = begin(&lab, service, body).await?;
@@ -137,9 +108,14 @@ async fn a_ban_holds_until_it_is_lifted(lab: Lab, service: Service) -> anyhow::R
     let ghost = running.ghosts().named("ann")?;
     ghost.send(&room, "one").await?;
     // The service reads the room's state.
-    ensure!(running.room(&room).members().await?.is_known());
+    let handle = running.room(&room);
+    ensure!(handle.members().await?.is_known());
     alice.ban(&room, ghost.id()).await?;
-    lab.settle().await;
+    comes_to(&lab, &true, async || {
+        let member = handle.member(ghost.id()).await?.known().flatten();
+        Ok(member.is_some_and(|member| member.membership == Membership::Ban))
+    })
+    .await?;
     let why = forbidden(ghost.send(&room, "two").await)?;
     ensure!(why.contains("is banned from"), "{why}");
     ensure!(why.contains("could lift the ban"), "{why}");
@@ -156,7 +132,9 @@ fn with_version(mut body: Value, version: &str) -> Value {
     body
 }
 
-async fn ghosts_get_the_power_that_they_need(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn ghosts_get_the_power_that_they_need(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let body = json!({ "preset": "public_chat", "power_level_content_override": {
         "users": { "BOT": 90 }, "events_default": 10,
         "events": { "m.room.topic": 40, "m.room.power_levels": 80, "org.example.locked": 95 },
@@ -202,7 +180,9 @@ async fn ghosts_get_the_power_that_they_need(lab: Lab, service: Service) -> anyh
     Ok(())
 }
 
-async fn makers_of_version_12_are_understood(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn makers_of_version_12_are_understood(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     lab.settle().await;
     let running = service.running();
@@ -225,7 +205,7 @@ async fn makers_of_version_12_are_understood(lab: Lab, service: Service) -> anyh
     Ok(())
 }
 
-async fn memberships_are_brought_about(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn memberships_are_brought_about(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let body = json!({ "preset": "private_chat" });
     let (service, alice, room) = begin(&lab, service, body).await?;
     let running = service.running();
@@ -266,13 +246,16 @@ async fn memberships_are_brought_about(lab: Lab, service: Service) -> anyhow::Re
     ghost
         .set_room_profile(&room, Some("Ann here"), None)
         .await?;
-    lab.settle().await;
-    let member = handle.member(ghost.id()).await?.known().flatten();
-    ensure!(member.context("a member")?.displayname.as_deref() == Some("Ann here"));
-    Ok(())
+    comes_to(&lab, &Some("Ann here".to_owned()), async || {
+        let member = handle.member(ghost.id()).await?.known().flatten();
+        Ok(member.and_then(|member| member.displayname))
+    })
+    .await
 }
 
-async fn rooms_are_known_while_they_are_followed(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn rooms_are_known_while_they_are_followed(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let body = json!({ "preset": "public_chat", "name": "first" });
     let (service, alice, room) = begin(&lab, service, body).await?;
     let running = service.running();
@@ -280,8 +263,8 @@ async fn rooms_are_known_while_they_are_followed(lab: Lab, service: Service) -> 
     ensure!(handle.name().await? == Fresh::Known(Some("first".to_owned())));
     let name = json!({ "name": "second" });
     alice.set_state(&room, "m.room.name", "", &name).await?;
-    lab.settle().await;
-    ensure!(handle.name().await? == Fresh::Known(Some("second".to_owned())));
+    let known = Fresh::Known(Some("second".to_owned()));
+    comes_to(&lab, &known, async || Ok(handle.name().await?)).await?;
     running.bot().leave(&room, None).await?;
     let name = json!({ "name": "third" });
     alice.set_state(&room, "m.room.name", "", &name).await?;
@@ -296,7 +279,9 @@ async fn rooms_are_known_while_they_are_followed(lab: Lab, service: Service) -> 
     Ok(())
 }
 
-async fn people_are_invited_kicked_and_let_back(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn people_are_invited_kicked_and_let_back(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     lab.settle().await;
     let running = service.running();

@@ -5,28 +5,16 @@ use std::{sync::Arc, time::Duration};
 use anyhow::ensure;
 use bridgehead_appservice::prelude::*;
 use bridgehead_testkit::lab::{Fault, Lab, LabService, LabUser, RetryAfter};
-use futures_util::FutureExt as _;
 use serde_json::json;
 
-use super::Scenario;
-
-macro_rules! scenarios {
-    ($($name:ident: $service:expr;)*) => {
-        /// All of them.
-        pub(super) const ALL: &[Scenario] = &[$(Scenario {
-            name: stringify!($name),
-            service: || $service,
-            play: |lab, service| $name(lab, service).boxed_local(),
-        }),*];
-    };
-}
+use super::Play;
 
 scenarios! {
     a_room_is_made_on_demand: logger("lazy");
     an_alias_that_nobody_wants_is_not_there: logger("picky");
     a_lost_acknowledgement_is_no_second_handling: counter("counter");
     a_doubled_transaction_is_handled_once: counter("doubled");
-    a_ghost_answers: echo("echo");
+    a_ghost_answers: echo("repeater");
     a_send_whose_answer_was_lost_is_there_once: echo("lost");
     a_rate_limit_is_waited_for: echo("limited");
     a_homeserver_that_fails_for_a_while_is_waited_for: echo("failing");
@@ -132,7 +120,7 @@ fn count(texts: &[String], wanted: &str) -> usize {
     texts.iter().filter(|text| *text == wanted).count()
 }
 
-async fn a_room_is_made_on_demand(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_room_is_made_on_demand(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     lab.settle().await;
     let alice = lab.user("alice").await?;
@@ -140,7 +128,7 @@ async fn a_room_is_made_on_demand(lab: Lab, service: Service) -> anyhow::Result<
         .join(format!("#lazy_rust:{}", lab.server_name()))
         .await?;
     alice.say(&room, "hello").await?;
-    lab.settle().await;
+    wait_for_note(&lab, &service, "hello").await?;
     let notes = notes(&service).await?;
     ensure!(
         notes.first().map(String::as_str) == Some("m.room.create"),
@@ -150,7 +138,9 @@ async fn a_room_is_made_on_demand(lab: Lab, service: Service) -> anyhow::Result<
     Ok(())
 }
 
-async fn an_alias_that_nobody_wants_is_not_there(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn an_alias_that_nobody_wants_is_not_there(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let _service = lab.mount(service).await?;
     lab.settle().await;
     let alice = lab.user("alice").await?;
@@ -162,8 +152,7 @@ async fn an_alias_that_nobody_wants_is_not_there(lab: Lab, service: Service) -> 
 }
 
 async fn a_lost_acknowledgement_is_no_second_handling(
-    lab: Lab,
-    service: Service,
+    Play { lab, service, .. }: Play,
 ) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
@@ -194,7 +183,9 @@ async fn wait_for_note(lab: &Lab, service: &LabService, wanted: &str) -> anyhow:
     anyhow::bail!("`{wanted}` was never noted: {:?}", notes(service).await?)
 }
 
-async fn a_doubled_transaction_is_handled_once(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_doubled_transaction_is_handled_once(
+    Play { lab, service, .. }: Play,
+) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     lab.settle().await;
@@ -207,20 +198,19 @@ async fn a_doubled_transaction_is_handled_once(lab: Lab, service: Service) -> an
     Ok(())
 }
 
-async fn a_ghost_answers(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_ghost_answers(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     alice.say(&room, "hi").await?;
     let answer = alice.hears(&room, "echo of hi").await?;
-    ensure!(answer.sender.localpart() == "_echo_one");
+    ensure!(answer.sender.localpart() == "_repeater_one");
     lab.settle().await;
     ensure!(count(&alice.texts(&room).await?, "echo of hi") == 1);
     Ok(())
 }
 
 async fn a_send_whose_answer_was_lost_is_there_once(
-    lab: Lab,
-    service: Service,
+    Play { lab, service, .. }: Play,
 ) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
@@ -235,14 +225,17 @@ async fn a_send_whose_answer_was_lost_is_there_once(
     Ok(())
 }
 
-async fn a_rate_limit_is_waited_for(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_rate_limit_is_waited_for(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     lab.settle().await;
     lab.faults()
         .answer_429_next(RetryAfter::InBody(Duration::from_millis(300)));
+    let begun = lab.now_ms();
     alice.say(&room, "hi").await?;
     alice.hears(&room, "echo of hi").await?;
+    let waited = lab.now_ms() - begun;
+    ensure!(waited >= 300, "{waited} ms");
     lab.settle().await;
     ensure!(lab.faults().unused().is_empty());
     ensure!(count(&alice.texts(&room).await?, "echo of hi") == 1);
@@ -250,8 +243,7 @@ async fn a_rate_limit_is_waited_for(lab: Lab, service: Service) -> anyhow::Resul
 }
 
 async fn a_homeserver_that_fails_for_a_while_is_waited_for(
-    lab: Lab,
-    service: Service,
+    Play { lab, service, .. }: Play,
 ) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
@@ -265,7 +257,7 @@ async fn a_homeserver_that_fails_for_a_while_is_waited_for(
     Ok(())
 }
 
-async fn a_crash_in_between_loses_nothing(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_crash_in_between_loses_nothing(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     lab.settle().await;
@@ -286,7 +278,7 @@ async fn a_crash_in_between_loses_nothing(lab: Lab, service: Service) -> anyhow:
     Ok(())
 }
 
-async fn what_cannot_be_handled_is_parked(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn what_cannot_be_handled_is_parked(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     alice.say(&room, "good").await?;
@@ -308,7 +300,7 @@ async fn what_cannot_be_handled_is_parked(lab: Lab, service: Service) -> anyhow:
     Ok(())
 }
 
-async fn a_no_is_told_to_the_sender(lab: Lab, service: Service) -> anyhow::Result<()> {
+async fn a_no_is_told_to_the_sender(Play { lab, service, .. }: Play) -> anyhow::Result<()> {
     let service = lab.mount(service).await?;
     let (alice, room) = room_of(&lab, &service).await?;
     let said = alice.say(&room, "hello?").await?;

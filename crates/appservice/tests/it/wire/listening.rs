@@ -134,6 +134,63 @@ async fn tls_with_the_authors_certificate() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a connection shows the certificate of this file.
+async fn shows(listening: &Listening, certificate: &std::path::Path) -> anyhow::Result<bool> {
+    let pem = std::fs::read(certificate)?;
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+        .no_proxy()
+        .build()?;
+    let port = tcp_of(listening).port();
+    let asked = client
+        .get(format!("https://localhost:{port}/"))
+        .send()
+        .await;
+    Ok(asked.is_ok())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_by_request_and_by_itself() -> anyhow::Result<()> {
+    let (folder, next) = (TempDir::new()?, TempDir::new()?);
+    let (certificate, key) = self_signed(folder.path())?;
+    let rig = Rig::start(recorder(&Log::default())).await?;
+    let asked = Listen::tcp(anywhere()).tls(&certificate, &key);
+    let mut alone = asked.clone();
+    alone.renew_every = Duration::from_millis(20);
+    let asked = rig.running.listen(asked).await?;
+    assert!(shows(&asked, &certificate).await?);
+    assert!(!asked.renew_certificate().await?, "it is as before");
+    let (new_certificate, new_key) = self_signed(next.path())?;
+    std::fs::copy(&new_certificate, &certificate)?;
+    // Half renewed: a certificate and another one's key.
+    let error = asked
+        .renew_certificate()
+        .await
+        .expect_err("they do not belong together");
+    assert!(matches!(error, ListenError::Tls { .. }), "{error}");
+    assert!(
+        !shows(&asked, &new_certificate).await?,
+        "the one from before is used on"
+    );
+    std::fs::copy(&new_key, &key)?;
+    assert!(asked.renew_certificate().await?);
+    assert!(shows(&asked, &new_certificate).await?);
+    let alone = rig.running.listen(alone).await?;
+    assert!(shows(&alone, &new_certificate).await?);
+    let (third, third_key) = self_signed(next.path())?;
+    std::fs::copy(&third_key, &key)?;
+    std::fs::copy(&third, &certificate)?;
+    until("the third is shown", || async {
+        shows(&alone, &third).await.unwrap_or(false)
+    })
+    .await?;
+    assert!(
+        !shows(&asked, &third).await?,
+        "nobody has asked for it there"
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_sockets_file_of_before_is_replaced_and_nothing_else() -> anyhow::Result<()> {
     let folder = TempDir::new()?;

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use bridgehead_appservice::{
     ProtocolInfo, RemoteAsk, RemoteLocation, RemoteUser, StartError, ThirdParty, prelude::*,
 };
-use bridgehead_testkit::SERVER_NAME;
 use http::Request;
 use serde_json::json;
 
-use crate::{
-    harness::Pair,
-    rig::{Rig, SERVER},
-};
+use crate::rig::{Rig, SERVER};
 
 fn info() -> ProtocolInfo {
     ProtocolInfo::new()
@@ -167,32 +163,6 @@ async fn the_token_in_the_query_is_no_field() -> anyhow::Result<()> {
     assert_eq!(rig.running.call(request).await.status().as_u16(), 404);
     let seen = seen.lock().clone();
     assert!(seen.contains("bob") && !seen.contains(token), "{seen}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn people_find_users_and_places_through_the_homeserver() -> anyhow::Result<()> {
-    let pair = Pair::start(service()).await?;
-    let alice = pair.user("alice").await?;
-    let base = "/_matrix/client/v3/thirdparty";
-    let (status, protocols) = alice.get(&format!("{base}/protocols")).await?;
-    assert_eq!(status.as_u16(), 200);
-    assert_eq!(protocols["irc"]["instances"][0]["network_id"], "example");
-    assert!(protocols["gopher"].is_object(), "{protocols}");
-    let path = format!("{base}/user/irc?network=irc.example.org&nick=bob");
-    let (_, users) = alice.get(&path).await?;
-    assert_eq!(users[0]["userid"], format!("@_irc_bob:{SERVER_NAME}"));
-    let (_, locations) = alice
-        .get(&format!("{base}/location/irc?channel=%23rust"))
-        .await?;
-    assert_eq!(locations[0]["alias"], format!("#irc_rust:{SERVER_NAME}"));
-    let path = format!("{base}/location?alias=%23irc_rust:{SERVER_NAME}");
-    let (_, locations) = alice.get(&path).await?;
-    assert_eq!(locations[0]["fields"]["channel"], "#rust");
-    let (_, users) = alice
-        .get(&format!("{base}/user?userid=@_irc_bob:{SERVER_NAME}"))
-        .await?;
-    assert_eq!(users[0]["fields"]["nick"], "bob");
     Ok(())
 }
 
