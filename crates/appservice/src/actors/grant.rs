@@ -18,7 +18,7 @@ use crate::{
     flights::Flights,
     id::{RoomId, UserId},
     state::{
-        OwnState,
+        Creation, OwnState,
         power::{self, NoGrant},
     },
 };
@@ -120,28 +120,59 @@ impl Core {
     }
 
     async fn raise(&self, room: &RoomId, wants: &BTreeMap<UserId, i64>) -> Result<(), Error> {
-        self.ensure_joined(&self.bot, room).await?;
+        self.change_levels(&self.bot, room, |content, creation| {
+            power::raise(content, creation, &self.bot, wants)
+        })
+        .await
+    }
+
+    /// Gives users just these levels, as `giver` and as far as it may.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] with the reason, when it may not change levels at all.
+    pub(crate) async fn assign_power(
+        &self,
+        giver: &UserId,
+        room: &RoomId,
+        wants: &BTreeMap<UserId, i64>,
+    ) -> Result<(), Error> {
+        let _flight = self.actors.grants.flights.enter(room).await;
+        self.change_levels(giver, room, |content, creation| {
+            power::assign(content, creation, giver, wants)
+        })
+        .await
+    }
+
+    /// Changes the levels that the homeserver has now, as `giver`, unless there is nothing to change.
+    async fn change_levels(
+        &self,
+        giver: &UserId,
+        room: &RoomId,
+        change: impl FnOnce(Option<&Value>, &Creation) -> Result<Option<Value>, NoGrant> + Send,
+    ) -> Result<(), Error> {
+        self.ensure_joined(giver, room).await?;
         let view = self.known_view(room).await?;
         let Some(creation) = view.creation() else {
             return Err(Error::Forbidden(format!(
-                "{} cannot see who has made the room",
-                self.bot
+                "{giver} cannot see who has made the room"
             )));
         };
         let before = self.rooms.event_of(room, POWER_LEVELS, "").await?;
-        let current = self.current_levels(room).await?;
-        let raised = power::raise(current.as_ref(), creation, &self.bot, wants);
-        let Some(content) = raised.map_err(|no| Error::Forbidden(said(&self.bot, &no)))? else {
+        let current = self.current_levels(giver, room).await?;
+        let changed = change(current.as_ref(), creation);
+        let Some(content) = changed.map_err(|no| Error::Forbidden(said(giver, &no)))? else {
             return Ok(());
         };
-        let call = Call::put(path(room), &content).urgency(Urgency::Message);
+        let call = Call::put(path(room), &content)
+            .by(Some(giver))
+            .urgency(Urgency::Message);
         let answer: Value = self.client.ask(&call).await?;
-        tracing::info!(room.id = %room, users = wants.len(), "given the power that they need");
+        tracing::info!(room.id = %room, by = %giver, "power levels were changed");
         let event_id = answer.get("event_id").and_then(Value::as_str);
         let set = OwnState {
             kind: POWER_LEVELS.to_owned(),
             state_key: String::new(),
-            sender: self.bot.clone(),
+            sender: giver.clone(),
             content,
             event_id: event_id.map(str::to_owned),
         };
@@ -152,8 +183,8 @@ impl Core {
     }
 
     /// The power levels that the homeserver has now; `None` in a room without.
-    async fn current_levels(&self, room: &RoomId) -> Result<Option<Value>, Error> {
-        match self.client.ask(&Call::get(path(room))).await {
+    async fn current_levels(&self, by: &UserId, room: &RoomId) -> Result<Option<Value>, Error> {
+        match self.client.ask(&Call::get(path(room)).by(Some(by))).await {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),

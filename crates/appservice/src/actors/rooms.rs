@@ -30,7 +30,7 @@ impl Act {
         }
     }
 
-    fn action(self, target: &UserId) -> Action<'_> {
+    pub(crate) fn action(self, target: &UserId) -> Action<'_> {
         match self {
             Self::Invite => Action::Invite { target },
             Self::Kick => Action::Kick { target },

@@ -220,7 +220,7 @@ pub(crate) async fn by_remote<N: Network>(
         .await
 }
 
-/// Forgets a message that was taken back.
+/// Forgets a reaction that was taken back.
 pub(crate) async fn forget<N: Network>(core: &Core, message: &MessageRef) -> Result<()> {
     let events: Vec<String> = message.events.iter().map(ToString::to_string).collect();
     let forgotten = core.store.write(move |unit| {

@@ -114,8 +114,9 @@ pub use self::{
     management::Management,
     messages::{MessageRef, ReactionRef},
     network::{
-        Action, Bridged, Cause, Fate, Foreign, Named, Network, Outgoing, Place, Receipt, Rejected,
-        Remote, RemoteMessage, RoomChange, RoomInfo, SendError, Signal, Speaker, UserInfo,
+        Action, Bridged, Cause, Fate, Foreign, Member, Named, Network, Outgoing, Place,
+        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
+        Signal, Speaker, UserInfo,
     },
     permissions::{Level, Permissions},
     portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},

@@ -1,5 +1,7 @@
 //! What an event of a portal means to the network: its [`Action`], nothing, or why it cannot be.
 
+mod power;
+
 use std::sync::Arc;
 
 use super::{
@@ -192,6 +194,7 @@ fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
             let uri = event.text("url").and_then(|uri| MxcUri::parse(uri).ok());
             (N::AVATARS, "picture", Action::Avatar(uri))
         }
+        "m.room.power_levels" if N::POWER => return power::changes(live, core, event),
         _ => return None,
     };
     match has {

@@ -251,6 +251,9 @@ pub(crate) enum NoGrant {
     TooLarge,
 }
 
+/// The highest level that events may name (specification, *Canonical JSON*).
+const MAX_LEVEL: i64 = (1 << 53) - 1;
+
 /// An event's content may be this long, with room for the rest of the event (specification, *Size limits*).
 const MAX_CONTENT_BYTES: usize = 60_000;
 
@@ -284,11 +287,54 @@ pub(crate) fn raise(
             has,
         });
     }
-    let mut raised = match content {
+    with_levels(content, &levels, &missing).map(Some)
+}
+
+/// The content that gives these users just these levels, as far as `giver` may: nobody gets more than the giver has,
+/// and nobody is changed who has as much. `None` when nobody is to be changed, or can be.
+///
+/// # Errors
+/// When `giver` may not change the levels at all; or the content would be too large.
+pub(crate) fn assign(
+    content: Option<&Value>,
+    creation: &Creation,
+    giver: &UserId,
+    wants: &BTreeMap<UserId, i64>,
+) -> Result<Option<Value>, NoGrant> {
+    let levels = PowerLevels::new(content, creation);
+    let has = levels.of(giver);
+    let most = match has {
+        Power::Level(level) => level,
+        Power::Infinite => MAX_LEVEL,
+    };
+    let wanted = wants.iter().map(|(user, level)| (user, *level.min(&most)));
+    let changed: Vec<(&UserId, i64)> = wanted
+        .filter(|(user, level)| match levels.of(user) {
+            Power::Infinite => false,
+            Power::Level(now) => now != *level && (has > Power::Level(now) || *user == giver),
+        })
+        .collect();
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let needs = levels.to_set("m.room.power_levels");
+    if !has.is_at_least(needs) {
+        return Err(NoGrant::MayNotChange { needs, has });
+    }
+    with_levels(content, &levels, &changed).map(Some)
+}
+
+/// The content with these levels of users; who has what all have is not named.
+fn with_levels(
+    content: Option<&Value>,
+    levels: &PowerLevels,
+    changed: &[(&UserId, i64)],
+) -> Result<Value, NoGrant> {
+    let mut fields = match content {
         Some(Value::Object(fields)) => fields.clone(),
         _ => Map::new(),
     };
-    let mut users = match raised.remove("users") {
+    let mut users = match fields.remove("users") {
         Some(Value::Object(users)) => users,
         // Without an event the creator's power is a default, which the event must keep.
         _ => levels
@@ -296,15 +342,18 @@ pub(crate) fn raise(
             .map(|(user, level)| (user.to_string(), json!(level)))
             .collect(),
     };
-    for (user, level) in missing {
-        users.insert(user.to_string(), json!(level));
+    for (user, level) in changed {
+        match *level == levels.users_default() {
+            true => users.remove(user.as_str()),
+            false => users.insert(user.to_string(), json!(level)),
+        };
     }
-    raised.insert("users".to_owned(), Value::Object(users));
-    let raised = Value::Object(raised);
-    if raised.to_string().len() > MAX_CONTENT_BYTES {
-        return Err(NoGrant::TooLarge);
+    fields.insert("users".to_owned(), Value::Object(users));
+    let content = Value::Object(fields);
+    match content.to_string().len() > MAX_CONTENT_BYTES {
+        true => Err(NoGrant::TooLarge),
+        false => Ok(content),
     }
-    Ok(Some(raised))
 }
 
 #[cfg(test)]

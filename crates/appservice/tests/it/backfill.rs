@@ -406,3 +406,93 @@ async fn homeservers_that_take_batches_get_batches() -> anyhow::Result<()> {
     running.stop().await;
     Ok(())
 }
+
+/// A homeserver that takes batches, but not with this line in them; and a room that bars ben.
+fn choosy(refused: &'static str) -> Arc<Web> {
+    let no = json!({ "errcode": "M_FORBIDDEN", "error": "not here" });
+    Web::new(move |request| {
+        let path = request.uri().path();
+        if path == "/_matrix/client/versions" {
+            let features = json!({ "com.beeper.batch_sending": true });
+            return answer(
+                200,
+                &json!({ "versions": ["v1.11"], "unstable_features": features }),
+            );
+        }
+        let query = request.uri().query().unwrap_or_default();
+        if path.contains("/join/") && query.contains("_irc_ben") {
+            return answer(403, &no);
+        }
+        if path.ends_with("/state") {
+            return answer(200, &json!([]));
+        }
+        if !path.ends_with("/batch_send") {
+            return answer(200, &json!({ "room_id": "!room:localhost" }));
+        }
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let events = body["events"].as_array().cloned().unwrap_or_default();
+        if events
+            .iter()
+            .any(|event| event["content"]["body"] == refused)
+        {
+            return answer(403, &no);
+        }
+        let ids: Vec<_> = events
+            .iter()
+            .map(|event| event["event_id"].clone())
+            .collect();
+        answer(200, &json!({ "event_ids": ids }))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_of_a_batch_is_left_out_and_the_rest_is_brought() -> anyhow::Result<()> {
+    let web = choosy("line 4");
+    let service = service();
+    let setup = Setup {
+        registration: generate(&service, None)?.registration,
+        server_name: "localhost".to_owned(),
+        homeserver: String::new(),
+        database: Database::Memory,
+        surroundings: Surroundings {
+            randomness: Arc::new(SeededRandomness::new(1)),
+            transport: Some(web.clone()),
+            inline_store: true,
+            ..Surroundings::default()
+        },
+    };
+    let running = service.start(setup).await?;
+    let room = RoomId::parse("!room:localhost")?;
+    let history = running.backfills().of(&room, "h");
+    let status = history.run(|_| {
+        let messages = (0..20).map(|number| message(&running, number)).collect();
+        async move {
+            Ok::<_, Error>(HistoryPage {
+                messages,
+                next: None,
+            })
+        }
+    });
+    let status = status.await?;
+    assert_eq!(
+        (status.state, status.sent, status.failed),
+        (BackfillState::Done, 9, 11)
+    );
+    let lines = |body: &Value| -> Vec<String> {
+        let events = body["events"].as_array().into_iter().flatten();
+        events
+            .filter_map(|event| event["content"]["body"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let batches = web.bodies();
+    let taken = batches.iter().map(lines);
+    let taken: Vec<String> = taken
+        .filter(|lines| !lines.contains(&"line 4".to_owned()))
+        .flatten()
+        .collect();
+    let expected = (0..20).step_by(2).filter(|number| *number != 4);
+    let expected: Vec<String> = expected.map(|number| format!("line {number}")).collect();
+    assert_eq!(taken, expected, "in order, and each once");
+    running.stop().await;
+    Ok(())
+}

@@ -150,7 +150,7 @@ async fn log_in_at(running: &Running, token: &Value) -> (u16, Value) {
 }
 
 /// A session of this person's.
-async fn session(running: &Running, person: &LabUser) -> anyhow::Result<String> {
+pub(crate) async fn session(running: &Running, person: &LabUser) -> anyhow::Result<String> {
     let (status, answer) = log_in_at(running, &openid(person).await?).await;
     anyhow::ensure!(status == 200, "{status} {answer}");
     assert_eq!(answer["user_id"], person.id().as_str());
@@ -341,6 +341,38 @@ fn other_homeservers_vouch_for_their_own_people_alone() {
         let touched = |text: &str| asked.iter().filter(|line| line.contains(text)).count();
         assert_eq!((touched("10.0.0.5"), touched("10.0.0.6"), touched("stranger"), touched("localhost")), (1, 0, 0, 0));
         assert!(!web.was_shown_a_token());
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn nobody_uses_up_the_logins_of_all() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let irc = lab.mount(service(api(&Arc::default()))).await?;
+        let (running, alice) = (irc.running(), lab.user("alice").await?);
+        let log_in = async |from: &str, body: &Value| {
+            let mut request = request("POST", "/openid/login", None, body);
+            let headers = request.headers_mut();
+            headers.insert("x-forwarded-for", from.parse().expect("a header"));
+            running.call(request).await.status().as_u16()
+        };
+        let wrong = json!({ "access_token": "guessed", "matrix_server_name": "localhost" });
+        let mut statuses = Vec::new();
+        for _ in 0..120 {
+            statuses.push(log_in("9.9.9.9, 203.0.113.9", &wrong).await);
+            lab.pass(Duration::from_secs(1)).await;
+        }
+        assert!(
+            statuses.contains(&401) && statuses.contains(&429),
+            "{statuses:?}"
+        );
+        // At the same time, and at the same homeserver.
+        for number in 0..20 {
+            assert_ne!(log_in(&format!("203.0.113.{number}"), &wrong).await, 429);
+        }
+        let good = openid(&alice).await?;
+        assert_eq!(log_in("198.51.100.7", &good).await, 200);
         Ok(())
     })
     .expect("it goes through");

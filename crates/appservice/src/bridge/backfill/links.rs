@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use super::HistoryMessage;
 use crate::{
-    bridge::{MessageRef, Network, Portal, RemoteId},
+    bridge::{MessageRef, Network, Portal, RemoteId, network::message_key},
     id::{EventId, RoomId},
     store::{Result, Unit},
 };
@@ -17,6 +17,9 @@ pub(super) struct Known {
 
 /// Which remote message is which event, of one room.
 pub(super) trait Book: Send + Sync {
+    /// What a message's send is called when the network says it now.
+    fn key(&self, remote_id: &str) -> String;
+
     fn known(&self, unit: &Unit<'_>, remote_id: &str) -> Result<Option<Known>>;
 
     fn link(
@@ -46,6 +49,10 @@ impl<N: Network> PortalMessages<N> {
 }
 
 impl<N: Network> Book for PortalMessages<N> {
+    fn key(&self, remote_id: &str) -> String {
+        message_key::<N>(&self.remote, remote_id)
+    }
+
     fn known(&self, unit: &Unit<'_>, remote_id: &str) -> Result<Option<Known>> {
         let message = unit.message_by_remote::<N>(&self.remote, remote_id)?;
         Ok(message.and_then(|message| {

@@ -23,7 +23,7 @@ use crate::{
 const MARK: &str = "org.matrix.msc2716.historical";
 
 /// The place of a history that is being brought: given back when it is dropped.
-struct Place {
+pub(super) struct Place {
     core: Arc<Core>,
     key: (RoomId, String),
     stop: watch::Receiver<bool>,
@@ -45,7 +45,7 @@ impl Place {
         })
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
 }
@@ -62,6 +62,14 @@ pub(super) struct PageOutcome {
     pub(super) sent: usize,
     pub(super) failed: usize,
     pub(super) last_event: Option<EventId>,
+}
+
+impl PageOutcome {
+    /// The room has another one.
+    pub(super) fn has(&mut self, event: EventId) {
+        self.sent += 1;
+        self.last_event = Some(event);
+    }
 }
 
 impl Backfill {
@@ -140,7 +148,7 @@ impl Backfill {
     async fn bring(&self, page: &HistoryPage, place: &Place) -> Result<PageOutcome, BackfillError> {
         let capabilities = self.core.capabilities().await?;
         if capabilities.batch_send() && !page.messages.is_empty() {
-            return Ok(self.send_batches(&page.messages).await?);
+            return self.send_batches(&page.messages, place).await;
         }
         let mut outcome = PageOutcome::default();
         for message in &page.messages {
@@ -148,13 +156,9 @@ impl Backfill {
                 return Err(BackfillError::Cancelled);
             }
             match self.send_once(message).await {
-                Ok(event) => {
-                    outcome.sent += 1;
-                    outcome.last_event = Some(event);
-                }
+                Ok(event) => outcome.has(event),
                 Err(error) if is_of_the_message(&error) => {
-                    let room = &self.room;
-                    tracing::warn!(%room, remote.id = message.remote_id, %error, "a message of the past is left out");
+                    self.leave_out(message, &error);
                     outcome.failed += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -163,8 +167,17 @@ impl Backfill {
         Ok(outcome)
     }
 
-    /// One message, unless the portal has it already.
+    pub(super) fn leave_out(&self, message: &HistoryMessage, error: &Error) {
+        let room = &self.room;
+        tracing::warn!(%room, remote.id = message.remote_id, %error, "a message of the past is left out");
+    }
+
+    /// One message, unless the portal has it already, or gets it while its sender is let in.
     async fn send_once(&self, message: &HistoryMessage) -> Result<EventId, Error> {
+        if let Some(known) = self.known(&message.remote_id).await? {
+            return Ok(known.event);
+        }
+        self.core.ensure_joined(&message.sender, &self.room).await?;
         if let Some(known) = self.known(&message.remote_id).await? {
             return Ok(known.event);
         }
@@ -205,7 +218,6 @@ impl Backfill {
 
     /// One message, through the outbox: it has its transaction id before it is sent, and people's messages go first.
     async fn send(&self, message: &HistoryMessage) -> Result<EventId, Error> {
-        self.core.ensure_joined(&message.sender, &self.room).await?;
         let answered = match &message.reply_to {
             Some(id) => self.answered(id).await?,
             None => None,
@@ -223,8 +235,12 @@ impl Backfill {
         self.core.send(&outgoing).await
     }
 
-    /// Names a message's event, whenever it is sent.
+    /// Names a message's event, whenever it is sent: in a portal as what the network says now, so that what comes both
+    /// ways at once is sent once.
     pub(super) fn key(&self, remote_id: &str) -> String {
+        if let Some(book) = &self.book {
+            return book.key(remote_id);
+        }
         format!("backfill/{}/{}/{remote_id}", self.room, self.name)
     }
 
@@ -279,7 +295,7 @@ impl Backfill {
 }
 
 /// Whether the homeserver's no is about the message, and another one may go.
-fn is_of_the_message(error: &Error) -> bool {
+pub(super) fn is_of_the_message(error: &Error) -> bool {
     matches!(
         error,
         Error::Refused { .. } | Error::GivenUp { .. } | Error::Forbidden(_) | Error::PuppetLost(_)

@@ -262,7 +262,11 @@ async fn remember<N: Network>(
     match action {
         Action::Message { content, .. } => {
             message.map = receipt.map.clone();
-            message.content = Some(content.clone());
+            message.content = Some(match N::EDITS {
+                true => content.clone(),
+                // An edit is said in words, of what the sender has said and not the relay.
+                false => Content::new(&event.kind, event.content.clone()),
+            });
         }
         Action::React { target, key } => {
             // As the network's own would be, so that its echo is known.
@@ -282,8 +286,8 @@ async fn remember<N: Network>(
                 message.map = receipt.map.clone();
             }
         }
-        Action::Redact { target, .. } | Action::Unreact { reaction: target } => {
-            return Ok(messages::forget::<N>(core, target).await?);
+        Action::Unreact { reaction } => {
+            return Ok(messages::forget::<N>(core, reaction).await?);
         }
         _ => return Ok(()),
     }

@@ -1,5 +1,7 @@
 //! What a network says of its users and rooms.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::Network;
@@ -48,7 +50,6 @@ impl UserInfo {
 }
 
 /// What is known of a room of the network: what its portal is made with.
-#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RoomInfo<N: Network> {
     /// What people call it.
@@ -163,5 +164,32 @@ impl<N: Network> RoomInfo<N> {
     pub fn power_levels(mut self, content: Value) -> Self {
         self.power_levels = Some(content);
         self
+    }
+}
+
+impl<N: Network> Clone for RoomInfo<N> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            topic: self.topic.clone(),
+            avatar: self.avatar.clone(),
+            is_public: self.is_public,
+            join_rule: self.join_rule.clone(),
+            is_listed: self.is_listed,
+            is_local: self.is_local,
+            version: self.version.clone(),
+            power_levels: self.power_levels.clone(),
+            direct: self.direct.clone(),
+        }
+    }
+}
+
+impl<N: Network> fmt::Debug for RoomInfo<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomInfo")
+            .field("name", &self.name)
+            .field("is_public", &self.is_public)
+            .field("direct", &self.direct)
+            .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,8 @@ mod around;
 mod deliver;
 mod described;
 mod intake;
+mod members;
+mod moderate;
 mod outgoing;
 mod perform;
 mod provenance;
@@ -27,11 +29,12 @@ pub(crate) use self::{
     intake::{Change, Undone, Work},
     perform::Doing,
     provenance::{Origin, origin},
+    remote::message_key,
     task::Task,
 };
 pub use self::{
     described::{RoomInfo, UserInfo},
-    outgoing::{Action, Outgoing, Signal, Speaker},
+    outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
     provenance::{Bridged, Foreign},
     remote::{Remote, RemoteMessage, RoomChange},
 };
@@ -75,6 +78,8 @@ pub trait Network: Sized + Send + Sync + 'static {
     const AVATARS: bool = false;
     /// The network wants to know who of Matrix joins and leaves, and its users can be invited and removed from Matrix.
     const MEMBERSHIP: bool = false;
+    /// The network wants to know whom people of Matrix give which power ([`Action::Power`]).
+    const POWER: bool = false;
     /// The network wants to know who types ([`Signal::Typing`]).
     const TYPING: bool = false;
     /// The network wants to know who has read what ([`Signal::Read`]).

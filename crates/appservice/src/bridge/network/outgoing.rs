@@ -179,6 +179,64 @@ pub enum Action<N: Network> {
         /// Whom.
         user: N::User,
     },
+    /// The speaker has given others more power, or less. Only if the network has [`POWER`](Network::POWER).
+    Power {
+        /// All whose power is another now.
+        changes: Vec<PowerChange<N>>,
+    },
+}
+
+/// Somebody in a portal.
+pub enum Member<N: Network> {
+    /// A user of the network, whose ghost it is.
+    User(N::User),
+    /// A person of Matrix.
+    Person(UserId),
+}
+
+impl<N: Network> fmt::Debug for Member<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => f.debug_tuple("User").field(user).finish(),
+            Self::Person(person) => f.debug_tuple("Person").field(person).finish(),
+        }
+    }
+}
+
+impl<N: Network> Clone for Member<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::User(user) => Self::User(user.clone()),
+            Self::Person(person) => Self::Person(person.clone()),
+        }
+    }
+}
+
+/// Somebody's power is another now.
+#[non_exhaustive]
+pub struct PowerChange<N: Network> {
+    /// Whose.
+    pub whom: Member<N>,
+    /// The power level that they had.
+    pub before: i64,
+    /// The power level that they have.
+    pub now: i64,
+}
+
+impl<N: Network> fmt::Debug for PowerChange<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {} to {}", self.whom, self.before, self.now)
+    }
+}
+
+impl<N: Network> Clone for PowerChange<N> {
+    fn clone(&self) -> Self {
+        Self {
+            whom: self.whom.clone(),
+            before: self.before,
+            now: self.now,
+        }
+    }
 }
 
 impl<N: Network> Action<N> {
@@ -208,6 +266,7 @@ impl<N: Network> Action<N> {
             Self::Invite { .. } => "invite",
             Self::Remove { .. } => "remove",
             Self::Unban { .. } => "unban",
+            Self::Power { .. } => "power",
         }
     }
 
@@ -269,6 +328,10 @@ impl<N: Network> Clone for Action<N> {
                 is_ban: *is_ban,
             },
             Self::Unban { user } => Self::Unban { user: user.clone() },
+            Self::Power { changes } => {
+                let changes = changes.clone();
+                Self::Power { changes }
+            }
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-
 use super::{
     Network, UserInfo,
     intake::{Change, Undone, room_of},
@@ -11,7 +9,7 @@ use super::{
     task::{Said, Task},
 };
 use crate::{
-    Content, Error, Ghost, Ghosts, Room, Urgency,
+    Content, Error, Urgency,
     bridge::{
         RemoteId, calls, ghosts,
         live::Live,
@@ -24,12 +22,8 @@ use crate::{
     format::Mentions,
     id::{EventId, UserId},
     outbox::{Outgoing, What},
-    state::Membership,
     store::TaskRow,
 };
-
-/// Ghosts that are made at the same time, when a whole channel comes.
-const GHOSTS_AT_ONCE: usize = 16;
 
 /// The effect of a task that a ghost brings about because the person whom it stands for may not.
 const BY_GHOST: &str = "by-ghost";
@@ -74,6 +68,12 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
         }
         Task::Unbridge { reason, linked_ms } => {
             unbridge::carry_out(&doing, &room, (reason.as_deref(), linked_ms)).await
+        }
+        Task::Back => {
+            if let Some(portal) = live.portal(&room).await? {
+                portal::mended(live, &portal).await?;
+            }
+            Ok(None)
         }
         task => in_portal(&doing, &room, task).await,
     }
@@ -140,11 +140,15 @@ impl<N: Network> Doing<'_, N> {
                 portal::sync(self, portal, sender.as_ref(), change).await
             }
             Task::Gone { reason } => portal::gone(self, portal, &reason).await,
-            Task::Profile { .. } | Task::Upgrade { .. } | Task::Unbridge { .. } => Ok(None),
+            Task::Power { users, people } => self.power(&portal, &users, people).await,
+            Task::Moderate(ask) => self.moderate(&portal, ask).await,
+            Task::Back | Task::Profile { .. } | Task::Upgrade { .. } | Task::Unbridge { .. } => {
+                Ok(None)
+            }
         }
     }
 
-    fn user(&self, text: &str) -> Result<N::User, Undone> {
+    pub(super) fn user(&self, text: &str) -> Result<N::User, Undone> {
         N::User::from_text(text).ok_or_else(|| Undone::Dropped(format!("`{text}` is no user")))
     }
 
@@ -350,12 +354,12 @@ impl<N: Network> Doing<'_, N> {
     ) -> Done {
         self.let_pass(portal).await;
         let Some(message) = self.known(portal, target).await? else {
-            // What was taken back from here is forgotten, and then told of.
-            return match N::ECHOES {
-                true => Ok(None),
-                false => Err(Undone::Dropped("the message is not known".to_owned())),
-            };
+            return Err(Undone::Dropped("the message is not known".to_owned()));
         };
+        // Its words were forgotten when it was taken back from here, and now that is told of.
+        if N::ECHOES && message.content.is_none() && !self.core.is_own(&message.sender) {
+            return Ok(None);
+        }
         let sender = sender.map(|sender| self.user(&sender)).transpose()?;
         let author = match &sender {
             Some(sender) => {
@@ -447,61 +451,5 @@ impl<N: Network> Doing<'_, N> {
                 .iter()
                 .try_for_each(|event| unit.delete_messages_of(N::NAME, event))
         })))
-    }
-
-    /// The ghost of somebody, if the network's users have ghosts.
-    fn actor(&self, ghost: &UserId) -> Result<Ghost, Error> {
-        Ghosts::new(self.core.clone(), None).user(ghost)
-    }
-
-    /// Brought about in the background: a channel of thousands must not hold up what is said in it.
-    async fn join(&self, portal: &Portal<N>, user: &str) -> Done {
-        if self.live.plan.voice.has_ghosts() {
-            let ghost = ghosts::ensure(self.live, self.core, &self.user(user)?).await?;
-            self.actor(&ghost)?.want(&portal.matrix, true).await?;
-        }
-        Ok(None)
-    }
-
-    async fn part(&self, portal: &Portal<N>, user: &str, reason: Option<&str>) -> Done {
-        if !self.live.plan.voice.has_ghosts() {
-            return Ok(None);
-        }
-        let ghost = self.live.ghost_id(&self.user(user)?)?;
-        let view = self.core.rooms.view(&portal.matrix).await?;
-        match (view.membership(&ghost), reason) {
-            (Some(Membership::Join), Some(reason)) => {
-                self.core
-                    .leave(&ghost, &portal.matrix, Some(reason))
-                    .await?;
-            }
-            _ => self.actor(&ghost)?.want(&portal.matrix, false).await?,
-        }
-        Ok(None)
-    }
-
-    async fn members(&self, portal: &Portal<N>, users: &[String]) -> Done {
-        if !self.live.plan.voice.has_ghosts() {
-            return Ok(None);
-        }
-        let users = users.iter().map(|user| self.user(user));
-        let users: Vec<N::User> = users.collect::<Result<_, _>>()?;
-        let (live, core) = (self.live.clone(), self.core.clone());
-        let ghosts = stream::iter(users).map(move |user| {
-            let (live, core) = (live.clone(), core.clone());
-            async move { ghosts::ensure(&live, &core, &user).await }
-        });
-        let ghosts = ghosts.buffer_unordered(GHOSTS_AT_ONCE);
-        let mut wanted: Vec<UserId> = ghosts.try_collect().await?;
-        wanted.extend(portal.data.agent.clone());
-        // Ghosts of other networks in the same room are none of this one's business.
-        let view = self.core.rooms.view(&portal.matrix).await?;
-        let others = view.members().filter(|member| {
-            self.core.is_own(&member.user_id) && self.live.user_of(&member.user_id).is_none()
-        });
-        wanted.extend(others.map(|member| member.user_id.clone()));
-        let room = Room::new(self.core.clone(), portal.matrix.clone(), None);
-        room.want_members(wanted).await?;
-        Ok(None)
     }
 }

@@ -166,6 +166,11 @@ fn key_of<N: Network>(room: &N::Room, what: &str, id: &str) -> String {
     format!("{}/{}/{what}/{id}", N::NAME, room.to_text())
 }
 
+/// The same for a message; with no id, what all of the room's begin with.
+pub(crate) fn message_key<N: Network>(room: &str, id: &str) -> String {
+    format!("{}/{room}/message/{id}", N::NAME)
+}
+
 impl<N: Network> Remote<N> {
     pub(crate) fn new(live: LiveRef<N>) -> Self {
         Self { live }
@@ -202,7 +207,7 @@ impl<N: Network> Remote<N> {
             reply_to: message.reply_to,
             id: message.id.clone(),
         };
-        let key = key_of::<N>(&message.room, "message", &message.id);
+        let key = message_key::<N>(&message.room.to_text(), &message.id);
         self.take(task.in_room::<N>(&message.room, Some(key))).await
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Network, RemoteMessage, RoomChange, intake};
 use crate::{
     bridge::RemoteId as _,
-    id::{MxcUri, RoomId},
+    id::{MxcUri, RoomId, UserId},
     store::NewTask,
 };
 
@@ -64,6 +64,12 @@ pub(crate) enum Task {
     Gone {
         reason: String,
     },
+    Back,
+    Power {
+        users: Vec<(String, i64)>,
+        people: Vec<(UserId, i64)>,
+    },
+    Moderate(Moderation),
     Upgrade {
         from: RoomId,
         to: RoomId,
@@ -77,6 +83,24 @@ pub(crate) enum Task {
         #[serde(default)]
         linked_ms: Option<i64>,
     },
+}
+
+/// What is done to a person of Matrix, as it stands in the database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Moderation {
+    pub(crate) act: ModerationAct,
+    pub(crate) person: UserId,
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// What is done to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ModerationAct {
+    Kick,
+    Ban,
+    Unban,
 }
 
 /// What somebody said, as it stands in the database.

@@ -193,7 +193,10 @@ async fn left<N: Network>(
 }
 
 /// The bridge is in the room again.
-async fn mended<N: Network>(live: &Arc<Live<N>>, portal: &Portal<N>) -> Result<(), Error> {
+pub(crate) async fn mended<N: Network>(
+    live: &Arc<Live<N>>,
+    portal: &Portal<N>,
+) -> Result<(), Error> {
     if portal.data.broken.is_some() {
         let data = PortalData {
             broken: None,

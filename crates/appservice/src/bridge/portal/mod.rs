@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{handle::Portals, plumb::LinkRefused};
 pub(crate) use self::{
-    invite::on_member,
+    invite::{mended, on_member},
     make::{ensure, ensure_for_alias},
     plumb::{check_power, plumb},
     sync::{gone, sync},

@@ -13,7 +13,7 @@ use http::{HeaderMap, Uri, header, request::Parts};
 use super::{Api, error::ProvisionError, session};
 use crate::{
     Bot, Ghosts, Room,
-    bridge::{backfill::Backfills, puppets::Puppets},
+    bridge::{Level, backfill::Backfills, puppets::Puppets},
     core::Core,
     id::{RoomId, UserId},
     media::MediaRepo,
@@ -109,6 +109,16 @@ impl Caller {
         Ok(is_in && levels.of(&self.user).is_at_least(levels.to_set(kind)))
     }
 
+    /// Whether this person is in the room, as far as the service knows.
+    ///
+    /// # Errors
+    /// When the room's state cannot be read.
+    pub async fn is_in(&self, room: &RoomId) -> Result<bool, ProvisionError> {
+        let room = Room::new(self.core.clone(), room.clone(), None);
+        let member = room.member(&self.user).await?.known();
+        Ok(member.flatten().is_some_and(|member| member.is_joined()))
+    }
+
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
@@ -148,6 +158,21 @@ pub(super) async fn check(
 }
 
 async fn caller(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ProvisionError> {
+    let caller = who_asks(api, headers, uri).await?;
+    // Permissions may be others by now than when they logged in.
+    check_level(&api.core, caller.user_id(), Level::Relay)?;
+    Ok(caller)
+}
+
+/// Refuses those who may do less than this.
+pub(super) fn check_level(core: &Core, user: &UserId, least: Level) -> Result<(), ProvisionError> {
+    match core.level(user) >= least {
+        true => Ok(()),
+        false => Err(ProvisionError::forbidden("you may not use this bridge")),
+    }
+}
+
+async fn who_asks(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Caller, ProvisionError> {
     let token = bearer(headers).ok_or_else(ProvisionError::missing_token)?;
     let core = api.core.clone();
     if api

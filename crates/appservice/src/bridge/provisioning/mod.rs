@@ -13,6 +13,10 @@
 //! | `PUT /puppet`, `DELETE /puppet` | `{"access_token": …}`: the service acts for them (see [`puppets`](super::puppets)), or no more |
 //! | `GET /links`, `POST /links`, `DELETE /links/{room_id}/{remote_id}` | what is linked to what: [`Provisioning::links`] |
 //!
+//! People whom the service's [`Permissions`](crate::bridge::Permissions) block are let in nowhere, and it takes
+//! [`Level::User`](crate::bridge::Level) to link portals. Logins are counted by the address that they come from; where
+//! the service stands behind a reverse proxy, by the last address in its `X-Forwarded-For`.
+//!
 //! A no is `{"errcode": …, "error": …}`, as in the client-server API.
 //!
 //! ```no_run
@@ -31,6 +35,7 @@ mod caller;
 mod error;
 mod links;
 mod openid;
+mod origin;
 mod portals;
 mod rate;
 mod session;
@@ -298,8 +303,9 @@ impl Provisioning {
             lifetime: self.lifetime,
             logins: self.logins,
             logging_in: Semaphore::new(LOGINS_AT_ONCE),
-            login_rate: Rate::new(20, Duration::from_secs(1)),
-            server_rate: Rate::new(10, Duration::from_secs(3)),
+            address_rate: Rate::new(10, Duration::from_secs(3)),
+            login_rate: Rate::new(200, Duration::from_millis(50)),
+            server_rate: Rate::new(50, Duration::from_millis(500)),
         });
         let authors = self
             .routes
@@ -329,6 +335,8 @@ struct Api {
     lifetime: Duration,
     logins: Option<Logins>,
     logging_in: Semaphore,
+    /// Of logins from one address: nobody uses up what is there for all.
+    address_rate: Rate,
     /// Of all logins together.
     login_rate: Rate,
     /// Of logins by way of one homeserver.

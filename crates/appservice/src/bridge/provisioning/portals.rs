@@ -4,13 +4,17 @@ use std::marker::PhantomData;
 
 use serde_json::json;
 
-use super::{LinkAsk, LinkBook, LinkView, caller::Caller, error::ProvisionError};
+use super::{
+    LinkAsk, LinkBook, LinkView,
+    caller::{Caller, check_level},
+    error::ProvisionError,
+};
 use crate::{
-    bridge::{LinkRefused, Network, Portal, PortalKind, Portals, RemoteId},
+    bridge::{Level, LinkRefused, Network, Portal, PortalKind, Portals, RemoteId},
     id::RoomId,
 };
 
-/// Portals listed at most.
+/// Portals listed at most, and read at once.
 const LISTED: usize = 1000;
 
 /// The portals of a network; see [`Provisioning::portals`](super::Provisioning::portals).
@@ -36,26 +40,40 @@ impl<N: Network> PortalBook<N> {
 }
 
 impl<N: Network> LinkBook for PortalBook<N> {
-    /// Of one room, or those that the caller had made or linked; the operator sees all.
+    /// Of one room, if the caller is in it; or those that they had made or linked. The operator and admins see all.
     async fn list(
         &self,
         caller: &Caller,
         room: Option<&RoomId>,
     ) -> Result<Vec<LinkView>, ProvisionError> {
         let portals = Self::portals(caller)?;
+        let sees_all =
+            caller.is_operator() || caller.core().level(caller.user_id()) >= Level::Admin;
+        let is_theirs = |portal: &Portal<N>| portal.data.creator.as_ref() == Some(caller.user_id());
         if let Some(room) = room {
             let portal = portals.at(room).await?;
-            return Ok(portal.iter().map(view).collect());
+            let is_shown = match &portal {
+                Some(portal) => sees_all || is_theirs(portal) || caller.is_in(room).await?,
+                None => false,
+            };
+            return Ok(portal.iter().filter(|_| is_shown).map(view).collect());
         }
-        let all = portals.list(None, LISTED).await?;
-        let theirs = all.iter().filter(|portal| {
-            caller.is_operator() || portal.data.creator.as_ref() == Some(caller.user_id())
-        });
-        Ok(theirs.map(view).collect())
+        let mut listed = Vec::new();
+        let mut last = None;
+        loop {
+            let page = portals.list(last.as_ref(), LISTED).await?;
+            let theirs = page.iter().filter(|portal| sees_all || is_theirs(portal));
+            listed.extend(theirs.take(LISTED - listed.len()).map(view));
+            if page.len() < LISTED || listed.len() >= LISTED {
+                return Ok(listed);
+            }
+            last = page.into_iter().last().map(|portal| portal.remote);
+        }
     }
 
     async fn create(&self, caller: &Caller, ask: LinkAsk) -> Result<LinkView, ProvisionError> {
         let portals = Self::portals(caller)?;
+        check_level(caller.core(), caller.user_id(), Level::User)?;
         let remote = Self::room(&ask.remote_id)?;
         // Asked for again since the answer was lost.
         if let Some(portal) = portals.at(&ask.room_id).await?

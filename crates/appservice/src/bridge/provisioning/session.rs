@@ -1,20 +1,26 @@
 //! Logging in and out, and whose a session's token is.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Json, body::Bytes, extract::State};
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{ConnectInfo, State},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bridgehead_registration::Secret;
+use http::HeaderMap;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Api,
-    caller::Caller,
+    caller::{Caller, check_level},
     error::ProvisionError,
     openid::{self, OpenIdToken},
+    origin,
 };
-use crate::{core::Core, id::UserId, store::SessionRow};
+use crate::{bridge::Level, core::Core, id::UserId, store::SessionRow};
 
 /// Sessions of a person at most; the oldest ends when there is another.
 const EACH: usize = 20;
@@ -36,8 +42,14 @@ fn digest(token: &str) -> [u8; 32] {
 /// `POST /openid/login`
 pub(super) async fn log_in(
     State(api): State<Arc<Api>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, ProvisionError> {
+    let peer = peer.map(|Extension(ConnectInfo(address))| address.ip());
+    api.address_rate
+        .take(&origin::of(peer, &headers))
+        .map_err(ProvisionError::too_often)?;
     let token: OpenIdToken = serde_json::from_slice(&body).map_err(|_| {
         ProvisionError::bad_request(
             "the body is what the homeserver's openid/request_token gives: `access_token`, `matrix_server_name`",
@@ -53,6 +65,7 @@ pub(super) async fn log_in(
         return Err(ProvisionError::too_often(PATIENCE));
     };
     let user = openid::verify(&api.core, &api.trust, token).await?;
+    check_level(&api.core, &user, Level::Relay)?;
     let (token, expires_ms) = begin(&api.core, &user, api.lifetime).await?;
     tracing::info!(%user, "logged in at the provisioning API");
     Ok(Json(json!({

@@ -116,6 +116,12 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// A place without the space at its end; `None` for one that is none in this text.
+    fn shown(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let text = self.text.get(range.clone())?;
+        Some(range.start..range.start + text.trim_end().len())
+    }
+
     fn before(&self, at: usize) -> Option<char> {
         self.text[..at].chars().next_back()
     }
@@ -132,12 +138,13 @@ struct Edit<'a> {
 }
 
 impl Edit<'_> {
-    /// Whether the new text has the same in this place as the old one in that.
+    /// Whether the new text has the same in this place as the old one in that. Space at the end is nothing that a part
+    /// would show.
     fn is_same(&self, old: &Range<usize>, new: &Range<usize>) -> bool {
-        let is_place = |at: usize| self.new.text.is_char_boundary(at);
-        is_place(new.start)
-            && is_place(new.end)
-            && self.old.rich.slice(old.clone()) == self.new.rich.slice(new.clone())
+        let (Some(before), Some(after)) = (self.old.shown(old), self.new.shown(new)) else {
+            return false;
+        };
+        self.old.rich.slice(before) == self.new.rich.slice(after)
     }
 
     /// Where a part at the beginning stands in the new text, if it still is a part there: what follows it must not be

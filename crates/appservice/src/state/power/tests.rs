@@ -121,6 +121,37 @@ fn a_room_without_levels_keeps_its_makers_power() {
 }
 
 #[test]
+fn levels_are_set_as_far_as_the_giver_may() {
+    let content = json!({ "users": { "@bot:x": 60, "@g:x": 70, "@h:x": 50 }, "users_default": 5 });
+    let bot = user("bot");
+    let assigned = |wanted: &[(&str, i64)]| {
+        let creation = creation("11", &[]);
+        assign(Some(&content), &creation, &bot, &wants(wanted))
+    };
+    let wanted = [("g", 0), ("h", 5), ("i", 90), ("j", 5)];
+    let expected = json!({ "users": { "@bot:x": 60, "@g:x": 70, "@i:x": 60 }, "users_default": 5 });
+    assert_eq!(assigned(&wanted), Ok(Some(expected)));
+    assert_eq!(assigned(&[("g", 0), ("h", 50)]), Ok(None));
+    let (needs, has) = (50, Power::Level(5));
+    let other = assign(
+        Some(&content),
+        &creation("11", &[]),
+        &user("z"),
+        &wants(&[("y", 0)]),
+    );
+    assert_eq!(other, Err(NoGrant::MayNotChange { needs, has }));
+    // A creator, since room version 12, has all power and is not named.
+    let creation = creation("12", &["@bot:x"]);
+    let given = assign(
+        Some(&json!({})),
+        &creation,
+        &bot,
+        &wants(&[("bot", 7), ("g", 500)]),
+    );
+    assert_eq!(given, Ok(Some(json!({ "users": { "@g:x": 500 } }))));
+}
+
+#[test]
 fn more_than_an_event_holds_is_refused() {
     let many: BTreeMap<UserId, i64> = (0..4000)
         .map(|n| (user(&format!("ghost_{n}")), 50))

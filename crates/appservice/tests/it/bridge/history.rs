@@ -72,3 +72,28 @@ fn the_history_of_a_portal_is_part_of_it() {
     })
     .expect("it goes through");
 }
+
+#[test]
+fn what_comes_as_news_and_as_history_at_once_is_there_once() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        let portal = stage.portal("square").await.expect("a portal");
+        let running = stage.service.running();
+        let history = running.backfills().of_portal(&portal, "book");
+        let old = HistoryMessage::new("m1", &super::ghost("bob"), 1_000_000_000_000, "hello");
+        let page = HistoryPage {
+            messages: vec![old],
+            next: None,
+        };
+        // He is not in the room yet: both let him in, and neither knows of the other.
+        let brought = history.run(|_| std::future::ready(Ok::<_, Error>(page.clone())));
+        assert_eq!(stage.village.say("square", "bob", "hello"), "m1");
+        let status = brought.await?;
+        stage.settle().await;
+        assert_eq!((status.state, status.sent), (BackfillState::Done, 1));
+        assert_eq!(stage.said(&room).await, ["_village_bob: hello"]);
+        Ok(())
+    })
+    .expect("it goes through");
+}

@@ -1,6 +1,7 @@
 //! Bridges: a small chat network of our own on one side, the real homeserver on the other.
 
 mod again;
+mod around;
 mod both_ways;
 mod commands;
 mod connection;
@@ -18,6 +19,7 @@ mod nameless;
 mod parts;
 mod plain;
 mod portals;
+mod powers;
 mod provisioned;
 mod redacted;
 mod relay;

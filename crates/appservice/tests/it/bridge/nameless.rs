@@ -1,6 +1,10 @@
 //! A network that gives no ids to what is sent: answers, edits and redactions find it all the same.
 
-use bridgehead_appservice::bridge::{Action, MessageRef, Outgoing, Receipt};
+use bridgehead_appservice::{
+    Service,
+    bridge::{Action, Bridge, MessageRef, Outgoing, Receipt, Relay},
+    format::compose::EditStyle,
+};
 use bridgehead_testkit::lab::Lab;
 
 use super::plain::{EDITS, Plain, REACTIONS, REDACTIONS, Scene};
@@ -69,6 +73,34 @@ fn what_has_no_id_there_is_found_by_its_event() {
         assert_eq!(
             (before.as_deref(), after.as_deref()),
             (Some("frist"), Some("first"))
+        );
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn an_edit_in_words_is_of_what_the_sender_has_said() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let plain = Plain::<0>::new(|_| Ok(Receipt::new()));
+        let bridge = Bridge::new(plain.clone())
+            .users("_plain_{name}")
+            .aliases("#plain_{room}")
+            .relay(Relay::default())
+            .edits_as(EditStyle::Replacement);
+        let service = Service::new("plain").bot("plainbot").bridge(bridge);
+        let scene = Scene::with(&lab, plain, service).await?;
+        let (alice, room) = (&scene.alice, &scene.room);
+        let said = alice.say(room, "the frist of many lines").await?;
+        scene.settle().await;
+        alice.edit(room, &said, "the first of many lines").await?;
+        scene.settle().await;
+        assert_eq!(
+            scene.plain.sent(),
+            [
+                "message: <alice> the frist of many lines",
+                "message: <alice> s/frist/first/"
+            ]
         );
         Ok(())
     })
