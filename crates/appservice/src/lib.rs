@@ -204,7 +204,7 @@ pub use self::{
         Room, SendOptions,
     },
     capabilities::Capabilities,
-    client::{Urgency, gate, limiter, retry_after},
+    client::Urgency,
     config::ListenAddress,
     core::Limits,
     error::{Error, HandlerError},

@@ -25,7 +25,7 @@ const LANES: usize = Urgency::Backfill as usize + 1;
 
 /// Lets in a bounded number of calls at a time. Cloning gives another handle to the same gate.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub(crate) struct Gate {
     state: Arc<Mutex<State>>,
 }
 
@@ -54,7 +54,7 @@ struct Waiter {
 impl Gate {
     /// A gate for `limit` calls at once; zero counts as one.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             limit: limit.max(1),
             in_flight: 0,
@@ -69,7 +69,7 @@ impl Gate {
     /// Waits for a place. It is given back when the permit is dropped.
     ///
     /// Dropping the future gives up waiting, or gives the place back if it had been granted in the meantime.
-    pub async fn enter(&self, urgency: Urgency) -> Permit {
+    pub(crate) async fn enter(&self, urgency: Urgency) -> Permit {
         loop {
             match self.try_enter(urgency) {
                 Ok(permit) => return permit,
@@ -111,13 +111,13 @@ impl Gate {
 
     /// Calls that are under way.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.state.lock().in_flight
     }
 
     /// Calls of this urgency that wait.
     #[must_use]
-    pub fn waiting(&self, urgency: Urgency) -> usize {
+    pub(crate) fn waiting(&self, urgency: Urgency) -> usize {
         self.state.lock().lanes[urgency as usize].waiting.len()
     }
 
@@ -165,7 +165,7 @@ impl State {
 /// A place in flight, given back when dropped.
 #[derive(Debug)]
 #[must_use = "the place is given back as soon as this is dropped"]
-pub struct Permit {
+pub(crate) struct Permit {
     /// `None` when there is no place to give back.
     gate: Option<Gate>,
 }

@@ -39,7 +39,7 @@ const MOST_TOKENS: f64 = 100.0;
 
 /// A kind of calls with a limit of its own. Homeservers divide them in about this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub(crate) enum Class {
     /// Messages and other events sent into rooms, state included.
     Message,
     /// Joins by room id or alias.
@@ -58,16 +58,16 @@ pub enum Class {
 
 /// Whose calls, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// The full user id that acts.
-    pub account: &'a str,
+    pub(crate) account: &'a str,
     /// What kind of calls it makes.
-    pub class: Class,
+    pub(crate) class: Class,
 }
 
 /// How a call ended, as far as limits are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The homeserver did not object: any answer but 429 and 5xx.
     Admitted,
     /// 429, with the wait that the answer names (`retry_after` in this folder reads it).
@@ -78,7 +78,7 @@ pub enum Outcome {
 
 /// The limits that were met so far.
 #[derive(Debug)]
-pub struct Limiter {
+pub(crate) struct Limiter {
     max_wait: Duration,
     accounts: LruCache<Box<str>, Account>,
 }
@@ -109,7 +109,7 @@ impl Limiter {
     /// Remembers at most `accounts` accounts, those that were limited longest ago forgotten first, and never asks for a
     /// wait beyond `max_wait` (5 ms to a day), whatever a homeserver says.
     #[must_use]
-    pub fn new(accounts: NonZeroUsize, max_wait: Duration) -> Self {
+    pub(crate) fn new(accounts: NonZeroUsize, max_wait: Duration) -> Self {
         Self {
             max_wait: max_wait.clamp(NO_LIMIT, DAY),
             // Grows as needed, instead of taking the room for all of them at once.
@@ -119,14 +119,14 @@ impl Limiter {
 
     /// How long a call had better wait, from `now`; zero when it may go. Takes nothing.
     #[must_use]
-    pub fn delay(&self, now: Instant, target: Target<'_>) -> Duration {
+    pub(crate) fn delay(&self, now: Instant, target: Target<'_>) -> Duration {
         let bucket = self.bucket(target);
         bucket.map_or(Duration::ZERO, |bucket| bucket.delay(now, self.max_wait))
     }
 
     /// Like [`Limiter::delay`], and if it is zero the call counts as made. Otherwise wait that long and ask again:
     /// somebody else may have been faster.
-    pub fn take(&mut self, now: Instant, target: Target<'_>) -> Duration {
+    pub(crate) fn take(&mut self, now: Instant, target: Target<'_>) -> Duration {
         let max_wait = self.max_wait;
         let Some(bucket) = self.bucket_mut(target) else {
             return Duration::ZERO;
@@ -140,7 +140,7 @@ impl Limiter {
     }
 
     /// Learns from the answer to a call that was begun at `started`.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         now: Instant,
         target: Target<'_>,
@@ -157,7 +157,7 @@ impl Limiter {
     /// When the last of `calls` calls could go out if they were all that is to be done, from `now`; zero when there is
     /// no limit known.
     #[must_use]
-    pub fn forecast(&self, now: Instant, target: Target<'_>, calls: u32) -> Duration {
+    pub(crate) fn forecast(&self, now: Instant, target: Target<'_>, calls: u32) -> Duration {
         let Some(bucket) = self.bucket(target).filter(|_| calls > 0) else {
             return Duration::ZERO;
         };

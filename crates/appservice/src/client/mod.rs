@@ -7,11 +7,11 @@
 
 mod call;
 mod contact;
-pub mod gate;
+mod gate;
 mod http;
-pub mod limiter;
+pub(crate) mod limiter;
 mod request;
-pub mod retry_after;
+pub(crate) mod retry_after;
 
 use std::{
     future::Future,

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// `body_ms` is the body's `retry_after_ms`, `header` the text of `Retry-After`, `now_ms` the time in
 /// milliseconds since 1970. If both are there the longer counts: asking too early costs another refusal.
 #[must_use]
-pub fn retry_after(body_ms: Option<u64>, header: Option<&str>, now_ms: i64) -> Option<Duration> {
+pub(crate) fn retry_after(body_ms: Option<u64>, header: Option<&str>, now_ms: i64) -> Option<Duration> {
     let from_body = body_ms.map(Duration::from_millis);
     let from_header = header.and_then(|text| from_header(text.trim(), now_ms));
     from_body.max(from_header)
@@ -24,12 +24,12 @@ fn from_header(text: &str, now_ms: i64) -> Option<Duration> {
     Some(at.saturating_sub(now))
 }
 
-/// Seconds since 1970 of a date in one of HTTP's three forms (RFC 9110, section 5.6.7).
 /// An HTTP date, ms since the Unix epoch.
 pub(crate) fn http_date_ms(text: &str) -> Option<i64> {
     i64::try_from(date_seconds(text)?).ok()?.checked_mul(1000)
 }
 
+/// Seconds since 1970 of a date in one of HTTP's three forms (RFC 9110, section 5.6.7).
 fn date_seconds(text: &str) -> Option<u64> {
     let words: Vec<&str> = text
         .split([' ', ',', '-'])
