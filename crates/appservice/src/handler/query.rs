@@ -151,7 +151,19 @@ impl RoomPlan {
 
     /// Only for users of this homeserver (`m.federate` is `false`): that cannot be changed later.
     pub fn local(self) -> Self {
-        self.with("creation_content", json!({ "m.federate": false }))
+        self.in_creation("m.federate", json!(false))
+    }
+
+    /// Says something in the room's creation, beside what is said there already.
+    fn in_creation(mut self, key: &str, value: Value) -> Self {
+        let creation = self
+            .body
+            .entry("creation_content")
+            .or_insert_with(|| json!({}));
+        if let Value::Object(creation) = creation {
+            creation.insert(key.to_owned(), value);
+        }
+        self
     }
 
     /// Who is invited.
@@ -179,7 +191,7 @@ impl RoomPlan {
 
     /// Says something in the room's creation, under a key of its own.
     pub(crate) fn marked(self, key: &str, value: &str) -> Self {
-        self.with("creation_content", json!({ key: value }))
+        self.in_creation(key, json!(value))
     }
 
     /// Who is invited, as far as they are users.

@@ -122,14 +122,16 @@ fn a_room_without_levels_keeps_its_makers_power() {
 
 #[test]
 fn levels_are_set_as_far_as_the_giver_may() {
-    let content = json!({ "users": { "@bot:x": 60, "@g:x": 70, "@h:x": 50 }, "users_default": 5 });
+    let content =
+        json!({ "users": { "@bot:x": 60, "@g:x": 70, "@h:x": 50, "@k:x": 1 }, "users_default": 5 });
     let bot = user("bot");
     let assigned = |wanted: &[(&str, i64)]| {
         let creation = creation("11", &[]);
         assign(Some(&content), &creation, &bot, &wants(wanted))
     };
     let wanted = [("g", 0), ("h", 5), ("i", 90), ("j", 5)];
-    let expected = json!({ "users": { "@bot:x": 60, "@g:x": 70, "@i:x": 60 }, "users_default": 5 });
+    let expected =
+        json!({ "users": { "@bot:x": 60, "@g:x": 70, "@i:x": 60, "@k:x": 1 }, "users_default": 5 });
     assert_eq!(assigned(&wanted), Ok(Some(expected)));
     assert_eq!(assigned(&[("g", 0), ("h", 50)]), Ok(None));
     let (needs, has) = (50, Power::Level(5));
@@ -137,7 +139,7 @@ fn levels_are_set_as_far_as_the_giver_may() {
         Some(&content),
         &creation("11", &[]),
         &user("z"),
-        &wants(&[("y", 0)]),
+        &wants(&[("k", 3)]),
     );
     assert_eq!(other, Err(NoGrant::MayNotChange { needs, has }));
     // A creator, since room version 12, has all power and is not named.

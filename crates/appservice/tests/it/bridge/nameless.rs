@@ -61,7 +61,7 @@ fn what_has_no_id_there_is_found_by_its_event() {
             (5, &first),
         ] {
             let target = of[index].as_ref().expect("one of them");
-            assert_eq!(target.events, [event.clone()], "{index}");
+            assert_eq!(target.events, std::slice::from_ref(event), "{index}");
             assert!(
                 target.ids.is_empty(),
                 "no id of the kit's own is the network's"

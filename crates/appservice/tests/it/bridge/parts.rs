@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bridgehead_appservice::{
+    Content,
     bridge::{Action, Outgoing, Receipt, RemoteMessage, SendError},
     format::{
         Rich,
@@ -69,7 +70,7 @@ fn write(board: &mut Board, outgoing: &Outgoing<Plain<BOTH>>) -> Result<Receipt,
             Ok(Receipt::parts(ids, PartMap::new(&parts)))
         }
         Action::Edit { target, content } => {
-            let old = target.content.as_ref().and_then(|content| content.rich());
+            let old = target.content.as_ref().and_then(Content::rich);
             let (old, new) = (old.expect("a text"), content.rich().expect("a text"));
             let changes = edit_parts(&old, &target.map, &new, &cut);
             Ok(board.edit(&target.ids, changes))

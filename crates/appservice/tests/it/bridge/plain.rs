@@ -108,6 +108,7 @@ impl<const F: u32> Network for Plain<F> {
     const REDACTIONS: bool = F & REDACTIONS != 0;
     const REACTIONS: bool = F & REACTIONS != 0;
     const MEMBERSHIP: bool = F & MEMBERSHIP != 0;
+    const POWER: bool = F & POWER != 0;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
         if let Some(script) = &self.script {
