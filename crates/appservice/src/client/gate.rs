@@ -110,13 +110,13 @@ impl Gate {
     }
 
     /// Calls that are under way.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn in_flight(&self) -> usize {
         self.state.lock().in_flight
     }
 
     /// Calls of this urgency that wait.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn waiting(&self, urgency: Urgency) -> usize {
         self.state.lock().lanes[urgency as usize].waiting.len()
     }

@@ -117,15 +117,15 @@ impl Limiter {
         }
     }
 
-    /// How long a call had better wait, from `now`; zero when it may go. Takes nothing.
-    #[must_use]
+    /// Like [`Limiter::take`], and takes nothing.
+    #[cfg(test)]
     pub(crate) fn delay(&self, now: Instant, target: Target<'_>) -> Duration {
         let bucket = self.bucket(target);
         bucket.map_or(Duration::ZERO, |bucket| bucket.delay(now, self.max_wait))
     }
 
-    /// Like [`Limiter::delay`], and if it is zero the call counts as made. Otherwise wait that long and ask again:
-    /// somebody else may have been faster.
+    /// How long a call had better wait, from `now`. If it is zero the call counts as made. Otherwise wait that long and
+    /// ask again: somebody else may have been faster.
     pub(crate) fn take(&mut self, now: Instant, target: Target<'_>) -> Duration {
         let max_wait = self.max_wait;
         let Some(bucket) = self.bucket_mut(target) else {

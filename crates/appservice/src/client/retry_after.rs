@@ -8,7 +8,11 @@ use std::time::Duration;
 /// `body_ms` is the body's `retry_after_ms`, `header` the text of `Retry-After`, `now_ms` the time in
 /// milliseconds since 1970. If both are there the longer counts: asking too early costs another refusal.
 #[must_use]
-pub(crate) fn retry_after(body_ms: Option<u64>, header: Option<&str>, now_ms: i64) -> Option<Duration> {
+pub(crate) fn retry_after(
+    body_ms: Option<u64>,
+    header: Option<&str>,
+    now_ms: i64,
+) -> Option<Duration> {
     let from_body = body_ms.map(Duration::from_millis);
     let from_header = header.and_then(|text| from_header(text.trim(), now_ms));
     from_body.max(from_header)

@@ -188,7 +188,7 @@ mod tests {
     use super::{FILES, content_type};
 
     fn folder() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboard")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboard")
     }
 
     fn paths_below(folder: &Path, under: &str, found: &mut BTreeSet<String>) {
