@@ -66,7 +66,7 @@
 //! | `()`, `Ok(())`, [`Verdict::Done`] | the event is handled |
 //! | `Err(…)` | tried again after a growing wait while the room waits; after [`Limits::attempts`] it is *parked* |
 //! | `Err(…)` of the kit, because the homeserver is away | tried again until it is back, without being counted |
-//! | [`Verdict::RetryIn`] | tried again after this time |
+//! | [`Verdict::RetryIn`], [`Verdict::Retry`] | tried again after this time |
 //! | [`Verdict::Reject`] | handled: it cannot be done, and the sender's client shows why; the handler's own [`Tx`](store::Tx) is dropped |
 //! | [`Verdict::Park`] | set aside for the operator: `parked` lists it, `replay` brings it back |
 //!

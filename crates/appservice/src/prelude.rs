@@ -12,5 +12,5 @@ pub use crate::{
     Redaction, Room, RoomPlan, Sender, Service, State, StateEvent, StateKind, Text, Timeline,
     ToDevice, Typing, UserAsk, Verdict,
     id::{EventId, MxcUri, RoomAlias, RoomId, UserId},
-    store::{Store, Tx, Value},
+    store::{Migration, Row, Store, Tx, Value},
 };

@@ -39,6 +39,13 @@ pub enum Verdict {
     Done,
     /// It is to be handled again after this time; its room waits. Counts as a failed attempt.
     RetryIn(Duration),
+    /// The same, with the reason for the log and for the list of parked events.
+    Retry {
+        /// The time until then.
+        after: Duration,
+        /// Why it cannot be done yet.
+        reason: String,
+    },
     /// It cannot be done, and the sender is told why, in words for people. Handled with that: what this handler has
     /// written with [`Tx`](crate::store::Tx) is dropped, other handlers' writes are not, and those that follow are
     /// called.

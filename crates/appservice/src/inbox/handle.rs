@@ -156,6 +156,9 @@ async fn call(
             Some(wait),
             "the handler asked for it".to_owned(),
         )),
+        Ok(Ok(Some(Ok(Verdict::Retry { after, reason })))) => {
+            Some(Outcome::Retry(Some(after), reason))
+        }
         Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
         Ok(Ok(Some(Err(error)))) => Some(failed(core, &error)),

@@ -98,7 +98,7 @@ pub(super) struct Parked {
 pub(super) enum ParkedCommand {
     /// Give up what was set aside under these numbers, for good.
     Drop {
-        /// Numbers, as `parked` lists them.
+        /// Numbers, as `parked` lists them; --all for all of them.
         #[arg(required = true, value_name = "NUMBER")]
         numbers: Vec<i64>,
     },

@@ -131,6 +131,8 @@ fn generate(service: &Service, port: u16) -> anyhow::Result<Generated> {
 
 /// Brings events as a homeserver does.
 async fn push(port: u16, generated: &Generated, events: usize) -> anyhow::Result<()> {
+    // Reqwest is built without one of its own. It may be there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .no_proxy()
         .tcp_nodelay(true)

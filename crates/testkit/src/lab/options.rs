@@ -86,7 +86,8 @@ impl LabOptions {
     /// When the test does, or when the homeserver does not start.
     pub fn run<T>(self, test: impl AsyncFnOnce(Lab) -> T) -> T {
         let seed = seed_of_environment().or(self.seed).unwrap_or(DEFAULT_SEED);
-        let _tell = TellSeed(seed);
+        // Tests that fail do so in many ways; what is printed is shown for those alone.
+        eprintln!("the lab's seed is {seed}: {SEED_VARIABLE}={seed} repeats this run");
         let runtime = runtime(self.against.is_none());
         runtime.block_on(async {
             let lab = Lab::open(&self, seed)
@@ -135,18 +136,4 @@ fn runtime(paused: bool) -> Runtime {
         .start_paused(paused)
         .build()
         .expect("a runtime of one thread needs nothing that can be missing")
-}
-
-/// Says how to repeat a run that panics.
-struct TellSeed(u64);
-
-impl Drop for TellSeed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "the lab's seed was {0}: {SEED_VARIABLE}={0} repeats it",
-                self.0
-            );
-        }
-    }
 }

@@ -16,7 +16,9 @@ use crate::{
 #[non_exhaustive]
 pub enum LinkRefused {
     /// Whoever asked has not the power in the room.
-    #[error("that takes the power {needed} in this room, and you have {has}")]
+    #[error(
+        "that takes the power {needed} in this room, and you have {has}, or an admin of the bridge"
+    )]
     NoPower {
         /// What it takes.
         needed: i64,

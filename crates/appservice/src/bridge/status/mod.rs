@@ -207,16 +207,14 @@ pub(crate) async fn settle<N: Network>(
         }
         Fate::Retrying { after, reason } => {
             count("retried");
-            tracing::debug!(network = N::NAME, event.id = %event.id, reason, attempt, "the network has not got it yet");
             if is_said && attempt == 1 {
                 note(carrying, event, (RETRYING, Some(reason.clone()))).await?;
                 tell(carrying, event, ("PENDING", "pending"), None).await?;
             }
             let factor = 1_u32 << (attempt - 1).min(16);
             let usual = limits.first_retry.saturating_mul(factor);
-            Ok(Verdict::RetryIn(
-                after.unwrap_or(usual).min(limits.max_retry),
-            ))
+            let after = after.unwrap_or(usual).min(limits.max_retry);
+            Ok(Verdict::Retry { after, reason })
         }
         Fate::Rejected(no) => {
             count("rejected");

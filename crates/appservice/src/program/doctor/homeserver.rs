@@ -4,7 +4,7 @@
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Patient, Report};
+use super::{Known, Patient, Report};
 use crate::{
     client::{escape, retry_after::http_date_ms},
     config::Config,
@@ -60,8 +60,8 @@ impl<C: Config> Patient<'_, C> {
         true
     }
 
-    /// The homeserver knows the token, and who it belongs to. `false`: it does not.
-    pub(super) async fn token(&self, report: &mut Report) -> bool {
+    /// The homeserver knows the token, and who it belongs to; and it is called as the service believes.
+    pub(super) async fn token(&self, report: &mut Report) -> Known {
         let localpart = &self.registration.sender_localpart;
         let body = json!({ "type": "m.login.application_service", "username": localpart, "inhibit_login": true });
         // What this answers is seen by the next question.
@@ -81,7 +81,7 @@ impl<C: Config> Patient<'_, C> {
                     error.to_string(),
                     self.key("homeserver.address"),
                 );
-                return false;
+                return Known::No;
             }
         };
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -95,7 +95,7 @@ impl<C: Config> Patient<'_, C> {
                 format!("the homeserver does not know it: {}", answer.told()),
                 cure,
             );
-            return false;
+            return Known::No;
         }
         let user = answer
             .body
@@ -110,11 +110,14 @@ impl<C: Config> Patient<'_, C> {
                 format!("the homeserver says: {}", answer.told()),
                 cure,
             );
-            return false;
+            return Known::No;
         };
         report.good("as_token", format!("the homeserver knows it as {user}"));
         if server != self.site.server_name() {
-            let cure = format!("{}: write \"{server}\"", self.key("homeserver.server_name"));
+            let cure = format!(
+                "{}: write \"{server}\", run `register`, and let the homeserver read the registration again",
+                self.key("homeserver.server_name")
+            );
             report.bad(
                 "name",
                 format!(
@@ -123,6 +126,7 @@ impl<C: Config> Patient<'_, C> {
                 ),
                 cure,
             );
+            return Known::OfAnotherName;
         }
         if name != localpart {
             let cure = format!(
@@ -135,7 +139,7 @@ impl<C: Config> Patient<'_, C> {
                 cure,
             );
         }
-        true
+        Known::Yes
     }
 
     /// What the homeserver can do; nothing of it is wrong.

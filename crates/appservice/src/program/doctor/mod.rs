@@ -26,6 +26,14 @@ struct Patient<'a, C> {
     anybody: Api,
 }
 
+/// Whether the homeserver knows the service.
+enum Known {
+    Yes,
+    No,
+    /// It does, and has another name than the service believes.
+    OfAnotherName,
+}
+
 /// Examines, tells, and fails if something is wrong.
 pub(super) async fn examine<C: Config>(
     site: &Site<C>,
@@ -68,13 +76,18 @@ pub(super) async fn examine<C: Config>(
 
 impl<C: Config> Patient<'_, C> {
     async fn examine(&self, report: &mut Report) -> Result<()> {
-        self.own_registration(report)?;
         if !self.versions(report).await {
+            return self.own_registration(report);
+        }
+        let known = self.token(report).await;
+        if matches!(known, Known::OfAnotherName) {
+            // Before the registration: brought up to date it would have the wrong name as well.
+            report.skipped("everything else", "all of it goes by the homeserver's name");
             return Ok(());
         }
-        let is_known = self.token(report).await;
+        self.own_registration(report)?;
         self.in_force(report).await?;
-        if !is_known {
+        if matches!(known, Known::No) {
             report.skipped(
                 "everything else",
                 "the homeserver does not know the service",
