@@ -329,6 +329,7 @@ impl<N: Network> Live<N> {
     /// The connection stands.
     pub(crate) fn connected(&self) {
         self.failures.store(0, Ordering::Release);
+        tracing::info!(network = N::NAME, "connected");
         self.show_connection(true);
         self.tasks.hurry();
     }

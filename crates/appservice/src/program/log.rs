@@ -1,5 +1,7 @@
 //! What is written to standard error, and how.
 
+use std::io::{self, IsTerminal as _};
+
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
@@ -14,7 +16,12 @@ impl Log {
     /// Begins to log. Where the author has set up something already, that is left as it is.
     pub(super) fn start(config: &LogConfig) -> Self {
         let (filter, handle) = reload::Layer::new(filter(config));
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+        // Who reads a file wants no colours; a terminal has them unless `NO_COLOR` says otherwise.
+        let lines = match io::stderr().is_terminal() {
+            true => lines,
+            false => lines.with_ansi(false),
+        };
         let lines = match config.format {
             LogFormat::Text => lines.boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),

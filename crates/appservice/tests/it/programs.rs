@@ -10,7 +10,11 @@ use bridgehead_testkit::{Client, Process, Synapse, TestServer, free_port};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    process::Command,
+};
 
 use crate::{
     examples::example,
@@ -34,6 +38,7 @@ impl Program {
         (name, service): (&'static str, &'static str),
         homeserver: &str,
         set: &[(&str, String)],
+        pond: &Pond,
     ) -> anyhow::Result<Self> {
         let listen = format!("127.0.0.1:{}", free_port()?);
         let folder = TempDir::new()?;
@@ -41,6 +46,7 @@ impl Program {
         let mut env = vec![
             (variable("LISTEN_ADDRESS"), listen.clone()),
             ("CALLERS_SECRET".to_owned(), SECRET.to_owned()),
+            ("POND_SERVER".to_owned(), pond.address.clone()),
             ("NO_PROXY".to_owned(), "localhost,127.0.0.1".to_owned()),
         ];
         let set = set
@@ -68,7 +74,7 @@ impl Program {
     }
 
     /// All of them.
-    fn all(homeserver: &str, set: &[(&str, String)]) -> anyhow::Result<Vec<Self>> {
+    fn all(homeserver: &str, set: &[(&str, String)], pond: &Pond) -> anyhow::Result<Vec<Self>> {
         let programs = [
             ("logger", "logger"),
             ("echo", "echo"),
@@ -76,10 +82,12 @@ impl Program {
             ("search", "search"),
             ("standup_bot", "standup"),
             ("clubs", "clubs"),
+            ("parrot", "parrot"),
+            ("pond", "pond"),
         ];
         let programs = programs.into_iter();
         programs
-            .map(|program| Self::new(program, homeserver, set))
+            .map(|program| Self::new(program, homeserver, set, pond))
             .collect()
     }
 
@@ -118,6 +126,54 @@ impl Program {
             String::from_utf8_lossy(&doctor.stderr)
         );
         Ok(())
+    }
+}
+
+/// The network on the other side of the book's bridge.
+struct Pond {
+    address: String,
+    _process: Process,
+}
+
+impl Pond {
+    async fn start() -> anyhow::Result<Self> {
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let mut command = Command::new(example("pond_server")?);
+        command.arg(&address);
+        let process = Process::spawn("pond_server", command)?;
+        let is_there = |lines: &[String]| lines.iter().any(|line| line.contains("the Pond is at"));
+        let started = process.wait_for_output("the Pond", PATIENCE, is_there);
+        started.await?;
+        Ok(Self {
+            address,
+            _process: process,
+        })
+    }
+
+    /// What is said on one side is heard on the other.
+    async fn is_bridged(&self, alice: &Client) -> anyhow::Result<()> {
+        let room = alice.join("#pond_lobby:localhost").await?;
+        let (read, mut write) = TcpStream::connect(&self.address).await?.into_split();
+        write.write_all(b"SINCE 0\n").await?;
+        alice.send_text(&room, "1", "hello from the shore").await?;
+        let mut lines = BufReader::new(read).lines();
+        for said in [
+            " lobby * there is water again",
+            " lobby alice hello from the shore",
+        ] {
+            let heard = tokio::time::timeout(PATIENCE, lines.next_line()).await??;
+            let heard = heard.context("the Pond goes on")?;
+            ensure!(heard.ends_with(said), "{heard}");
+        }
+        let line = b"SAY 1 lobby Bob hello from the water\n";
+        write.write_all(line).await?;
+        hears(
+            alice,
+            &room,
+            "@_pond__bob:localhost",
+            "hello from the water",
+        )
+        .await
     }
 }
 
@@ -160,7 +216,11 @@ async fn hears(alice: &Client, room: &str, sender: &str, body: &str) -> anyhow::
 }
 
 /// What each of them is for.
-async fn all_do_their_work(programs: &[Program], alice: &Client) -> anyhow::Result<()> {
+async fn all_do_their_work(
+    programs: &[Program],
+    pond: &Pond,
+    alice: &Client,
+) -> anyhow::Result<()> {
     let logged = alice.join("#logged_rust:localhost").await?;
     alice
         .send_text(&logged, "1", "is this written down?")
@@ -203,6 +263,12 @@ async fn all_do_their_work(programs: &[Program], alice: &Client) -> anyhow::Resu
     let club = alice.join("#club_chess:localhost").await?;
     hears(alice, &club, "@host:", "alice, welcome to chess.").await?;
 
+    let room = room_with(alice, "@parrot:localhost").await?;
+    alice.send_text(&room, "4", "who is a pretty boy?").await?;
+    hears(alice, &room, "@_parrot_alice:", "who is a pretty boy?").await?;
+
+    pond.is_bridged(alice).await?;
+
     for program in programs {
         program.is_well().await?;
     }
@@ -211,13 +277,13 @@ async fn all_do_their_work(programs: &[Program], alice: &Client) -> anyhow::Resu
 
 #[tokio::test]
 async fn the_examples_are_programs_beside_our_homeserver() -> anyhow::Result<()> {
-    let host = TestServer::start().await?;
+    let (host, pond) = (TestServer::start().await?, Pond::start().await?);
     let token = host.folder().join("data").join("operator.token");
     let set = [
         ("HOMESERVER_ADMIN_ADDRESS", host.base_url()),
         ("HOMESERVER_ADMIN_TOKEN_FILE", token.display().to_string()),
     ];
-    let mut programs = Program::all(&host.base_url(), &set)?;
+    let mut programs = Program::all(&host.base_url(), &set, &pond)?;
     for program in &mut programs {
         let applied = (program.command)()?.args(["register", "--apply"]).output();
         let applied = applied.await?;
@@ -232,7 +298,7 @@ async fn the_examples_are_programs_beside_our_homeserver() -> anyhow::Result<()>
     for program in &programs {
         program.works().await?;
     }
-    all_do_their_work(&programs, &host.user("alice").await?).await
+    all_do_their_work(&programs, &pond, &host.user("alice").await?).await
 }
 
 /// What the first run tells its operator to write into `homeserver.yaml`.
@@ -257,8 +323,8 @@ fn add_to_synapse(folder: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_examples_are_programs_beside_synapse() -> anyhow::Result<()> {
-    let mut synapse = Synapse::start(&[]).await?;
-    let mut programs = Program::all(&synapse.base_url(), &[])?;
+    let (mut synapse, pond) = (Synapse::start(&[]).await?, Pond::start().await?);
+    let mut programs = Program::all(&synapse.base_url(), &[], &pond)?;
     let mut files = Vec::new();
     for program in &mut programs {
         program.start()?;
@@ -271,7 +337,7 @@ async fn the_examples_are_programs_beside_synapse() -> anyhow::Result<()> {
     for program in &programs {
         program.works().await?;
     }
-    all_do_their_work(&programs, &synapse.user("alice").await?).await
+    all_do_their_work(&programs, &pond, &synapse.user("alice").await?).await
 }
 
 #[test]
