@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use std::io;
 use std::net::TcpListener;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -16,13 +17,34 @@ const LINES_SHOWN: usize = 40;
 /// How long a process may take to end once it was told to.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// A port on loopback that was free a moment ago.
+/// Ports that systems give to nobody who does not ask for them: outgoing connections have theirs above.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+/// How far apart two processes with neighbouring ids begin.
+const APART: u32 = 97;
+
+/// A port on loopback that is free, and that nobody is given by chance before it is used.
+///
+/// One that the system chooses (port 0) is of those for outgoing connections: until a program that was told of it has
+/// begun to listen, any connection may have got it. Tests run in many processes at a time, so each begins elsewhere.
 ///
 /// # Errors
 ///
 /// When no port can be bound.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let span = PORTS.end - PORTS.start;
+    let begin = std::process::id().wrapping_mul(APART) % span;
+    for _ in 0..span {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (begin + asked % span) % span;
+        let port = u16::try_from(port).map_err(io::Error::other)?;
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// What a process printed, on both of its outputs, in the order of arrival.
