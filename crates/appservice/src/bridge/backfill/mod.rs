@@ -10,7 +10,7 @@
 //! # use bridgehead_appservice::{prelude::*, bridge::backfill::*};
 //! # struct Network;
 //! # impl Network {
-//! #     async fn history(&self, after: Option<&str>) -> Result<HistoryPage, Error> { unimplemented!() }
+//! #     async fn history(&self, _: Option<&str>) -> Result<HistoryPage, Error> { Ok(HistoryPage::default()) }
 //! # }
 //! # async fn f(backfills: Backfills, room: RoomId, network: Network) -> Result<(), BackfillError> {
 //! let history = backfills.of(&room, "libera/#rust");
