@@ -1,0 +1,3 @@
+//! The program `bridgehead-irc`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A small IRC server in memory, for demonstrations and tests.
