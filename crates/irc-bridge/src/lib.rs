@@ -1,1 +1,4 @@
 //! A bridge between Matrix and IRC, written with `bridgehead-appservice` and with nothing but its public parts.
+
+pub mod ids;
+pub mod settings;

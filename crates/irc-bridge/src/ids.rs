@@ -1,0 +1,210 @@
+//! What the bridge calls people and places of IRC.
+//!
+//! Both name their network first, as the configuration does. Names are folded to lower case, so that each has one id in
+//! Matrix however it is written; how it is really written is what it is shown as.
+
+use bridgehead_appservice::{bridge::RemoteId, id::UserId};
+use bridgehead_irc_protocol::CaseMapping;
+
+/// Somebody on IRC, by their nick.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Nick {
+    /// The network, as the configuration names it.
+    pub network: String,
+    /// The nick, folded.
+    pub nick: String,
+}
+
+impl Nick {
+    /// Who has this nick on a network that folds case like this.
+    #[must_use]
+    pub fn new(network: &str, nick: &str, case_mapping: CaseMapping) -> Self {
+        Self {
+            network: network.to_owned(),
+            nick: case_mapping.fold(nick),
+        }
+    }
+}
+
+impl RemoteId for Nick {
+    const FIELDS: usize = 2;
+
+    fn values(&self) -> Vec<String> {
+        vec![self.network.clone(), self.nick.clone()]
+    }
+
+    fn from_values(values: &[&str]) -> Option<Self> {
+        let [network, nick] = values else { return None };
+        is_nick(nick).then(|| Self::new(network, nick, CaseMapping::Ascii))
+    }
+}
+
+/// Where something is said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The network, as the configuration names it.
+    pub network: String,
+    /// What on it.
+    pub target: Target,
+}
+
+/// What a message is sent to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// A channel, folded, with what channels begin with.
+    Channel(String),
+    /// Where a person of Matrix and somebody on IRC talk with nobody else.
+    Private {
+        /// The nick, folded.
+        nick: String,
+        /// The person.
+        person: UserId,
+    },
+}
+
+impl Place {
+    /// A channel of a network that folds case like this.
+    #[must_use]
+    pub fn channel(network: &str, channel: &str, case_mapping: CaseMapping) -> Self {
+        Self {
+            network: network.to_owned(),
+            target: Target::Channel(case_mapping.fold(channel)),
+        }
+    }
+
+    /// The talk of two.
+    #[must_use]
+    pub fn private(nick: &Nick, person: &UserId) -> Self {
+        Self {
+            network: nick.network.clone(),
+            target: Target::Private {
+                nick: nick.nick.clone(),
+                person: person.clone(),
+            },
+        }
+    }
+
+    /// The channel, if it is one.
+    #[must_use]
+    pub fn as_channel(&self) -> Option<&str> {
+        match &self.target {
+            Target::Channel(channel) => Some(channel),
+            Target::Private { .. } => None,
+        }
+    }
+
+    /// What messages are sent to.
+    #[must_use]
+    pub fn target_name(&self) -> &str {
+        match &self.target {
+            Target::Channel(channel) => channel,
+            Target::Private { nick, .. } => nick,
+        }
+    }
+}
+
+impl RemoteId for Place {
+    const FIELDS: usize = 2;
+
+    fn values(&self) -> Vec<String> {
+        // No nick holds a `!`, and no channel begins like a nick.
+        let target = match &self.target {
+            Target::Channel(channel) => channel.clone(),
+            Target::Private { nick, person } => format!("{nick}!{person}"),
+        };
+        vec![self.network.clone(), target]
+    }
+
+    fn from_values(values: &[&str]) -> Option<Self> {
+        let [network, target] = values else {
+            return None;
+        };
+        if let Some((nick, person)) = target.split_once('!')
+            && is_nick(nick)
+        {
+            let nick = Nick::new(network, nick, CaseMapping::Ascii);
+            return Some(Self::private(&nick, &UserId::parse(person).ok()?));
+        }
+        is_channel(target).then(|| Self::channel(network, target, CaseMapping::Ascii))
+    }
+}
+
+/// Whether a text may be a channel's name on some network (RFC 2811, 2.1); which of them, `CHANTYPES` says.
+#[must_use]
+pub fn is_channel(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(['#', '&', '+', '!'])
+        && !name.contains([' ', ',', '\x07', '\r', '\n', '\0'])
+}
+
+/// Whether a text may be a nick on some network: no server is known that allows more.
+#[must_use]
+pub fn is_nick(name: &str) -> bool {
+    let first = name.chars().next();
+    first.is_some_and(|first| !"#&+!:@%$-".contains(first) && !first.is_ascii_digit())
+        && !name.contains([' ', ',', '*', '?', '!', '@', '.', '\r', '\n', '\0', ':'])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(text: &str) -> Option<Place> {
+        Place::from_values(&["net", text])
+    }
+
+    #[test]
+    fn channels_and_talks_are_told_apart() {
+        let channel = place("#Rust").expect("a channel");
+        assert_eq!(channel.as_channel(), Some("#rust"));
+        let talk = place("Ann!@bob:example.org").expect("a talk");
+        assert_eq!(talk.target_name(), "ann");
+        assert_eq!(talk.as_channel(), None);
+        assert_eq!(
+            place("!abcde"),
+            Some(Place::channel("net", "!abcde", CaseMapping::Ascii))
+        );
+    }
+
+    #[test]
+    fn what_is_neither_is_nothing() {
+        for text in [
+            "",
+            "#",
+            "rust",
+            "#a b",
+            "#a,b",
+            "ann!bob",
+            "a b!@bob:example.org",
+            "0",
+            "#a\u{7}",
+        ] {
+            assert_eq!(place(text), None, "{text:?}");
+        }
+        for nick in ["", "1a", "-a", "#a", "a b", "a!b", "a.b", "a,b"] {
+            assert_eq!(Nick::from_values(&["net", nick]), None, "{nick:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_read_back(nick in "[A-Za-z\\[\\]\\\\`_^{|}][A-Za-z0-9\\[\\]\\\\`_^{|}-]{0,12}", channel in "[#&!][^ ,\\x07\r\n\0]{1,20}") {
+            let nick = Nick::new("net", &nick, CaseMapping::Rfc1459);
+            prop_assert_eq!(Nick::from_text(&nick.to_text()), Some(nick.clone()));
+            let person = UserId::parse("@bob:example.org").expect("an id");
+            for place in [Place::private(&nick, &person), Place::channel("net", &channel, CaseMapping::Rfc1459)] {
+                prop_assert_eq!(Place::from_text(&place.to_text()), Some(place));
+            }
+        }
+
+        #[test]
+        fn any_text_is_an_id_or_none(text in ".{0,20}") {
+            if let Some(place) = place(&text) {
+                let values = place.values();
+                prop_assert_eq!(Place::from_values(&[&values[0], &values[1]]), Some(place));
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The bridge's own keys of the configuration, beside the kit's.
+
+mod network;
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use bridgehead_appservice::{
+    bridge::Permissions,
+    config::{Config, JsonSchema, Refusals, schemars},
+};
+use serde::{Deserialize, Serialize};
+
+pub use self::network::{
+    BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode, NetworkSettings,
+    PeopleSettings, SyncSettings, Verify, WebircSettings,
+};
+use crate::ids::is_channel;
+
+/// A bridge between Matrix and IRC.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Localpart of the bridge's own user.
+    pub bot: String,
+    /// User ids of people on IRC. Must have the fields `{network}` and `{nick}`, in this order.
+    pub users: String,
+    /// Aliases of channels. Must have the fields `{network}` and `{channel}`, in this order. Who joins one that is not
+    /// there yet gets the channel.
+    pub aliases: String,
+    /// Who may do what: user ids, servers or `*`, each with `blocked`, `relay`, `user` or `admin`.
+    pub permissions: Permissions,
+    /// Answers servers that ask who is behind a connection (RFC 1413).
+    pub ident: IdentSettings,
+    /// The networks, each under the name that ids and commands know it by: lower-case letters, digits and `-`.
+    pub networks: BTreeMap<String, NetworkSettings>,
+}
+
+/// The ident server.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentSettings {
+    /// Where it listens; not at all, where this is not given. Servers ask at port 113, so something has to lead there.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bot: "ircbot".to_owned(),
+            users: "irc_{network}_{nick}".to_owned(),
+            aliases: "#irc_{network}_{channel}".to_owned(),
+            permissions: Permissions::new(),
+            ident: IdentSettings::default(),
+            networks: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config for Settings {
+    fn check(&self, refusals: &mut Refusals<'_>) {
+        if self.networks.is_empty() {
+            refusals.refuse(
+                "networks",
+                "there is no network to bridge to",
+                "add a section such as [networks.libera] with servers = [\"irc.libera.chat:6697\"]",
+            );
+        }
+        let mut rooms = BTreeMap::new();
+        for (name, network) in &self.networks {
+            self.check_network(refusals, name, network);
+            for (channel, settings) in &network.channels {
+                for room in &settings.rooms {
+                    let key = format!("networks.{name}.channels.{channel}.rooms");
+                    if let Some(other) = rooms.insert(room, key.clone()) {
+                        let problem = format!("{room} is mapped by {other} already");
+                        refusals.refuse(&key, problem, "map each room to one channel");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn check_network(&self, refusals: &mut Refusals<'_>, name: &str, network: &NetworkSettings) {
+        let key = format!("networks.{name}");
+        let is_sound = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !is_sound {
+            refusals.refuse(
+                &key,
+                "the name of a network stands in ids",
+                "use lower-case letters, digits and `-` alone",
+            );
+        }
+        if network.servers.is_empty() {
+            refusals.refuse(
+                &format!("{key}.servers"),
+                "the network has no server",
+                "name at least one, such as \"irc.libera.chat:6697\"",
+            );
+        }
+        for channel in network.channels.keys() {
+            if !is_channel(channel) {
+                refusals.refuse(
+                    &format!("{key}.channels.{channel}"),
+                    format!("`{channel}` is no channel"),
+                    "write its whole name in quotes, such as [networks.libera.channels.\"#rust\"]",
+                );
+            }
+        }
+        network.check(refusals, &key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_appservice::config::load;
+
+    use super::*;
+
+    fn mistakes(text: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("irc.toml");
+        std::fs::write(&file, text).expect("a file");
+        match load::<Settings>(Some(&file), [], "IRC") {
+            Ok(_) => String::new(),
+            Err(mistakes) => mistakes.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_small_configuration_is_enough() {
+        let text = "[networks.libera]\nservers = [\"irc.libera.chat:6697\"]\n";
+        assert_eq!(mistakes(text), "");
+    }
+
+    #[test]
+    fn mistakes_are_told_together() {
+        let text = r##"
+            [networks.Libera]
+            nick = "x"
+            [networks.libera.channels.rust]
+            rooms = ["!a:x"]
+            [networks.libera.channels."#rust"]
+            rooms = ["!a:x"]
+            [networks.libera.people]
+            nick = "M"
+        "##;
+        let told = mistakes(text);
+        for wanted in [
+            "Libera",
+            "no server",
+            "`rust` is no channel",
+            "!a:x is mapped",
+            "people.nick",
+        ] {
+            assert!(told.contains(wanted), "{wanted}: {told}");
+        }
+    }
+}

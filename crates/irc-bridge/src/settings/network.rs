@@ -1,0 +1,320 @@
+//! The keys of one network.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use bridgehead_appservice::config::{
+    FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars,
+};
+use serde::{Deserialize, Serialize};
+
+/// A network.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// Its name for people; what the network calls itself, where this is not given.
+    pub title: Option<String>,
+    /// Its servers, the wanted one first. Where one cannot be reached, the next is tried.
+    pub servers: Vec<HostPort>,
+    /// Connections are encrypted.
+    pub tls: bool,
+    /// Whether servers have to prove who they are.
+    pub tls_verify: Verify,
+    /// Certificates (PEM) of authorities that vouch for the servers, in the place of the system's.
+    pub tls_ca: Option<FilePath>,
+    /// The servers' password.
+    pub password: SecretText,
+    /// The bridge's own connection.
+    pub bot: BotSettings,
+    /// The connections of people of Matrix.
+    pub people: PeopleSettings,
+    /// Channels that people get by joining their aliases.
+    pub dynamic: DynamicSettings,
+    /// Who is where, kept the same on both sides.
+    pub sync: SyncSettings,
+    /// What the network puts up with.
+    pub limits: Limits,
+    /// Tells the servers of whom each connection is, where they trust this bridge (WEBIRC).
+    pub webirc: Option<WebircSettings>,
+    /// The encoding of what is not UTF-8.
+    #[schemars(example = "windows-1252")]
+    pub encoding: String,
+    /// Channels and the rooms that they are mapped to.
+    pub channels: BTreeMap<String, ChannelSettings>,
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        Self {
+            title: None,
+            servers: Vec::new(),
+            tls: true,
+            tls_verify: Verify::default(),
+            tls_ca: None,
+            password: SecretText::default(),
+            bot: BotSettings::default(),
+            people: PeopleSettings::default(),
+            dynamic: DynamicSettings::default(),
+            sync: SyncSettings::default(),
+            limits: Limits::default(),
+            webirc: None,
+            encoding: "windows-1252".to_owned(),
+            channels: BTreeMap::new(),
+        }
+    }
+}
+
+/// Whether servers have to prove who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// Their certificate has to be good for the name that they are reached by.
+    #[default]
+    Full,
+    /// Any certificate will do. Whoever is on the way can read and change everything.
+    None,
+}
+
+/// How a connection proves who it is.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginSettings {
+    /// The account's name.
+    pub account: Option<String>,
+    /// Its password.
+    pub password: SecretText,
+    /// A certificate and its key (PEM, in one file), with which the connection proves who it is (SASL EXTERNAL).
+    pub certificate: Option<FilePath>,
+    /// Without the login there is no connection.
+    pub required: bool,
+}
+
+/// The bridge's own connection.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BotSettings {
+    /// Its nick.
+    pub nick: String,
+    /// Its user name.
+    pub username: String,
+    /// What it says of itself.
+    pub realname: String,
+    /// Modes that it sets for itself, such as `+B`.
+    pub modes: Option<String>,
+    /// How it logs in.
+    pub login: LoginSettings,
+}
+
+impl Default for BotSettings {
+    fn default() -> Self {
+        Self {
+            nick: "MatrixBridge".to_owned(),
+            username: "matrix".to_owned(),
+            realname: "A bridge between Matrix and IRC".to_owned(),
+            modes: None,
+            login: LoginSettings::default(),
+        }
+    }
+}
+
+/// The connections of people of Matrix.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PeopleSettings {
+    /// Their nicks, until they choose one: with `{display}`, `{localpart}` or `{server}`.
+    pub nick: String,
+    /// What is said of them, with `{user}`, their id.
+    pub realname: String,
+    /// Modes that each sets for itself, such as `+i`.
+    pub modes: Option<String>,
+    /// Connections at most; who has been silent for longest loses theirs when another is wanted.
+    pub max_connections: usize,
+    /// A connection ends when its person has been silent for so long; never, where it is `"0s"`.
+    pub idle: Time,
+    /// The addresses (IPv6) from which people connect: an address each, such as `2001:db8:1::/64`.
+    pub addresses: Option<String>,
+    /// The address from which all connect, where they have none of their own.
+    pub address: Option<IpAddr>,
+}
+
+impl Default for PeopleSettings {
+    fn default() -> Self {
+        Self {
+            nick: "{display}[m]".to_owned(),
+            realname: "{user}".to_owned(),
+            modes: None,
+            max_connections: 1000,
+            idle: Time::from_secs(0),
+            addresses: None,
+            address: None,
+        }
+    }
+}
+
+/// Channels that people get by joining their aliases.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DynamicSettings {
+    /// There are such.
+    pub enabled: bool,
+    /// Their rooms stand in the homeserver's directory, unless the channel is secret.
+    pub published: bool,
+    /// People of other servers may come into their rooms.
+    pub federate: bool,
+    /// The room version; the homeserver's own where it is not given.
+    pub room_version: Option<String>,
+    /// Channels that nobody gets like this.
+    pub exclude: Vec<String>,
+    /// Who speaks for people of Matrix in them.
+    pub mode: Mode,
+}
+
+impl Default for DynamicSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            published: false,
+            federate: true,
+            room_version: None,
+            exclude: Vec::new(),
+            mode: Mode::default(),
+        }
+    }
+}
+
+/// Who speaks on IRC for people of Matrix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Each has a connection of their own.
+    #[default]
+    Puppet,
+    /// The bridge's own connection, with their names before what they say.
+    Relay,
+}
+
+/// Who is where, kept the same on both sides.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyncSettings {
+    /// Who is in a channel is in its rooms: all of them, and not only who speaks.
+    pub to_matrix: bool,
+    /// Who is in a room is in its channel, and not only who speaks.
+    pub to_irc: bool,
+    /// Who has gone in a netsplit stays in the rooms for so long, in case they come back.
+    pub netsplit: Time,
+    /// Operators and voices are powers of the rooms, and the other way round.
+    pub powers: bool,
+    /// Bans are kept the same.
+    pub bans: bool,
+    /// Topics are kept the same.
+    pub topics: bool,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            to_matrix: true,
+            to_irc: true,
+            netsplit: Time::from_secs(600),
+            powers: true,
+            bans: true,
+            topics: true,
+        }
+    }
+}
+
+/// What the network puts up with.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// New connections a minute.
+    pub connects_per_minute: u32,
+    /// New connections that may be made at once after a quiet time.
+    pub connects_at_once: u32,
+    /// Lines that a connection may say at once after a quiet time.
+    pub lines_at_once: u32,
+    /// Time between lines after that.
+    pub line_every: Time,
+    /// Lines of one message at most; what is longer becomes a page with a link, where there is a media proxy, and is
+    /// cut off where there is none.
+    pub max_lines: usize,
+    /// How long a message waits for the connection of who says it.
+    pub patience: Time,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connects_per_minute: 60,
+            connects_at_once: 10,
+            lines_at_once: 5,
+            line_every: "500ms".parse().unwrap_or(Time::from_secs(1)),
+            max_lines: 5,
+            patience: Time::from_secs(60),
+        }
+    }
+}
+
+/// How servers are told of whom a connection is.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebircSettings {
+    /// The password that the servers know this bridge by.
+    pub password: SecretText,
+    /// What this bridge calls itself to them.
+    pub gateway: String,
+}
+
+/// A channel that is mapped to rooms.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelSettings {
+    /// The rooms, by id or alias. Where none is given, one is made when somebody joins the channel's alias.
+    pub rooms: Vec<String>,
+    /// Who speaks for people of Matrix in it.
+    pub mode: Option<Mode>,
+    /// The channel's key (`+k`).
+    pub key: SecretText,
+    /// The encoding of what is not UTF-8; the network's, where it is not given.
+    pub encoding: Option<String>,
+}
+
+impl NetworkSettings {
+    pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        let template = &self.people.nick;
+        if !["{display}", "{localpart}"]
+            .iter()
+            .any(|field| template.contains(field))
+        {
+            refusals.refuse(
+                &format!("{key}.people.nick"),
+                "everybody would have the same nick",
+                "put {display} or {localpart} into it",
+            );
+        }
+        if self.people.max_connections == 0 {
+            refusals.refuse(
+                &format!("{key}.people.max_connections"),
+                "nobody could connect",
+                "give a number greater than 0, or set mode = \"relay\" for the channels",
+            );
+        }
+        if self.limits.connects_per_minute == 0 {
+            refusals.refuse(
+                &format!("{key}.limits.connects_per_minute"),
+                "nobody could connect",
+                "give a number greater than 0",
+            );
+        }
+        let channels = self.channels.iter().filter_map(|(name, channel)| {
+            let encoding = channel.encoding.as_ref()?;
+            Some((format!("{key}.channels.{name}.encoding"), encoding))
+        });
+        for (key, encoding) in channels.chain([(format!("{key}.encoding"), &self.encoding)]) {
+            if encoding_rs::Encoding::for_label(encoding.as_bytes()).is_none() {
+                let problem = format!("`{encoding}` is no encoding");
+                refusals.refuse(&key, problem, "use a name such as windows-1252 or koi8-r");
+            }
+        }
+    }
+}
