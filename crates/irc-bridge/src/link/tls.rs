@@ -1,0 +1,140 @@
+//! How connections are encrypted, and what servers and people have to prove.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio_rustls::TlsConnector;
+
+use crate::settings::Verify;
+
+/// Why there is no encryption. Displays as what an operator is to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file holds no certificate, or no key.
+    #[error("{path} cannot be used: {reason}; it has to hold PEM")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The certificates of the system, or the client's own, cannot be used.
+    #[error("the certificates cannot be used: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// What a connection's encryption is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Trust<'a> {
+    /// Whether servers prove who they are.
+    pub verify: Verify,
+    /// Authorities in the place of the system's.
+    pub authorities: Option<&'a Path>,
+    /// The connection's own certificate and key.
+    pub certificate: Option<&'a Path>,
+}
+
+/// What connections of this trust are encrypted with.
+///
+/// # Errors
+/// When a file cannot be used.
+pub fn connector(trust: &Trust<'_>) -> Result<TlsConnector, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    let builder = match (trust.verify, trust.authorities) {
+        (Verify::None, _) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
+        (Verify::Full, Some(path)) => builder.with_root_certificates(authorities(path)?),
+        (Verify::Full, None) => builder.with_platform_verifier()?,
+    };
+    let config = match trust.certificate {
+        Some(path) => {
+            let (chain, key) = certificate(path)?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn unusable(path: &Path, reason: impl ToString) -> TlsError {
+    TlsError::File {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?;
+    let chain: Vec<_> = read
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(path, error))?;
+    match chain.is_empty() {
+        true => Err(unusable(path, "there is no certificate in it")),
+        false => Ok(chain),
+    }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
+}
+
+type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn certificate(path: &Path) -> Result<Certificate, TlsError> {
+    let key = PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, error))?;
+    Ok((chain(path)?, key))
+}
+
+/// Takes any server for the one that is meant; that the other side holds the key of its certificate is still proven.
+#[derive(Debug)]
+struct AnyServer(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
