@@ -12,8 +12,10 @@
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
 //! - [`modes`] changes of modes, cut into single ones by the server's own rules
+//! - [`formatting`] bold, colors and the like within a text
 
 pub mod casemap;
+pub mod formatting;
 pub mod isupport;
 pub mod line;
 pub mod modes;
