@@ -19,8 +19,9 @@ mod write;
 
 use std::borrow::Cow;
 
+use self::parse::normalize;
+pub(crate) use self::write::{Mark, Writer};
 pub use self::{color::Color, parse::parse, write::write};
-pub(crate) use self::{parse::normalize, write::Writer};
 
 const BOLD: char = '\x02';
 const COLOR: char = '\x03';

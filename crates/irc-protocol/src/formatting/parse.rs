@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Vec<Span> {
 
 /// The same spans as they are read back when they were written: without codes in texts, without empty ones, and those that
 /// look the same in one.
-pub(crate) fn normalize(spans: &[Span]) -> Vec<Span> {
+pub(super) fn normalize(spans: &[Span]) -> Vec<Span> {
     let mut normal = Vec::new();
     for span in spans {
         let style = Style {
