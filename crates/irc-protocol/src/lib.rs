@@ -18,10 +18,12 @@
 //! - [`mask`] who is meant by masks, and what else stands in a channel's lists
 //! - [`ctcp`] what clients say to each other within a message
 //! - [`netsplit`] when two servers lose each other
+//! - [`ending`] why a server ended a connection
 
 pub mod casemap;
 pub mod ctcp;
 pub mod encoding;
+pub mod ending;
 pub mod formatting;
 pub mod isupport;
 pub mod line;
