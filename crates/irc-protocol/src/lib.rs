@@ -12,8 +12,10 @@
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
 //! - [`modes`] changes of modes, cut into single ones by the server's own rules
+//! - [`channels`] what an onlooker knows of channels and people
 
 pub mod casemap;
+pub mod channels;
 pub mod isupport;
 pub mod line;
 pub mod modes;
@@ -21,6 +23,7 @@ pub mod source;
 
 pub use self::{
     casemap::CaseMapping,
+    channels::{Channels, Happening},
     isupport::Isupport,
     line::{Line, LineBuffer, Tags},
     modes::ModeChange,
