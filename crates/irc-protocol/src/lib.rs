@@ -25,6 +25,10 @@ pub mod ctcp;
 pub mod encoding;
 pub mod ending;
 pub mod formatting;
+//! - [`channels`] what an onlooker knows of channels and people
+
+pub mod casemap;
+pub mod channels;
 pub mod isupport;
 pub mod line;
 pub mod mask;
@@ -35,6 +39,7 @@ pub mod split;
 
 pub use self::{
     casemap::CaseMapping,
+    channels::{Channels, Happening},
     isupport::Isupport,
     line::{Line, LineBuffer, Tags},
     modes::ModeChange,

@@ -1,0 +1,222 @@
+//! People who come and go: `JOIN`, `PART`, `KICK`, `QUIT`, `NICK`.
+
+use super::{
+    Channels, Happening, Incoming,
+    channel::Record,
+    lists::Lists,
+    people::{self, Name, People, Person},
+    split,
+    standing::Standing,
+};
+use crate::Source;
+
+impl Channels {
+    pub(super) fn take_join(&mut self, incoming: &Incoming<'_>) -> Vec<Happening> {
+        let Some(who) = self.who(incoming) else {
+            return Vec::new();
+        };
+        let channels = incoming.text(0);
+        let channels = channels.split(',').filter(|channel| !channel.is_empty());
+        channels
+            .map(|channel| self.join(incoming, channel, who.clone()))
+            .collect()
+    }
+
+    fn join(&mut self, incoming: &Incoming<'_>, channel: &str, who: Source) -> Happening {
+        let is_extended = incoming.line.params.len() >= 3;
+        let account = match incoming.text(1) {
+            account if is_extended => Some(account.into_owned()).filter(|account| account != "*"),
+            _ => incoming.line.tags.get("account").map(str::to_owned),
+        };
+        let realname = is_extended.then(|| incoming.text(2).into_owned());
+        let name = self.fold(channel);
+        let is_me = incoming.is_me(&who.name);
+        if is_me {
+            self.open(&name, channel);
+        }
+        self.place(&name, &who.name, Standing::default(), || Person::new(&who));
+        if is_extended {
+            self.introduce(&who, account.as_deref(), realname.as_deref());
+        } else {
+            let folded = self.fold(&who.name);
+            self.people.learn(&folded, &who, account.as_deref());
+        }
+        let channel = self.shown(channel);
+        if is_me {
+            return Happening::Entered { channel };
+        }
+        Happening::Joined {
+            channel,
+            who,
+            account,
+            realname,
+            is_netjoin: incoming.batch == Some("netjoin"),
+        }
+    }
+
+    /// The connection is in a channel, of which nothing is known yet.
+    fn open(&mut self, name: &str, channel: &str) {
+        self.forget(name);
+        if self.channels.len() >= self.bounds.channels || !people::is_name(channel) {
+            self.dropped += 1;
+            return;
+        }
+        let record = Record {
+            name: channel.to_owned(),
+            ..Record::default()
+        };
+        self.channels.insert(name.into(), record);
+    }
+
+    pub(super) fn take_part(&mut self, incoming: &Incoming<'_>) -> Vec<Happening> {
+        let Some(who) = self.who(incoming) else {
+            return Vec::new();
+        };
+        let channels = incoming.text(0);
+        let channels = channels.split(',').filter(|channel| !channel.is_empty());
+        channels
+            .map(|channel| self.part(incoming, channel, who.clone()))
+            .collect()
+    }
+
+    fn part(&mut self, incoming: &Incoming<'_>, channel: &str, who: Source) -> Happening {
+        let name = self.fold(channel);
+        let channel = self.shown(channel);
+        let reason = incoming.reason(1);
+        if incoming.is_me(&who.name) {
+            self.forget(&name);
+            return Happening::Expelled {
+                channel,
+                by: None,
+                reason,
+                is_kick: false,
+            };
+        }
+        self.displace(&name, &self.fold(&who.name));
+        Happening::Parted {
+            channel,
+            who,
+            reason,
+        }
+    }
+
+    pub(super) fn take_kick(&mut self, incoming: &Incoming<'_>) -> Option<Happening> {
+        let by = self.whole(incoming.source());
+        let (channel, who) = (incoming.text(0), incoming.text(1));
+        if channel.is_empty() || who.is_empty() {
+            return None;
+        }
+        let name = self.fold(&channel);
+        let channel = self.shown(&channel);
+        let reason = incoming.reason(2);
+        if incoming.is_me(&who) {
+            self.forget(&name);
+            return Some(Happening::Expelled {
+                channel,
+                by: Some(by),
+                reason,
+                is_kick: true,
+            });
+        }
+        let folded = self.fold(&who);
+        let known = self.people.get(&folded);
+        let who = known.map_or_else(|| who.into_owned(), |person| person.nick.to_string());
+        self.displace(&name, &folded);
+        Some(Happening::Kicked {
+            channel,
+            who,
+            by,
+            reason,
+        })
+    }
+
+    pub(super) fn take_quit(&mut self, incoming: &Incoming<'_>) -> Option<Happening> {
+        let who = self.who(incoming)?;
+        let channels = if incoming.is_me(&who.name) {
+            self.forget_all()
+        } else {
+            self.vanish(&self.fold(&who.name))
+        };
+        let reason = incoming.line.param(0).unwrap_or_default().to_vec();
+        let is_split = incoming.batch == Some("netsplit");
+        let split = split::servers(&reason).or_else(|| is_split.then(Default::default));
+        Some(Happening::Quit {
+            who,
+            channels,
+            reason,
+            split,
+        })
+    }
+
+    /// Somebody is in no channel any more. Gives back in which they were.
+    fn vanish(&mut self, who: &str) -> Vec<String> {
+        let Some(person) = self.people.remove(who) else {
+            return Vec::new();
+        };
+        let mut channels = Vec::with_capacity(person.channels.len());
+        for channel in &person.channels {
+            if let Some(record) = self.channels.get_mut(channel) {
+                record.members.remove(who);
+                record.doubtful.remove(who);
+                self.memberships -= 1;
+                channels.push(record.name.clone());
+            }
+        }
+        channels
+    }
+
+    /// The connection is in no channel any more. Gives back in which it was.
+    fn forget_all(&mut self) -> Vec<String> {
+        let channels = std::mem::take(&mut self.channels).into_values();
+        self.people = People::default();
+        self.lists = Lists::default();
+        self.memberships = 0;
+        channels.map(|record| record.name).collect()
+    }
+
+    pub(super) fn take_nick(&mut self, incoming: &Incoming<'_>) -> Option<Happening> {
+        let from = self.who(incoming)?;
+        let to = incoming.text(0).into_owned();
+        if to.is_empty() {
+            return None;
+        }
+        let (before, after) = (self.fold(&from.name), self.fold(&to));
+        let channels = self.whereabouts(&before);
+        let channels = channels.into_iter().map(str::to_owned).collect();
+        if !people::is_name(&to) {
+            self.dropped += 1;
+            self.vanish(&before);
+        } else if before == after {
+            if let Some(person) = self.people.get_mut(&after) {
+                person.nick = to.as_str().into();
+            }
+        } else {
+            self.rename(&before, &after, &to);
+        }
+        Some(Happening::Nick { from, to, channels })
+    }
+
+    /// Somebody has another nick. Who had it before must have gone unseen.
+    fn rename(&mut self, before: &str, after: &str, nick: &str) {
+        if self.people.get(before).is_none() {
+            return;
+        }
+        self.vanish(after);
+        let Some(mut person) = self.people.remove(before) else {
+            return;
+        };
+        let name: Name = after.into();
+        for channel in &person.channels {
+            if let Some(record) = self.channels.get_mut(channel)
+                && let Some(standing) = record.members.remove(before)
+            {
+                record.members.insert(name.clone(), standing);
+                if record.doubtful.remove(before) {
+                    record.doubtful.insert(name.clone());
+                }
+            }
+        }
+        person.nick = nick.into();
+        self.people.insert(name, person);
+    }
+}
