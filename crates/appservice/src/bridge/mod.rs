@@ -44,7 +44,7 @@
 //!
 //!     async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
 //!         let connection = self.connection.read().await.clone();
-//!         let connection = connection.ok_or_else(|| SendError::retry("there is no connection"))?;
+//!         let connection = connection.ok_or_else(|| SendError::away("there is no connection"))?;
 //!         let Action::Message { content, .. } = &outgoing.action else {
 //!             return Err(SendError::unsupported("numbers only know messages"));
 //!         };

@@ -26,7 +26,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
-    intake::{Change, Undone, Work},
+    intake::{Change, Undone, Work, room_of},
     perform::Doing,
     provenance::{Origin, origin},
     remote::message_key,
@@ -97,7 +97,7 @@ pub trait Network: Sized + Send + Sync + 'static {
     /// outcome was stored: then with the same [`Outgoing::key`].
     ///
     /// # Errors
-    /// That it has to be tried again, or what the network says against it.
+    /// That it has to be tried again, that the network is away, or what the network says against it.
     fn send(
         &self,
         outgoing: Outgoing<Self>,
@@ -297,6 +297,16 @@ pub enum SendError {
         /// Why, in words for people.
         reason: String,
     },
+    /// The network, or the sender's own connection to it, is away. It waits until the network says that it is back
+    /// ([`Remote::connected`], [`Remote::connected_in`]); that counts as no attempt. What is said in its room after it
+    /// waits with it.
+    Away {
+        /// What is away, in words for people.
+        reason: String,
+        /// How long it may wait; as long as [`Bridge::wait_for_network`](super::Bridge::wait_for_network) says, where
+        /// it is not said, and never longer.
+        at_most: Option<Duration>,
+    },
     /// It cannot be done.
     Reject(Rejected),
 }
@@ -307,6 +317,23 @@ impl SendError {
         Self::Retry {
             after: None,
             reason: reason.into(),
+        }
+    }
+
+    /// The network is away, for this reason: it waits until it is back.
+    pub fn away(reason: impl Into<String>) -> Self {
+        Self::Away {
+            reason: reason.into(),
+            at_most: None,
+        }
+    }
+
+    /// The same, but for no longer than this, from its first attempt on: for what is away for one sender alone, such as
+    /// a connection of their own. Others of the room wait for that too, so a minute is much.
+    pub fn away_at_most(reason: impl Into<String>, at_most: Duration) -> Self {
+        Self::Away {
+            reason: reason.into(),
+            at_most: Some(at_most),
         }
     }
 
@@ -387,7 +414,7 @@ impl Cause {
     }
 }
 
-/// How an event fared on its way to the network. There is no fourth way: who handles an event for the network has to
+/// How an event fared on its way to the network. There is no fifth way: who handles an event for the network has to
 /// say one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the sender is to be told"]
@@ -401,6 +428,14 @@ pub enum Fate {
         /// Why, in words for people.
         reason: String,
     },
+    /// It waits for the network, or the sender's connection to it, and its room waits with it. That counts as no
+    /// attempt. After too long a time it is rejected.
+    Waiting {
+        /// What is away, in words for people.
+        reason: String,
+        /// How long it may wait, where that is less than the bridge's own time.
+        at_most: Option<Duration>,
+    },
     /// It cannot be done, and the sender is told why.
     Rejected(Rejected),
 }
@@ -410,6 +445,7 @@ impl From<Result<Receipt, SendError>> for Fate {
         match sent {
             Ok(receipt) => Self::Delivered(receipt),
             Err(SendError::Retry { after, reason }) => Self::Retrying { after, reason },
+            Err(SendError::Away { reason, at_most }) => Self::Waiting { reason, at_most },
             Err(SendError::Reject(rejected)) => Self::Rejected(rejected),
         }
     }

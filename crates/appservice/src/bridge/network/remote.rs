@@ -456,10 +456,21 @@ impl<N: Network> Remote<N> {
         }
     }
 
-    /// The connection stands: waits between attempts end, and the next failure is the first again.
+    /// The connection stands: what waits for the network ([`SendError::Away`](super::SendError::Away)) is tried at once,
+    /// waits between attempts at what it has said end, and the next failure of [`Network::run`] is the first again.
     pub fn connected(&self) {
         if let Ok(live) = self.live.get() {
             live.connected();
+        }
+    }
+
+    /// The connection to a part of the network stands, such as one of several servers, or one person's own: as
+    /// [`connected`](Self::connected), for these rooms alone. Of [`Network::run`] it says nothing.
+    ///
+    /// `is_there` must not wait: it is asked for each room in which something waits.
+    pub fn connected_in(&self, is_there: impl Fn(&N::Room) -> bool) {
+        if let Ok(live) = self.live.get() {
+            live.connected_in(is_there);
         }
     }
 

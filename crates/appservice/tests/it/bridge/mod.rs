@@ -2,6 +2,7 @@
 
 mod again;
 mod around;
+mod away;
 mod both_ways;
 mod commands;
 mod connection;
