@@ -354,7 +354,7 @@ async fn speaker<N: Network>(
     Speaker {
         name: told_apart(view, &who, name),
         avatar: member.and_then(|member| member.avatar_url.clone()),
-        has_account: live.network().has_account(&who).await,
+        has_account: live.network().has_account(&who, &portal.remote).await,
         profile,
         user_id: who,
     }

@@ -166,10 +166,14 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Whether this person of Matrix speaks with an account of their own on the network. For those who do not, the
-    /// bridge's relay speaks, where it has one.
-    fn has_account(&self, person: &UserId) -> impl Future<Output = bool> + Send {
-        let _ = person;
+    /// Whether this person of Matrix speaks in this room with an account of their own on the network. For those who do
+    /// not, the bridge's relay speaks, where it has one.
+    fn has_account(
+        &self,
+        person: &UserId,
+        room: &Self::Room,
+    ) -> impl Future<Output = bool> + Send {
+        let _ = (person, room);
         std::future::ready(false)
     }
 

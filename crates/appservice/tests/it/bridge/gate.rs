@@ -212,7 +212,7 @@ impl<const N: usize> Network for GateOf<N> {
         Ok(Receipt::new())
     }
 
-    async fn has_account(&self, _: &UserId) -> bool {
+    async fn has_account(&self, _: &UserId, _: &String) -> bool {
         self.village.hold("has_account");
         false
     }
