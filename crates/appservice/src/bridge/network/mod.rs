@@ -26,6 +26,7 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
+    described::join_rules,
     intake::{Change, Undone, Work, room_of},
     perform::Doing,
     provenance::{Origin, origin},

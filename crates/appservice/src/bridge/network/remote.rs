@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Network, UserInfo, intake,
+    Network, UserInfo,
+    described::restricted,
+    intake,
     task::{Said, Task},
 };
 use crate::{
@@ -113,6 +115,9 @@ pub struct RoomChange {
     /// Who may join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_rule: Option<JoinRule>,
+    /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<RoomId>,
     /// Whether it stands in the homeserver's directory of rooms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_listed: Option<bool>,
@@ -146,10 +151,20 @@ impl RoomChange {
         self
     }
 
-    /// The same, joined by this rule from now on.
+    /// The same, joined by this rule from now on. By [`JoinRule::Restricted`] only those who are invited join, unless
+    /// [`joined_from`](Self::joined_from) names rooms.
     #[must_use]
     pub fn joined_by(mut self, rule: JoinRule) -> Self {
         self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, joined from now on by those who are invited, and by the members of these rooms (room version 8 or
+    /// later).
+    #[must_use]
+    pub fn joined_from(mut self, rooms: impl IntoIterator<Item = RoomId>) -> Self {
+        self.allow = rooms.into_iter().collect();
+        self.join_rule = Some(restricted(self.join_rule));
         self
     }
 
