@@ -155,7 +155,10 @@ impl Commands {
     /// A line of a person's own room, without the mark that commands have elsewhere.
     fn without_mark<'a>(&self, text: &'a str) -> &'a str {
         let line = text.trim_start();
-        let is_marked = !self.list.iter().any(|command| command.name.starts_with(MARK));
+        let is_marked = !self
+            .list
+            .iter()
+            .any(|command| command.name.starts_with(MARK));
         let rest = line.strip_prefix(MARK).filter(|_| is_marked);
         rest.filter(|rest| rest.starts_with(|first: char| !first.is_whitespace()))
             .unwrap_or(line)

@@ -169,11 +169,7 @@ pub trait Network: Sized + Send + Sync + 'static {
 
     /// Whether this person of Matrix speaks in this room with an account of their own on the network. For those who do
     /// not, the bridge's relay speaks, where it has one.
-    fn has_account(
-        &self,
-        person: &UserId,
-        room: &Self::Room,
-    ) -> impl Future<Output = bool> + Send {
+    fn has_account(&self, person: &UserId, room: &Self::Room) -> impl Future<Output = bool> + Send {
         let _ = (person, room);
         std::future::ready(false)
     }

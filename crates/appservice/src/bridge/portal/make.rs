@@ -12,7 +12,9 @@ use super::{Portal, PortalData, PortalKind};
 use crate::{
     Error,
     bridge::{
-        Network, RemoteId, RoomInfo, calls, ghosts, info, links::LinkKind as _, live::Live,
+        Network, RemoteId, RoomInfo, calls, ghosts, info,
+        links::LinkKind as _,
+        live::Live,
         network::{Undone, join_rules},
     },
     core::Core,

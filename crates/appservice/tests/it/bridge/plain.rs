@@ -1,6 +1,10 @@
 //! A network that does as a test tells it, and can do what its flags say.
 
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bridgehead_appservice::{
     Event, HandlerError, Service,
