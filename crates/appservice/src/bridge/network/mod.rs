@@ -16,6 +16,7 @@ mod described;
 mod intake;
 mod members;
 mod moderate;
+mod notices;
 mod outgoing;
 mod perform;
 mod provenance;

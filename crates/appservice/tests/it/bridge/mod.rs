@@ -17,6 +17,7 @@ mod links;
 mod media;
 mod moderation;
 mod nameless;
+mod notices;
 mod parts;
 mod plain;
 mod portals;
