@@ -237,6 +237,13 @@ impl<W: LaneWork> Lanes<W> {
         }
     }
 
+    /// Ends the wait of a lane, or the one that its row in work asks for next.
+    pub(crate) fn hurry_lane(&self, name: &str) {
+        if let Some(lane) = self.0.table.lock().lanes.get(name) {
+            lane.hurry.notify_one();
+        }
+    }
+
     /// Ends the waits of lanes whose next row is such a one.
     pub(crate) fn hurry_where(&self, is_such: impl Fn(&W::Row) -> bool) {
         for lane in self.0.table.lock().lanes.values() {

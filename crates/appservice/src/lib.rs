@@ -67,6 +67,7 @@
 //! | `Err(…)` | tried again after a growing wait while the room waits; after [`Limits::attempts`] it is *parked* |
 //! | `Err(…)` of the kit, because the homeserver is away | tried again until it is back, without being counted |
 //! | [`Verdict::RetryIn`], [`Verdict::Retry`] | tried again after this time |
+//! | [`Verdict::Wait`] | tried again until what it waits for is there, without being counted |
 //! | [`Verdict::Reject`] | handled: it cannot be done, and the sender's client shows why; the handler's own [`Tx`](store::Tx) is dropped |
 //! | [`Verdict::Park`] | set aside for the operator: `parked` lists it, `replay` brings it back |
 //!

@@ -115,7 +115,7 @@ impl<D: Dial> Network for Pond<D> {
         let nick = outgoing.speaker.name.split_whitespace().collect::<Vec<_>>();
         let rest = format!("{} {} {text}", outgoing.room, nick.join("_"));
 
-        let lost = || SendError::retry("there is no connection to the Pond");
+        let lost = || SendError::away("there is no connection to the Pond");
         let link = self.link.lock().upgrade();
         let told = link
             .and_then(|link| link.say(&id, &rest))

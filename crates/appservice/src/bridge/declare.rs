@@ -22,6 +22,9 @@ use crate::{
 /// For how long, and for how many, it is remembered which message is which.
 const KEEP: (Duration, usize) = (Duration::from_secs(90 * 24 * 3600), 1_000_000);
 
+/// How long an event waits for a network that is away.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
 /// A bridge to a network, as its author declares it; given to [`Service::bridge`].
 ///
 /// ```no_run
@@ -46,6 +49,8 @@ pub struct Bridge<N: Network> {
     pub(crate) edit_style: EditStyle,
     pub(crate) keep: (Duration, usize),
     pub(crate) on_demand: bool,
+    /// How long events wait for a network that is away.
+    pub(crate) patience: Duration,
     pub(crate) handlers: Vec<AnyHandler<Fate>>,
     prefix: Option<String>,
     has_commands: bool,
@@ -71,6 +76,7 @@ impl<N: Network> Bridge<N> {
             edit_style: EditStyle::Star,
             keep: KEEP,
             on_demand: true,
+            patience: PATIENCE,
             handlers: Vec::new(),
             prefix: None,
             has_commands: true,
@@ -127,6 +133,14 @@ impl<N: Network> Bridge<N> {
     /// million, unless said otherwise. What is forgotten can be edited, answered, reacted to and taken back no more.
     pub fn remember_messages(mut self, age: Duration, number: usize) -> Self {
         self.keep = (age, number.max(1));
+        self
+    }
+
+    /// How long an event waits for the network while it is away ([`SendError::away`](super::SendError::away)), from when
+    /// the service has received it: a day, unless said otherwise, and never longer than
+    /// [`Limits::give_up_after`](crate::Limits::give_up_after). Then its sender is told, and may ask for another attempt.
+    pub fn wait_for_network(mut self, at_most: Duration) -> Self {
+        self.patience = at_most;
         self
     }
 

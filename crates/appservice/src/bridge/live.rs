@@ -6,7 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::{
     Bridge, Network, RemoteId,
     links::Links,
-    network::{Remote, Work},
+    network::{Presences, Remote, Work, room_of, tell_presences},
     portal::{Portal, Rooms},
     status::{self, Floods},
     unbridge,
@@ -32,7 +32,7 @@ use crate::{
     id::{RoomAlias, RoomId, UserId},
     lanes::Lanes,
     metrics::catalogue::REMOTE_UP,
-    store::NewTask,
+    store::{NewTask, TaskRow},
 };
 
 /// What the network says may wait in this many pieces; beyond that it waits itself.
@@ -43,6 +43,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait before the network is connected to again.
 const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// How long what came long ago waits for the network at the service's start.
+const TIME_TO_CONNECT: Duration = Duration::from_secs(300);
 
 /// How often what is old is forgotten.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -173,9 +176,14 @@ pub(crate) struct Live<N: Network> {
     /// Rooms that portals are to move to, and that are not open yet.
     pub(crate) awaited: Mutex<BTreeSet<RoomId>>,
     pub(crate) floods: Floods,
+    pub(crate) presences: Presences,
     connects: Notify,
     /// Failures of the connection since it last stood.
     failures: AtomicUsize,
+    /// Portals in which something waits for the network.
+    waiting: Mutex<HashMap<RoomId, N::Room>>,
+    /// When the bridge began, ms since the Unix epoch.
+    begun_ms: AtomicI64,
 }
 
 /// A bridge that may have ended: what the network itself holds.
@@ -221,8 +229,11 @@ impl<N: Network> Live<N> {
             sending: Flights::default(),
             awaited: Mutex::default(),
             floods: Floods::default(),
+            presences: Presences::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+            begun_ms: AtomicI64::new(0),
         }))
     }
 
@@ -332,6 +343,44 @@ impl<N: Network> Live<N> {
         tracing::info!(network = N::NAME, "connected");
         self.show_connection(true);
         self.tasks.hurry();
+        self.hurry_waiting(|_| true);
+    }
+
+    /// The connection stands, for some rooms.
+    pub(crate) fn connected_in(&self, is_there: impl Fn(&N::Room) -> bool) {
+        self.tasks.hurry_where(|row: &TaskRow| {
+            room_of::<N>(&row.task.lane).is_some_and(|room| is_there(&room))
+        });
+        self.hurry_waiting(is_there);
+    }
+
+    /// Tries at once what waits for the network in these rooms.
+    fn hurry_waiting(&self, is_there: impl Fn(&N::Room) -> bool) {
+        let Ok(core) = self.core() else { return };
+        let waiting = self.waiting.lock();
+        for (portal, _) in waiting.iter().filter(|(_, room)| is_there(room)) {
+            core.inbox.hurry_room(portal);
+        }
+    }
+
+    /// Something in a portal is about to be tried: it may have to wait from now on.
+    pub(crate) fn may_wait(&self, portal: &Portal<N>) {
+        let (matrix, remote) = (portal.matrix.clone(), portal.remote.clone());
+        self.waiting.lock().insert(matrix, remote);
+    }
+
+    /// Nothing in a portal waits any more.
+    pub(crate) fn waits_no_more(&self, room: &RoomId) {
+        self.waiting.lock().remove(room);
+    }
+
+    /// Whether something that was received then has waited for the network long enough. The time in which the service
+    /// does not run counts, but whoever starts it can expect that it connects first.
+    pub(crate) fn has_waited(&self, received_ms: i64, now_ms: i64) -> bool {
+        let since = |then: i64| Duration::from_millis(u64::try_from(now_ms - then).unwrap_or(0));
+        let patience = self.plan.patience;
+        since(received_ms) >= patience
+            && since(self.begun_ms.load(Ordering::Acquire)) >= patience.min(TIME_TO_CONNECT)
     }
 
     /// Keeps the connection, for as long as the service runs.
@@ -435,6 +484,7 @@ impl<N: Network> Part for Live<N> {
             if self.has_begun.load(Ordering::Acquire) {
                 return Ok(());
             }
+            self.begun_ms.store(core.now_ms(), Ordering::Release);
             let waiting = core.store.read(|unit| unit.task_lanes(N::NAME)).await?;
             self.has_begun.store(true, Ordering::Release);
             for (lane, tasks) in waiting {
@@ -442,6 +492,7 @@ impl<N: Network> Part for Live<N> {
                 self.tasks.wake(&lane, 0);
             }
             tokio::spawn(self.clone().stay_connected());
+            tokio::spawn(tell_presences(self.clone()));
             tokio::spawn(self.sweep());
             Ok(())
         }

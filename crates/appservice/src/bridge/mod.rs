@@ -44,7 +44,7 @@
 //!
 //!     async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
 //!         let connection = self.connection.read().await.clone();
-//!         let connection = connection.ok_or_else(|| SendError::retry("there is no connection"))?;
+//!         let connection = connection.ok_or_else(|| SendError::away("there is no connection"))?;
 //!         let Action::Message { content, .. } = &outgoing.action else {
 //!             return Err(SendError::unsupported("numbers only know messages"));
 //!         };
@@ -115,8 +115,8 @@ pub use self::{
     messages::{MessageRef, ReactionRef},
     network::{
         Action, Bridged, Cause, Fate, Foreign, Member, Named, Network, Outgoing, Place,
-        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
-        Signal, Speaker, UserInfo,
+        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RemotePresence, RoomChange,
+        RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     permissions::{Level, Permissions},
     portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},

@@ -5,7 +5,7 @@ mod power;
 use std::sync::Arc;
 
 use super::{
-    Action, Cause, Foreign, Network, Rejected, calls,
+    Action, Cause, Foreign, Member, Network, Rejected, calls,
     live::Live,
     messages::{self, MessageRef},
     portal::Portal,
@@ -234,7 +234,9 @@ fn ghosts<N: Network>(
         (Some("invite"), "invite") | (Some("ban"), "ban") => return None,
         // The ghost itself answers where the network has no invitations.
         (_, "invite") => return N::MEMBERSHIP.then_some(Ok(Action::Invite { user })),
-        (Some("ban"), "leave") => Action::Unban { user },
+        (Some("ban"), "leave") => Action::Unban {
+            whom: Member::User(user),
+        },
         // They were not there: an invitation is taken back, a wish to come refused.
         (Some("invite" | "knock" | "leave"), "leave") => return None,
         (_, "leave" | "ban") => Action::Remove {
@@ -253,7 +255,7 @@ fn ghosts<N: Network>(
     }
 }
 
-/// How people of Matrix come and go.
+/// How people of Matrix come and go, and who of them may not.
 fn persons<N: Network>(
     event: &Event,
     whom: &UserId,
@@ -266,11 +268,20 @@ fn persons<N: Network>(
         // A join after a join is another name.
         (Some("join"), "join") => None,
         (_, "join") => Some(Ok(Action::Join)),
-        // Nobody leaves who was not there: whose ban is lifted, who declines.
         (Some("join") | None, "leave" | "ban") => Some(Ok(Action::Leave {
             reason: event.text("reason").map(str::to_owned),
             by: (event.sender != *whom).then(|| event.sender.clone()),
+            is_ban: now == "ban",
         })),
+        (Some("ban"), "ban") => None,
+        (_, "ban") => Some(Ok(Action::Ban {
+            person: whom.clone(),
+            reason: event.text("reason").map(str::to_owned),
+        })),
+        (Some("ban"), "leave") => Some(Ok(Action::Unban {
+            whom: Member::Person(whom.clone()),
+        })),
+        // Nobody leaves who was not there: who declines, or is invited no more.
         _ => None,
     }
 }

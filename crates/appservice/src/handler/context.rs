@@ -81,9 +81,14 @@ impl Scope {
 pub struct Delivery {
     /// The homeserver's id of the transaction; empty where there was none.
     pub txn_id: Arc<str>,
-    /// Which attempt this is, from 1 on. Attempts that failed because the homeserver was away are among them, though
-    /// they do not count towards [`Limits::attempts`](crate::Limits::attempts); after a restart, only those that do.
+    /// Which attempt this is, from 1 on. Attempts that failed because the homeserver was away, or that wait for
+    /// something else ([`Verdict::Wait`](crate::Verdict::Wait)), are among them, though they do not count towards
+    /// [`Limits::attempts`](crate::Limits::attempts); after a restart, only those that do.
     pub attempt: u32,
+    /// The same without those that do not count.
+    pub(crate) counted: u32,
+    /// Since when it waits for something that is away, ms since the Unix epoch.
+    pub(crate) waiting_since_ms: Option<i64>,
     /// When the service received it, ms since the Unix epoch.
     pub received_ms: i64,
     /// The trace context (W3C *Trace Context*) of the transaction, to be sent as the header `traceparent` with what is
@@ -96,6 +101,8 @@ impl Default for Delivery {
         Self {
             txn_id: "".into(),
             attempt: 1,
+            counted: 1,
+            waiting_since_ms: None,
             received_ms: 0,
             traceparent: None,
         }

@@ -46,6 +46,13 @@ pub enum Verdict {
         /// Why it cannot be done yet.
         reason: String,
     },
+    /// It waits for something that is away, such as another network; its room waits with it. Handled again after growing
+    /// waits, or when [`Handle::hurry`](crate::Handle::hurry) is called. That does not count as failed attempts, for as
+    /// long as [`Limits::give_up_after`](crate::Limits::give_up_after).
+    Wait {
+        /// What it waits for, in words.
+        reason: String,
+    },
     /// It cannot be done, and the sender is told why, in words for people. Handled with that: what this handler has
     /// written with [`Tx`](crate::store::Tx) is dropped, other handlers' writes are not, and those that follow are
     /// called.

@@ -36,6 +36,8 @@ enum Outcome {
     Retry(Option<Duration>, String),
     /// The homeserver is away, or does not know the service: it is tried again, and that does not count.
     Away(Error),
+    /// Something else is away; that does not count either.
+    Wait(String),
     Park(String),
     Stopping,
 }
@@ -69,7 +71,7 @@ pub(super) async fn row(core: &Arc<Core>, row: &mut InboxRow) -> Step {
 
 /// Which attempt this is, those included that do not count.
 fn tries(row: &InboxRow) -> u32 {
-    row.attempts + row.outage.attempts() + 1
+    row.attempts + row.outage.attempts() + row.waiting.attempts() + 1
 }
 
 async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
@@ -82,6 +84,8 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
     let delivery = Delivery {
         txn_id: row.txn_id.as_str().into(),
         attempt: tries(row),
+        counted: row.attempts + 1,
+        waiting_since_ms: row.waiting.since_ms(),
         received_ms: row.received_ms,
         traceparent: Trace::current().map(|trace| trace.as_str().into()),
     };
@@ -159,6 +163,7 @@ async fn call(
         Ok(Ok(Some(Ok(Verdict::Retry { after, reason })))) => {
             Some(Outcome::Retry(Some(after), reason))
         }
+        Ok(Ok(Some(Ok(Verdict::Wait { reason })))) => Some(Outcome::Wait(reason)),
         Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
         Ok(Ok(Some(Err(error)))) => Some(failed(core, &error)),
@@ -219,6 +224,7 @@ async fn settle(
             let wait = wait.unwrap_or_else(|| backoff(core, row.attempts + 1));
             retry(core, row, wait, handler, &error).await
         }
+        Outcome::Wait(reason) => wait_for_others(core, row, handler, &reason).await,
         Outcome::Away(error) => wait_for_homeserver(core, row, handler, &error).await,
         Outcome::Park(reason) => park(core, row, handler, &reason).await,
         Outcome::Stopping => Step::Stop,
@@ -323,6 +329,32 @@ async fn wait_for_homeserver(
     Step::Again(wait)
 }
 
+/// The attempt does not count, unless it has waited for too long.
+async fn wait_for_others(
+    core: &Arc<Core>,
+    row: &mut InboxRow,
+    handler: &str,
+    reason: &str,
+) -> Step {
+    if !row.waiting.note(core.now_ms(), core.limits.give_up_after) {
+        let wait = backoff(core, row.attempts + 1);
+        return retry(core, row, wait, handler, reason).await;
+    }
+    let attempts = row.waiting.attempts();
+    let wait = backoff(core, attempts);
+    if attempts == 1 {
+        tracing::warn!(reason, "not handled; it waits for something that is away");
+    } else {
+        tracing::debug!(
+            reason,
+            attempts,
+            ?wait,
+            "it waits for something that is away"
+        );
+    }
+    Step::Again(wait)
+}
+
 fn backoff(core: &Core, attempts: u32) -> Duration {
     let factor = 1_u32 << (attempts - 1).min(20);
     let wait = core
@@ -384,7 +416,10 @@ pub(super) async fn ephemeral(
         }
         match ended.outcome {
             Outcome::Done => {}
-            Outcome::Reject(error) | Outcome::Retry(_, error) | Outcome::Park(error) => {
+            Outcome::Reject(error)
+            | Outcome::Retry(_, error)
+            | Outcome::Wait(error)
+            | Outcome::Park(error) => {
                 tracing::warn!(error, "an ephemeral event was not handled");
             }
             Outcome::Away(error) => {

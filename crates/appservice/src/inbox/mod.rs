@@ -18,6 +18,7 @@ mod handled;
 mod outage;
 mod parked;
 mod take;
+mod waiting;
 
 use std::{
     collections::VecDeque,
@@ -34,10 +35,11 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::outage::Outage;
 pub use self::parked::Parked;
-pub(crate) use self::take::TakeError;
 use self::{failing::Failing, handled::Handled};
+pub(crate) use self::{take::TakeError, waiting::Waiting};
 use crate::{
     core::{Core, Limits},
+    id::RoomId,
     lanes::{LaneRow, LaneWork, Lanes, Step},
     metrics::Metrics,
     state::Rooms,
@@ -237,6 +239,11 @@ impl Inbox {
     /// Ends waits between attempts: there is reason to think that they will succeed now.
     pub(crate) fn hurry(&self) {
         self.lanes.hurry();
+    }
+
+    /// Ends the wait of a room, if it waits.
+    pub(crate) fn hurry_room(&self, room: &RoomId) {
+        self.lanes.hurry_lane(room.as_str());
     }
 
     /// Ends the waits of rooms that wait for the homeserver.

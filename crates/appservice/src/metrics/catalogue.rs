@@ -125,8 +125,8 @@ catalogue! {
     WEBSOCKET_CONNECTED = "appservice_websocket_connected", Kind::Gauge, Count, [];
     /// 1 while the connection to the other network, or to one of them, is up.
     REMOTE_UP = "appservice_remote_up", Kind::Gauge, Count, [remote: []];
-    /// Attempts to bring an event to the other network: it was `delivered`, is to be `retried`, or was `rejected` and its sender told.
-    BRIDGE_EVENTS = "appservice_bridge_events_total", Kind::Counter, Count, [remote: [], fate: ["delivered", "retried", "rejected"]];
+    /// Attempts to bring an event to the other network: it was `delivered`, is to be `retried`, is `waiting` for the network to come back, or was `rejected` and its sender told.
+    BRIDGE_EVENTS = "appservice_bridge_events_total", Kind::Counter, Count, [remote: [], fate: ["delivered", "retried", "waiting", "rejected"]];
     /// What the other network said: brought to Matrix (`done`), or `dropped` because it cannot be.
     BRIDGE_TASKS = "appservice_bridge_tasks_total", Kind::Counter, Count, [remote: [], outcome: ["done", "dropped"]];
 

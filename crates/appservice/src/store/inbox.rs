@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Result, Unit};
-use crate::inbox::Outage;
+use crate::inbox::{Outage, Waiting};
 
 /// What an inbox row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +68,8 @@ pub(crate) struct InboxRow {
     pub(crate) attempts: u32,
     /// Those that do not; not stored.
     pub(crate) outage: Outage,
+    /// Those that wait for something else; not stored.
+    pub(crate) waiting: Waiting,
 }
 
 /// A row that nobody tries any more, until a person says so.
@@ -92,6 +94,7 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
         name: row.get(7)?,
         attempts: row.get(8)?,
         outage: Outage::default(),
+        waiting: Waiting::default(),
     })
 }
 
@@ -146,6 +149,7 @@ impl Unit<'_> {
             name: row.name.clone(),
             attempts: 0,
             outage: Outage::default(),
+            waiting: Waiting::default(),
         }))
     }
 

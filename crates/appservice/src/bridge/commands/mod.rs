@@ -1,7 +1,7 @@
 //! Commands: what people tell the service's user to do, in words.
 //!
 //! In a person's own room with the service's user (see [`management`](super::management)) every message is a command;
-//! elsewhere those with the prefix are. Notices, edits, echoes and the service's own words never are.
+//! elsewhere those with the prefix are. There a `!` may stand before the name, as with other bridges. Notices, edits, echoes and the service's own words never are.
 
 mod ask;
 mod words;
@@ -22,6 +22,12 @@ use crate::{
     id::UserId,
     store::Tx,
 };
+
+/// What other bridges' commands begin with, in a person's own room too.
+const MARK: char = '!';
+
+/// Names that an unknown command's answer shows.
+const GUESSES: usize = 3;
 
 /// The commands of a service.
 ///
@@ -146,6 +152,18 @@ impl Commands {
         (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| rest.trim())
     }
 
+    /// A line of a person's own room, without the mark that commands have elsewhere.
+    fn without_mark<'a>(&self, text: &'a str) -> &'a str {
+        let line = text.trim_start();
+        let is_marked = !self
+            .list
+            .iter()
+            .any(|command| command.name.starts_with(MARK));
+        let rest = line.strip_prefix(MARK).filter(|_| is_marked);
+        rest.filter(|rest| rest.starts_with(|first: char| !first.is_whitespace()))
+            .unwrap_or(line)
+    }
+
     /// Whether an event is a command by its prefix: such is not brought to networks.
     pub(crate) fn is_prefixed(&self, event: &Event) -> bool {
         !self.is_empty() && said(event).is_some_and(|text| self.behind_prefix(text).is_some())
@@ -188,8 +206,13 @@ impl Commands {
             .iter()
             .filter(|command| command.level <= ask.level);
         let names = allowed.map(|command| command.name.as_str()).chain(["help"]);
-        let guess = words::nearest(&ask.name, names);
-        let guess = guess.map_or_else(String::new, |name| format!(" Did you mean `{name}`?"));
+        let names = words::nearest(&ask.name, names, GUESSES);
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let guess = match names.split_last() {
+            None => String::new(),
+            Some((only, [])) => format!(" Did you mean {only}?"),
+            Some((last, others)) => format!(" Did you mean {} or {last}?", others.join(", ")),
+        };
         let prefix = if ask.is_management { "" } else { self.prefix() };
         let help = format!("{prefix} help");
         Rich::from_markdown(&format!(
@@ -227,7 +250,8 @@ pub(crate) async fn on_event(context: Context) -> Result<Verdict, HandlerError> 
     }
     let prefixed = core.commands.behind_prefix(text);
     let is_management = management::owner(&core, &event.room_id).await?.is_some();
-    let Some(line) = prefixed.or(is_management.then_some(text)) else {
+    let own = || is_management.then(|| core.commands.without_mark(text));
+    let Some(line) = prefixed.or_else(own) else {
         return Ok(Verdict::Done);
     };
     let level = core.level(&event.sender);
@@ -360,6 +384,23 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_before_a_name_is_none_of_it() {
+        let commands = commands();
+        for (text, line) in [
+            ("!join #a", "join #a"),
+            ("  !join", "join"),
+            ("join !a", "join !a"),
+            ("!", "!"),
+            ("! join", "! join"),
+            ("!!join", "!join"),
+        ] {
+            assert_eq!(commands.without_mark(text), line, "{text}");
+        }
+        let marked = commands.command("!join", "as it is", |_: CommandAsk| async {});
+        assert_eq!(marked.without_mark("!join"), "!join");
+    }
+
+    #[test]
     fn help_shows_what_one_may() {
         let commands = commands();
         let text = commands.help(&ask("help", Level::User, false)).to_plain();
@@ -382,6 +423,9 @@ mod tests {
             .unknown(&ask("jion #a", Level::User, true))
             .to_plain();
         assert!(text.contains("Did you mean join?"), "{text}");
+        let several = commands().command("port", "changes it", |_: CommandAsk| async {});
+        let text = several.unknown(&ask("pirt", Level::User, true)).to_plain();
+        assert!(text.contains("Did you mean part or port?"), "{text}");
         let text = commands()
             .unknown(&ask("shutdwon", Level::User, false))
             .to_plain();

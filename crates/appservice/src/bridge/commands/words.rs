@@ -100,10 +100,14 @@ fn tokens(text: &str) -> Result<Vec<Token>, BadLine> {
     Ok(tokens)
 }
 
-/// The name that looks most like this one, if any does.
-pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The names that look like this one, at most `limit`, the nearest first.
+pub(super) fn nearest<'a>(
+    word: &str,
+    names: impl Iterator<Item = &'a str>,
+    limit: usize,
+) -> Vec<&'a str> {
     let word = word.to_lowercase();
-    let near = names.map(|name| {
+    let steps = names.map(|name| {
         let is_beginning = word.len() >= 2 && name.starts_with(&word);
         let steps = if is_beginning {
             1
@@ -112,8 +116,12 @@ pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
         };
         (steps, name)
     });
-    let (steps, name) = near.min_by_key(|(steps, _)| *steps)?;
-    (steps <= 1 + name.len() / 4).then_some(name)
+    let mut near: Vec<(usize, &str)> = steps
+        .filter(|(steps, name)| *steps <= 1 + name.len() / 4)
+        .collect();
+    near.sort_unstable();
+    near.truncate(limit);
+    near.into_iter().map(|(_, name)| name).collect()
 }
 
 /// How many letters have to be put in, taken out, replaced or swapped with the next to make one word of the other.
@@ -202,18 +210,21 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_found_or_none() {
-        let names = ["join", "part", "list", "help", "unlink"];
+    fn the_nearest_names_are_found_or_none() {
+        let names = ["join", "part", "port", "list", "help", "unlink"];
         for (word, name) in [
-            ("jion", Some("join")),
-            ("joi", Some("join")),
-            ("JOIN", Some("join")),
-            ("unlik", Some("unlink")),
-            ("hlep", Some("help")),
-            ("frobnicate", None),
+            ("jion", &["join"][..]),
+            ("joi", &["join"]),
+            ("JOIN", &["join"]),
+            ("unlik", &["unlink"]),
+            ("hlep", &["help"]),
+            ("prt", &["part", "port"]),
+            ("porr", &["port", "part"]),
+            ("frobnicate", &[]),
         ] {
-            assert_eq!(nearest(word, names.into_iter()), name, "{word}");
+            assert_eq!(nearest(word, names.into_iter(), 2), name, "{word}");
         }
+        assert_eq!(nearest("prt", names.into_iter(), 1), ["part"]);
     }
 
     proptest! {

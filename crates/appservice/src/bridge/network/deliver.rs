@@ -107,14 +107,26 @@ pub(crate) async fn carry<N: Network>(
     let core = &carrying.context.core;
     let known = status::known::<N>(core, &foreign.event.id).await?;
     // A handler behind this one has failed, and all are called again: this one is through with the event.
-    if known.is_some_and(|known| known.is_decided(carrying.again.is_some())) {
+    if known
+        .as_ref()
+        .is_some_and(|known| known.is_decided(carrying.again.is_some()))
+    {
         return Ok(Verdict::Done);
     }
+    let is_pending = known.is_some_and(|known| known.is_pending());
     let event = foreign.event.clone();
-    match decide(carrying, foreign).await? {
-        Some((fate, is_said)) => status::settle(carrying, &event, fate, is_said).await,
-        None => Ok(Verdict::Done),
+    // Before it is tried: the network may come back at any time.
+    carrying.live.may_wait(carrying.portal);
+    let verdict = match decide(carrying, foreign).await? {
+        Some((fate, is_said)) => {
+            status::settle(carrying, &event, fate, (is_said, is_pending)).await?
+        }
+        None => Verdict::Done,
+    };
+    if !matches!(verdict, Verdict::Wait { .. }) {
+        carrying.live.waits_no_more(&carrying.portal.matrix);
     }
+    Ok(verdict)
 }
 
 /// How an event fares, and whether its sender is told; `None`: it is nothing for the network.
@@ -342,7 +354,7 @@ async fn speaker<N: Network>(
     Speaker {
         name: told_apart(view, &who, name),
         avatar: member.and_then(|member| member.avatar_url.clone()),
-        has_account: live.network().has_account(&who).await,
+        has_account: live.network().has_account(&who, &portal.remote).await,
         profile,
         user_id: who,
     }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Network;
 use crate::{
-    id::{MxcUri, UserId},
+    id::{MxcUri, RoomId, UserId},
     media::Upload,
     state::JoinRule,
 };
@@ -62,6 +62,8 @@ pub struct RoomInfo<N: Network> {
     pub is_public: bool,
     /// Who may join, where that is neither everybody nor those who are invited, as `is_public` has it.
     pub join_rule: Option<JoinRule>,
+    /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
+    pub allow: Vec<RoomId>,
     /// The portal stands in the homeserver's directory of rooms.
     pub is_listed: bool,
     /// Only users of the service's own homeserver may ever take part (`m.federate`): that cannot be changed later.
@@ -109,6 +111,7 @@ impl<N: Network> RoomInfo<N> {
             avatar: None,
             is_public: false,
             join_rule: None,
+            allow: Vec::new(),
             is_listed: false,
             is_local: false,
             version: None,
@@ -131,10 +134,19 @@ impl<N: Network> RoomInfo<N> {
         self
     }
 
-    /// The same, joined by this rule.
+    /// The same, joined by this rule. By [`JoinRule::Restricted`] only those who are invited join, unless
+    /// [`joined_from`](Self::joined_from) names rooms.
     #[must_use]
     pub fn joined_by(mut self, rule: JoinRule) -> Self {
         self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, joined by those who are invited, and by the members of these rooms (room version 8 or later).
+    #[must_use]
+    pub fn joined_from(mut self, rooms: impl IntoIterator<Item = RoomId>) -> Self {
+        self.allow = rooms.into_iter().collect();
+        self.join_rule = Some(restricted(self.join_rule));
         self
     }
 
@@ -167,6 +179,24 @@ impl<N: Network> RoomInfo<N> {
     }
 }
 
+/// The rule that names other rooms; where others could ask, they still can.
+pub(super) fn restricted(before: Option<JoinRule>) -> JoinRule {
+    match before {
+        Some(JoinRule::Knock | JoinRule::KnockRestricted) => JoinRule::KnockRestricted,
+        _ => JoinRule::Restricted,
+    }
+}
+
+/// The content of `m.room.join_rules` (specification, *Client-Server API*).
+pub(crate) fn join_rules(rule: &JoinRule, allow: &[RoomId]) -> Value {
+    let mut content = json!({ "join_rule": rule });
+    if matches!(rule, JoinRule::Restricted | JoinRule::KnockRestricted) {
+        let member = |room: &RoomId| json!({ "type": "m.room_membership", "room_id": room });
+        content["allow"] = allow.iter().map(member).collect();
+    }
+    content
+}
+
 impl<N: Network> Clone for RoomInfo<N> {
     fn clone(&self) -> Self {
         Self {
@@ -175,6 +205,7 @@ impl<N: Network> Clone for RoomInfo<N> {
             avatar: self.avatar.clone(),
             is_public: self.is_public,
             join_rule: self.join_rule.clone(),
+            allow: self.allow.clone(),
             is_listed: self.is_listed,
             is_local: self.is_local,
             version: self.version.clone(),

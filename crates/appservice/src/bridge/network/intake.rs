@@ -12,6 +12,7 @@ use crate::{
         live::{Live, LiveRef},
     },
     core::Core,
+    id::UserId,
     lanes::{LaneRow, LaneWork, Step},
     metrics::catalogue::BRIDGE_TASKS,
     store::{Result as StoreResult, TaskRow, Unit},
@@ -31,6 +32,11 @@ pub(crate) fn room_lane<N: Network>(room: &N::Room) -> String {
 /// The lane of a user.
 pub(crate) fn user_lane<N: Network>(user: &N::User) -> String {
     format!("user/{}", user.to_text())
+}
+
+/// The lane of a person of Matrix.
+pub(crate) fn person_lane(person: &UserId) -> String {
+    format!("person/{person}")
 }
 
 /// The room whose lane it is.

@@ -16,8 +16,10 @@ mod described;
 mod intake;
 mod members;
 mod moderate;
+mod notices;
 mod outgoing;
 mod perform;
+mod presence;
 mod provenance;
 mod remote;
 mod task;
@@ -26,8 +28,10 @@ use std::{future::Future, time::Duration};
 
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
-    intake::{Change, Undone, Work},
+    described::join_rules,
+    intake::{Change, Undone, Work, room_of},
     perform::Doing,
+    presence::{Presences, tell_presences},
     provenance::{Origin, origin},
     remote::message_key,
     task::Task,
@@ -35,6 +39,7 @@ pub(crate) use self::{
 pub use self::{
     described::{RoomInfo, UserInfo},
     outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
+    presence::RemotePresence,
     provenance::{Bridged, Foreign},
     remote::{Remote, RemoteMessage, RoomChange},
 };
@@ -97,7 +102,7 @@ pub trait Network: Sized + Send + Sync + 'static {
     /// outcome was stored: then with the same [`Outgoing::key`].
     ///
     /// # Errors
-    /// That it has to be tried again, or what the network says against it.
+    /// That it has to be tried again, that the network is away, or what the network says against it.
     fn send(
         &self,
         outgoing: Outgoing<Self>,
@@ -166,10 +171,10 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(Ok(None))
     }
 
-    /// Whether this person of Matrix speaks with an account of their own on the network. For those who do not, the
-    /// bridge's relay speaks, where it has one.
-    fn has_account(&self, person: &UserId) -> impl Future<Output = bool> + Send {
-        let _ = person;
+    /// Whether this person of Matrix speaks in this room with an account of their own on the network. For those who do
+    /// not, the bridge's relay speaks, where it has one.
+    fn has_account(&self, person: &UserId, room: &Self::Room) -> impl Future<Output = bool> + Send {
+        let _ = (person, room);
         std::future::ready(false)
     }
 
@@ -297,6 +302,16 @@ pub enum SendError {
         /// Why, in words for people.
         reason: String,
     },
+    /// The network, or the sender's own connection to it, is away. It waits until the network says that it is back
+    /// ([`Remote::connected`], [`Remote::connected_in`]); that counts as no attempt. What is said in its room after it
+    /// waits with it.
+    Away {
+        /// What is away, in words for people.
+        reason: String,
+        /// How long it may wait; as long as [`Bridge::wait_for_network`](super::Bridge::wait_for_network) says, where
+        /// it is not said, and never longer.
+        at_most: Option<Duration>,
+    },
     /// It cannot be done.
     Reject(Rejected),
 }
@@ -307,6 +322,23 @@ impl SendError {
         Self::Retry {
             after: None,
             reason: reason.into(),
+        }
+    }
+
+    /// The network is away, for this reason: it waits until it is back.
+    pub fn away(reason: impl Into<String>) -> Self {
+        Self::Away {
+            reason: reason.into(),
+            at_most: None,
+        }
+    }
+
+    /// The same, but for no longer than this, from its first attempt on: for what is away for one sender alone, such as
+    /// a connection of their own. Others of the room wait for that too, so a minute is much.
+    pub fn away_at_most(reason: impl Into<String>, at_most: Duration) -> Self {
+        Self::Away {
+            reason: reason.into(),
+            at_most: Some(at_most),
         }
     }
 
@@ -387,7 +419,7 @@ impl Cause {
     }
 }
 
-/// How an event fared on its way to the network. There is no fourth way: who handles an event for the network has to
+/// How an event fared on its way to the network. There is no fifth way: who handles an event for the network has to
 /// say one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the sender is to be told"]
@@ -401,6 +433,14 @@ pub enum Fate {
         /// Why, in words for people.
         reason: String,
     },
+    /// It waits for the network, or the sender's connection to it, and its room waits with it. That counts as no
+    /// attempt. After too long a time it is rejected.
+    Waiting {
+        /// What is away, in words for people.
+        reason: String,
+        /// How long it may wait, where that is less than the bridge's own time.
+        at_most: Option<Duration>,
+    },
     /// It cannot be done, and the sender is told why.
     Rejected(Rejected),
 }
@@ -410,6 +450,7 @@ impl From<Result<Receipt, SendError>> for Fate {
         match sent {
             Ok(receipt) => Self::Delivered(receipt),
             Err(SendError::Retry { after, reason }) => Self::Retrying { after, reason },
+            Err(SendError::Away { reason, at_most }) => Self::Waiting { reason, at_most },
             Err(SendError::Reject(rejected)) => Self::Rejected(rejected),
         }
     }

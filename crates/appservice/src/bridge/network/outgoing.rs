@@ -159,6 +159,16 @@ pub enum Action<N: Network> {
         reason: Option<String>,
         /// Who has put them out, if somebody has.
         by: Option<UserId>,
+        /// For good.
+        is_ban: bool,
+    },
+    /// The speaker has barred a person of Matrix who was not in the room. Of who was there, [`Leave`](Self::Leave) says
+    /// so.
+    Ban {
+        /// Whom.
+        person: UserId,
+        /// Why.
+        reason: Option<String>,
     },
     /// The speaker has invited a user of the network. That they have thought better of it is not told.
     Invite {
@@ -174,10 +184,10 @@ pub enum Action<N: Network> {
         /// For good.
         is_ban: bool,
     },
-    /// The speaker lets a user of the network come back who was removed for good.
+    /// The speaker lets somebody come back who was removed for good, or barred.
     Unban {
         /// Whom.
-        user: N::User,
+        whom: Member<N>,
     },
     /// The speaker has given others more power, or less. Only if the network has [`POWER`](Network::POWER).
     Power {
@@ -265,6 +275,7 @@ impl<N: Network> Action<N> {
             Self::Leave { .. } => "leave",
             Self::Invite { .. } => "invite",
             Self::Remove { .. } => "remove",
+            Self::Ban { .. } => "ban",
             Self::Unban { .. } => "unban",
             Self::Power { .. } => "power",
         }
@@ -313,9 +324,14 @@ impl<N: Network> Clone for Action<N> {
             Self::Name(name) => Self::Name(name.clone()),
             Self::Avatar(avatar) => Self::Avatar(avatar.clone()),
             Self::Join => Self::Join,
-            Self::Leave { reason, by } => Self::Leave {
+            Self::Leave { reason, by, is_ban } => Self::Leave {
                 reason: reason.clone(),
                 by: by.clone(),
+                is_ban: *is_ban,
+            },
+            Self::Ban { person, reason } => Self::Ban {
+                person: person.clone(),
+                reason: reason.clone(),
             },
             Self::Invite { user } => Self::Invite { user: user.clone() },
             Self::Remove {
@@ -327,7 +343,7 @@ impl<N: Network> Clone for Action<N> {
                 reason: reason.clone(),
                 is_ban: *is_ban,
             },
-            Self::Unban { user } => Self::Unban { user: user.clone() },
+            Self::Unban { whom } => Self::Unban { whom: whom.clone() },
             Self::Power { changes } => {
                 let changes = changes.clone();
                 Self::Power { changes }

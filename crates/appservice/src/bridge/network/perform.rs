@@ -20,7 +20,7 @@ use crate::{
     },
     core::Core,
     format::Mentions,
-    id::{EventId, UserId},
+    id::{EventId, MxcUri, UserId},
     outbox::{Outgoing, What},
     store::TaskRow,
 };
@@ -49,16 +49,13 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
         row,
         has_moved: false,
     };
-    if let Task::Profile { user, name, avatar } = task {
-        let user = doing.user(&user)?;
-        let info = UserInfo {
-            name,
-            avatar,
-            picture: None,
-        };
-        ghosts::set_profile(live, core, &user, info).await?;
-        return Ok(None);
-    }
+    let task = match task {
+        Task::Profile { user, name, avatar } => {
+            return doing.profile(&user, (name, avatar)).await;
+        }
+        Task::Tell { person, content } => return doing.tell(&person, content).await,
+        task => task,
+    };
     let room = room_of::<N>(&row.task.lane)
         .ok_or_else(|| Undone::Dropped("in the lane of no room".to_owned()))?;
     match task {
@@ -142,10 +139,23 @@ impl<N: Network> Doing<'_, N> {
             Task::Gone { reason } => portal::gone(self, portal, &reason).await,
             Task::Power { users, people } => self.power(&portal, &users, people).await,
             Task::Moderate(ask) => self.moderate(&portal, ask).await,
-            Task::Back | Task::Profile { .. } | Task::Upgrade { .. } | Task::Unbridge { .. } => {
-                Ok(None)
-            }
+            Task::Notice { content } => self.notice(&portal, content).await,
+            Task::Back
+            | Task::Profile { .. }
+            | Task::Tell { .. }
+            | Task::Upgrade { .. }
+            | Task::Unbridge { .. } => Ok(None),
         }
+    }
+
+    async fn profile(&self, user: &str, (name, avatar): (Option<String>, Option<MxcUri>)) -> Done {
+        let info = UserInfo {
+            name,
+            avatar,
+            picture: None,
+        };
+        ghosts::set_profile(self.live, self.core, &self.user(user)?, info).await?;
+        Ok(None)
     }
 
     pub(super) fn user(&self, text: &str) -> Result<N::User, Undone> {

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Network, UserInfo, intake,
+    Network, UserInfo,
+    described::restricted,
+    intake,
     task::{Said, Task},
 };
 use crate::{
@@ -113,6 +115,9 @@ pub struct RoomChange {
     /// Who may join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_rule: Option<JoinRule>,
+    /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<RoomId>,
     /// Whether it stands in the homeserver's directory of rooms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_listed: Option<bool>,
@@ -146,10 +151,20 @@ impl RoomChange {
         self
     }
 
-    /// The same, joined by this rule from now on.
+    /// The same, joined by this rule from now on. By [`JoinRule::Restricted`] only those who are invited join, unless
+    /// [`joined_from`](Self::joined_from) names rooms.
     #[must_use]
     pub fn joined_by(mut self, rule: JoinRule) -> Self {
         self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, joined from now on by those who are invited, and by the members of these rooms (room version 8 or
+    /// later).
+    #[must_use]
+    pub fn joined_from(mut self, rooms: impl IntoIterator<Item = RoomId>) -> Self {
+        self.allow = rooms.into_iter().collect();
+        self.join_rule = Some(restricted(self.join_rule));
         self
     }
 
@@ -456,10 +471,21 @@ impl<N: Network> Remote<N> {
         }
     }
 
-    /// The connection stands: waits between attempts end, and the next failure is the first again.
+    /// The connection stands: what waits for the network ([`SendError::Away`](super::SendError::Away)) is tried at once,
+    /// waits between attempts at what it has said end, and the next failure of [`Network::run`] is the first again.
     pub fn connected(&self) {
         if let Ok(live) = self.live.get() {
             live.connected();
+        }
+    }
+
+    /// The connection to a part of the network stands, such as one of several servers, or one person's own: as
+    /// [`connected`](Self::connected), for these rooms alone. Of [`Network::run`] it says nothing.
+    ///
+    /// `is_there` must not wait: it is asked for each room in which something waits.
+    pub fn connected_in(&self, is_there: impl Fn(&N::Room) -> bool) {
+        if let Ok(live) = self.live.get() {
+            live.connected_in(is_there);
         }
     }
 

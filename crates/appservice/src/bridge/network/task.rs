@@ -65,6 +65,13 @@ pub(crate) enum Task {
         reason: String,
     },
     Back,
+    Notice {
+        content: Value,
+    },
+    Tell {
+        person: UserId,
+        content: Value,
+    },
     Power {
         users: Vec<(String, i64)>,
         people: Vec<(UserId, i64)>,

@@ -12,8 +12,10 @@ use super::{Portal, PortalData, PortalKind};
 use crate::{
     Error,
     bridge::{
-        Network, RemoteId, RoomInfo, calls, ghosts, info, links::LinkKind as _, live::Live,
-        network::Undone,
+        Network, RemoteId, RoomInfo, calls, ghosts, info,
+        links::LinkKind as _,
+        live::Live,
+        network::{Undone, join_rules},
     },
     core::Core,
     handler::RoomPlan,
@@ -194,7 +196,7 @@ fn plan<N: Network>(
 /// Who may join the room and see it, and by which rules it goes.
 fn ruled<N: Network>(mut plan: RoomPlan, described: &RoomInfo<N>) -> RoomPlan {
     if let Some(rule) = &described.join_rule {
-        plan = plan.state("m.room.join_rules", "", json!({ "join_rule": rule }));
+        plan = plan.state("m.room.join_rules", "", join_rules(rule, &described.allow));
     }
     if described.is_listed {
         plan = plan.listed();

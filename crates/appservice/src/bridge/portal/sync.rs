@@ -11,7 +11,7 @@ use crate::{
         links::Links,
         live::Live,
         management,
-        network::{Change, Doing, Undone},
+        network::{Change, Doing, Undone, join_rules},
     },
     core::Core,
     id::UserId,
@@ -38,7 +38,7 @@ fn events(data: &PortalData, change: &RoomChange) -> Vec<(&'static str, Value)> 
         events.push(("m.room.avatar", json!({ "url": avatar })));
     }
     if let Some(rule) = &change.join_rule {
-        events.push(("m.room.join_rules", json!({ "join_rule": rule })));
+        events.push(("m.room.join_rules", join_rules(rule, &change.allow)));
     }
     events
 }

@@ -97,7 +97,7 @@ pub(crate) async fn retry_all<N: Network>(
     };
     for row in &failed {
         // What fails again is told as it was the first time.
-        if let Verdict::Retry { .. } = carry_again(&carrying, row).await? {
+        if let Verdict::Retry { .. } | Verdict::Wait { .. } = carry_again(&carrying, row).await? {
             note_again(&carrying, row).await?;
         }
     }

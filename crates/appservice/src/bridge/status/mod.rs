@@ -1,6 +1,6 @@
 //! Telling the sender how an event fared on its way to the other network.
 //!
-//! Each event ends in one of three ways ([`Fate`]). Clients are told by `com.beeper.message_send_status` events (and
+//! Each event ends in one of two ways ([`Fate`]), and may have to wait before. Clients are told by `com.beeper.message_send_status` events (and
 //! `de.nasnotfound.bridge_error`, MSC2162, if wanted), people by a notice in the room; many failures in a short time
 //! are one notice. The sender may ask for another attempt by reacting with 🔁, or with the command `retry`.
 
@@ -9,7 +9,7 @@ mod flood;
 mod parked;
 mod redacted;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -156,6 +156,11 @@ impl Known {
         self.0.fate == DELIVERED || self.0.fate == REJECTED && !is_asked_again
     }
 
+    /// Whether its sender was told that it takes long.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.0.fate == RETRYING
+    }
+
     pub(crate) fn is_delivered(&self) -> bool {
         self.0.fate == DELIVERED
     }
@@ -174,52 +179,88 @@ pub(crate) async fn known<N: Network>(
     Ok(row.map(Known))
 }
 
-/// Notes how an event fared, tells its sender, and says how it goes on.
+/// Notes how an event fared, tells its sender, and says how it goes on. `is_pending` is whether the sender was told
+/// before that it takes long.
 pub(crate) async fn settle<N: Network>(
     carrying: &Carrying<'_, N>,
     event: &Arc<Event>,
     fate: Fate,
-    is_said: bool,
+    (is_said, is_pending): (bool, bool),
 ) -> Result<Verdict, HandlerError> {
-    let (limits, metrics) = (
-        &carrying.context.core.limits,
-        &carrying.context.core.metrics,
-    );
-    let count = |fate| metrics.count(&BRIDGE_EVENTS, &[N::NAME, fate], 1);
-    let attempt = carrying.context.delivery.attempt;
-    match fate {
+    let core = &carrying.context.core;
+    let count = |fate| core.metrics.count(&BRIDGE_EVENTS, &[N::NAME, fate], 1);
+    let no = match fate {
         Fate::Delivered(_) => {
             count("delivered");
             note(carrying, event, (DELIVERED, None)).await?;
-            delivered(carrying, event, is_said).await?;
-            Ok(Verdict::Done)
+            delivered(carrying, event, is_said, is_pending).await?;
+            return Ok(Verdict::Done);
         }
-        // The last attempt of all: it would be set aside with the next failure, and nobody would know.
-        Fate::Retrying { reason, .. } if attempt >= limits.attempts || !is_said && attempt > 3 => {
-            count("rejected");
-            rejected(
-                carrying,
-                event,
-                Rejected::new(Cause::Network, reason),
-                is_said,
-            )
-            .await
+        Fate::Retrying { reason, .. } if is_last_attempt(carrying, is_said) => {
+            Rejected::new(Cause::Network, reason)
+        }
+        Fate::Waiting { reason, at_most } if has_waited(carrying, at_most) => {
+            Rejected::new(Cause::Network, reason)
         }
         Fate::Retrying { after, reason } => {
             count("retried");
-            if is_said && attempt == 1 {
-                note(carrying, event, (RETRYING, Some(reason.clone()))).await?;
-                tell(carrying, event, ("PENDING", "pending"), None).await?;
+            if is_said && !is_pending {
+                pending(carrying, event, &reason).await?;
             }
-            let factor = 1_u32 << (attempt - 1).min(16);
-            let usual = limits.first_retry.saturating_mul(factor);
-            let after = after.unwrap_or(usual).min(limits.max_retry);
-            Ok(Verdict::Retry { after, reason })
+            let after = after.unwrap_or_else(|| usual_wait(carrying));
+            let after = after.min(core.limits.max_retry);
+            return Ok(Verdict::Retry { after, reason });
         }
-        Fate::Rejected(no) => {
-            count("rejected");
-            rejected(carrying, event, no, is_said).await
+        Fate::Waiting { reason, .. } => {
+            count("waiting");
+            if is_said && !is_pending {
+                pending(carrying, event, &reason).await?;
+            }
+            return Ok(Verdict::Wait { reason });
         }
+        Fate::Rejected(no) => no,
+    };
+    count("rejected");
+    rejected(carrying, event, no, is_said).await
+}
+
+/// Whether it is the last attempt of all: the event would be set aside with the next failure, and nobody would know.
+fn is_last_attempt<N: Network>(carrying: &Carrying<'_, N>, is_said: bool) -> bool {
+    let attempt = carrying.context.delivery.counted;
+    attempt >= carrying.context.core.limits.attempts || !is_said && attempt > 3
+}
+
+fn usual_wait<N: Network>(carrying: &Carrying<'_, N>) -> Duration {
+    let attempt = carrying.context.delivery.counted;
+    let factor = 1_u32 << (attempt - 1).min(16);
+    carrying
+        .context
+        .core
+        .limits
+        .first_retry
+        .saturating_mul(factor)
+}
+
+/// Whether it has waited for the network long enough.
+fn has_waited<N: Network>(carrying: &Carrying<'_, N>, at_most: Option<Duration>) -> bool {
+    let (delivery, now_ms) = (&carrying.context.delivery, carrying.context.core.now_ms());
+    let waited = delivery.waiting_since_ms.map_or(0, |since| now_ms - since);
+    let waited = Duration::from_millis(u64::try_from(waited).unwrap_or(0));
+    at_most.is_some_and(|at_most| waited >= at_most)
+        || carrying.live.has_waited(delivery.received_ms, now_ms)
+}
+
+/// Tells the sender that it takes long. What is tried again because they have asked stays refused until it is there,
+/// as it would be forgotten otherwise.
+async fn pending<N: Network>(
+    carrying: &Carrying<'_, N>,
+    event: &Event,
+    reason: &str,
+) -> Result<(), Error> {
+    tell(carrying, event, ("PENDING", "pending"), None).await?;
+    match carrying.again {
+        None => note(carrying, event, (RETRYING, Some(reason.to_owned()))).await,
+        Some(_) => Ok(()),
     }
 }
 
@@ -258,8 +299,9 @@ async fn delivered<N: Network>(
     carrying: &Carrying<'_, N>,
     event: &Event,
     is_said: bool,
+    is_pending: bool,
 ) -> Result<(), Error> {
-    let was_late = carrying.context.delivery.attempt > 1 || carrying.again.is_some();
+    let was_late = is_pending || carrying.again.is_some();
     if is_said && (carrying.live.plan.status.successes || was_late) {
         tell(carrying, event, ("SUCCESS", "success"), None).await?;
     }

@@ -57,6 +57,7 @@ fn in_ones_own_room_every_message_is_a_command() {
         };
         assert_eq!(ask("add 2 3").await, "5");
         assert_eq!(ask("!village add 2 3 --twice").await, "10");
+        assert_eq!(ask("!add 3 4").await, "7");
         assert_eq!(ask("add 2").await, "That was not done: b is missing.");
         assert!(ask("add 2 three").await.contains("three is no b"));
         assert!(ask("adn 2 3").await.contains("Did you mean add?"));

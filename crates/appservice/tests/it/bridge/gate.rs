@@ -3,8 +3,8 @@
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Network, Outgoing, Receipt, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
-        Signal, UserInfo,
+        Action, Member, Network, Outgoing, Receipt, Remote, RemoteMessage, RoomChange, RoomInfo,
+        SendError, Signal, UserInfo,
     },
     id::UserId,
 };
@@ -206,13 +206,18 @@ impl<const N: usize> Network for GateOf<N> {
                 let how = if *is_ban { "bans" } else { "kicks" };
                 return self.refuse(format!("{who} {how} {user}"));
             }
-            Action::Unban { user } => return self.refuse(format!("{who} lets {user} in again")),
+            Action::Unban {
+                whom: Member::User(user),
+            } => return self.refuse(format!("{who} lets {user} in again")),
+            Action::Unban {
+                whom: Member::Person(person),
+            } => self.sign(format!("{who} lets {} in again", guest(person))),
             _ => return Err(SendError::unsupported("nobody does that in the village")),
         }
         Ok(Receipt::new())
     }
 
-    async fn has_account(&self, _: &UserId) -> bool {
+    async fn has_account(&self, _: &UserId, _: &String) -> bool {
         self.village.hold("has_account");
         false
     }

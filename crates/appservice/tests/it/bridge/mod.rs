@@ -2,6 +2,7 @@
 
 mod again;
 mod around;
+mod away;
 mod both_ways;
 mod commands;
 mod connection;
@@ -16,6 +17,7 @@ mod links;
 mod media;
 mod moderation;
 mod nameless;
+mod notices;
 mod parts;
 mod plain;
 mod portals;

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use bridgehead_appservice::prelude::*;
+use bridgehead_appservice::{
+    bridge::{Action, Outgoing, Receipt},
+    prelude::*,
+};
 use bridgehead_testkit::lab::{Fault, Lab};
 use serde_json::{Value, json};
 
-use super::{Stage, bot, ghost};
+use super::{
+    Stage, bot, ghost,
+    plain::{self, MEMBERSHIP, Plain, hall},
+};
 
 /// Alice's own room, open to all and linked to the square, with Bob in it.
 async fn linked(stage: &Stage) -> RoomId {
@@ -65,10 +71,70 @@ fn who_is_put_out_is_who_leaves_and_leaves_once() {
             stage.village.signs(),
             [
                 "guest carol put out by alice",
-                "guest carol put out by alice"
+                "guest carol put out by alice",
+                "guest alice lets guest carol in again"
             ]
         );
     });
+}
+
+#[test]
+fn a_ban_of_a_person_is_told_from_a_kick_and_so_is_its_end() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let plain = Plain::<MEMBERSHIP>::new(|_| Ok(Receipt::new()));
+        let service = plain::service(&plain);
+        let service = lab.mount(service).await?;
+        let (alice, carol) = (lab.user("alice").await?, lab.user("carol").await?);
+        let room = alice
+            .create_room_with(
+                &json!({ "preset": "public_chat", "invite": ["@plainbot:localhost"] }),
+            )
+            .await?;
+        lab.settle().await;
+        let portals = service.running().portals::<Plain<MEMBERSHIP>>();
+        let linked = portals.expect("declared").link(None, &room, &hall()).await;
+        linked.expect("linked");
+        lab.settle().await;
+        for act in [
+            "join", "kick", "join", "ban", "unban", "ban", "ban", "unban",
+        ] {
+            match act {
+                "join" => drop(carol.join(&room).await?),
+                "kick" => alice.kick(&room, carol.id()).await?,
+                "ban" => alice.ban(&room, carol.id()).await?,
+                _ => alice.unban(&room, carol.id()).await?,
+            }
+            lab.settle().await;
+        }
+        let told = |outgoing: &Outgoing<Plain<MEMBERSHIP>>| {
+            let who = outgoing.speaker.user_id.localpart();
+            match &outgoing.action {
+                Action::Leave { by, is_ban, .. } => {
+                    let by = by.as_ref().map_or("nobody", UserId::localpart);
+                    format!("{who} put out by {by}, ban: {is_ban}")
+                }
+                Action::Ban { person, .. } => format!("{who} bars {}", person.localpart()),
+                Action::Unban { whom } => format!("{who} lets in {whom:?}"),
+                other => format!("{who}: {}", other.name()),
+            }
+        };
+        let lets_in = format!("alice lets in Person({:?})", carol.id());
+        let sent: Vec<String> = plain.state.lock().sent.iter().map(told).collect();
+        assert_eq!(
+            sent,
+            [
+                "carol: join",
+                "carol put out by alice, ban: false",
+                "carol: join",
+                "carol put out by alice, ban: true",
+                &lets_in,
+                "alice bars carol",
+                &lets_in,
+            ]
+        );
+        Ok(())
+    })
+    .expect("it goes through");
 }
 
 #[test]

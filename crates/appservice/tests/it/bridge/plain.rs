@@ -1,6 +1,10 @@
 //! A network that does as a test tells it, and can do what its flags say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bridgehead_appservice::{
     Event, HandlerError, Service,
@@ -33,6 +37,8 @@ pub(crate) struct State<const F: u32> {
     pub(crate) users: BTreeMap<String, UserInfo>,
     pub(crate) rooms: BTreeMap<String, RoomInfo<Plain<F>>>,
     pub(crate) persons: BTreeMap<String, UserId>,
+    /// Who has an account of their own, and in which room it speaks.
+    pub(crate) accounts: BTreeSet<(UserId, String)>,
     /// What was sent: kept, as a network might.
     pub(crate) sent: Vec<Outgoing<Plain<F>>>,
     /// How long it takes with each thing that is sent.
@@ -66,6 +72,7 @@ impl<const F: u32> Plain<F> {
             users: BTreeMap::new(),
             rooms: BTreeMap::from([("hall".to_owned(), hall)]),
             persons: BTreeMap::new(),
+            accounts: BTreeSet::new(),
             sent: Vec::new(),
             delay: Duration::ZERO,
         };
@@ -137,6 +144,11 @@ impl<const F: u32> Network for Plain<F> {
 
     async fn describe_room(&self, room: &String) -> Result<Option<RoomInfo<Self>>, HandlerError> {
         Ok(self.state.lock().rooms.get(room).cloned())
+    }
+
+    async fn has_account(&self, person: &UserId, room: &String) -> bool {
+        let account = (person.clone(), room.clone());
+        self.state.lock().accounts.contains(&account)
     }
 
     async fn person_of(&self, user: &String) -> Option<UserId> {

@@ -247,6 +247,18 @@ fn rooms_are_made_by_the_rules_that_the_network_names() {
         scene.settle().await;
         assert_eq!(state("m.room.join_rules").await?["join_rule"], "invite");
         assert_eq!(listed().await?, 0);
+        let nobody = RoomChange::new().joined_by(JoinRule::Restricted);
+        remote.change(&club, None, nobody).await?;
+        scene.settle().await;
+        assert_eq!(
+            state("m.room.join_rules").await?,
+            json!({ "join_rule": "restricted", "allow": [] })
+        );
+        assert!(scene.alice.join(&portal).await.is_err());
+        let from_hall = RoomChange::new().joined_from([scene.room.clone()]);
+        remote.change(&club, None, from_hall).await?;
+        scene.settle().await;
+        scene.alice.join(&portal).await?;
         Ok(())
     })
     .expect("it goes through");

@@ -1,10 +1,18 @@
 //! One voice for many, in both directions.
 
-use bridgehead_appservice::bridge::{Relay, Template, Voice, VoiceStyle};
+use bridgehead_appservice::{
+    Service,
+    bridge::{Bridge, Receipt, Relay, RoomInfo, Template, Voice, VoiceStyle},
+};
 use bridgehead_testkit::lab::Lab;
 use serde_json::json;
 
-use super::{Stage, bridge, service, village::Village};
+use super::{
+    Stage, bridge,
+    plain::{Plain, Scene, hall},
+    service,
+    village::Village,
+};
 
 #[test]
 fn the_bot_speaks_for_all_with_profiles_of_single_messages() {
@@ -106,4 +114,32 @@ fn nobody_is_relayed_as_somebody_else() {
             ]
         );
     });
+}
+
+#[test]
+fn who_is_spoken_for_is_said_of_each_room() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let plain = Plain::<0>::new(|_| Ok(Receipt::new()));
+        let attic = RoomInfo::public("The attic");
+        plain.state.lock().rooms.insert("attic".to_owned(), attic);
+        let bridge = Bridge::new(plain.clone())
+            .users("_plain_{name}")
+            .aliases("#plain_{room}")
+            .relay(Relay::default());
+        let service = Service::new("plain").bot("plainbot").bridge(bridge);
+        let scene = Scene::with(&lab, plain, service).await?;
+        let attic = scene.alice.join("#plain_attic:localhost").await?;
+        let account = (scene.alice.id().clone(), hall());
+        scene.plain.state.lock().accounts.insert(account);
+        scene.alice.say(&scene.room, "as myself").await?;
+        scene.settle().await;
+        scene.alice.say(&attic, "by the relay").await?;
+        scene.settle().await;
+        assert_eq!(
+            scene.plain.sent(),
+            ["message: as myself", "message: <alice> by the relay"]
+        );
+        Ok(())
+    })
+    .expect("it goes through");
 }
