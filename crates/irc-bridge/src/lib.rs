@@ -4,3 +4,4 @@ pub mod ident;
 pub mod ids;
 pub mod link;
 pub mod settings;
+pub mod text;
