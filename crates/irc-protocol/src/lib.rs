@@ -12,6 +12,7 @@
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
 //! - [`modes`] changes of modes, cut into single ones by the server's own rules
+//! - [`channels`] what an onlooker knows of channels and people
 //! - [`formatting`] bold, colors and the like within a text
 //! - [`split`] long texts, cut into lines that fit
 //! - [`encoding`] text that is not UTF-8
@@ -21,14 +22,11 @@
 //! - [`ending`] why a server ended a connection
 
 pub mod casemap;
+pub mod channels;
 pub mod ctcp;
 pub mod encoding;
 pub mod ending;
 pub mod formatting;
-//! - [`channels`] what an onlooker knows of channels and people
-
-pub mod casemap;
-pub mod channels;
 pub mod isupport;
 pub mod line;
 pub mod mask;
