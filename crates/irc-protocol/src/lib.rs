@@ -12,12 +12,26 @@
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
 //! - [`modes`] changes of modes, cut into single ones by the server's own rules
+//! - [`formatting`] bold, colors and the like within a text
+//! - [`split`] long texts, cut into lines that fit
+//! - [`encoding`] text that is not UTF-8
+//! - [`mask`] who is meant by masks, and what else stands in a channel's lists
+//! - [`ctcp`] what clients say to each other within a message
+//! - [`netsplit`] when two servers lose each other
+//! - [`ending`] why a server ended a connection
 
 pub mod casemap;
+pub mod ctcp;
+pub mod encoding;
+pub mod ending;
+pub mod formatting;
 pub mod isupport;
 pub mod line;
+pub mod mask;
 pub mod modes;
+pub mod netsplit;
 pub mod source;
+pub mod split;
 
 pub use self::{
     casemap::CaseMapping,
