@@ -1,0 +1,146 @@
+//! Polls (MSC3381): what is voted, in words, and how somebody on IRC votes.
+//!
+//! The question and its numbered answers are one line, which the kit writes; people on IRC vote by number.
+
+use bridgehead_appservice::{
+    format::{
+        Rich,
+        content::{Content, Kind},
+    },
+    id::EventId,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Around, Said,
+    quote::{first_words, one_line},
+};
+
+/// How much of a question or an answer is told.
+const TEXT_BYTES: usize = 80;
+
+/// The most answers that are read; MSC3381 has 20.
+const MAX_ANSWERS: usize = 20;
+
+/// The keys of a poll, its newest name first.
+const STARTS: [&str; 3] = ["m.poll", "m.poll.start", "org.matrix.msc3381.poll.start"];
+
+/// An answer that can be voted for.
+struct Answer {
+    id: String,
+    text: String,
+}
+
+/// What somebody does who votes: `* alice votes "Tea" on "What to drink?"`. `None` if it is no vote.
+#[must_use]
+pub fn vote(content: &Content, poll: Option<&Content>, around: &Around<'_>) -> Option<Said> {
+    let fields = content.to_json();
+    let chosen = selections(&fields)?;
+    let poll = poll.map(Content::to_json);
+    let answers = poll.as_ref().map(answers).unwrap_or_default();
+    let named = chosen
+        .iter()
+        .filter_map(|id| answers.iter().find(|answer| answer.id == *id));
+    let named: Vec<_> = named
+        .map(|answer| format!("\"{}\"", first_words(&answer.text, TEXT_BYTES)))
+        .collect();
+    let on = match poll.as_ref().and_then(question) {
+        Some(question) => format!("on \"{}\"", first_words(&question, TEXT_BYTES)),
+        None => "in a poll".to_owned(),
+    };
+    let said = match (chosen.is_empty(), named.is_empty()) {
+        (true, _) => format!("takes back the vote {on}"),
+        (false, true) => format!("votes {on}"),
+        (false, false) => format!("votes {} {on}", named.join(", ")),
+    };
+    Said::new(Kind::Emote, Rich::plain(&said), around)
+}
+
+/// The vote of somebody on IRC for the answer of this number, counted from 1. `None` if there is no such answer.
+#[must_use]
+pub fn vote_for(poll_event: &EventId, poll: &Content, number: usize) -> Option<Content> {
+    let answers = answers(&poll.to_json());
+    let id = &answers.get(number.checked_sub(1)?)?.id;
+    let relation = json!({ "rel_type": "m.reference", "event_id": poll_event });
+    // Clients that know only one of the names know that of the poll.
+    Some(if poll.event_type() == "m.poll.start" {
+        Content::new(
+            "m.poll.response",
+            json!({ "m.relates_to": relation, "m.selections": [id] }),
+        )
+    } else {
+        let response = json!({ "answers": [id] });
+        Content::new(
+            "org.matrix.msc3381.poll.response",
+            json!({ "m.relates_to": relation, "org.matrix.msc3381.poll.response": response }),
+        )
+    })
+}
+
+/// The end of a poll in words, if it is one.
+pub(super) fn ended(content: &Content) -> Option<String> {
+    let is_end = ["m.poll.end", "org.matrix.msc3381.poll.end"].contains(&content.event_type());
+    is_end.then(|| match text_of(&content.to_json()) {
+        Some(text) => format!("[poll ended: {text}]"),
+        None => "[poll ended]".to_owned(),
+    })
+}
+
+fn selections(fields: &Value) -> Option<Vec<&str>> {
+    let stable = fields.get("m.selections");
+    let unstable = || {
+        fields
+            .get("org.matrix.msc3381.poll.response")?
+            .get("answers")
+    };
+    let ids = stable.or_else(unstable)?.as_array()?;
+    Some(
+        ids.iter()
+            .filter_map(Value::as_str)
+            .take(MAX_ANSWERS)
+            .collect(),
+    )
+}
+
+fn start(poll: &Value) -> Option<&Value> {
+    STARTS.iter().find_map(|name| poll.get(*name))
+}
+
+fn question(poll: &Value) -> Option<String> {
+    text_of(start(poll)?.get("question")?)
+}
+
+fn answers(poll: &Value) -> Vec<Answer> {
+    let answers = start(poll)
+        .and_then(|start| start.get("answers"))
+        .and_then(Value::as_array);
+    let read = |answer: &Value| {
+        let id = answer.get("m.id").or_else(|| answer.get("id"))?.as_str()?;
+        Some(Answer {
+            id: id.to_owned(),
+            text: text_of(answer)?,
+        })
+    };
+    answers
+        .into_iter()
+        .flatten()
+        .filter_map(read)
+        .take(MAX_ANSWERS)
+        .collect()
+}
+
+/// The text of an extensible event's part, under its names old and new.
+fn text_of(part: &Value) -> Option<String> {
+    let forms = part.get("m.text").and_then(Value::as_array);
+    let stable = || {
+        forms
+            .into_iter()
+            .flatten()
+            .find_map(|form| form.get("body")?.as_str())
+    };
+    let plain = ["m.text", "org.matrix.msc1767.text", "body"]
+        .iter()
+        .find_map(|name| part.get(*name)?.as_str());
+    let text = one_line(plain.or_else(stable)?);
+    (!text.is_empty()).then_some(text)
+}
