@@ -12,3 +12,8 @@
 //! HTML or Markdown.
 
 pub mod names;
+pub mod to_irc;
+pub mod to_matrix;
+
+#[cfg(test)]
+mod round_trip;

@@ -56,7 +56,11 @@ fn cut(ascii: &str, max_bytes: usize) -> &str {
 /// The real name of a person: their id, so that everybody can see who it is, cut to what the server takes.
 #[must_use]
 pub fn real_name(user_id: &UserId, max_bytes: usize) -> String {
-    let mut name: String = user_id.as_str().chars().filter(|c| !c.is_control()).collect();
+    let mut name: String = user_id
+        .as_str()
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
     name.truncate(name.floor_char_boundary(max_bytes));
     name
 }
@@ -94,7 +98,10 @@ mod tests {
 
     #[test]
     fn real_names_are_cut_between_characters() {
-        assert_eq!(real_name(&user("@alice:example.org"), 48), "@alice:example.org");
+        assert_eq!(
+            real_name(&user("@alice:example.org"), 48),
+            "@alice:example.org"
+        );
         assert_eq!(real_name(&user("@üü:x"), 4), "@ü");
     }
 

@@ -86,10 +86,18 @@ impl NickTemplate {
     /// not what the template puts around them.
     #[must_use]
     pub fn nick(&self, person: &Person<'_>, max_bytes: usize) -> String {
-        let mut parts: Vec<(String, bool)> = self.pieces.iter().map(|piece| part(piece, person)).collect();
-        if parts.iter().all(|(text, is_name)| !is_name || text.is_empty()) {
+        let mut parts: Vec<(String, bool)> = self
+            .pieces
+            .iter()
+            .map(|piece| part(piece, person))
+            .collect();
+        if parts
+            .iter()
+            .all(|(text, is_name)| !is_name || text.is_empty())
+        {
             let name = parts.iter_mut().find(|(_, is_name)| *is_name);
-            name.into_iter().for_each(|(text, _)| text.push_str("guest"));
+            name.into_iter()
+                .for_each(|(text, _)| text.push_str("guest"));
         }
         shorten(&mut parts, max_bytes);
         let mut nick: String = parts.into_iter().map(|(text, _)| text).collect();
@@ -156,7 +164,12 @@ fn legal(name: &str) -> String {
             legal.push('_');
         }
     });
-    legal.truncate(legal.trim_end_matches('_').len().max(usize::from(legal.starts_with('_'))));
+    legal.truncate(
+        legal
+            .trim_end_matches('_')
+            .len()
+            .max(usize::from(legal.starts_with('_'))),
+    );
     legal
 }
 
@@ -195,7 +208,9 @@ mod tests {
             user_id: &user_id,
             display_name,
         };
-        NickTemplate::parse(template).unwrap().nick(&person, max_bytes)
+        NickTemplate::parse(template)
+            .unwrap()
+            .nick(&person, max_bytes)
     }
 
     #[test]
@@ -228,7 +243,8 @@ mod tests {
 
     #[test]
     fn templates_are_checked() {
-        let check = |text: &str, error: BadTemplate| assert_eq!(NickTemplate::parse(text), Err(error));
+        let check =
+            |text: &str, error: BadTemplate| assert_eq!(NickTemplate::parse(text), Err(error));
         check("M-", BadTemplate::NoName("M-".to_owned()));
         check("{server}", BadTemplate::NoName("{server}".to_owned()));
         check("{name}", BadTemplate::NoField("name".to_owned()));
@@ -244,7 +260,10 @@ mod tests {
         assert_eq!(steps, ["alice", "alice_", "alice2", "alice3"]);
         let steps: Vec<_> = ladder("alice", 5).take(4).collect();
         assert_eq!(steps, ["alice", "alic_", "alic2", "alic3"]);
-        assert_eq!(ladder("alic_", 5).take(2).collect::<Vec<_>>(), ["alic_", "alic2"]);
+        assert_eq!(
+            ladder("alic_", 5).take(2).collect::<Vec<_>>(),
+            ["alic_", "alic2"]
+        );
         assert_eq!(ladder("alice", 30).count(), 100);
     }
 

@@ -12,7 +12,12 @@ use super::{Around, Said, words};
 ///
 /// Without the old content the new text is said behind a star. What the message replied to is not named again.
 #[must_use]
-pub fn edit(old: Option<&Content>, new: &Content, style: EditStyle, around: &Around<'_>) -> Option<Said> {
+pub fn edit(
+    old: Option<&Content>,
+    new: &Content,
+    style: EditStyle,
+    around: &Around<'_>,
+) -> Option<Said> {
     let after = words(new, around)?;
     let before = old.and_then(|old| words(old, around));
     let said = match before {

@@ -7,7 +7,9 @@ use super::{Around, quote::bracket};
 /// `[image: cat.png, 12 KiB] https://…` and the caption.
 pub(super) fn told(media: &Media, around: &Around<'_>) -> Rich {
     let what = bracket(media);
-    let link = (!media.encrypted).then(|| (around.link_of)(media)).flatten();
+    let link = (!media.encrypted)
+        .then(|| (around.link_of)(media))
+        .flatten();
     let line = match link {
         Some(link) => format!("{what} {link}"),
         None if media.encrypted => format!("{what} (encrypted: it cannot be shown here)"),

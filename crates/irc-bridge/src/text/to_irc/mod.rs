@@ -95,6 +95,9 @@ fn named(inline: &Inline, around: &Around<'_>) -> Inline {
     let words = match &inline.piece {
         Piece::Mention(mention) => match &mention.target {
             Target::User(user_id) => (around.nick_of)(user_id).unwrap_or_else(|| mention.name.clone()),
+            Target::User(user_id) => {
+                (around.nick_of)(user_id).unwrap_or_else(|| mention.name.clone())
+            }
             Target::Room { .. } | Target::Alias(_) | Target::Everyone => mention.name.clone(),
         },
         Piece::Image(image) if image.alt.is_empty() => "[picture]".to_owned(),

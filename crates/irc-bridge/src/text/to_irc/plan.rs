@@ -94,7 +94,11 @@ impl Paste {
 impl Page {
     fn label(&self) -> String {
         let count = self.body.lines().count();
-        let lines = if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+        let lines = if count == 1 {
+            "1 line".to_owned()
+        } else {
+            format!("{count} lines")
+        };
         match &self.kind {
             PageKind::Text => format!("all of it: {lines}"),
             PageKind::Code(None) => format!("code: {lines}"),
@@ -112,7 +116,9 @@ impl Said {
         if lines.len() <= limits.max_lines.max(1) {
             return Plan::Lines(lines);
         }
-        let paste = self.code_apart(limits).unwrap_or_else(|| self.whole_apart());
+        let paste = self
+            .code_apart(limits)
+            .unwrap_or_else(|| self.whole_apart());
         Plan::Paste(paste)
     }
 
@@ -130,7 +136,11 @@ impl Said {
     }
 
     fn cut(&self, text: &Rich, limits: &Limits) -> Vec<String> {
-        let marks = if self.verb == Verb::Act { ACTION_BYTES } else { 0 };
+        let marks = if self.verb == Verb::Act {
+            ACTION_BYTES
+        } else {
+            0
+        };
         let room = limits.payload_bytes.max(MIN_PAYLOAD_BYTES) - marks - self.head.len();
         let lines = write::lines(text, self.style).into_iter();
         let cut = lines.flat_map(|line| split(&line, room));
@@ -142,7 +152,11 @@ impl Said {
         let blocks = self.text.blocks();
         let is_long = |block: &Block| {
             let is_code = matches!(block, Block::Code { .. });
-            is_code && self.cut(&Rich::from_blocks(vec![block.clone()]), limits).len() > limits.max_lines
+            is_code
+                && self
+                    .cut(&Rich::from_blocks(vec![block.clone()]), limits)
+                    .len()
+                    > limits.max_lines
         };
         let index = blocks.iter().position(is_long)?;
         let Block::Code { language, text } = &blocks[index] else {

@@ -11,7 +11,10 @@ use bridgehead_appservice::{
 };
 use serde_json::{Value, json};
 
-use super::{Around, Said, quote::{first_words, one_line}};
+use super::{
+    Around, Said,
+    quote::{first_words, one_line},
+};
 
 /// How much of a question or an answer is told.
 const TEXT_BYTES: usize = 80;
@@ -35,8 +38,12 @@ pub fn vote(content: &Content, poll: Option<&Content>, around: &Around<'_>) -> O
     let chosen = selections(&fields)?;
     let poll = poll.map(Content::to_json);
     let answers = poll.as_ref().map(answers).unwrap_or_default();
-    let named = chosen.iter().filter_map(|id| answers.iter().find(|answer| answer.id == *id));
-    let named: Vec<_> = named.map(|answer| format!("\"{}\"", first_words(&answer.text, TEXT_BYTES))).collect();
+    let named = chosen
+        .iter()
+        .filter_map(|id| answers.iter().find(|answer| answer.id == *id));
+    let named: Vec<_> = named
+        .map(|answer| format!("\"{}\"", first_words(&answer.text, TEXT_BYTES)))
+        .collect();
     let on = match poll.as_ref().and_then(question) {
         Some(question) => format!("on \"{}\"", first_words(&question, TEXT_BYTES)),
         None => "in a poll".to_owned(),
@@ -57,7 +64,10 @@ pub fn vote_for(poll_event: &EventId, poll: &Content, number: usize) -> Option<C
     let relation = json!({ "rel_type": "m.reference", "event_id": poll_event });
     // Clients that know only one of the names know that of the poll.
     Some(if poll.event_type() == "m.poll.start" {
-        Content::new("m.poll.response", json!({ "m.relates_to": relation, "m.selections": [id] }))
+        Content::new(
+            "m.poll.response",
+            json!({ "m.relates_to": relation, "m.selections": [id] }),
+        )
     } else {
         let response = json!({ "answers": [id] });
         Content::new(
@@ -78,9 +88,18 @@ pub(super) fn ended(content: &Content) -> Option<String> {
 
 fn selections(fields: &Value) -> Option<Vec<&str>> {
     let stable = fields.get("m.selections");
-    let unstable = || fields.get("org.matrix.msc3381.poll.response")?.get("answers");
+    let unstable = || {
+        fields
+            .get("org.matrix.msc3381.poll.response")?
+            .get("answers")
+    };
     let ids = stable.or_else(unstable)?.as_array()?;
-    Some(ids.iter().filter_map(Value::as_str).take(MAX_ANSWERS).collect())
+    Some(
+        ids.iter()
+            .filter_map(Value::as_str)
+            .take(MAX_ANSWERS)
+            .collect(),
+    )
 }
 
 fn start(poll: &Value) -> Option<&Value> {
@@ -92,7 +111,9 @@ fn question(poll: &Value) -> Option<String> {
 }
 
 fn answers(poll: &Value) -> Vec<Answer> {
-    let answers = start(poll).and_then(|start| start.get("answers")).and_then(Value::as_array);
+    let answers = start(poll)
+        .and_then(|start| start.get("answers"))
+        .and_then(Value::as_array);
     let read = |answer: &Value| {
         let id = answer.get("m.id").or_else(|| answer.get("id"))?.as_str()?;
         Some(Answer {
@@ -100,14 +121,26 @@ fn answers(poll: &Value) -> Vec<Answer> {
             text: text_of(answer)?,
         })
     };
-    answers.into_iter().flatten().filter_map(read).take(MAX_ANSWERS).collect()
+    answers
+        .into_iter()
+        .flatten()
+        .filter_map(read)
+        .take(MAX_ANSWERS)
+        .collect()
 }
 
 /// The text of an extensible event's part, under its names old and new.
 fn text_of(part: &Value) -> Option<String> {
     let forms = part.get("m.text").and_then(Value::as_array);
-    let stable = || forms.into_iter().flatten().find_map(|form| form.get("body")?.as_str());
-    let plain = ["m.text", "org.matrix.msc1767.text", "body"].iter().find_map(|name| part.get(*name)?.as_str());
+    let stable = || {
+        forms
+            .into_iter()
+            .flatten()
+            .find_map(|form| form.get("body")?.as_str())
+    };
+    let plain = ["m.text", "org.matrix.msc1767.text", "body"]
+        .iter()
+        .find_map(|name| part.get(*name)?.as_str());
     let text = one_line(plain.or_else(stable)?);
     (!text.is_empty()).then_some(text)
 }

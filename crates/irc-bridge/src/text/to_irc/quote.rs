@@ -1,6 +1,9 @@
 //! A few words of a message, so that readers know which one is meant.
 
-use bridgehead_appservice::format::{Inline, Rich, content::{Content, Media}};
+use bridgehead_appservice::format::{
+    Inline, Rich,
+    content::{Content, Media, MediaKind},
+};
 use bridgehead_irc_protocol::split::split;
 
 /// The fewest bytes that a quote is cut to.
@@ -19,13 +22,18 @@ pub(super) fn quote(content: &Content, max_bytes: usize) -> Option<String> {
     (!words.is_empty()).then(|| format!("\"{words}\""))
 }
 
-/// What media are, without caption and link.
+/// What media are, without caption and link; of a file whose name does not say its type, that as well.
 pub(super) fn bracket(media: &Media) -> String {
     let bare = Media {
         caption: None,
         ..media.clone()
     };
-    Content::media_message(&bare).describe().unwrap_or_default()
+    let line = Content::media_message(&bare).describe().unwrap_or_default();
+    let is_odd = media.kind == MediaKind::File && !media.name.contains('.');
+    match (line.strip_suffix(']'), &media.mime) {
+        (Some(open), Some(mime)) if is_odd => format!("{open}, {mime}]"),
+        _ => line,
+    }
 }
 
 /// The words of a text without its marks.
@@ -59,6 +67,9 @@ pub(super) fn first_words(text: &str, max_bytes: usize) -> String {
 
 /// A text on one line, with single spaces and without control characters.
 pub(super) fn one_line(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let spaced: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -22,7 +22,11 @@ const MAX_KEYS: usize = 8;
 
 /// What somebody does who reacts: `* alice reacts 👍 to "first words…"`. `None` if it is no reaction.
 #[must_use]
-pub fn reaction(content: &Content, original: Option<&Content>, around: &Around<'_>) -> Option<Said> {
+pub fn reaction(
+    content: &Content,
+    original: Option<&Content>,
+    around: &Around<'_>,
+) -> Option<Said> {
     let (_, key) = content.reaction()?;
     let shown = shown(key, content);
     let to = original.and_then(|original| quote(original, QUOTE_BYTES));
@@ -36,15 +40,31 @@ pub fn reaction(content: &Content, original: Option<&Content>, around: &Around<'
 /// What many people's reactions to one message were, as one line for the bridge itself to say:
 /// `"first words…": 👍 alice, bob · 🎉 carol`. `None` where there are none.
 #[must_use]
-pub fn reactions(original: Option<&Content>, reactions: &[(String, Vec<String>)], around: &Around<'_>) -> Option<Said> {
-    let told: Vec<_> = reactions.iter().take(MAX_KEYS).map(|(key, names)| by_whom(key, names)).collect();
+pub fn reactions(
+    original: Option<&Content>,
+    reactions: &[(String, Vec<String>)],
+    around: &Around<'_>,
+) -> Option<Said> {
+    let told: Vec<_> = reactions
+        .iter()
+        .take(MAX_KEYS)
+        .map(|(key, names)| by_whom(key, names))
+        .collect();
     if told.is_empty() {
         return None;
     }
     let to = original.and_then(|original| quote(original, QUOTE_BYTES));
     let more = reactions.len().saturating_sub(MAX_KEYS);
-    let more = if more > 0 { format!(" · and {more} more") } else { String::new() };
-    let said = format!("{}: {}{more}", to.as_deref().unwrap_or("reactions"), told.join(" · "));
+    let more = if more > 0 {
+        format!(" · and {more} more")
+    } else {
+        String::new()
+    };
+    let said = format!(
+        "{}: {}{more}",
+        to.as_deref().unwrap_or("reactions"),
+        told.join(" · ")
+    );
     let around = Around {
         speaker: None,
         ..*around
@@ -87,5 +107,9 @@ fn emoji(key: &str) -> String {
 pub fn deletion(original: Option<&Content>, around: &Around<'_>) -> Option<Said> {
     let what = original.and_then(|original| quote(original, QUOTE_BYTES));
     let what = what.as_deref().unwrap_or("a message");
-    Said::new(Kind::Emote, Rich::plain(&format!("has deleted {what}")), around)
+    Said::new(
+        Kind::Emote,
+        Rich::plain(&format!("has deleted {what}")),
+        around,
+    )
 }

@@ -54,10 +54,17 @@ impl Reply<'_> {
         let original = self.original.filter(|_| self.may_quote && is_old);
         let quote = original.and_then(|original| quote(original, self.rules.quote_bytes));
         match (quote, kind) {
-            (Some(quote), Kind::Emote) => text.suffixed(vec![Inline::plain(format!(" (to <{}> {quote})", self.nick))]),
-            (Some(quote), _) => text.prefixed(vec![Inline::plain(format!("<{}> {quote} ← ", self.nick))]),
+            (Some(quote), Kind::Emote) => text.suffixed(vec![Inline::plain(format!(
+                " (to <{}> {quote})",
+                self.nick
+            ))]),
+            (Some(quote), _) => {
+                text.prefixed(vec![Inline::plain(format!("<{}> {quote} ← ", self.nick))])
+            }
             (None, _) if self.is_own || names(&text, self.nick) => text,
-            (None, Kind::Emote) => text.suffixed(vec![Inline::plain(format!(" (to {})", self.nick))]),
+            (None, Kind::Emote) => {
+                text.suffixed(vec![Inline::plain(format!(" (to {})", self.nick))])
+            }
             (None, _) => reply_as_text(self.nick, None, &text, ReplyStyle::Nick),
         }
     }

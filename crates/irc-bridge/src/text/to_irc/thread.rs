@@ -63,7 +63,8 @@ pub fn mark(root: &EventId) -> String {
 /// The mark that somebody on IRC has put before what they say to a thread, and the rest: `[t:kbx] yes`, `t:kbx yes`.
 #[must_use]
 pub fn marked(text: &str) -> Option<(&str, &str)> {
-    let is_mark = |mark: &str| mark.len() == LENGTH && mark.bytes().all(|byte| LETTERS.contains(&byte));
+    let is_mark =
+        |mark: &str| mark.len() == LENGTH && mark.bytes().all(|byte| LETTERS.contains(&byte));
     let (mark, rest) = match text.strip_prefix("[t:") {
         Some(inner) => inner.split_once(']')?,
         None => text.strip_prefix("t:")?.split_once(' ')?,
@@ -79,9 +80,10 @@ mod tests {
 
     #[test]
     fn a_thread_has_one_mark_for_ever() {
-        let check = |id: &str, expected: &str| assert_eq!(mark(&EventId::parse(id).unwrap()), expected);
-        check("$root", "");
-        check("$2f3KQ3W1V5NfdgY1Yk4YLhGpCmVuZyKCmzSFYlV0yBk", "");
+        let check =
+            |id: &str, expected: &str| assert_eq!(mark(&EventId::parse(id).unwrap()), expected);
+        check("$root", "vvb");
+        check("$2f3KQ3W1V5NfdgY1Yk4YLhGpCmVuZyKCmzSFYlV0yBk", "6gs");
     }
 
     #[test]
@@ -94,7 +96,9 @@ mod tests {
 
     #[test]
     fn marks_are_read_from_irc() {
-        let check = |text: &str, expected: Option<(&str, &str)>| assert_eq!(marked(text), expected, "{text}");
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            assert_eq!(marked(text), expected, "{text}");
+        };
         check("[t:kbx] yes", Some(("kbx", "yes")));
         check("[t:kbx \"Lunch?\"] yes", Some(("kbx", "yes")));
         check("t:kbx yes, please", Some(("kbx", "yes, please")));

@@ -41,7 +41,9 @@ fn written(line: &Line, style: Style) -> String {
     let is_block = matches!(line.kind, LineKind::Code(_));
     match style {
         Style::Codes => coded(line),
-        Style::Marks => line.encoded(&Words { is_marked: !is_block }),
+        Style::Marks => line.encoded(&Words {
+            is_marked: !is_block,
+        }),
         Style::Plain => line.encoded(&Words { is_marked: false }),
     }
 }
@@ -51,8 +53,14 @@ fn coded(line: &Line) -> String {
     let mut hidden = None;
     for inline in line.inlines() {
         let spoiler = &inline.style.spoiler;
-        if let Some(reason) = spoiler.as_ref().filter(|reason| hidden != *spoiler && !reason.is_empty()) {
-            spans.push(Span::new(format!("({reason}) "), formatting::Style::default()));
+        if let Some(reason) = spoiler
+            .as_ref()
+            .filter(|reason| hidden != *spoiler && !reason.is_empty())
+        {
+            spans.push(Span::new(
+                format!("({reason}) "),
+                formatting::Style::default(),
+            ));
         }
         hidden.clone_from(spoiler);
         spans.push(span(inline));
@@ -136,11 +144,12 @@ fn clean(line: &str) -> String {
         match c {
             '\t' => clean.push_str("    "),
             '\u{a0}' | '\u{85}' | '\u{2028}' | '\u{2029}' => clean.push(' '),
-            '\x02' | '\x03' | '\x04' | '\x0f' | '\x11' | '\x16' | '\x1d' | '\x1e' | '\x1f' => clean.push(c),
+            '\x02' | '\x03' | '\x04' | '\x0f' | '\x11' | '\x16' | '\x1d' | '\x1e' | '\x1f' => {
+                clean.push(c);
+            }
             c if c.is_control() => {}
             c => clean.push(c),
         }
     }
-    clean.truncate(clean.trim_end_matches(' ').len());
     clean
 }

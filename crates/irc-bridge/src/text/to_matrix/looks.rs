@@ -21,23 +21,40 @@ const WHITE: Colour = Colour::new(255, 255, 255);
 const BLACK: Colour = Colour::new(0, 0, 0);
 
 /// A line's pieces. The marks are in order, apart from one another, and count bytes of the line's words.
-pub(super) fn pieces(line: &[Span], marks: &[(Range<usize>, Mark)]) -> Vec<Inline> {
+pub(super) fn pieces(line: &[Span], mut marks: &[(Range<usize>, Mark)]) -> Vec<Inline> {
     let mut pieces = Vec::with_capacity(line.len());
     let mut at = 0;
     for span in line {
-        let style = style(&span.style);
-        let end = at + span.text.len();
-        let mut from = at;
-        for (range, mark) in marks.iter().filter(|(range, _)| range.start < end && range.end > at) {
-            let (begin, stop) = (range.start.max(at), range.end.min(end));
-            pieces.push(Inline::text(&span.text[from - at..begin - at], style.clone()));
-            pieces.extend(marked(&span.text[begin - at..stop - at], &style, mark, range.start == begin));
-            from = stop;
+        while let [(range, _), later @ ..] = marks
+            && range.end <= at
+        {
+            marks = later;
         }
-        pieces.push(Inline::text(&span.text[from - at..], style));
-        at = end;
+        span_pieces(span, at, marks, &mut pieces);
+        at += span.text.len();
     }
     pieces
+}
+
+/// The pieces of a span that begins at this byte of the words.
+fn span_pieces(
+    span: &Span,
+    start: usize,
+    marks: &[(Range<usize>, Mark)],
+    pieces: &mut Vec<Inline>,
+) {
+    let style = style(&span.style);
+    let end = start + span.text.len();
+    let part = |range: Range<usize>| &span.text[range.start - start..range.end - start];
+    let mut from = start;
+    for (range, mark) in marks.iter().take_while(|(range, _)| range.start < end) {
+        let (begin, stop) = (range.start.max(start), range.end.min(end));
+        pieces.push(Inline::text(part(from..begin), style.clone()));
+        let is_begin = range.start == begin;
+        pieces.extend(marked(part(begin..stop), &style, mark, is_begin));
+        from = stop;
+    }
+    pieces.push(Inline::text(part(from..end), style));
 }
 
 /// The part of a marked place that looks like this. A name is whole, and looks as it begins.
@@ -74,7 +91,7 @@ fn style(style: &formatting::Style) -> Style {
 }
 
 fn colours(style: &formatting::Style) -> (Option<Colour>, Option<Colour>) {
-    let rgb = |colour: formatting::Colour| {
+    let rgb = |colour: formatting::Color| {
         let (red, green, blue) = colour.to_rgb();
         Colour::new(red, green, blue)
     };

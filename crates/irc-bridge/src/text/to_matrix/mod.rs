@@ -5,6 +5,8 @@
 
 mod looks;
 mod relayed;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use bridgehead_appservice::format::{
@@ -79,6 +81,9 @@ fn told(heard: &Heard<'_>, text: &str, kind: Kind, people: &People<'_>) -> Vec<C
     let parts = split_events(&builder.build()).into_iter();
     let contents = parts.map(|part| Content::message(kind, &part.value));
     contents.map(|content| spoken(content, relayed.as_ref())).collect()
+    contents
+        .map(|content| spoken(content, relayed.as_ref()))
+        .collect()
 }
 
 /// The content under the name of whom it is from.
@@ -101,6 +106,9 @@ fn asked(ctcp: &Ctcp, is_answer: bool) -> Content {
     let command = &ctcp.command;
     let said = match (command.as_str(), is_answer, words.is_empty()) {
         ("DCC", _, _) => format!("[offers a direct connection (DCC), which cannot be taken from here: {words}]"),
+        ("DCC", _, _) => {
+            format!("[offers a direct connection (DCC), which cannot be taken from here: {words}]")
+        }
         (_, true, _) => format!("[answers CTCP {command}: {words}]"),
         (_, false, true) => format!("[asks CTCP {command}]"),
         (_, false, false) => format!("[asks CTCP {command}: {words}]"),

@@ -38,29 +38,34 @@ impl Relayed {
 
 /// Who it is, and how many bytes of the line say so.
 fn read(words: &str) -> Option<(Relayed, usize)> {
-    let (tag, rest) = match words.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        Some((tag, rest)) if !tag.contains(['[', ']', '<']) => (Some(tag), rest),
+    let (tag, rest) = match words
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "))
+    {
+        Some((tag, rest)) if !tag.contains(['[', '<']) => (Some(tag), rest),
         _ => (None, words),
     };
-    let (name, rest, is_emote) = match rest.strip_prefix('<') {
-        Some(rest) => {
-            let (name, rest) = rest.split_once('>')?;
-            (name, rest.strip_prefix(' ').unwrap_or(rest), false)
-        }
-        None => {
-            let (name, rest) = rest.strip_prefix("* ")?.split_once(' ')?;
-            (name, rest, true)
-        }
+    let (name, rest, is_emote) = named(rest)?;
+    let shown = clean(name);
+    if shown.is_empty() || name.len() > MAX_NAME_BYTES || rest.trim().is_empty() {
+        return None;
+    }
+    let relayed = Relayed {
+        id: tag.map_or_else(|| shown.clone(), |tag| format!("{}/{shown}", clean(tag))),
+        name: shown,
+        is_emote,
     };
-    let is_name = !clean(name).is_empty() && name.len() <= MAX_NAME_BYTES && !rest.trim().is_empty();
-    is_name.then(|| {
-        let name = clean(name);
-        let id = match tag {
-            Some(tag) => format!("{}/{name}", clean(tag)),
-            None => name.clone(),
-        };
-        (Relayed { name, id, is_emote }, words.len() - rest.len())
-    })
+    Some((relayed, words.len() - rest.len()))
+}
+
+/// `<name> words` or `* name words`: the name, the words, and which of the two it is.
+fn named(line: &str) -> Option<(&str, &str, bool)> {
+    if let Some(rest) = line.strip_prefix('<') {
+        let (name, rest) = rest.split_once('>')?;
+        return Some((name, rest.strip_prefix(' ').unwrap_or(rest), false));
+    }
+    let (name, rest) = line.strip_prefix("* ")?.split_once(' ')?;
+    Some((name, rest, true))
 }
 
 /// Without the spaces of no width that keep a name from being a ping.

@@ -13,6 +13,9 @@ use super::looks::Mark;
 /// The most people that one message mentions: a list of all who are there is not a call to each of them.
 pub const MAX_MENTIONS: usize = 5;
 
+/// What is longer is neither a name nor an address that Matrix allows.
+const MAX_WORD_BYTES: usize = 2_048;
+
 /// Which words are not taken for names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MentionRules {
@@ -55,23 +58,24 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Where in a line's words there are names, and addresses that look different at their ends: the others clients find.
+    /// Where in a line's words there are names, and addresses that look different at their ends: clients find all others.
     pub(super) fn marks(&mut self, line: &[Span]) -> Vec<(Range<usize>, Mark)> {
-        let words: String = line.iter().map(|span| span.text.as_str()).collect();
-        let edges: Vec<usize> = edges(line);
+        let words = Words::of(line);
         let mut marks = Vec::new();
         let mut at = 0;
-        for chunk in words.split_inclusive(char::is_whitespace) {
+        for chunk in words.text.split_inclusive(char::is_whitespace) {
             let range = at..at + chunk.trim_end().len();
             at += chunk.len();
-            let word = &words[range.clone()];
-            if let Some(address) = address(word) {
-                let address = range.start + address.start..range.start + address.end;
-                if edges.iter().any(|edge| address.start < *edge && *edge < address.end) {
-                    let url = words[address.clone()].to_owned();
-                    marks.push((address, Mark::Link(url)));
+            let word = &words.text[range.clone()];
+            if word.len() > MAX_WORD_BYTES {
+                continue;
+            }
+            if let Some(within) = address(word) {
+                let place = range.start + within.start..range.start + within.end;
+                if words.looks(&place).len() > 1 {
+                    marks.push((place, Mark::Link(with_scheme(&word[within]))));
                 }
-            } else if !is_path(word) && !is_code(line, &range) {
+            } else if !is_path(word) && !words.looks(&range).iter().any(is_code) {
                 self.names(word, range.start, &mut marks);
             }
         }
@@ -87,7 +91,10 @@ impl<'a> Finder<'a> {
             let Some((range, mention)) = self.name(part) else {
                 continue;
             };
-            marks.push((begin + range.start..begin + range.end, Mark::Mention(mention)));
+            marks.push((
+                begin + range.start..begin + range.end,
+                Mark::Mention(mention),
+            ));
         }
     }
 
@@ -126,44 +133,52 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Where the looks change.
-fn edges(line: &[Span]) -> Vec<usize> {
-    let mut at = 0;
-    let ends = line.iter().map(|span| {
-        at += span.text.len();
-        at
-    });
-    ends.collect()
+/// The words of a line, and how they look.
+struct Words<'a> {
+    text: String,
+    line: &'a [Span],
+    /// Where each span ends.
+    ends: Vec<usize>,
 }
 
-fn is_code(line: &[Span], range: &Range<usize>) -> bool {
-    let mut at = 0;
-    line.iter().any(|span| {
-        let begin = at;
-        at += span.text.len();
-        span.style.monospace && begin < range.end && at > range.start
-    })
+impl<'a> Words<'a> {
+    fn of(line: &'a [Span]) -> Self {
+        let mut text = String::new();
+        let mut ends = Vec::with_capacity(line.len());
+        for span in line {
+            text.push_str(&span.text);
+            ends.push(text.len());
+        }
+        Self { text, line, ends }
+    }
+
+    /// The spans that have part in this place.
+    fn looks(&self, place: &Range<usize>) -> &'a [Span] {
+        if place.is_empty() {
+            return &[];
+        }
+        let span_at = |byte: usize| self.ends.partition_point(|end| *end <= byte);
+        &self.line[span_at(place.start)..=span_at(place.end - 1)]
+    }
+}
+
+fn is_code(span: &Span) -> bool {
+    span.style.monospace
 }
 
 /// Where in a word there is an address, without the punctuation around it.
 fn address(word: &str) -> Option<Range<usize>> {
     let begin = match word.find("://") {
         Some(mark) => {
-            let scheme = word[..mark].trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c));
-            scheme.len()
+            let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+            word[..mark].trim_end_matches(is_scheme).len()
         }
         None => word.find("www.").or_else(|| word.find("mailto:"))?,
     };
-    let mut end = begin + word[begin..].find(['<', '>', '"']).unwrap_or(word.len() - begin);
+    let quoted = word[begin..].find(['<', '>', '"']);
+    let mut end = quoted.map_or(word.len(), |length| begin + length);
     while let Some(last) = word[begin..end].chars().next_back() {
-        let address = &word[begin..end];
-        let opened = |open: char, close: char| address.matches(open).count() >= address.matches(close).count();
-        let belongs = match last {
-            ')' => opened('(', ')'),
-            ']' => opened('[', ']'),
-            _ => !is_closing(last),
-        };
-        if belongs {
+        if belongs(last, &word[begin..end]) {
             break;
         }
         end -= last.len_utf8();
@@ -171,13 +186,34 @@ fn address(word: &str) -> Option<Range<usize>> {
     (begin < end).then_some(begin..end)
 }
 
+/// Whether the last character of an address is part of it: a bracket is, if it was opened there.
+fn belongs(last: char, address: &str) -> bool {
+    let is_opened =
+        |open: char, close: char| address.matches(open).count() >= address.matches(close).count();
+    match last {
+        ')' => is_opened('(', ')'),
+        ']' => is_opened('[', ']'),
+        _ => !is_closing(last),
+    }
+}
+
+fn with_scheme(address: &str) -> String {
+    if address.starts_with("www.") {
+        format!("https://{address}")
+    } else {
+        address.to_owned()
+    }
+}
+
 /// Mail addresses, paths and channels: names in them are nobody's.
 fn is_path(word: &str) -> bool {
-    word.trim_start_matches(is_opening).char_indices().any(|(at, c)| match c {
-        '@' => at > 0,
-        '/' | '#' => true,
-        _ => false,
-    })
+    word.trim_start_matches(is_opening)
+        .char_indices()
+        .any(|(at, c)| match c {
+            '@' => at > 0,
+            '/' | '#' => true,
+            _ => false,
+        })
 }
 
 fn is_opening(c: char) -> bool {
@@ -190,5 +226,5 @@ fn is_closing(c: char) -> bool {
 
 /// Brackets are legal in nicks, but mostly around them.
 fn is_bracket(c: char) -> bool {
-    "[]{}`|_".contains(c)
+    "[]{}".contains(c)
 }
