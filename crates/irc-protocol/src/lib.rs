@@ -7,7 +7,7 @@
 //!                            └────▶ Channels ─▶ what it means for those who look on
 //! ```
 //!
-//! - [`line`] one line: tags, source, command, parameters; read and written
+//! - [`mod@line`] one line: tags, source, command, parameters; read and written
 //! - [`source`] who a line is from: `nick!user@host`, or a server
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
@@ -18,6 +18,7 @@
 //! - [`mask`] who is meant by masks, and what else stands in a channel's lists
 //! - [`ctcp`] what clients say to each other within a message
 //! - [`netsplit`] when two servers lose each other
+//! - [`numerics`] what a server answers, and what its refusals mean for a person
 //! - [`ending`] why a server ended a connection
 
 pub mod casemap;
@@ -30,6 +31,7 @@ pub mod line;
 pub mod mask;
 pub mod modes;
 pub mod netsplit;
+pub mod numerics;
 pub mod source;
 pub mod split;
 

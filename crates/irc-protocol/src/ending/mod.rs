@@ -147,17 +147,8 @@ fn reason(text: &str) -> &str {
 /// Whether it is what the client itself said, or what the server says when it said nothing. Those texts are people's own:
 /// nothing else is to be read out of them.
 fn is_quit(folded: &str) -> bool {
-    folded.starts_with("quit:")
-        || folded.starts_with('"')
-        || [
-            "quit",
-            "client quit",
-            "client exited",
-            "exited",
-            "leaving",
-            "",
-        ]
-        .contains(&folded)
+    let bare = ["quit", "client quit", "client exited", "exited", "leaving"];
+    folded.starts_with("quit:") || folded.starts_with('"') || bare.contains(&folded)
 }
 
 /// How long to wait, where a text says it: `Please wait 30 seconds`.

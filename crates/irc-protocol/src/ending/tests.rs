@@ -278,7 +278,10 @@ fn the_rest_is_read_too() {
         ),
         ("closing link", Ending::Other("closing link".to_owned())),
         ("", Ending::Other(String::new())),
-        ("You'd line up for that deadline", Ending::Other("You'd line up for that deadline".to_owned())),
+        (
+            "You'd line up for that deadline",
+            Ending::Other("You'd line up for that deadline".to_owned()),
+        ),
     ]);
 }
 

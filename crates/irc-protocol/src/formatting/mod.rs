@@ -1,7 +1,7 @@
 //! Formatting: bold, colors and the like, as control codes within a text (modern.ircdocs.horse/formatting).
 //!
 //! A code switches something on or off from where it stands. [`parse`] turns that into [`Span`]s, each with the whole of its
-//! style, which is what other markup has; [`write`] turns spans into as few codes as will do.
+//! style, which is what other markup has; [`write()`] turns spans into as few codes as will do.
 //!
 //! | code | |
 //! |---|---|

@@ -51,14 +51,13 @@ fn push(spans: &mut Vec<Span>, text: &str, style: Style) {
     }
 }
 
+/// A color, or that there is to be none, and what is left of the text.
+type Read<'a> = Option<(Option<Color>, &'a str)>;
+
 /// Reads what follows a color's code, and gives what is left.
 ///
 /// A comma belongs to it only between two colors, and a foreground alone leaves the background as it was.
-fn colors<'a>(
-    text: &'a str,
-    style: &mut Style,
-    color: fn(&str) -> Option<(Option<Color>, &str)>,
-) -> &'a str {
+fn colors<'a>(text: &'a str, style: &mut Style, color: fn(&str) -> Read<'_>) -> &'a str {
     let Some((foreground, rest)) = color(text) else {
         style.foreground = None;
         style.background = None;
@@ -75,7 +74,7 @@ fn colors<'a>(
 }
 
 /// One digit or two.
-fn palette_color(text: &str) -> Option<(Option<Color>, &str)> {
+fn palette_color(text: &str) -> Read<'_> {
     let is_digit = |byte: &&u8| byte.is_ascii_digit();
     let digits = text.as_bytes().iter().take(2).take_while(is_digit).count();
     let (number, rest) = text.split_at(digits);
@@ -84,7 +83,7 @@ fn palette_color(text: &str) -> Option<(Option<Color>, &str)> {
 }
 
 /// Six hexadecimal digits.
-fn hex_color(text: &str) -> Option<(Option<Color>, &str)> {
+fn hex_color(text: &str) -> Read<'_> {
     let (digits, rest) = text.split_at_checked(6)?;
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
