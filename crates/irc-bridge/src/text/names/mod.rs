@@ -9,5 +9,5 @@ mod nick;
 
 pub use self::{
     ident::{MAX_IDENT_BYTES, ident, real_name},
-    nick::{BadTemplate, NickTemplate, Person, ladder},
+    nick::{BadTemplate, NickTemplate, Person, ladder, relayed_nick},
 };

@@ -109,6 +109,19 @@ impl NickTemplate {
     }
 }
 
+/// The nick that a person has in a message that one client relays for them (draft/relaymsg): their name, a separator that the
+/// server allows there and nowhere else, and a tag that says where they are, such as `alice/m`.
+#[must_use]
+pub fn relayed_nick(person: &Person<'_>, separator: char, tag: &str, max_bytes: usize) -> String {
+    let tag: String = tag.chars().filter(|c| is_nick(*c)).collect();
+    let end = format!("{separator}{tag}");
+    let template = NickTemplate {
+        pieces: vec![Piece::Display],
+    };
+    let room = max_bytes.saturating_sub(end.len());
+    format!("{}{end}", template.nick(person, room))
+}
+
 /// The next field in braces. Braces are legal in nicks, and so those without an end or around illegal things are text.
 fn next_field(text: &str) -> Option<(&str, &str, &str)> {
     let begin = text.find('{')?;
@@ -239,6 +252,17 @@ mod tests {
     fn who_has_no_legal_letter_is_a_guest() {
         assert_eq!(nick("{display}[m]", "@=:x", None, 30), "guest[m]");
         assert_eq!(nick("{localpart}", "@=:x", None, 30), "guest");
+    }
+
+    #[test]
+    fn relayed_people_have_a_tag() {
+        let user_id = UserId::parse("@a:x").unwrap();
+        let person = Person {
+            user_id: &user_id,
+            display_name: Some("Alice Smith"),
+        };
+        assert_eq!(relayed_nick(&person, '/', "m", 30), "Alice_Smith/m");
+        assert_eq!(relayed_nick(&person, '/', "m !x", 9), "Alice_/mx");
     }
 
     #[test]

@@ -84,6 +84,13 @@ fn words(content: &Content, around: &Around<'_>) -> Option<Rich> {
 
 /// What is neither text nor media.
 fn told(content: &Content) -> Option<Rich> {
+    // Programs among themselves, with a body for those that are too old for it.
+    if content
+        .msgtype()
+        .is_some_and(|msgtype| msgtype.starts_with("m.key."))
+    {
+        return None;
+    }
     let words = poll::ended(content).or_else(|| content.describe());
     // Media without an address, and message types that come after this was written.
     let words = words.or_else(|| content.msgtype().and_then(|_| content.text()).map(one_line))?;

@@ -118,7 +118,7 @@ impl Said {
         }
         let paste = self
             .code_apart(limits)
-            .unwrap_or_else(|| self.whole_apart());
+            .unwrap_or_else(|| self.whole_apart(limits));
         Plan::Paste(paste)
     }
 
@@ -135,13 +135,17 @@ impl Said {
         lines
     }
 
-    fn cut(&self, text: &Rich, limits: &Limits) -> Vec<String> {
-        let marks = if self.verb == Verb::Act {
-            ACTION_BYTES
-        } else {
-            0
+    /// Bytes of a line behind its head.
+    fn room(&self, limits: &Limits) -> usize {
+        let marks = match self.verb {
+            Verb::Act => ACTION_BYTES,
+            Verb::Say | Verb::Notice => 0,
         };
-        let room = limits.payload_bytes.max(MIN_PAYLOAD_BYTES) - marks - self.head.len();
+        limits.payload_bytes.max(MIN_PAYLOAD_BYTES) - marks - self.head.len()
+    }
+
+    fn cut(&self, text: &Rich, limits: &Limits) -> Vec<String> {
+        let room = self.room(limits);
         let lines = write::lines(text, self.style).into_iter();
         let cut = lines.flat_map(|line| split(&line, room));
         cut.map(|line| format!("{}{line}", self.head)).collect()
@@ -175,8 +179,9 @@ impl Said {
         })
     }
 
-    fn whole_apart(&self) -> Paste {
-        let preview = first_words(&visible(&self.text), PREVIEW_BYTES);
+    fn whole_apart(&self, limits: &Limits) -> Paste {
+        let room = PREVIEW_BYTES.min(self.room(limits));
+        let preview = first_words(&visible(&self.text), room);
         Paste {
             before: vec![format!("{}{preview}", self.head)],
             page: Page {

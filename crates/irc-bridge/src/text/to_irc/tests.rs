@@ -262,6 +262,10 @@ fn what_is_no_text_is_told() {
         &["new"],
     );
     check(
+        message(json!({ "msgtype": "m.key.verification.request", "body": "verify me" })),
+        &[],
+    );
+    check(
         Content::new("m.room.encrypted", json!({})),
         &["[encrypted message]"],
     );

@@ -97,23 +97,26 @@ fn long_code_goes_to_a_page_and_the_text_around_it_does_not() {
 
 #[test]
 fn each_line_of_a_page_says_who_speaks() {
+    let name = "Ann".repeat(20);
     let speaker = Some(Speaker {
-        name: "Ann",
+        name: &name,
         is_silent: false,
     });
     let around = Around {
         speaker,
         ..around(Style::Plain)
     };
-    let content = message(json!({ "msgtype": "m.text", "body": lines(9) }));
+    let content = message(json!({ "msgtype": "m.text", "body": lines(30) }));
     let Plan::Paste(paste) = to_irc(&content, &around).unwrap().plan(&LIMITS) else {
         panic!("a page");
     };
-    let said = paste.lines("https://p.x/1");
-    assert!(
-        said.iter().all(|line| line.starts_with("<Ann> ")),
-        "{said:?}"
-    );
+    let head = format!("<{name}> ");
+    for line in paste.lines("https://p.x/1") {
+        assert!(
+            line.starts_with(&head) && line.len() <= LIMITS.payload_bytes,
+            "{line}"
+        );
+    }
 }
 
 #[test]
