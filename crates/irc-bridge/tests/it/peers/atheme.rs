@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(
             added.unwrap(),
             format!(
-                ":NickServ!NickServ@{SERVICES} NOTICE alice :Added fingerprint \u{{2}}{print}\u{{2}} to your fingerprint list."
+                ":NickServ!NickServ@{SERVICES} NOTICE alice :Added fingerprint \x02{print}\x02 to your fingerprint list."
             )
         );
         let mut carol = tls(&server, &own).await;
@@ -248,7 +248,12 @@ mod tests {
         no_sasl(&mut bob).await;
         alice.ask("PING told", "PONG").await.unwrap();
         let told = alice.heard.all();
-        assert_eq!(told.iter().filter(|line| line.contains(" CAP alice DEL ")).count(), 1);
+        assert_eq!(
+            told.iter()
+                .filter(|line| line.contains(" CAP alice DEL "))
+                .count(),
+            1
+        );
     }
 
     /// Sees that SASL is neither offered nor given.

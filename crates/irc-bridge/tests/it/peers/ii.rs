@@ -3,7 +3,12 @@
 //! Both are made as pipes before ii would make them: so its lines come when they are written, with no looking again and
 //! again. It shows lines as the server sent them, control codes and all.
 
-use super::{SOON, heard::Heard, program, raw::RawClient};
+use super::{
+    SOON,
+    heard::Heard,
+    ngircd::{Ngircd, NgircdOptions},
+    program,
+};
 use anyhow::{Context as _, bail, ensure};
 use bridgehead_testkit::Process;
 use std::{
@@ -141,14 +146,7 @@ impl Ii {
 
     /// Opens a window for what a person says in private; it has to be open before they do.
     pub(crate) async fn open(&mut self, name: &str) -> anyhow::Result<()> {
-        let is_kept = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".#&+!-".contains(&byte)
-        };
-        ensure!(
-            name.bytes().all(is_kept),
-            "ii calls the window of {name:?} otherwise: use lower case, digits and .#&+!-"
-        );
-        let window = Window::open(&self.folder.join(name), &self.nick).await?;
+        let window = Window::open(&self.folder.join(folder_name(name)), &self.nick).await?;
         self.windows.insert(name.to_owned(), window);
         Ok(())
     }
@@ -165,8 +163,7 @@ impl Ii {
 
     /// All that a window shows.
     pub(crate) fn shown(&mut self, window: &str) -> anyhow::Result<Vec<Shown>> {
-        let lines = self.window(window)?.output.all();
-        Ok(lines.iter().map(|line| Shown::parse(line)).collect())
+        Ok(shown(&self.window(window)?.output.all()))
     }
 
     /// Waits until a window shows this; what it showed before is passed over.
@@ -177,6 +174,18 @@ impl Ii {
         Ok(())
     }
 
+    /// Waits until all that a window shows is as wanted, and gives it; nothing is passed over.
+    pub(crate) async fn wait_until(
+        &mut self,
+        window: &str,
+        what: &str,
+        mut is_wanted: impl FnMut(&[Shown]) -> bool,
+    ) -> anyhow::Result<Vec<Shown>> {
+        let is_wanted = |lines: &[String]| is_wanted(&shown(lines));
+        self.window(window)?.output.wait(what, is_wanted).await?;
+        self.shown(window)
+    }
+
     fn window(&mut self, name: &str) -> anyhow::Result<&mut Window> {
         match self.windows.get_mut(name) {
             Some(window) => Ok(window),
@@ -185,136 +194,36 @@ impl Ii {
     }
 }
 
-/// Somebody silent in a channel who can say what was said there, by whom and in which order.
-pub(crate) struct Judge {
-    ii: Ii,
-    channel: String,
+fn shown(lines: &[String]) -> Vec<Shown> {
+    lines.iter().map(|line| Shown::parse(line)).collect()
 }
 
-impl Judge {
-    /// Enters a channel; what is said from now on counts.
-    pub(crate) async fn listen(port: u16, nick: &str, channel: &str) -> anyhow::Result<Self> {
-        let mut ii = Ii::start(port, nick).await?;
-        ii.join(channel).await?;
-        let channel = channel.to_owned();
-        Ok(Self { ii, channel })
-    }
-
-    /// All that was said so far, in order, as nick and text. Notices are not among it: ii does not tell whose they are.
-    pub(crate) fn said(&mut self) -> anyhow::Result<Vec<(String, String)>> {
-        let shown = self.ii.shown(&self.channel)?;
-        Ok(shown.into_iter().filter_map(said).collect())
-    }
-
-    /// All that was said, once it is at least so many lines.
-    pub(crate) async fn said_at_least(
-        &mut self,
-        count: usize,
-    ) -> anyhow::Result<Vec<(String, String)>> {
-        let what = format!("{count} lines in {}", self.channel);
-        let has_them = |lines: &[String]| {
-            lines
-                .iter()
-                .filter_map(|line| said(Shown::parse(line)))
-                .count()
-                >= count
-        };
-        self.ii
-            .window(&self.channel)?
-            .output
-            .wait(&what, has_them)
-            .await?;
-        self.said()
-    }
-
-    /// All that was said up to this and with it, once it was.
-    pub(crate) async fn said_until(
-        &mut self,
-        by: &str,
-        text: &str,
-    ) -> anyhow::Result<Vec<(String, String)>> {
-        self.ii
-            .wait_for(&self.channel, &Shown::said(by, text))
-            .await?;
-        let mut all = self.said()?;
-        let last = all.iter().rposition(|said| said.0 == by && said.1 == text);
-        all.truncate(last.context("what was just said")? + 1);
-        Ok(all)
-    }
-}
-
-fn said(shown: Shown) -> Option<(String, String)> {
-    match shown {
-        Shown::Said { by, text } => Some((by, text)),
-        Shown::Note(_) => None,
-    }
-}
-
-/// What has to work on every server: a channel, a private word, and a judge who heard it all.
-pub(crate) async fn two_people_talk(port: u16) -> anyhow::Result<()> {
-    let mut judge = Judge::listen(port, "judge", "#talk").await?;
-    let mut alice = Ii::start(port, "alice").await?;
-    alice.join("#talk").await?;
-    let mut bob = Ii::start(port, "bob").await?;
-    bob.join("#talk").await?;
-    alice
-        .say("#talk", "hello  bob, schön dich \u{2}zu\u{2} sehen")
-        .await?;
-    let hello = Shown::said("alice", "hello  bob, schön dich \u{2}zu\u{2} sehen");
-    bob.wait_for("#talk", &hello).await?;
-    for number in 1..=20 {
-        bob.say("#talk", &format!("line {number}")).await?;
-    }
-    alice
-        .wait_for("#talk", &Shown::said("bob", "line 20"))
-        .await?;
-    let heard = judge.said_at_least(21).await?;
-    let wanted = (1..=20).map(|number| ("bob".to_owned(), format!("line {number}")));
-    ensure!(
-        heard[0].0 == "alice" && heard[1..].iter().cloned().eq(wanted),
-        "{heard:?}"
-    );
-    ensure!(
-        judge.said_until("bob", "line 1").await?.len() == 2,
-        "not up to there"
-    );
-
-    bob.open("alice").await?;
-    alice.tell("bob", "psst").await?;
-    alice.tell("bob", "once more").await?;
-    bob.wait_for("alice", &Shown::said("alice", "psst")).await?;
-    bob.wait_for("alice", &Shown::said("alice", "once more"))
-        .await?;
-    actions_and_notices(port, &mut bob).await
-}
-
-async fn actions_and_notices(port: u16, bob: &mut Ii) -> anyhow::Result<()> {
-    let mut carol = RawClient::welcomed(port, "carol").await?;
-    carol.join("#talk").await?;
-    carol.say("PRIVMSG #talk :\u{1}ACTION waves\u{1}").await;
-    bob.wait_for("#talk", &Shown::said("carol", "\u{1}ACTION waves\u{1}"))
-        .await?;
-    carol.say("NOTICE #talk :mind the step").await;
-    let notice = Shown::Note("\"mind the step\")".to_owned());
-    bob.wait_for("#talk", &notice).await?;
-    ensure!(
-        bob.shown("#talk")?.last() == Some(&notice),
-        "the notice is not the last"
-    );
-    Ok(())
+/// What ii calls the folder of a channel or a person.
+fn folder_name(name: &str) -> String {
+    let kept = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'#' | b'&' | b'+' | b'!' | b'-' => {
+            char::from(byte.to_ascii_lowercase())
+        }
+        _ => '_',
+    };
+    name.bytes().map(kept).collect()
 }
 
 #[tokio::test]
-async fn a_window_that_ii_would_call_otherwise_is_refused() {
-    let server = super::ngircd::Ngircd::start(Default::default())
-        .await
-        .unwrap();
+async fn names_are_as_ii_writes_them() {
+    let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
     let mut alice = Ii::start(server.port, "alice").await.unwrap();
-    let error = alice.join("#Chan").await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("ii calls the window of \"#Chan\" otherwise"),
-        "{error}"
-    );
+    let channel = "#A_b[c]{d}\\e^f`gä.h|i~J";
+    alice.join(channel).await.unwrap();
+    alice.say(channel, "hello").await.unwrap();
+    let hello = Shown::said("alice", "hello");
+    alice.wait_for(channel, &hello).await.unwrap();
+    let twice = alice
+        .join("#a_B_c_{d}\\e^f`gä.h|i~j")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(twice.starts_with("ii has this window already: "), "{twice}");
     let error = alice.say("#never", "hello").await.unwrap_err();
     assert_eq!(error.to_string(), "alice has no window #never");
 }

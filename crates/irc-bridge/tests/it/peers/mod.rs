@@ -1,7 +1,7 @@
 //! Who stands around the bridge in a test: IRC servers and clients that others wrote.
 //!
 //! - [`ngircd`] and [`inspircd`] are servers, [`atheme`] the services of the second.
-//! - [`ii`] is the other person: a real client that hears and speaks. Its [`ii::Judge`] says what a channel was told.
+//! - [`ii`] is the other person: a real client that hears and speaks. The [`judge`] says with it what a channel was told.
 //! - [`raw`] is a client that says any line, for what ii cannot do: operators, capabilities, TLS.
 //! - [`ident`] answers who a connection belongs to (RFC 1413); [`certificate`] makes certificates.
 //!
@@ -14,6 +14,7 @@ pub(crate) mod heard;
 pub(crate) mod ident;
 pub(crate) mod ii;
 pub(crate) mod inspircd;
+pub(crate) mod judge;
 pub(crate) mod ngircd;
 pub(crate) mod raw;
 

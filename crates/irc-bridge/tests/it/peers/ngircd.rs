@@ -2,12 +2,14 @@
 
 use super::{OPERATOR, OPERATOR_PASSWORD, certificate::Certificate, program, wait_for_line};
 use bridgehead_testkit::{Process, free_port};
-use std::fs;
+use std::{fs, path::Path};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 /// The name of the server.
 pub(crate) const NAME: &str = "ng.test.invalid";
+
+const CONFIG: &str = "ngircd.conf";
 
 /// How a server differs from one that lets everybody do everything.
 #[derive(Clone, Copy, Default)]
@@ -26,8 +28,9 @@ pub(crate) struct Ngircd {
     pub(crate) tls_port: u16,
     /// What it shows there.
     pub(crate) certificate: Certificate,
-    _process: Process,
-    _folder: TempDir,
+    /// The server itself: to stop it (`kill9`), or to have it hang (`freeze`).
+    pub(crate) process: Process,
+    folder: TempDir,
 }
 
 impl Ngircd {
@@ -36,12 +39,10 @@ impl Ngircd {
         let folder = TempDir::with_prefix("bridgehead-ngircd-")?;
         let certificate = Certificate::make(folder.path(), NAME)?;
         let (port, tls_port) = (free_port()?, free_port()?);
-        let config = folder.path().join("ngircd.conf");
         let tls = tls_config(tls_port, &certificate);
-        fs::write(&config, format!("{}{tls}", plain_config(port, options)))?;
-        let mut command = Command::new(program("BRIDGEHEAD_TEST_NGIRCD", "ngircd")?);
-        command.args(["--nodaemon", "--config"]).arg(&config);
-        let process = Process::spawn("ngircd", command)?;
+        let config = folder.path().join(CONFIG);
+        fs::write(config, format!("{}{tls}", plain_config(port, options)))?;
+        let process = spawn(folder.path())?;
         for port in [port, tls_port] {
             wait_for_line(&process, &format!("Now listening on [127.0.0.1]:{port} ")).await?;
         }
@@ -49,10 +50,24 @@ impl Ngircd {
             port,
             tls_port,
             certificate,
-            _process: process,
-            _folder: folder,
+            process,
+            folder,
         })
     }
+
+    /// Starts the server again where it was, after it was killed; it remembers nothing.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(self.folder.path())?;
+        wait_for_line(&self.process, "Now listening on").await
+    }
+}
+
+fn spawn(folder: &Path) -> anyhow::Result<Process> {
+    let mut command = Command::new(program("BRIDGEHEAD_TEST_NGIRCD", "ngircd")?);
+    command
+        .args(["--nodaemon", "--config"])
+        .arg(folder.join(CONFIG));
+    Process::spawn("ngircd", command)
 }
 
 fn plain_config(port: u16, options: NgircdOptions) -> String {
@@ -96,12 +111,12 @@ fn tls_config(port: u16, certificate: &Certificate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::{ident, ii, raw::RawClient};
+    use crate::peers::{ident, judge, raw::RawClient};
 
     #[tokio::test]
     async fn two_people_talk() {
         let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
-        ii::two_people_talk(server.port).await.unwrap();
+        judge::two_people_talk(server.port).await.unwrap();
     }
 
     #[tokio::test]
@@ -111,6 +126,16 @@ mod tests {
         let mut client = connected.unwrap();
         client.register("alice").await.unwrap();
         client.welcome().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_dies_and_starts_again_where_it_was() {
+        let mut server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+        server.process.kill9().await.unwrap();
+        alice.heard.end().await.unwrap();
+        server.start_again().await.unwrap();
+        RawClient::welcomed(server.port, "alice").await.unwrap();
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ mod tests;
 
 use super::{SOON, certificate::Certificate, program, wait_for_line};
 use bridgehead_testkit::{Process, free_port};
-use std::fs;
+use std::{fs, path::Path};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -20,6 +20,8 @@ pub(crate) const SERVICES: &str = "services.test.invalid";
 pub(crate) const LINK_PASSWORD: &str = "linkpw";
 /// What a gateway on loopback has to know (WEBIRC).
 pub(crate) const WEBIRC_PASSWORD: &str = "webircpw";
+
+const CONFIG: &str = "inspircd.conf";
 
 /// How a server differs from one that lets everybody do everything.
 #[derive(Clone, Copy, Default)]
@@ -51,9 +53,10 @@ pub(crate) struct Inspircd {
     pub(crate) links_port: u16,
     /// What it shows on TLS.
     pub(crate) certificate: Certificate,
+    /// The server itself: to stop it (`kill9`), or to have it hang (`freeze`).
+    pub(crate) process: Process,
     leaf_ports: Ports,
-    process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Inspircd {
@@ -72,8 +75,14 @@ impl Inspircd {
             certificate,
             leaf_ports,
             process,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Starts the server again where it was, after it was killed; it remembers nothing.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(HUB, self.folder.path()).await?;
+        Ok(())
     }
 
     /// Starts a second server, and returns once each knows all of the other.
@@ -133,19 +142,23 @@ async fn start(
 ) -> anyhow::Result<(TempDir, Certificate, Process)> {
     let folder = TempDir::with_prefix("bridgehead-inspircd-")?;
     let certificate = Certificate::make(folder.path(), name)?;
-    let path = folder.path().join("inspircd.conf");
+    let path = folder.path().join(CONFIG);
     fs::write(
-        &path,
+        path,
         config::config(name, ports, options, &certificate) + links,
     )?;
+    let process = spawn(name, folder.path()).await?;
+    Ok((folder, certificate, process))
+}
+
+async fn spawn(name: &str, folder: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new(program("BRIDGEHEAD_TEST_INSPIRCD", "inspircd")?);
     // Root is refused otherwise; of anybody else the flag changes nothing.
-    command
-        .args(["--runasroot", "--nofork", "--nopid", "--config"])
-        .arg(&path);
+    command.args(["--runasroot", "--nofork", "--nopid", "--config"]);
+    command.arg(folder.join(CONFIG));
     let process = Process::spawn(name, command)?;
     wait_for_line(&process, "InspIRCd is now running").await?;
-    Ok((folder, certificate, process))
+    Ok(process)
 }
 
 /// Waits until the process says that a server has told it all; it writes the name between control codes.

@@ -1,12 +1,12 @@
 //! What the server says, word for word: what the bridge has to know of it.
 
 use super::*;
-use crate::peers::{ident, ii, raw::RawClient};
+use crate::peers::{ident, judge, raw::RawClient};
 
 #[tokio::test]
 async fn two_people_talk() {
     let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
-    ii::two_people_talk(server.port).await.unwrap();
+    judge::two_people_talk(server.port).await.unwrap();
 }
 
 #[tokio::test]
@@ -28,6 +28,16 @@ async fn two_servers_split_and_say_their_names() {
     let mut bob = RawClient::welcomed(leaf.port, "bob").await.unwrap();
     bob.join("#split").await.unwrap();
     alice.hear(":bob!bob@127.0.0.1 JOIN").await.unwrap();
+}
+
+#[tokio::test]
+async fn it_dies_and_starts_again_where_it_was() {
+    let mut server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+    server.process.kill9().await.unwrap();
+    alice.heard.end().await.unwrap();
+    server.start_again().await.unwrap();
+    RawClient::welcomed(server.port, "alice").await.unwrap();
 }
 
 #[tokio::test]
