@@ -275,11 +275,16 @@ mod tests {
         alice.ask("PART #mine", "PART").await.unwrap();
         let mut bob = RawClient::welcomed(server.port, "bob").await.unwrap();
         bob.join("#mine").await.unwrap();
+        let taken = bob.hear(" MODE ").await.unwrap();
+        assert_eq!(
+            taken,
+            format!(":ChanServ!ChanServ@{SERVICES} MODE #mine -o :bob")
+        );
         alice.join("#mine").await.unwrap();
-        let given = alice.hear(" MODE #mine +").await.unwrap();
+        let given = alice.hear(" MODE ").await.unwrap();
         assert_eq!(
             given,
-            ":ChanServ!ChanServ@services.test.invalid MODE #mine +o :alice"
+            format!(":ChanServ!ChanServ@{SERVICES} MODE #mine +o :alice")
         );
     }
 }

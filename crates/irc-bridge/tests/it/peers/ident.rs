@@ -36,9 +36,9 @@ pub(crate) async fn listen(address: IpAddr) -> anyhow::Result<TcpListener> {
     let is_denied = matches!(&bound, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
     bound.with_context(|| {
         let cure = if is_denied {
-            ": IRC servers ask this port and no other. Run the tests as root, or once as root \
-             `sysctl net.ipv4.ip_unprivileged_port_start=113`, or the tests in a network of their own: \
-             `unshare -rn sh -c 'ip link set lo up && cargo nextest run -p bridgehead-irc'`"
+            ": IRC servers ask this port and no other. Run the tests as root, or allow the port to everybody (as root \
+             `sysctl net.ipv4.ip_unprivileged_port_start=113`), or run them in a network of their own: \
+             `unshare --map-current-user --keep-caps --net sh -c 'ip link set lo up && cargo xtask test peers::'`"
         } else {
             ""
         };
