@@ -1,13 +1,14 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
 //! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash`
-//! kills services under load; `prerequisites` provides what the tests need from outside the workspace; `tasks` strings
-//! cargo calls together.
+//! kills services under load; `prerequisites` provides what the tests need from outside the workspace, `programs` what of
+//! it Debian has; `tasks` strings cargo calls together.
 
 mod bench;
 mod book;
 mod crash;
 mod prerequisites;
+mod programs;
 mod sim;
 mod tasks;
 

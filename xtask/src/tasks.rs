@@ -76,12 +76,7 @@ fn has_nextest(root: &Path) -> bool {
 }
 
 fn with_prerequisites<'a>(command: &'a mut Command, needs: &Prerequisites) -> &'a mut Command {
-    command
-        .env(prerequisites::PYTHON_VAR, &needs.python)
-        .env(prerequisites::SYNAPSE_VAR, &needs.synapse)
-        .env(prerequisites::NGIRCD_VAR, &needs.ngircd)
-        .env(prerequisites::CHROMIUM_VAR, &needs.chromium)
-        .env(prerequisites::CHROMEDRIVER_VAR, &needs.chromedriver)
+    command.envs(needs.0.iter().map(|(variable, path)| (variable, path)))
 }
 
 /// The cargo that runs this, in the workspace.

@@ -1,1 +1,3 @@
 //! The bridge between real parts.
+
+mod peers;

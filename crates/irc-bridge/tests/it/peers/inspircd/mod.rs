@@ -1,0 +1,172 @@
+//! `InspIRCd`: a server with most of `IRCv3`, alone, linked to another, or with services ([`super::atheme`]).
+
+mod config;
+#[cfg(test)]
+mod tests;
+
+use super::{SOON, certificate::Certificate, program, wait_for_line};
+use bridgehead_testkit::{Process, free_port};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The name of a server that stands alone, or that others link to.
+pub(crate) const HUB: &str = "hub.test.invalid";
+/// The name of the one that links to it.
+pub(crate) const LEAF: &str = "leaf.test.invalid";
+/// The name under which services link.
+pub(crate) const SERVICES: &str = "services.test.invalid";
+/// The password between servers.
+pub(crate) const LINK_PASSWORD: &str = "linkpw";
+/// What a gateway on loopback has to know (WEBIRC).
+pub(crate) const WEBIRC_PASSWORD: &str = "webircpw";
+
+const CONFIG: &str = "inspircd.conf";
+
+/// How a server differs from one that lets everybody do everything.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct InspircdOptions {
+    /// Asks whose each connection is; see [`super::ident`].
+    pub(crate) asks_ident: bool,
+    /// How many connections one address may have, or as many as it likes.
+    pub(crate) connections_per_address: Option<u32>,
+    /// How many connections one address may begin before it is shut out for some minutes (`connectban`).
+    pub(crate) throttled_after: Option<u32>,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy)]
+struct Ports {
+    plain: u16,
+    tls: u16,
+    /// For other servers.
+    links: u16,
+}
+
+/// A running server.
+pub(crate) struct Inspircd {
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Where it listens for TLS.
+    pub(crate) tls_port: u16,
+    /// Where it listens for services.
+    pub(crate) links_port: u16,
+    /// What it shows on TLS.
+    pub(crate) certificate: Certificate,
+    /// The server itself: to stop it (`kill9`), or to have it hang (`freeze`).
+    pub(crate) process: Process,
+    leaf_ports: Ports,
+    folder: TempDir,
+}
+
+impl Inspircd {
+    /// Starts a server that lets services link and a [`Leaf`], and returns once it listens.
+    pub(crate) async fn start(options: InspircdOptions) -> anyhow::Result<Self> {
+        let (ports, leaf_ports) = (Ports::free()?, Ports::free()?);
+        let links = [
+            config::link(LEAF, leaf_ports.links),
+            config::link(SERVICES, ports.links),
+        ];
+        let (folder, certificate, process) = start(HUB, ports, options, &links.concat()).await?;
+        Ok(Self {
+            port: ports.plain,
+            tls_port: ports.tls,
+            links_port: ports.links,
+            certificate,
+            leaf_ports,
+            process,
+            folder,
+        })
+    }
+
+    /// Starts the server again where it was, after it was killed; it remembers nothing.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(HUB, self.folder.path()).await?;
+        Ok(())
+    }
+
+    /// Starts a second server, and returns once each knows all of the other.
+    pub(crate) async fn start_leaf(&self) -> anyhow::Result<Leaf> {
+        let links = config::link(HUB, self.links_port) + &config::autoconnect(HUB);
+        let options = InspircdOptions::default();
+        let (folder, _, process) = start(LEAF, self.leaf_ports, options, &links).await?;
+        wait_for_burst(&process, HUB).await?;
+        self.wait_for_link(LEAF).await?;
+        Ok(Leaf {
+            port: self.leaf_ports.plain,
+            _process: process,
+            _folder: folder,
+        })
+    }
+
+    /// Waits until a server has linked and said all it knows.
+    pub(crate) async fn wait_for_link(&self, server: &str) -> anyhow::Result<()> {
+        wait_for_burst(&self.process, server).await
+    }
+
+    /// Waits until the server has seen that another is gone.
+    pub(crate) async fn wait_for_split(&self, server: &str) -> anyhow::Result<()> {
+        let is_gone = |line: &String| {
+            line.contains("Server ") && line.contains(server) && line.contains(" split: ")
+        };
+        let what = format!("the split of {server}");
+        self.process
+            .wait_for_output(&what, SOON, |lines| lines.iter().any(is_gone))
+            .await
+    }
+}
+
+/// A second server, linked to the first. Dropping it splits the net.
+pub(crate) struct Leaf {
+    /// Where it listens.
+    pub(crate) port: u16,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Ports {
+    fn free() -> anyhow::Result<Self> {
+        Ok(Self {
+            plain: free_port()?,
+            tls: free_port()?,
+            links: free_port()?,
+        })
+    }
+}
+
+async fn start(
+    name: &str,
+    ports: Ports,
+    options: InspircdOptions,
+    links: &str,
+) -> anyhow::Result<(TempDir, Certificate, Process)> {
+    let folder = TempDir::with_prefix("bridgehead-inspircd-")?;
+    let certificate = Certificate::make(folder.path(), name)?;
+    let path = folder.path().join(CONFIG);
+    fs::write(
+        path,
+        config::config(name, ports, options, &certificate) + links,
+    )?;
+    let process = spawn(name, folder.path()).await?;
+    Ok((folder, certificate, process))
+}
+
+async fn spawn(name: &str, folder: &Path) -> anyhow::Result<Process> {
+    let mut command = Command::new(program("BRIDGEHEAD_TEST_INSPIRCD", "inspircd")?);
+    // Root is refused otherwise; of anybody else the flag changes nothing.
+    command.args(["--runasroot", "--nofork", "--nopid", "--config"]);
+    command.arg(folder.join(CONFIG));
+    let process = Process::spawn(name, command)?;
+    wait_for_line(&process, "InspIRCd is now running").await?;
+    Ok(process)
+}
+
+/// Waits until the process says that a server has told it all; it writes the name between control codes.
+async fn wait_for_burst(process: &Process, server: &str) -> anyhow::Result<()> {
+    let is_told =
+        |line: &String| line.contains("Received end of netburst from") && line.contains(server);
+    let what = format!("the end of what {server} tells");
+    process
+        .wait_for_output(&what, SOON, |lines| lines.iter().any(is_told))
+        .await
+}

@@ -1,0 +1,184 @@
+//! What the server says, word for word: what the bridge has to know of it.
+
+use super::*;
+use crate::peers::{ident, judge, raw::RawClient};
+
+#[tokio::test]
+async fn two_people_talk() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    judge::two_people_talk(server.port).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_servers_split_and_say_their_names() {
+    let hub = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let leaf = hub.start_leaf().await.unwrap();
+    let mut alice = RawClient::welcomed(hub.port, "alice").await.unwrap();
+    alice.join("#split").await.unwrap();
+    let mut bob = RawClient::welcomed(leaf.port, "bob").await.unwrap();
+    bob.join("#split").await.unwrap();
+    alice.hear(":bob!bob@127.0.0.1 JOIN").await.unwrap();
+    drop(leaf);
+    let quit = alice.hear(" QUIT ").await.unwrap();
+    assert_eq!(
+        quit,
+        ":bob!bob@127.0.0.1 QUIT :hub.test.invalid leaf.test.invalid"
+    );
+    let leaf = hub.start_leaf().await.unwrap();
+    let mut bob = RawClient::welcomed(leaf.port, "bob").await.unwrap();
+    bob.join("#split").await.unwrap();
+    alice.hear(":bob!bob@127.0.0.1 JOIN").await.unwrap();
+}
+
+#[tokio::test]
+async fn it_dies_and_starts_again_where_it_was() {
+    let mut server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+    server.process.kill9().await.unwrap();
+    alice.heard.end().await.unwrap();
+    server.start_again().await.unwrap();
+    RawClient::welcomed(server.port, "alice").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_banned_user_is_told_so() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut mallory = RawClient::welcomed(server.port, "mallory").await.unwrap();
+    let mut oper = RawClient::welcomed(server.port, "oper").await.unwrap();
+    oper.become_operator().await.unwrap();
+    for (command, word) in [("KLINE", "K-lined"), ("GLINE", "G-lined")] {
+        let error = format!("ERROR :Closing link: (mallory@127.0.0.1) [{word}: no spam]");
+        oper.say(&format!("{command} mallory@* 1h :no spam")).await;
+        assert_eq!(mallory.error().await.unwrap(), error);
+        mallory = RawClient::connect(server.port).await.unwrap();
+        mallory.register("mallory").await.unwrap();
+        assert_eq!(mallory.error().await.unwrap(), error);
+        oper.say(&format!("{command} mallory@*")).await;
+        mallory = RawClient::welcomed(server.port, "mallory").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_banned_address_is_told_so() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut oper = RawClient::welcomed(server.port, "oper").await.unwrap();
+    oper.become_operator().await.unwrap();
+    oper.say("ZLINE 127.0.0.9 1h :no spam").await;
+    oper.ask("PING done", "PONG").await.unwrap();
+    let mut mallory = RawClient::connect_from("127.0.0.9".parse().unwrap(), server.port)
+        .await
+        .unwrap();
+    assert_eq!(
+        mallory.error().await.unwrap(),
+        "ERROR :Closing link: (1AAAAAAAB@127.0.0.9) [Z-lined: no spam]"
+    );
+}
+
+#[tokio::test]
+async fn a_killed_user_is_told_so() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+    let mut oper = RawClient::welcomed(server.port, "oper").await.unwrap();
+    oper.become_operator().await.unwrap();
+    oper.say("KILL alice :enough").await;
+    assert_eq!(
+        alice.error().await.unwrap(),
+        "ERROR :Closing link: (alice@127.0.0.1) [Killed (oper (enough))]"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_told_so() {
+    let options = InspircdOptions {
+        throttled_after: Some(3),
+        ..InspircdOptions::default()
+    };
+    let server = Inspircd::start(options).await.unwrap();
+    let mut refused = Vec::new();
+    for nick in ["one", "two", "three", "four", "five"] {
+        let mut client = RawClient::connect(server.port).await.unwrap();
+        client.register(nick).await.unwrap();
+        if client.welcome().await.is_err() {
+            refused.push(client.error().await.unwrap());
+        }
+    }
+    let why = "Z-lined: Your IP range has been attempting to connect too many times in too short a duration. Wait a while, \
+               and you will be able to connect.";
+    let wanted =
+        ["C", "D", "E"].map(|id| format!("ERROR :Closing link: (1AAAAAAA{id}@127.0.0.1) [{why}]"));
+    // The third too: the limit counts the one that reaches it.
+    assert_eq!(refused, wanted);
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_is_told_so() {
+    let options = InspircdOptions {
+        connections_per_address: Some(1),
+        ..InspircdOptions::default()
+    };
+    let server = Inspircd::start(options).await.unwrap();
+    let _alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+    let mut bob = RawClient::connect(server.port).await.unwrap();
+    assert_eq!(
+        bob.error().await.unwrap(),
+        "ERROR :Closing link: (1AAAAAAAB@127.0.0.1) [No more connections allowed from your host via this connect class (local)]"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_gives_the_host() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let mut alice = RawClient::connect(server.port).await.unwrap();
+    alice
+        .say(&format!(
+            "WEBIRC {WEBIRC_PASSWORD} gateway host.example 2001:db8::7"
+        ))
+        .await;
+    alice.register("alice").await.unwrap();
+    alice.welcome().await.unwrap();
+    let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
+    assert_eq!(
+        whois,
+        ":hub.test.invalid 311 alice alice alice 2001:db8::7 * :alice"
+    );
+    let mut mallory = RawClient::connect(server.port).await.unwrap();
+    mallory
+        .say("WEBIRC guessed gateway host.example 2001:db8::7")
+        .await;
+    let error = mallory.error().await.unwrap();
+    assert!(
+        error.ends_with("@127.0.0.1) [WEBIRC: you don't match any configured WebIRC hosts.]"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_of_ident_replaces_the_tilde() {
+    let address = ident::own_address();
+    let mut answers = ident::IdentAnswers::start(address, "realuser")
+        .await
+        .unwrap();
+    let options = InspircdOptions {
+        asks_ident: true,
+        ..InspircdOptions::default()
+    };
+    let server = Inspircd::start(options).await.unwrap();
+    let mut alice = RawClient::connect_from(address, server.port).await.unwrap();
+    alice.register("alice").await.unwrap();
+    alice.welcome().await.unwrap();
+    let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
+    assert_eq!(
+        whois,
+        format!(":{HUB} 311 alice alice realuser {address} * :alice")
+    );
+    let port = server.port.to_string();
+    let question = answers
+        .questions
+        .next("a question", |line| line.ends_with(&port))
+        .await;
+    assert_eq!(question.unwrap().split(',').count(), 2);
+    // Somewhere else nobody answers.
+    let mut bob = RawClient::welcomed(server.port, "bob").await.unwrap();
+    let whois = bob.ask("WHOIS bob", " 311 ").await.unwrap();
+    assert_eq!(whois, format!(":{HUB} 311 bob bob ~bob 127.0.0.1 * :bob"));
+}

@@ -1,0 +1,201 @@
+//! ngIRCd: a small server with one capability, ASCII names and no services.
+
+use super::{OPERATOR, OPERATOR_PASSWORD, certificate::Certificate, program, wait_for_line};
+use bridgehead_testkit::{Process, free_port};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The name of the server.
+pub(crate) const NAME: &str = "ng.test.invalid";
+
+const CONFIG: &str = "ngircd.conf";
+
+/// How a server differs from one that lets everybody do everything.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct NgircdOptions {
+    /// Asks whose each connection is; see [`super::ident`].
+    pub(crate) asks_ident: bool,
+    /// How many connections one address may have, or as many as it likes.
+    pub(crate) connections_per_address: Option<u32>,
+}
+
+/// A running server.
+pub(crate) struct Ngircd {
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Where it listens for TLS.
+    pub(crate) tls_port: u16,
+    /// What it shows there.
+    pub(crate) certificate: Certificate,
+    /// The server itself: to stop it (`kill9`), or to have it hang (`freeze`).
+    pub(crate) process: Process,
+    folder: TempDir,
+}
+
+impl Ngircd {
+    /// Starts a server, and returns once it listens.
+    pub(crate) async fn start(options: NgircdOptions) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("bridgehead-ngircd-")?;
+        let certificate = Certificate::make(folder.path(), NAME)?;
+        let (port, tls_port) = (free_port()?, free_port()?);
+        let tls = tls_config(tls_port, &certificate);
+        let config = folder.path().join(CONFIG);
+        fs::write(config, format!("{}{tls}", plain_config(port, options)))?;
+        let process = spawn(folder.path())?;
+        for port in [port, tls_port] {
+            wait_for_line(&process, &format!("Now listening on [127.0.0.1]:{port} ")).await?;
+        }
+        Ok(Self {
+            port,
+            tls_port,
+            certificate,
+            process,
+            folder,
+        })
+    }
+
+    /// Starts the server again where it was, after it was killed; it remembers nothing.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = spawn(self.folder.path())?;
+        wait_for_line(&self.process, "Now listening on").await
+    }
+}
+
+fn spawn(folder: &Path) -> anyhow::Result<Process> {
+    let mut command = Command::new(program("BRIDGEHEAD_TEST_NGIRCD", "ngircd")?);
+    command
+        .args(["--nodaemon", "--config"])
+        .arg(folder.join(CONFIG));
+    Process::spawn("ngircd", command)
+}
+
+fn plain_config(port: u16, options: NgircdOptions) -> String {
+    // Without DNS it does not ask for the user either, whatever `Ident` says.
+    let ident = if options.asks_ident { "yes" } else { "no" };
+    let connections = options.connections_per_address.unwrap_or(0);
+    format!(
+        "[Global]\n\
+         Name = {NAME}\n\
+         Info = peer of a test\n\
+         AdminInfo1 = nobody\n\
+         Listen = 127.0.0.1\n\
+         Ports = {port}\n\
+         MotdPhrase = hello\n\
+         [Limits]\n\
+         MaxConnectionsIP = {connections}\n\
+         MaxNickLength = 30\n\
+         MaxPenaltyTime = 0\n\
+         [Options]\n\
+         DNS = {ident}\n\
+         Ident = {ident}\n\
+         PAM = no\n\
+         AllowedChannelTypes = #&+\n\
+         [Operator]\n\
+         Name = {OPERATOR}\n\
+         Password = {OPERATOR_PASSWORD}\n"
+    )
+}
+
+fn tls_config(port: u16, certificate: &Certificate) -> String {
+    format!(
+        "[SSL]\n\
+         CertFile = {}\n\
+         KeyFile = {}\n\
+         Ports = {port}\n",
+        certificate.certificate_file.display(),
+        certificate.key_file.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::{ident, judge, raw::RawClient};
+
+    #[tokio::test]
+    async fn two_people_talk() {
+        let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        judge::two_people_talk(server.port).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn tls_shows_the_certificate() {
+        let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        let connected = RawClient::connect_tls(server.tls_port, &server.certificate, None).await;
+        let mut client = connected.unwrap();
+        client.register("alice").await.unwrap();
+        client.welcome().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_dies_and_starts_again_where_it_was() {
+        let mut server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+        server.process.kill9().await.unwrap();
+        alice.heard.end().await.unwrap();
+        server.start_again().await.unwrap();
+        RawClient::welcomed(server.port, "alice").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_with_too_many_connections_is_told_so() {
+        let options = NgircdOptions {
+            connections_per_address: Some(1),
+            ..NgircdOptions::default()
+        };
+        let server = Ngircd::start(options).await.unwrap();
+        let _alice = RawClient::welcomed(server.port, "alice").await.unwrap();
+        let mut bob = RawClient::connect(server.port).await.unwrap();
+        assert_eq!(
+            bob.error().await.unwrap(),
+            "ERROR :Connection refused, too many connections from your IP address"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_banned_user_is_told_so() {
+        let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        let mut mallory = RawClient::welcomed(server.port, "mallory").await.unwrap();
+        let mut oper = RawClient::welcomed(server.port, "oper").await.unwrap();
+        oper.become_operator().await.unwrap();
+        oper.say("KLINE mallory!*@* 3600 :no spam").await;
+        assert_eq!(
+            mallory.error().await.unwrap(),
+            "ERROR :K-Line by \"oper\": \"no spam\""
+        );
+        let mut mallory = RawClient::connect(server.port).await.unwrap();
+        mallory.register("mallory").await.unwrap();
+        assert_eq!(
+            mallory.error().await.unwrap(),
+            "ERROR :Access denied: \"no spam\" (K-Line)"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_ident_replaces_the_tilde() {
+        let address = ident::own_address();
+        let mut answers = ident::IdentAnswers::start(address, "realuser")
+            .await
+            .unwrap();
+        let options = NgircdOptions {
+            asks_ident: true,
+            ..NgircdOptions::default()
+        };
+        let server = Ngircd::start(options).await.unwrap();
+        let mut alice = RawClient::connect_from(address, server.port).await.unwrap();
+        alice.register("alice").await.unwrap();
+        alice.welcome().await.unwrap();
+        let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
+        assert_eq!(
+            whois,
+            format!(":{NAME} 311 alice alice realuser {address} * :alice")
+        );
+        let port = server.port.to_string();
+        answers
+            .questions
+            .next("a question", |line| line.ends_with(&port))
+            .await
+            .unwrap();
+    }
+}

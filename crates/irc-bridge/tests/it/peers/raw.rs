@@ -1,0 +1,145 @@
+//! A client that says any line, and hears every one. It answers PING and nothing else.
+
+use super::{OPERATOR, OPERATOR_PASSWORD, SOON, certificate::Certificate, heard::Heard};
+use anyhow::Context as _;
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+};
+use tokio_rustls::TlsConnector;
+
+/// How many lines may wait to be written.
+const MAX_WAITING: usize = 1024;
+
+/// A connection to an IRC server.
+pub(crate) struct RawClient {
+    /// What the server said.
+    pub(crate) heard: Heard,
+    to_say: mpsc::Sender<String>,
+}
+
+impl RawClient {
+    /// Connects to a port of loopback, and says nothing yet.
+    pub(crate) async fn connect(port: u16) -> anyhow::Result<Self> {
+        Self::connect_from(Ipv4Addr::LOCALHOST.into(), port).await
+    }
+
+    /// The same from another of loopback's addresses.
+    pub(crate) async fn connect_from(address: IpAddr, port: u16) -> anyhow::Result<Self> {
+        Ok(Self::speak(tcp(address, port).await?))
+    }
+
+    /// Connects with TLS to who has the certificate, showing its own if it has one.
+    pub(crate) async fn connect_tls(
+        port: u16,
+        server: &Certificate,
+        own: Option<&Certificate>,
+    ) -> anyhow::Result<Self> {
+        let config: Arc<ClientConfig> = server.trusted(own)?;
+        let stream = tcp(Ipv4Addr::LOCALHOST.into(), port).await?;
+        let name = ServerName::try_from("localhost").context("a name")?;
+        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        Ok(Self::speak(stream))
+    }
+
+    /// Connects and registers.
+    pub(crate) async fn welcomed(port: u16, nick: &str) -> anyhow::Result<Self> {
+        let mut client = Self::connect(port).await?;
+        client.register(nick).await?;
+        client.welcome().await?;
+        Ok(client)
+    }
+
+    fn speak(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let (to_say, lines) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(write(writer, lines));
+        // Weak, so that dropping the client ends the writing, and with it the connection.
+        let pong = to_say.downgrade();
+        let heard = Heard::listen("the raw client", reader, move |line| {
+            if let Some(token) = line.strip_prefix("PING ")
+                && let Some(pong) = pong.upgrade()
+            {
+                pong.try_send(format!("PONG {token}")).ok();
+            }
+        });
+        Self { heard, to_say }
+    }
+
+    /// Says a line. To a connection that has ended it says it to nobody: the next wait tells.
+    pub(crate) async fn say(&self, line: &str) {
+        self.to_say.send(line.to_owned()).await.ok();
+    }
+
+    /// Says NICK and USER, with the nick for all that has to be named.
+    pub(crate) async fn register(&self, nick: &str) -> anyhow::Result<()> {
+        self.say(&format!("NICK {nick}")).await;
+        self.say(&format!("USER {nick} 0 * :{nick}")).await;
+        Ok(())
+    }
+
+    /// Waits until the server has said all that it greets with: the end of its message of the day, or that it has none.
+    pub(crate) async fn welcome(&mut self) -> anyhow::Result<String> {
+        let is_end = |line: &str| matches!(line.split(' ').nth(1), Some("376" | "422"));
+        self.heard.next("the welcome", is_end).await
+    }
+
+    /// The next line that holds this.
+    pub(crate) async fn hear(&mut self, part: &str) -> anyhow::Result<String> {
+        self.heard.next(part, |line| line.contains(part)).await
+    }
+
+    /// Says a line, and gives the next that holds what it is to be answered with.
+    pub(crate) async fn ask(&mut self, line: &str, part: &str) -> anyhow::Result<String> {
+        self.say(line).await;
+        self.hear(part).await
+    }
+
+    /// Enters a channel, and waits until it has seen who is there.
+    pub(crate) async fn join(&mut self, channel: &str) -> anyhow::Result<()> {
+        self.ask(&format!("JOIN {channel}"), " 366 ").await?;
+        Ok(())
+    }
+
+    /// Becomes an operator of the server.
+    pub(crate) async fn become_operator(&mut self) -> anyhow::Result<()> {
+        self.ask(&format!("OPER {OPERATOR} {OPERATOR_PASSWORD}"), " 381 ")
+            .await?;
+        Ok(())
+    }
+
+    /// Waits until the server has closed the connection, and gives what it said as its reason.
+    pub(crate) async fn error(&mut self) -> anyhow::Result<String> {
+        let heard = self.heard.end().await?;
+        let error = heard.iter().find(|line| line.starts_with("ERROR "));
+        let error = error.with_context(|| format!("no ERROR in:\n{}", heard.join("\n")))?;
+        Ok(error.clone())
+    }
+}
+
+async fn tcp(from: IpAddr, port: u16) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    let server = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    let connected = tokio::time::timeout(SOON, socket.connect(server)).await;
+    connected
+        .context("nobody answers")?
+        .with_context(|| format!("cannot connect from {from} to {server}"))
+}
+
+async fn write(mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<String>) {
+    while let Some(line) = lines.recv().await {
+        let line = format!("{line}\r\n");
+        let written = writer.write_all(line.as_bytes()).await;
+        if written.is_err() || writer.flush().await.is_err() {
+            return;
+        }
+    }
+    writer.shutdown().await.ok();
+}
