@@ -83,9 +83,7 @@ impl Ending {
         if is_quit(&folded) {
             return Self::Quit;
         }
-        if folded.starts_with("killed") && !folded.starts_with("killed by")
-            || folded.starts_with("local kill")
-        {
+        if folded.starts_with("killed") || folded.starts_with("local kill") {
             return Self::killed(reason);
         }
         words::recognize(&folded, reason).unwrap_or_else(|| Self::Other(reason.to_owned()))

@@ -177,6 +177,8 @@ fn kills_are_read() {
         reason: reason.to_owned(),
     };
     check(&[
+        // ngIRCd.
+        ("KILLed by oper: banned", killed("KILLed by oper: banned")),
         (
             "Closing link: (~ann@203.0.113.9) [Killed (Oper (you will be banned from here next time))]",
             killed("Killed (Oper (you will be banned from here next time))"),
@@ -246,6 +248,7 @@ fn the_rest_is_read_too() {
             "You need to identify via SASL to use this server",
             Ending::SaslRequired,
         ),
+        ("Access denied: Bad password?", Ending::PasswordRequired),
         ("Bad password", Ending::PasswordRequired),
         (
             "Closing link: (~ann@h) [Invalid password]",
@@ -298,6 +301,7 @@ fn nothing_is_read_out_of_what_people_type() {
         ),
         ("Closing Link: ann[h] (\"Excess Flood\")", Ending::Quit),
         ("Closing Link: h (Client Quit)", Ending::Quit),
+        ("\"banned and throttled\"", Ending::Quit),
         ("Quit: bye", Ending::Quit),
     ]);
 }

@@ -5,11 +5,17 @@ use super::explain::{Explanation, Refusal};
 /// What is refused; `None` where the number alone says it.
 pub(super) fn explain(numeric: u16, refusal: &Refusal<'_>) -> Option<Explanation> {
     let found = match numeric {
+        // ngIRCd answers a message to a channel that is not there in this way.
+        401 if refusal.subject.starts_with(['#', '&', '+', '!']) => (
+            "There is no channel {channel} on IRC.",
+            "Check the name, or join it, which makes it.",
+        ),
         404 => first(refusal, SPEAKING).unwrap_or((
             "{channel} did not take the message: you are not in it, it is moderated, or you are banned or quieted there.",
             "Join the channel; if you are in it, ask one of its operators to let you speak.",
         )),
         471 | 473 | 474 => first(refusal, JOINING)?,
+        531 => first(refusal, WRITING)?,
         477 if refusal.says(&["support modes", "no modes"]) => (
             "Channels such as {channel} have no modes.",
             "",
@@ -63,7 +69,13 @@ pub(super) const SECURE_ONLY: Sentences = (
 /// Why a channel takes no message (404). What is more certain comes first: nearly all of them say "channel" and "send".
 const SPEAKING: &[Known] = &[
     (
-        &["registered", "identified", "logged in", "account"],
+        &[
+            "registered",
+            "identified",
+            "logged in",
+            "account",
+            "regmoderated",
+        ],
         LOGIN_TO_SPEAK,
     ),
     (
@@ -88,6 +100,13 @@ const SPEAKING: &[Known] = &[
         ),
     ),
     (
+        &["after joining", "delaymsg"],
+        (
+            "{channel} lets nobody speak right after joining: {text}.",
+            "Wait a little, and send it again.",
+        ),
+    ),
+    (
         &["flood", "repeat", "too fast", "slow"],
         (
             "{channel} takes no more messages from you for now: it was too much at once, or the same again.",
@@ -95,7 +114,7 @@ const SPEAKING: &[Known] = &[
         ),
     ),
     (
-        &["swear", "censor", "spam", "filter"],
+        &["swear", "censor", "phrase", "spam", "filter", "was blocked"],
         (
             "A filter stopped the message: “{text}”.",
             "Say it in other words.",
@@ -114,6 +133,44 @@ const SPEAKING: &[Known] = &[
         (
             "{channel} takes messages only from those who are in it, and your IRC client is not.",
             "Join the channel, and send it again.",
+        ),
+    ),
+];
+
+/// Why somebody takes no message (531).
+const WRITING: &[Known] = &[
+    (
+        &["ctcp"],
+        (
+            "{nick} takes no CTCP: questions to the program and files are refused.",
+            "Send it as an ordinary message.",
+        ),
+    ),
+    (
+        &["notice"],
+        (
+            "{nick} takes no notices.",
+            "Send it as an ordinary message.",
+        ),
+    ),
+    (
+        &[
+            "regdeaf",
+            "registered",
+            "identified",
+            "logged in",
+            "account",
+        ],
+        (
+            "{nick} takes messages only from people who are logged in to an account of the network.",
+            "Log in to your account of the network, and send it again.",
+        ),
+    ),
+    (
+        &["ssl", "tls", "secure"],
+        (
+            "{nick} takes messages only over encrypted connections.",
+            "Whoever runs the bridge can connect it with TLS.",
         ),
     ),
 ];

@@ -114,6 +114,41 @@ fn the_servers_words_say_why_one_may_not_speak() {
             "Can't send colors to channel (+c is set)",
             "#c takes no colors",
         ),
+        (
+            404,
+            "You cannot send messages to this channel whilst a m: (mute) extban is set matching you.",
+            BANNED,
+        ),
+        (
+            404,
+            "You cannot send messages to this channel whilst the +M (regmoderated) mode is set.",
+            LOGGED_IN,
+        ),
+        (
+            404,
+            "You cannot send notices to this channel whilst the +T (nonotice) mode is set.",
+            "#c takes no notices",
+        ),
+        (
+            404,
+            "You cannot send CTCPs to this channel whilst the +C (noctcp) mode is set.",
+            "#c takes no CTCP",
+        ),
+        (
+            404,
+            "You cannot send messages containing formatting characters to this channel whilst the +c (blockcolor) mode is set.",
+            "#c takes no colors",
+        ),
+        (
+            404,
+            "Your message to this channel contained a banned phrase and was blocked.",
+            "A filter stopped the message",
+        ),
+        (
+            404,
+            "You must wait 5 seconds after joining to send to the channel (+d is set)",
+            "#c lets nobody speak right after",
+        ),
         // UnrealIRCd.
         (404, "You need voice (+v) (#c)", "#c is moderated"),
         (404, "You are banned (#c)", BANNED),
@@ -129,11 +164,37 @@ fn the_servers_words_say_why_one_may_not_speak() {
             "Cannot send to channel (+M) -- You need to be identified to a registered account to message this channel",
             LOGGED_IN,
         ),
+        (
+            401,
+            "No such nick or channel name",
+            "There is no channel #c on IRC.",
+        ),
         // Undernet.
         (
             489,
             "You're neither voiced nor channel operator",
             "#c is moderated",
+        ),
+    ]);
+}
+
+#[test]
+fn the_servers_words_say_why_somebody_takes_no_message() {
+    check(&[
+        (
+            531,
+            "You cannot send messages to this user whilst they have the +R (regdeaf) mode set.",
+            "#c takes messages only from people who are logged in",
+        ),
+        (
+            531,
+            "You cannot send messages to this user whilst they have the +z (sslqueries) mode set.",
+            "#c takes messages only over encrypted connections",
+        ),
+        (
+            531,
+            "You cannot send DCCs to users.",
+            "#c does not take this message: You cannot",
         ),
     ]);
 }

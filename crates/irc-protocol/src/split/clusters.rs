@@ -35,6 +35,21 @@ fn first_bytes(text: &str) -> usize {
     text.len()
 }
 
+/// Whether a line may begin with it though no space stands before it: what is written in Chinese and Japanese has none.
+pub(super) fn begins_a_word(cluster: &str) -> bool {
+    let is_letter = |c: char| match c {
+        // Small kana and marks of length belong to what stands before them, and punctuation ends a phrase.
+        'ぁ' | 'ぃ' | 'ぅ' | 'ぇ' | 'ぉ' | 'っ' | 'ゃ' | 'ゅ' | 'ょ' | 'ァ' | 'ィ' | 'ゥ'
+        | 'ェ' | 'ォ' | 'ッ' | 'ャ' | 'ュ' | 'ョ' => false,
+        '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' => true,
+        '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' => true,
+        '\u{20000}'..='\u{3ffff}' => true,
+        '「' | '『' | '（' | '【' | '《' => true,
+        _ => false,
+    };
+    cluster.chars().next().is_some_and(is_letter)
+}
+
 const ZWJ: char = '\u{200d}';
 
 fn is_regional_indicator(c: char) -> bool {

@@ -6,7 +6,7 @@
 
 mod clusters;
 
-use self::clusters::clusters;
+use self::clusters::{begins_a_word, clusters};
 use crate::{
     Source,
     formatting::{Mark, Style, Writer, parse, strip},
@@ -83,10 +83,21 @@ struct Splitter<'a> {
     writer: Writer,
     /// What the line holds: kept, for its last word may have to go to the next.
     held: Vec<(&'a str, Style)>,
-    /// Where its last spaces begin, in `held` and in what is written; and where the word behind them begins in `held`.
-    spaces: Option<(usize, Mark, usize)>,
+    /// Where it can be cut, at the latest.
+    place: Option<Place>,
     /// Whether it holds anything to be seen.
     is_seen: bool,
+    /// Whether the line before it was cut at spaces, of which there may be more.
+    is_behind_cut: bool,
+}
+
+/// A place between two words.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Where the line ends.
+    end: Mark,
+    /// Where the next one begins, in what is held. What stands between are spaces.
+    next: usize,
 }
 
 impl<'a> Splitter<'a> {
@@ -99,30 +110,37 @@ impl<'a> Splitter<'a> {
 
     fn take(&mut self, cluster: &'a str, style: Style) {
         match cluster {
-            "\r" | "\n" => return self.end(),
+            "\r" | "\n" => {
+                self.is_behind_cut = false;
+                return self.end();
+            }
             "\0" => return,
-            _ => {}
+            " " if self.is_behind_cut => return,
+            _ => self.is_behind_cut = false,
         }
         let before = self.writer.mark();
+        self.note_place(cluster, before);
         self.writer.push(cluster, style);
         if self.writer.out.len() > self.bytes {
             self.writer.back_to(before);
             return self.overflow(cluster, style);
         }
-        if cluster == " " {
-            self.note_space(before);
-        } else {
-            self.is_seen = true;
-        }
+        self.is_seen |= !cluster.trim().is_empty();
         self.held.push((cluster, style));
     }
 
-    fn note_space(&mut self, before: Mark) {
+    /// Notes that the line may end before this. Not before it is seen: spaces at its beginning stay.
+    fn note_place(&mut self, cluster: &str, before: Mark) {
         let at = self.held.len();
-        match &mut self.spaces {
-            Some((_, _, word)) if *word == at => *word += 1,
-            // A line is not cut at the spaces that it begins with.
-            _ if self.is_seen => self.spaces = Some((at, before, at + 1)),
+        let is_space = cluster == " ";
+        let is_behind_spaces = matches!(self.held.last(), Some((" ", _)));
+        match &mut self.place {
+            // The place is noted already; the next line begins behind all of the spaces.
+            Some(place) if is_behind_spaces => place.next += usize::from(is_space),
+            place if self.is_seen && (is_space || begins_a_word(cluster)) => {
+                let next = at + usize::from(is_space);
+                *place = Some(Place { end: before, next });
+            }
             _ => {}
         }
     }
@@ -130,13 +148,19 @@ impl<'a> Splitter<'a> {
     /// What does not fit goes to the next line, and the word that it belongs to with it.
     fn overflow(&mut self, cluster: &'a str, style: Style) {
         if cluster == " " && self.is_seen {
-            return self.end();
-        }
-        if let Some((_, mark, word)) = self.spaces {
-            self.writer.back_to(mark);
-            let rest = self.held.split_off(word);
+            // The place that was noted last is that of this space, or of the spaces before it.
+            if let Some(place) = self.place {
+                self.writer.back_to(place.end);
+            }
             self.end();
-            for (cluster, style) in rest {
+            self.is_behind_cut = true;
+            return;
+        }
+        if let Some(place) = self.place {
+            self.writer.back_to(place.end);
+            let word = self.held.split_off(place.next);
+            self.end();
+            for (cluster, style) in word {
                 self.take(cluster, style);
             }
             return self.take(cluster, style);
@@ -158,7 +182,7 @@ impl<'a> Splitter<'a> {
             self.lines.push(line);
         }
         self.held.clear();
-        self.spaces = None;
+        self.place = None;
         self.is_seen = false;
     }
 }

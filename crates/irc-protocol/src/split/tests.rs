@@ -45,6 +45,37 @@ fn a_text_is_cut_between_words() {
 }
 
 #[test]
+fn what_is_written_without_spaces_is_cut_between_characters() {
+    let kanji = "日本語".repeat(10);
+    let lines = split(&format!("see {kanji}"), 64);
+    assert_eq!(lines[0], format!("see {}", &kanji[..60]));
+    assert_eq!(lines[1], kanji[60..]);
+    // No line begins with what ends a phrase.
+    let lines = split(&format!("{}。次", "日".repeat(21)), 64);
+    assert_eq!(lines, ["日".repeat(20), "日。次".to_owned()]);
+    let lines = split(&format!("{}   次", "日".repeat(21)), 64);
+    assert_eq!(lines, ["日".repeat(21), "次".to_owned()]);
+}
+
+#[test]
+fn spaces_at_which_a_line_is_cut_are_left_out() {
+    let word = "x".repeat(60);
+    assert_eq!(split(&format!("{word}      y"), 64), [&*word, "y"]);
+    assert_eq!(split(&format!("{word}    y"), 64), [&*word, "y"]);
+    assert_eq!(split(&format!("{word}   y"), 64), [format!("{word}   y")]);
+    assert_eq!(
+        split(&format!("  {word}  z\n  y"), 64),
+        [format!("  {word}"), "z".to_owned(), "  y".to_owned()]
+    );
+}
+
+#[test]
+fn spaces_behind_a_line_break_stay() {
+    let full = "x".repeat(64);
+    assert_eq!(split(&format!("{full} \n  y"), 64), [&*full, "  y"]);
+}
+
+#[test]
 fn line_breaks_end_lines() {
     assert_eq!(
         split("a\r\n\n  \n\x02b\nc\x02\0d", 400),
@@ -117,7 +148,7 @@ fn seen(lines: &[String]) -> Vec<(char, Style)> {
 proptest! {
     #[test]
     fn nothing_is_lost_and_every_line_fits(
-        text in "([a-z]{0,12}[ ]{0,2}[\x02\x03\x04\x0f\x16\x1d]?[0-9,]{0,3}|.{0,9}|[\u{301}🇫👍🏽\u{200d}é\n]{0,9}){0,30}",
+        text in "([a-z]{0,12}[ ]{0,2}[\x02\x03\x04\x0f\x16\x1d]?[0-9,]{0,3}|.{0,9}|[\u{301}🇫👍🏽\u{200d}é日。ッ \n]{0,9}){0,30}",
         bytes in 0_usize..200,
     ) {
         let lines = split(&text, bytes);
