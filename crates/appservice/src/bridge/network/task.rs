@@ -1,12 +1,14 @@
 //! What a bridge has to do, as it stands in the database.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Network, RemoteMessage, RoomChange, intake};
+use super::{Network, Receipt, Rejected, RemoteMessage, RoomChange, intake};
 use crate::{
     bridge::RemoteId as _,
-    id::{MxcUri, RoomId, UserId},
+    id::{EventId, MxcUri, RoomId, UserId},
     store::NewTask,
 };
 
@@ -65,6 +67,14 @@ pub(crate) enum Task {
         reason: String,
     },
     Back,
+    Echo {
+        event: EventId,
+        receipt: Receipt,
+    },
+    Failed {
+        event: EventId,
+        no: Rejected,
+    },
     Notice {
         content: Value,
     },
@@ -77,6 +87,9 @@ pub(crate) enum Task {
         people: Vec<(UserId, i64)>,
     },
     Moderate(Moderation),
+    Bans {
+        banned: BTreeSet<UserId>,
+    },
     Upgrade {
         from: RoomId,
         to: RoomId,
@@ -92,7 +105,7 @@ pub(crate) enum Task {
     },
 }
 
-/// What is done to a person of Matrix, as it stands in the database.
+/// What is done to a person of Matrix or a ghost, as it stands in the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moderation {
     pub(crate) act: ModerationAct,
