@@ -322,7 +322,7 @@ impl Channels {
             let members = std::mem::take(&mut record.members);
             record.doubtful.clear();
             let name: Name = self.fold(&record.name).into();
-            self.channels.insert(name.clone(), record);
+            self.channels.entry(name.clone()).or_insert(record);
             for (member, standing) in members {
                 if let Some(person) = people.get(&member) {
                     self.place(&name, &person.nick, standing, || person.again());

@@ -262,6 +262,8 @@ fn names_that_show_the_highest_alone_are_asked_for_again() {
     ]);
     assert_eq!(onlooker.channels.standing("#a", "ann"), None);
     assert_eq!(onlooker.channels.needs_names(), ["#a"]);
+    onlooker.hear_all(&[":ann NICK eve", ":eve NICK ann"]);
+    assert_eq!(onlooker.channels.needs_names(), ["#a"]);
     onlooker.hear_all(&[
         ":srv.test 353 me = #a :me +ann @bob",
         ":srv.test 366 me #a :End",
@@ -490,6 +492,23 @@ fn names_follow_a_server_that_folds_differently_later() {
 }
 
 #[test]
+fn names_that_become_the_same_are_one() {
+    let mut onlooker = Onlooker::new("CASEMAPPING=ascii PREFIX=(ov)@+");
+    onlooker.hear_all(&[
+        ":me!u@h JOIN #[a],#{a}",
+        ":ann[] JOIN #[a]",
+        ":ann{} JOIN #[a]",
+        ":bob JOIN #{a}",
+    ]);
+    onlooker
+        .isupport
+        .take(&Line::new("005", ["me", "CASEMAPPING=rfc1459", "x"]));
+    onlooker.hear("PING :x");
+    assert_eq!(onlooker.channels.joined().count(), 1);
+    assert_eq!(onlooker.members("#[a]"), "ann[] bob me");
+}
+
+#[test]
 fn what_is_beyond_the_bounds_is_told_and_not_kept() {
     let mut onlooker = Onlooker::new("PREFIX=(ov)@+");
     onlooker.channels = Channels::bounded(Bounds {
@@ -539,8 +558,30 @@ fn a_list_that_is_cut_does_not_pass_for_the_whole() {
     onlooker.hear(":ann MODE #a +bb b!*@* c!*@*");
     assert_eq!(list(&onlooker), None);
     assert_eq!(onlooker.channels.dropped(), 2);
+    onlooker.hear_all(&[":srv.test 368 me #a :End"]);
+    assert_eq!(list(&onlooker), Some(0));
+    onlooker.channels.bounds.list_entries = 0;
+    onlooker.hear_all(&[":srv.test 367 me #a a!*@*", ":srv.test 368 me #a :End"]);
+    assert_eq!(list(&onlooker), None);
+    onlooker.channels.bounds = Bounds {
+        list_entries: 2,
+        all_list_entries: 1,
+        ..Bounds::default()
+    };
+    let happenings = onlooker.hear_all(&[
+        ":srv.test 367 me #a a!*@*",
+        ":srv.test 368 me #a :End",
+        ":srv.test 348 me #a a!*@*",
+        ":srv.test 349 me #a :End",
+        ":ann MODE #a +b b!*@*",
+    ]);
+    assert!(
+        matches!(&happenings[1], Happening::ListIs { is_cut: false, entries, .. } if entries.len() == 1)
+    );
+    assert_eq!(list(&onlooker), None);
+    assert_eq!(onlooker.channels.dropped(), 5);
     for channel in 0..40 {
         onlooker.hear(&format!(":srv.test 367 me #{channel} a!*@*"));
     }
-    assert_eq!(onlooker.channels.dropped(), 2 + 24);
+    assert_eq!(onlooker.channels.dropped(), 5 + 24);
 }
