@@ -136,6 +136,7 @@ impl Channels {
     }
 
     /// Takes a line of a batch: `netsplit` and `netjoin` say why people quit and come, and `chathistory` that it was before.
+    /// Of batches in each other, the outer one is to be said.
     pub fn take_in(
         &mut self,
         line: &Line,

@@ -340,6 +340,12 @@ fn what_is_beyond_the_bounds_is_told_and_not_kept() {
     assert!(onlooker.channels.channel("#c").is_none());
     assert_eq!(onlooker.members("#a"), "ann bob me");
     assert_eq!(onlooker.members("#b"), "me");
+    onlooker.hear(&format!(":{} TOPIC #b :x", "n".repeat(513)));
+    let topic = onlooker.channels.channel("#b").and_then(Channel::topic);
+    assert_eq!(topic.map(|topic| topic.by.clone()), Some(None));
+    onlooker.hear(&format!(":ann TOPIC #b :{}", "x".repeat(5000)));
+    let topic = onlooker.channels.channel("#b").and_then(Channel::topic);
+    assert_eq!(topic.map(|topic| topic.text.len()), Some(4096));
     let long = format!(":{} JOIN #b", "n".repeat(513));
     assert_eq!(onlooker.hear(&long).len(), 1);
     assert_eq!(onlooker.members("#b"), "me");
