@@ -1,5 +1,7 @@
 //! What is kept at most: a server that says nonsense costs a bounded amount of memory.
 
+use crate::Source;
+
 /// What a [`Channels`](super::Channels) keeps at most. What is beyond it is told as a happening and not remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -33,6 +35,12 @@ pub(super) const MAX_NAME_BYTES: usize = 512;
 pub(super) const MAX_TOPIC_BYTES: usize = 4096;
 /// Modes of a channel that are kept.
 pub(super) const MAX_MODES: usize = 64;
+
+/// Whether it can be kept who did something.
+pub(super) fn is_short(source: &Source) -> bool {
+    let bytes = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    source.name.len() + bytes(&source.user) + bytes(&source.host) <= MAX_NAME_BYTES
+}
 
 /// A text that is cut where it is longer than a name may be.
 pub(super) fn cut(text: &str) -> Box<str> {

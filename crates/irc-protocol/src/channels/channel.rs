@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Channels,
-    bounds::{MAX_MODES, MAX_TOPIC_BYTES, cut},
+    bounds::{MAX_MODES, MAX_TOPIC_BYTES, cut, is_short},
     people::{Name, Person},
     standing::Standing,
 };
@@ -67,6 +67,7 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn set_topic(&mut self, text: &[u8], by: Option<Source>, set_at_s: Option<u64>) {
         let text = text[..text.len().min(MAX_TOPIC_BYTES)].to_vec();
+        let by = by.filter(is_short);
         self.topic = Some(Topic { text, by, set_at_s });
     }
 

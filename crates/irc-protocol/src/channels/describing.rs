@@ -49,12 +49,10 @@ impl Channels {
         let (channel, setter) = (incoming.text(1), incoming.text(2));
         let by = (!setter.is_empty()).then(|| Source::parse(&setter));
         let set_at_s = incoming.text(3).parse().ok();
-        if let Some(topic) = self
-            .record(&channel)
-            .and_then(|record| record.topic.as_mut())
+        if let Some(record) = self.record(&channel)
+            && let Some(topic) = record.topic.take()
         {
-            topic.by.clone_from(&by);
-            topic.set_at_s = set_at_s;
+            record.set_topic(&topic.text, by.clone(), set_at_s);
         }
         let (channel, topic) = self.topic_told.take()?;
         Some(Happening::Topic {

@@ -3,8 +3,7 @@
 use super::{
     Channels, Happening, Incoming,
     channel::Record,
-    lists::Lists,
-    people::{self, Name, People, Person},
+    people::{self, Person},
     split,
     standing::Standing,
 };
@@ -148,32 +147,6 @@ impl Channels {
         })
     }
 
-    /// Somebody is in no channel any more. Gives back in which they were.
-    fn vanish(&mut self, who: &str) -> Vec<String> {
-        let Some(person) = self.people.remove(who) else {
-            return Vec::new();
-        };
-        let mut channels = Vec::with_capacity(person.channels.len());
-        for channel in &person.channels {
-            if let Some(record) = self.channels.get_mut(channel) {
-                record.members.remove(who);
-                record.doubtful.remove(who);
-                self.memberships -= 1;
-                channels.push(record.name.clone());
-            }
-        }
-        channels
-    }
-
-    /// The connection is in no channel any more. Gives back in which it was.
-    fn forget_all(&mut self) -> Vec<String> {
-        let channels = std::mem::take(&mut self.channels).into_values();
-        self.people = People::default();
-        self.lists = Lists::default();
-        self.memberships = 0;
-        channels.map(|record| record.name).collect()
-    }
-
     pub(super) fn take_nick(&mut self, incoming: &Incoming<'_>) -> Option<Happening> {
         let from = self.who(incoming)?;
         let to = incoming.text(0).into_owned();
@@ -194,29 +167,5 @@ impl Channels {
             self.rename(&before, &after, &to);
         }
         Some(Happening::Nick { from, to, channels })
-    }
-
-    /// Somebody has another nick. Who had it before must have gone unseen.
-    fn rename(&mut self, before: &str, after: &str, nick: &str) {
-        if self.people.get(before).is_none() {
-            return;
-        }
-        self.vanish(after);
-        let Some(mut person) = self.people.remove(before) else {
-            return;
-        };
-        let name: Name = after.into();
-        for channel in &person.channels {
-            if let Some(record) = self.channels.get_mut(channel)
-                && let Some(standing) = record.members.remove(before)
-            {
-                record.members.insert(name.clone(), standing);
-                if record.doubtful.remove(before) {
-                    record.doubtful.insert(name.clone());
-                }
-            }
-        }
-        person.nick = nick.into();
-        self.people.insert(name, person);
     }
 }

@@ -3,7 +3,7 @@
 //! Texts are bytes as they came: their encoding is the channel's affair. A channel's name is written as when it was
 //! entered, however the line writes it. A [`Source`] holds user and host where the line says them or they were known before.
 
-use super::{ListEntry, Member};
+use super::{ListEntry, Member, Place, Said, Typing};
 use crate::{ModeChange, Source};
 
 /// What one line means to those who look on.
@@ -286,90 +286,4 @@ pub enum ReplyKind {
     Warn,
     /// So that it is known.
     Note,
-}
-
-/// Where something was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a channel.
-    Channel {
-        /// Which.
-        name: String,
-        /// The lowest prefix of those who hear it, where not all do (STATUSMSG).
-        status: Option<char>,
-    },
-    /// To this connection alone.
-    Private,
-    /// To somebody else (what this connection said itself, echoed), or to many (`$$*`).
-    Other {
-        /// To whom, as the line has it.
-        target: String,
-    },
-}
-
-/// What somebody does who may be writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Typing {
-    /// They write.
-    Active,
-    /// They have begun and stopped for now.
-    Paused,
-    /// They write no longer.
-    Done,
-}
-
-/// How something was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A message.
-    Text,
-    /// A notice, which nothing may answer by itself.
-    Notice,
-    /// What somebody does (`/me`).
-    Action,
-    /// A question to the program (CTCP).
-    Ctcp {
-        /// What it asks for, in upper case.
-        command: String,
-        /// What follows.
-        args: Vec<u8>,
-    },
-    /// A program's answer (CTCP in a notice).
-    CtcpReply {
-        /// What it answers, in upper case.
-        command: String,
-        /// The answer.
-        args: Vec<u8>,
-    },
-}
-
-/// Something that was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Where.
-    pub place: Place,
-    /// Who.
-    pub who: Source,
-    /// Whether it was this connection itself (echo-message, `znc.in/self-message`).
-    pub is_own: bool,
-    /// Whether it was a server.
-    pub is_server: bool,
-    /// How.
-    pub kind: Kind,
-    /// The words; of an action without the marks, of a CTCP what follows its command.
-    pub text: Vec<u8>,
-    /// The message's id (message-ids).
-    pub msgid: Option<String>,
-    /// When it was said, in milliseconds since the epoch (server-time).
-    pub time_ms: Option<i64>,
-    /// The account that they are logged in to, where it is said or was known before.
-    pub account: Option<String>,
-    /// The msgid of what it answers (`+reply`, `+draft/reply`).
-    pub reply_to: Option<String>,
-    /// What this connection called it (labeled-response).
-    pub label: Option<String>,
-    /// Who said it in another's name (draft/relaymsg).
-    pub relayed_by: Option<String>,
-    /// Whether it is said by a program (the tag `bot`).
-    pub is_bot: bool,
 }

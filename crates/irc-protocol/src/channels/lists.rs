@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Channels, Happening, Incoming, ListEntry, bounds::MAX_NAME_BYTES, people::Name};
+use super::{
+    Channels, Happening, Incoming, ListEntry,
+    bounds::{MAX_NAME_BYTES, cut},
+    people::Name,
+};
 use crate::ModeChange;
 
 /// Lists that come in at the same time; the oldest is given up for another.
@@ -218,7 +222,7 @@ impl Channels {
 fn entry(change: &ModeChange, by: &str) -> ListEntry {
     ListEntry {
         mask: change.param.clone().unwrap_or_default(),
-        by: (!by.is_empty()).then(|| by.to_owned()),
+        by: (!by.is_empty()).then(|| cut(by).into()),
         set_at_s: None,
     }
 }

@@ -15,6 +15,7 @@
 //!
 //! - `happening` what a line means
 //! - `channel`, `people`, `standing`, `lists` what is kept
+//! - `keeping` who is where, and by which names
 //! - `entering`, `names`, `describing`, `persons`, `saying`, `telling` how lines are understood
 //! - `split`, `time` netsplits, and instants as servers write them
 //! - `bounds` what is kept at most
@@ -24,6 +25,7 @@ mod channel;
 mod describing;
 mod entering;
 mod happening;
+mod keeping;
 mod lists;
 mod names;
 mod people;
@@ -41,15 +43,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 pub use self::{
     bounds::Bounds,
     channel::{Channel, ListEntry, Member, Topic},
-    happening::{Happening, Kind, Place, ReplyKind, Said, Typing},
+    happening::{Happening, ReplyKind},
     names::WHOX_FIELDS,
+    saying::{Kind, Place, Said, Typing},
     time::server_time_ms,
 };
 use self::{
     channel::Record,
     lists::Lists,
     people::{Name, People, Person},
-    standing::Standing,
 };
 use crate::{CaseMapping, Isupport, Line, Source};
 
@@ -134,6 +136,7 @@ impl Channels {
     }
 
     /// Takes a line of a batch: `netsplit` and `netjoin` say why people quit and come, and `chathistory` that it was before.
+    /// Of batches in each other, the outer one is to be said.
     pub fn take_in(
         &mut self,
         line: &Line,
@@ -298,94 +301,5 @@ impl Channels {
     fn who(&self, incoming: &Incoming<'_>) -> Option<Source> {
         let source = incoming.source();
         (!source.name.is_empty()).then(|| self.whole(source))
-    }
-
-    /// Takes over how the server folds names and which modes it has; it may change its mind.
-    fn follow(&mut self, isupport: &Isupport) {
-        let modes = isupport.prefixes().iter().map(|(mode, _)| *mode);
-        if !modes.clone().eq(self.ranks.iter().copied()) {
-            self.ranks = modes.collect();
-        }
-        if self.case_mapping != isupport.case_mapping() {
-            self.refold(isupport.case_mapping());
-        }
-    }
-
-    /// Keeps all by names as they are folded now. Those that are the same now are one.
-    fn refold(&mut self, case_mapping: CaseMapping) {
-        let people = std::mem::take(&mut self.people);
-        let channels = std::mem::take(&mut self.channels);
-        self.case_mapping = case_mapping;
-        self.memberships = 0;
-        self.lists = Lists::default();
-        for mut record in channels.into_values() {
-            let members = std::mem::take(&mut record.members);
-            record.doubtful.clear();
-            let name: Name = self.fold(&record.name).into();
-            self.channels.insert(name.clone(), record);
-            for (member, standing) in members {
-                if let Some(person) = people.get(&member) {
-                    self.place(&name, &person.nick, standing, || person.again());
-                }
-            }
-        }
-    }
-
-    /// Somebody is in a channel. One who was already keeps what is known of them and has another standing.
-    fn place(
-        &mut self,
-        channel: &str,
-        nick: &str,
-        standing: Standing,
-        as_seen: impl FnOnce() -> Person,
-    ) {
-        let folded = self.fold(nick);
-        let Some((channel, record)) = self.channels.get_key_value(channel) else {
-            return;
-        };
-        let (channel, is_there) = (
-            channel.clone(),
-            record.members.contains_key(folded.as_str()),
-        );
-        let has_room = record.members.len() < self.bounds.members
-            && self.memberships < self.bounds.memberships
-            && people::is_name(nick);
-        let name = match (is_there, has_room) {
-            (true, _) => self.people.name(&folded),
-            (false, true) => {
-                self.memberships += 1;
-                Some(self.people.admit(&folded, channel.clone(), as_seen))
-            }
-            (false, false) => {
-                self.dropped += 1;
-                None
-            }
-        };
-        if let (Some(name), Some(record)) = (name, self.channels.get_mut(&channel)) {
-            record.members.insert(name.clone(), standing);
-            record.doubt(name, standing, &self.ranks);
-        }
-    }
-
-    /// Somebody is no longer in a channel.
-    fn displace(&mut self, channel: &str, who: &str) {
-        if let Some(record) = self.channels.get_mut(channel)
-            && record.members.remove(who).is_some()
-        {
-            record.doubtful.remove(who);
-            self.memberships -= 1;
-            self.people.dismiss(who, channel);
-        }
-    }
-
-    /// The connection is no longer in a channel.
-    fn forget(&mut self, channel: &str) {
-        if let Some(record) = self.channels.remove(channel) {
-            self.memberships -= record.members.len();
-            self.lists.forget(channel);
-            for member in record.members.keys() {
-                self.people.dismiss(member, channel);
-            }
-        }
     }
 }

@@ -2,7 +2,8 @@
 
 /// The two servers that a text of `QUIT` names: two names of hosts, one space, nothing else.
 ///
-/// People may type that too, but on most networks what they type is marked (`Quit: `), and a colon is no part of a name.
+/// People may type that too. Most networks mark what they type (`Quit: …`, `"…"`), and neither a colon nor a quotation mark
+/// is part of a name; where a network does not, what they type passes for a split.
 pub(super) fn servers(text: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(text).ok()?;
     let (left, right) = text.split_once(' ')?;
@@ -45,6 +46,7 @@ mod tests {
             "",
             "bye",
             "Quit: a.example b.example",
+            "\"a.example b.example\"",
             "see you tomorrow.",
             "ok. bye.",
             "from 1.5 2.0",

@@ -97,12 +97,13 @@ const SMALL: Bounds = Bounds {
 fn check_bounds(channels: &Channels, bounds: Bounds) {
     assert!(channels.channels.len() <= bounds.channels);
     assert!(channels.memberships <= bounds.memberships);
+    let mut entries = 0;
     for channel in channels.joined() {
         assert!(channel.member_count() <= bounds.members);
         assert_eq!(channel.members().count(), channel.member_count());
-        for mode in ['b', 'e', 'I', 'q'] {
-            let entries = channel.list(mode).map_or(0, <[ListEntry]>::len);
-            assert!(entries <= bounds.list_entries);
+        for list in ['b', 'e', 'I', 'q'].map(|mode| channel.list(mode).unwrap_or_default()) {
+            assert!(list.len() <= bounds.list_entries);
+            entries += list.len();
         }
         for member in channel.members() {
             let nick = &member.source.name;
@@ -114,6 +115,7 @@ fn check_bounds(channels: &Channels, bounds: Bounds) {
             );
         }
     }
+    assert!(entries <= bounds.all_list_entries);
 }
 
 proptest! {
@@ -126,6 +128,7 @@ proptest! {
         let bounds = if is_small { SMALL } else { Bounds::default() };
         let mut channels = Channels::bounded(bounds);
         let mut isupport = Isupport::default();
+        channels.take(&Line::parse(b":me!u@h JOIN #a,#b[,#c").expect("a line"), ME, &isupport);
         for (at, (bytes, batch)) in lines.iter().enumerate() {
             for (_, token) in said.iter().filter(|(then, _)| *then == at) {
                 isupport.take(&Line::new("005", ["me", token, "are supported"]));

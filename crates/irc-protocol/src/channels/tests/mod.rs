@@ -1,7 +1,9 @@
 //! Lines in, happenings out.
 
 mod any;
+mod describing;
 mod model;
+mod real;
 mod speaking;
 mod staying;
 
