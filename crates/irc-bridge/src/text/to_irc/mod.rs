@@ -101,7 +101,6 @@ fn told(content: &Content) -> Option<Rich> {
 fn named(inline: &Inline, around: &Around<'_>) -> Inline {
     let words = match &inline.piece {
         Piece::Mention(mention) => match &mention.target {
-            Target::User(user_id) => (around.nick_of)(user_id).unwrap_or_else(|| mention.name.clone()),
             Target::User(user_id) => {
                 (around.nick_of)(user_id).unwrap_or_else(|| mention.name.clone())
             }

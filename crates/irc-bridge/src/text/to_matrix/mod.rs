@@ -80,7 +80,6 @@ fn told(heard: &Heard<'_>, text: &str, kind: Kind, people: &People<'_>) -> Vec<C
     }
     let parts = split_events(&builder.build()).into_iter();
     let contents = parts.map(|part| Content::message(kind, &part.value));
-    contents.map(|content| spoken(content, relayed.as_ref())).collect()
     contents
         .map(|content| spoken(content, relayed.as_ref()))
         .collect()
@@ -105,7 +104,6 @@ fn asked(ctcp: &Ctcp, is_answer: bool) -> Content {
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let command = &ctcp.command;
     let said = match (command.as_str(), is_answer, words.is_empty()) {
-        ("DCC", _, _) => format!("[offers a direct connection (DCC), which cannot be taken from here: {words}]"),
         ("DCC", _, _) => {
             format!("[offers a direct connection (DCC), which cannot be taken from here: {words}]")
         }
