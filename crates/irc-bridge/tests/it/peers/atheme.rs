@@ -26,6 +26,7 @@ pub(crate) struct Atheme {
 impl Atheme {
     /// Starts services, and returns once the server knows them.
     pub(crate) async fn start(server: &Inspircd) -> anyhow::Result<Self> {
+        let before = server.links(SERVICES);
         let folder = TempDir::with_prefix("bridgehead-atheme-")?;
         let path = |name: &str| folder.path().join(name);
         fs::write(path("atheme.conf"), config(server.links_port))?;
@@ -39,7 +40,7 @@ impl Atheme {
         command.arg("-p").arg(path("pid"));
         let process = Process::spawn("atheme", command)?;
         wait_for_line(&process, "finished synching with uplink").await?;
-        server.wait_for_link(SERVICES).await?;
+        server.wait_for_links(SERVICES, before + 1).await?;
         Ok(Self {
             _process: process,
             _folder: folder,

@@ -54,6 +54,7 @@ async fn a_banned_user_is_told_so() {
         mallory.register("mallory").await.unwrap();
         assert_eq!(mallory.error().await.unwrap(), error);
         oper.say(&format!("{command} mallory@*")).await;
+        oper.ask("PING done", "PONG").await.unwrap();
         mallory = RawClient::welcomed(server.port, "mallory").await.unwrap();
     }
 }
