@@ -143,3 +143,20 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<St
     }
     writer.shutdown().await.ok();
 }
+
+/// Asks for nicks that no server here gives: one that is taken, the same in capitals, and three that are no nicks. Then, by
+/// another who is in already, for the taken one. Gives the refusals without the server's name.
+pub(crate) async fn refused_nicks(port: u16) -> anyhow::Result<Vec<String>> {
+    let _alice = RawClient::welcomed(port, "alice").await?;
+    let mut bob = RawClient::connect(port).await?;
+    bob.say("USER bob 0 * :bob").await;
+    let mut refused = Vec::new();
+    for nick in ["alice", "ALICE", "1alice", "älice", &"a".repeat(31)] {
+        refused.push(bob.ask(&format!("NICK {nick}"), " 43").await?);
+    }
+    bob.say("NICK bob").await;
+    bob.welcome().await?;
+    refused.push(bob.ask("NICK Alice", " 43").await?);
+    let texts = refused.iter().filter_map(|line| line.split_once(' '));
+    Ok(texts.map(|(_, text)| text.to_owned()).collect())
+}
