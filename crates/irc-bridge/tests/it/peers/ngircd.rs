@@ -134,7 +134,7 @@ mod tests {
         let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
         let connected = RawClient::connect_tls(server.tls_port, &server.certificate, None).await;
         let mut client = connected.unwrap();
-        client.register("alice").await.unwrap();
+        client.register("alice").await;
         client.welcome().await.unwrap();
     }
 
@@ -192,7 +192,7 @@ mod tests {
             "ERROR :K-Line by \"oper\": \"no spam\""
         );
         let mut mallory = RawClient::connect(server.port).await.unwrap();
-        mallory.register("mallory").await.unwrap();
+        mallory.register("mallory").await;
         assert_eq!(
             mallory.error().await.unwrap(),
             "ERROR :Access denied: \"no spam\" (K-Line)"
@@ -211,7 +211,7 @@ mod tests {
         };
         let server = Ngircd::start(options).await.unwrap();
         let mut alice = RawClient::connect_from(address, server.port).await.unwrap();
-        alice.register("alice").await.unwrap();
+        alice.register("alice").await;
         alice.welcome().await.unwrap();
         let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
         assert_eq!(

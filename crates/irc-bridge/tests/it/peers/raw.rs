@@ -51,7 +51,7 @@ impl RawClient {
     /// Connects and registers.
     pub(crate) async fn welcomed(port: u16, nick: &str) -> anyhow::Result<Self> {
         let mut client = Self::connect(port).await?;
-        client.register(nick).await?;
+        client.register(nick).await;
         client.welcome().await?;
         Ok(client)
     }
@@ -78,10 +78,9 @@ impl RawClient {
     }
 
     /// Says NICK and USER, with the nick for all that has to be named.
-    pub(crate) async fn register(&self, nick: &str) -> anyhow::Result<()> {
+    pub(crate) async fn register(&self, nick: &str) {
         self.say(&format!("NICK {nick}")).await;
         self.say(&format!("USER {nick} 0 * :{nick}")).await;
-        Ok(())
     }
 
     /// Waits until the server has said all that it greets with: the end of its message of the day, or that it has none.
