@@ -31,7 +31,7 @@ pub(crate) fn own_address() -> IpAddr {
 }
 
 /// Listens where servers ask, or says what to do about it.
-pub(crate) async fn listen(address: IpAddr) -> anyhow::Result<TcpListener> {
+async fn listen(address: IpAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind((address, IDENT_PORT)).await;
     let is_denied = matches!(&bound, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
     bound.with_context(|| {

@@ -144,7 +144,8 @@ impl Ii {
         Ok(())
     }
 
-    /// Opens a window for what a person says in private; it has to be open before they do.
+    /// Opens a window for what a person says in private; it has to be open before they do, and before they are
+    /// told something.
     pub(crate) async fn open(&mut self, name: &str) -> anyhow::Result<()> {
         let window = Window::open(&self.folder.join(folder_name(name)), &self.nick).await?;
         self.windows.insert(name.to_owned(), window);

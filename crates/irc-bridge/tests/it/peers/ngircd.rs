@@ -43,22 +43,29 @@ impl Ngircd {
         let config = folder.path().join(CONFIG);
         fs::write(config, format!("{}{tls}", plain_config(port, options)))?;
         let process = spawn(folder.path())?;
-        for port in [port, tls_port] {
-            wait_for_line(&process, &format!("Now listening on [127.0.0.1]:{port} ")).await?;
-        }
-        Ok(Self {
+        let server = Self {
             port,
             tls_port,
             certificate,
             process,
             folder,
-        })
+        };
+        server.listens().await?;
+        Ok(server)
     }
 
     /// Starts the server again where it was, after it was killed; it remembers nothing.
     pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
         self.process = spawn(self.folder.path())?;
-        wait_for_line(&self.process, "Now listening on").await
+        self.listens().await
+    }
+
+    async fn listens(&self) -> anyhow::Result<()> {
+        for port in [self.port, self.tls_port] {
+            let line = format!("Now listening on [127.0.0.1]:{port} ");
+            wait_for_line(&self.process, &line).await?;
+        }
+        Ok(())
     }
 }
 
@@ -111,7 +118,10 @@ fn tls_config(port: u16, certificate: &Certificate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::{ident, judge, raw::RawClient};
+    use crate::peers::{
+        ident, judge,
+        raw::{self, RawClient},
+    };
 
     #[tokio::test]
     async fn two_people_talk() {
@@ -124,8 +134,25 @@ mod tests {
         let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
         let connected = RawClient::connect_tls(server.tls_port, &server.certificate, None).await;
         let mut client = connected.unwrap();
-        client.register("alice").await.unwrap();
+        client.register("alice").await;
         client.welcome().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nicks_that_cannot_be_had_are_refused() {
+        let server = Ngircd::start(NgircdOptions::default()).await.unwrap();
+        let refused = raw::refused_nicks(server.port).await.unwrap();
+        assert_eq!(
+            refused,
+            [
+                "433 * alice :Nickname already in use",
+                "433 * ALICE :Nickname already in use",
+                "432 * 1alice :Erroneous nickname",
+                "432 * älice :Erroneous nickname",
+                "432 * aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa :Nickname too long, max. 30 characters",
+                "433 bob Alice :Nickname already in use",
+            ]
+        );
     }
 
     #[tokio::test]
@@ -165,7 +192,7 @@ mod tests {
             "ERROR :K-Line by \"oper\": \"no spam\""
         );
         let mut mallory = RawClient::connect(server.port).await.unwrap();
-        mallory.register("mallory").await.unwrap();
+        mallory.register("mallory").await;
         assert_eq!(
             mallory.error().await.unwrap(),
             "ERROR :Access denied: \"no spam\" (K-Line)"
@@ -184,7 +211,7 @@ mod tests {
         };
         let server = Ngircd::start(options).await.unwrap();
         let mut alice = RawClient::connect_from(address, server.port).await.unwrap();
-        alice.register("alice").await.unwrap();
+        alice.register("alice").await;
         alice.welcome().await.unwrap();
         let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
         assert_eq!(

@@ -51,7 +51,7 @@ impl RawClient {
     /// Connects and registers.
     pub(crate) async fn welcomed(port: u16, nick: &str) -> anyhow::Result<Self> {
         let mut client = Self::connect(port).await?;
-        client.register(nick).await?;
+        client.register(nick).await;
         client.welcome().await?;
         Ok(client)
     }
@@ -78,10 +78,9 @@ impl RawClient {
     }
 
     /// Says NICK and USER, with the nick for all that has to be named.
-    pub(crate) async fn register(&self, nick: &str) -> anyhow::Result<()> {
+    pub(crate) async fn register(&self, nick: &str) {
         self.say(&format!("NICK {nick}")).await;
         self.say(&format!("USER {nick} 0 * :{nick}")).await;
-        Ok(())
     }
 
     /// Waits until the server has said all that it greets with: the end of its message of the day, or that it has none.
@@ -142,4 +141,21 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<St
         }
     }
     writer.shutdown().await.ok();
+}
+
+/// Asks for nicks that no server here gives: one that is taken, the same in capitals, and three that are no nicks. Then, by
+/// another who is in already, for the taken one. Gives the refusals without the server's name.
+pub(crate) async fn refused_nicks(port: u16) -> anyhow::Result<Vec<String>> {
+    let _alice = RawClient::welcomed(port, "alice").await?;
+    let mut bob = RawClient::connect(port).await?;
+    bob.say("USER bob 0 * :bob").await;
+    let mut refused = Vec::new();
+    for nick in ["alice", "ALICE", "1alice", "älice", &"a".repeat(31)] {
+        refused.push(bob.ask(&format!("NICK {nick}"), " 43").await?);
+    }
+    bob.say("NICK bob").await;
+    bob.welcome().await?;
+    refused.push(bob.ask("NICK Alice", " 43").await?);
+    let texts = refused.iter().filter_map(|line| line.split_once(' '));
+    Ok(texts.map(|(_, text)| text.to_owned()).collect())
 }

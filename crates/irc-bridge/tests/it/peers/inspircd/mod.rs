@@ -87,11 +87,12 @@ impl Inspircd {
 
     /// Starts a second server, and returns once each knows all of the other.
     pub(crate) async fn start_leaf(&self) -> anyhow::Result<Leaf> {
+        let before = self.links(LEAF);
         let links = config::link(HUB, self.links_port) + &config::autoconnect(HUB);
         let options = InspircdOptions::default();
         let (folder, _, process) = start(LEAF, self.leaf_ports, options, &links).await?;
-        wait_for_burst(&process, HUB).await?;
-        self.wait_for_link(LEAF).await?;
+        wait_for_links(&process, HUB, 1).await?;
+        self.wait_for_links(LEAF, before + 1).await?;
         Ok(Leaf {
             port: self.leaf_ports.plain,
             _process: process,
@@ -99,20 +100,29 @@ impl Inspircd {
         })
     }
 
-    /// Waits until a server has linked and said all it knows.
-    pub(crate) async fn wait_for_link(&self, server: &str) -> anyhow::Result<()> {
-        wait_for_burst(&self.process, server).await
+    /// How often a server has linked and said all it knows.
+    pub(crate) fn links(&self, server: &str) -> usize {
+        links(&self.process.output(), server)
+    }
+
+    /// Waits until a server has linked and said all it knows, as often as this.
+    pub(crate) async fn wait_for_links(&self, server: &str, count: usize) -> anyhow::Result<()> {
+        wait_for_links(&self.process, server, count).await
     }
 
     /// Waits until the server has seen that another is gone.
     pub(crate) async fn wait_for_split(&self, server: &str) -> anyhow::Result<()> {
         let is_gone = |line: &String| {
-            line.contains("Server ") && line.contains(server) && line.contains(" split: ")
+            line.contains("LINK: Server ") && line.contains(server) && line.contains(" split: ")
+        };
+        let has_gone = |lines: &[String]| {
+            let last = lines
+                .iter()
+                .rfind(|line| is_gone(line) || is_linked(line, server));
+            last.is_some_and(is_gone)
         };
         let what = format!("the split of {server}");
-        self.process
-            .wait_for_output(&what, SOON, |lines| lines.iter().any(is_gone))
-            .await
+        self.process.wait_for_output(&what, SOON, has_gone).await
     }
 }
 
@@ -161,12 +171,17 @@ async fn spawn(name: &str, folder: &Path) -> anyhow::Result<Process> {
     Ok(process)
 }
 
-/// Waits until the process says that a server has told it all; it writes the name between control codes.
-async fn wait_for_burst(process: &Process, server: &str) -> anyhow::Result<()> {
-    let is_told =
-        |line: &String| line.contains("Received end of netburst from") && line.contains(server);
+async fn wait_for_links(process: &Process, server: &str, count: usize) -> anyhow::Result<()> {
     let what = format!("the end of what {server} tells");
-    process
-        .wait_for_output(&what, SOON, |lines| lines.iter().any(is_told))
-        .await
+    let has_them = |lines: &[String]| links(lines, server) >= count;
+    process.wait_for_output(&what, SOON, has_them).await
+}
+
+fn links(lines: &[String], server: &str) -> usize {
+    lines.iter().filter(|line| is_linked(line, server)).count()
+}
+
+/// Whether a line says that a server has told all; the name stands between control codes.
+fn is_linked(line: &str, server: &str) -> bool {
+    line.contains("Received end of netburst from") && line.contains(server)
 }

@@ -1,7 +1,10 @@
 //! What the server says, word for word: what the bridge has to know of it.
 
 use super::*;
-use crate::peers::{ident, judge, raw::RawClient};
+use crate::peers::{
+    ident, judge,
+    raw::{self, RawClient},
+};
 
 #[tokio::test]
 async fn two_people_talk() {
@@ -31,6 +34,23 @@ async fn two_servers_split_and_say_their_names() {
 }
 
 #[tokio::test]
+async fn nicks_that_cannot_be_had_are_refused() {
+    let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let refused = raw::refused_nicks(server.port).await.unwrap();
+    assert_eq!(
+        refused,
+        [
+            "433 * alice :Nickname is already in use.",
+            "433 * ALICE :Nickname is already in use.",
+            "432 * 1alice :Erroneous Nickname",
+            "432 * älice :Erroneous Nickname",
+            "432 * aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa :Erroneous Nickname",
+            "433 bob Alice :Nickname is already in use.",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn it_dies_and_starts_again_where_it_was() {
     let mut server = Inspircd::start(InspircdOptions::default()).await.unwrap();
     let mut alice = RawClient::welcomed(server.port, "alice").await.unwrap();
@@ -49,13 +69,22 @@ async fn a_banned_user_is_told_so() {
     for (command, word) in [("KLINE", "K-lined"), ("GLINE", "G-lined")] {
         let error = format!("ERROR :Closing link: (mallory@127.0.0.1) [{word}: no spam]");
         oper.say(&format!("{command} mallory@* 1h :no spam")).await;
-        assert_eq!(mallory.error().await.unwrap(), error);
+        banned(&mut mallory, &error).await;
         mallory = RawClient::connect(server.port).await.unwrap();
-        mallory.register("mallory").await.unwrap();
-        assert_eq!(mallory.error().await.unwrap(), error);
+        mallory.register("mallory").await;
+        banned(&mut mallory, &error).await;
         oper.say(&format!("{command} mallory@*")).await;
+        oper.ask("PING done", "PONG").await.unwrap();
         mallory = RawClient::welcomed(server.port, "mallory").await.unwrap();
     }
+}
+
+/// Hears 465 (RFC 2812, 5.2), then the reason.
+async fn banned(client: &mut RawClient, error: &str) {
+    assert_eq!(client.error().await.unwrap(), error);
+    let heard = client.heard.all();
+    let wanted = [":hub.test.invalid 465 mallory :You're banned!", error];
+    assert!(heard.ends_with(&wanted.map(str::to_owned)), "{heard:#?}");
 }
 
 #[tokio::test]
@@ -97,7 +126,7 @@ async fn an_address_that_connects_too_often_is_told_so() {
     let mut refused = Vec::new();
     for nick in ["one", "two", "three", "four", "five"] {
         let mut client = RawClient::connect(server.port).await.unwrap();
-        client.register(nick).await.unwrap();
+        client.register(nick).await;
         if client.welcome().await.is_err() {
             refused.push(client.error().await.unwrap());
         }
@@ -134,7 +163,7 @@ async fn a_gateway_gives_the_host() {
             "WEBIRC {WEBIRC_PASSWORD} gateway host.example 2001:db8::7"
         ))
         .await;
-    alice.register("alice").await.unwrap();
+    alice.register("alice").await;
     alice.welcome().await.unwrap();
     let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
     assert_eq!(
@@ -164,7 +193,7 @@ async fn an_answer_of_ident_replaces_the_tilde() {
     };
     let server = Inspircd::start(options).await.unwrap();
     let mut alice = RawClient::connect_from(address, server.port).await.unwrap();
-    alice.register("alice").await.unwrap();
+    alice.register("alice").await;
     alice.welcome().await.unwrap();
     let whois = alice.ask("WHOIS alice", " 311 ").await.unwrap();
     assert_eq!(
