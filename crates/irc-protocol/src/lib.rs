@@ -12,11 +12,13 @@
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)
 //! - [`modes`] changes of modes, cut into single ones by the server's own rules
+//! - [`session`] a client's session: registration, login, what was said and what became of it
 
 pub mod casemap;
 pub mod isupport;
 pub mod line;
 pub mod modes;
+pub mod session;
 pub mod source;
 
 pub use self::{
@@ -24,5 +26,6 @@ pub use self::{
     isupport::Isupport,
     line::{Line, LineBuffer, Tags},
     modes::ModeChange,
+    session::Session,
     source::Source,
 };
