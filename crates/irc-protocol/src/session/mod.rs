@@ -13,9 +13,11 @@
 //! and every wait, has a bound.
 //!
 //! - [`settings`] what a session is told before it begins; [`event`] what it is asked for, and what it tells
-//! - `registration` from the first line to the one that says that all is ready; `caps`, `login`, `nicks` its parts
+//! - `registration` from the first line to the one that says that all is ready; `negotiation`, `identify`, `caps`,
+//!   `login` and `nicks` its parts
 //! - `hear` what a line means; `batches` lines that belong together
-//! - `speak` what goes out, and when; `outgoing` the queue; `flights` what is not proven yet
+//! - `speak` what the caller wants said; `outgoing` the queue; `write` what goes out, and when; `flights` what is not
+//!   proven yet
 //! - `life` signs of life, and what the clock brings
 
 mod batches;
@@ -23,13 +25,16 @@ mod caps;
 pub mod event;
 mod flights;
 mod hear;
+mod identify;
 mod life;
 mod login;
+mod negotiation;
 mod nicks;
 mod outgoing;
 mod registration;
 pub mod settings;
 mod speak;
+mod write;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ const REFUSE_TEXT: [u16; 40] = [
 ];
 
 /// Whether a line refuses something.
-pub(in crate::session) fn is_refusal(line: &Line) -> bool {
+pub(super) fn is_refusal(line: &Line) -> bool {
     match line.numeric() {
         Some(numeric) => {
             (400..600).contains(&numeric) && numeric != 422 || REFUSALS.contains(&numeric)
