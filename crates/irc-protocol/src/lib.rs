@@ -7,7 +7,7 @@
 //!                            └────▶ Channels ─▶ what it means for those who look on
 //! ```
 //!
-//! - [`line`] one line: tags, source, command, parameters; read and written
+//! - [`mod@line`] one line: tags, source, command, parameters; read and written
 //! - [`source`] who a line is from: `nick!user@host`, or a server
 //! - [`casemap`] which names are the same
 //! - [`isupport`] what the server says of itself (005)

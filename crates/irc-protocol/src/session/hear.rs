@@ -85,7 +85,8 @@ impl Session {
             5 => self.isupport.take(line),
             376 | 422 => self.hear_motd_end(),
             396 => self.note_host(&line.text(1)),
-            410 | 421 | 451 if line.text(1).eq_ignore_ascii_case("CAP") => {
+            // Some servers leave out who is meant.
+            410 | 421 | 451 if (0..2).any(|at| line.text(at).eq_ignore_ascii_case("CAP")) => {
                 self.hear_no_caps(numeric == 410, now);
                 return true;
             }

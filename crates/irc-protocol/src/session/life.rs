@@ -157,9 +157,10 @@ impl Session {
         };
         let is_alive = matches!(self.stage, Stage::Settling(_) | Stage::Ready);
         let ping_at = (is_alive && self.life.ping.is_none()).then(|| self.ping_at());
-        let covered = match self.life.ping {
-            Some(_) => u64::MAX,
-            None => self.life.covered,
+        let may_ping = self.is_ready() && self.life.ping.is_none();
+        let covered = match may_ping {
+            true => self.life.covered,
+            false => u64::MAX,
         };
         let all = [
             at_once,

@@ -197,6 +197,12 @@ impl Flights {
         });
     }
 
+    /// How much is in flight.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// The number of what was written last.
     pub(super) fn written(&self) -> u64 {
         self.written

@@ -98,6 +98,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a server does that is in order, and its client.
+fn orderly() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_u8, 1..4_u8).prop_map(|(target, lines)| Step::Say(target, lines)),
+        1 => (0..5_u8).prop_map(Step::Ask),
+        1 => (0..200_u16).prop_map(Step::Pass),
+        2 => Just(Step::Pong),
+        3 => any::<bool>().prop_map(Step::Echo),
+        1 => prop::sample::select(vec![":srv 404 anna #c :No", ":srv 401 anna bob :No", ":srv 433 anna bella :No"])
+            .prop_map(|line| Step::Hear(line.to_owned())),
+    ]
+}
+
 /// A session, and what it owes.
 struct Model {
     session: Session,
@@ -256,6 +269,26 @@ impl Model {
         }
     }
 
+    fn welcome(&mut self, caps: &str) {
+        let agreed = caps.replace("=max-bytes=99,max-lines=3", "");
+        self.hear(&format!(":srv CAP * LS :{caps}"));
+        self.hear(&format!(":srv CAP * ACK :{agreed}"));
+        self.hear(":srv 001 anna :Welcome");
+        self.hear(":srv 376 anna :End");
+        self.collect();
+        assert!(self.session.is_ready());
+    }
+
+    fn assert_bounds(&self) {
+        let session = &self.session;
+        assert!(session.out.lines() <= 1_000);
+        assert!(
+            session.flights.len() <= 64 + 64 + 3,
+            "{}",
+            session.flights.len()
+        );
+    }
+
     /// Lets time pass without anything coming, until nothing is owed any more.
     fn run_out(&mut self) {
         for _ in 0..20_000 {
@@ -283,37 +316,55 @@ impl Model {
     }
 }
 
-const WELCOME: &str = "< :srv 001 anna :Welcome
-    < :srv 376 anna :End";
+const CAPS: [&str; 4] = [
+    "",
+    "batch echo-message labeled-response message-tags draft/multiline=max-bytes=99,max-lines=3",
+    "message-tags echo-message",
+    "batch labeled-response",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn each_ends_once_and_in_order(
-        caps in prop::sample::select(vec![
-            "", "batch echo-message labeled-response message-tags draft/multiline=max-bytes=99,max-lines=3",
-            "message-tags echo-message", "batch labeled-response",
-        ]),
+        caps in prop::sample::select(CAPS.to_vec()),
         is_welcome: bool,
         steps in prop::collection::vec(step(), 0..60),
     ) {
         let mut model = Model::new();
         if is_welcome {
-            model.hear(&format!(":srv CAP * LS :{caps}"));
-            model.hear(&format!(":srv CAP * ACK :{}", caps.replace("=max-bytes=99,max-lines=3", "")));
-            for line in WELCOME.lines() {
-                model.hear(line.trim_start().trim_start_matches("< "));
-            }
-            model.collect();
-            prop_assert!(model.session.is_ready());
+            model.welcome(caps);
         }
         for step in steps {
             model.take(step);
+            model.assert_bounds();
         }
         model.assert_order();
         model.run_out();
         model.assert_order();
+    }
+
+    #[test]
+    fn with_a_server_that_answers_everything_ends(
+        caps in prop::sample::select(CAPS.to_vec()),
+        steps in prop::collection::vec(orderly(), 0..60),
+    ) {
+        let mut model = Model::new();
+        model.welcome(caps);
+        for step in steps {
+            model.take(step);
+        }
+        for _ in 0..2_000 {
+            if model.open.is_empty() {
+                break;
+            }
+            model.take(Step::Pong);
+            model.take(Step::Pass(50));
+        }
+        prop_assert!(!model.is_over);
+        prop_assert_eq!(model.open, BTreeSet::new());
+        prop_assert_eq!(model.session.queued(), 0);
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn servers_without_capabilities_are_served_as_well() {
     for answer in [
         "< :srv 421 * CAP :Unknown command",
         "< :srv 451 * CAP :Register first",
+        "< :srv 451 CAP :You have not registered",
         "",
     ] {
         plays(settings(), &format!("{answer}\n{welcome}"));
