@@ -197,6 +197,12 @@ impl Flights {
         });
     }
 
+    /// Whether nothing is owed any more.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.list.is_empty() && self.says.is_empty() && self.asks.is_empty()
+    }
+
     /// How much is in flight.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -356,7 +356,7 @@ proptest! {
             model.take(step);
         }
         for _ in 0..2_000 {
-            if model.open.is_empty() {
+            if model.open.is_empty() && model.session.flights.is_idle() {
                 break;
             }
             model.take(Step::Pong);
@@ -364,6 +364,7 @@ proptest! {
         }
         prop_assert!(!model.is_over);
         prop_assert_eq!(model.open, BTreeSet::new());
+        prop_assert!(model.session.flights.is_idle(), "something is remembered that is over");
         prop_assert_eq!(model.session.queued(), 0);
     }
 
