@@ -21,6 +21,7 @@
 //! - [`netsplit`] when two servers lose each other
 //! - [`numerics`] what a server answers, and what its refusals mean for a person
 //! - [`ending`] why a server ended a connection
+//! - [`session`] a client's session: registration, login, what was said and what became of it
 
 pub mod casemap;
 pub mod channels;
@@ -34,6 +35,7 @@ pub mod mask;
 pub mod modes;
 pub mod netsplit;
 pub mod numerics;
+pub mod session;
 pub mod source;
 pub mod split;
 
@@ -43,5 +45,6 @@ pub use self::{
     isupport::Isupport,
     line::{Line, LineBuffer, Tags},
     modes::ModeChange,
+    session::Session,
     source::Source,
 };

@@ -1,0 +1,188 @@
+//! A homeserver, an IRC server and the bridge between them.
+
+use std::{fmt::Debug, net::TcpListener, time::Duration};
+
+use bridgehead_appservice::{
+    bridge::{Level, Permissions},
+    config::HostPort,
+};
+use bridgehead_irc::{
+    Settings, service,
+    settings::{Limits, NetworkSettings},
+};
+use bridgehead_testkit::{
+    SERVER_NAME, Synapse, TestServer,
+    lab::{Lab, LabOptions, LabService, LabUser, registration_for},
+};
+use futures_util::future::{LocalBoxFuture, join_all};
+use tempfile::TempDir;
+
+/// What the network is called in ids.
+pub(crate) const NETWORK: &str = "net";
+/// The bridge's own nick.
+pub(crate) const BOT: &str = "bridge";
+/// How long is waited for what has to come.
+const PATIENCE: Duration = Duration::from_secs(40);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a scenario is played with.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) lab: Lab,
+    pub(crate) service: LabService,
+    /// Where the IRC server listens.
+    pub(crate) port: u16,
+    /// Which IRC server it is.
+    pub(crate) server: Server,
+}
+
+/// The kinds of IRC servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    Ngircd,
+    Inspircd,
+}
+
+/// One scenario: what happens in a channel of its own.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) play: fn(Stage) -> LocalBoxFuture<'static, anyhow::Result<()>>,
+}
+
+/// The bridge's settings for the IRC server at this port.
+pub(crate) fn settings(port: u16) -> anyhow::Result<Settings> {
+    let mut network = NetworkSettings {
+        servers: vec![server_at(port)?],
+        tls: false,
+        limits: Limits {
+            connects_per_minute: 6000,
+            connects_at_once: 100,
+            lines_at_once: 50,
+            line_every: "10ms".parse()?,
+            patience: "20s".parse()?,
+            ..Limits::default()
+        },
+        ..NetworkSettings::default()
+    };
+    network.bot.nick = BOT.to_owned();
+    let mut settings = Settings {
+        permissions: Permissions::new().allow("*", Level::User),
+        ..Settings::default()
+    };
+    settings.networks.insert(NETWORK.to_owned(), network);
+    Ok(settings)
+}
+
+pub(crate) fn server_at(port: u16) -> anyhow::Result<HostPort> {
+    Ok(format!("127.0.0.1:{port}").parse()?)
+}
+
+/// A registration for the bridge, and the port that it is served at.
+struct Registered {
+    folder: TempDir,
+    text: String,
+}
+
+fn register(settings: &Settings) -> anyhow::Result<Registered> {
+    let port = TcpListener::bind(("127.0.0.1", 0))?;
+    let url = format!("http://{}", port.local_addr()?);
+    let text = registration_for(&service(settings), &url, SERVER_NAME, 1)?;
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("irc.yaml"), &text)?;
+    Ok(Registered { folder, text })
+}
+
+/// Plays on our homeserver over HTTP.
+pub(crate) fn on_ours(
+    settings: &Settings,
+    (port, server): (u16, Server),
+    play: impl AsyncFnOnce(Stage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let registered = register(settings)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let file = registered.folder.path().join("irc.yaml");
+    let host = runtime.block_on(TestServer::start_with(&[file], &[]))?;
+    let played = play_at(&host.base_url(), &registered, settings, (port, server), play);
+    runtime.block_on(host.stop());
+    played
+}
+
+/// Plays on Synapse.
+pub(crate) fn on_synapse(
+    settings: &Settings,
+    (port, server): (u16, Server),
+    play: impl AsyncFnOnce(Stage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let registered = register(settings)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let file = registered.folder.path().join("irc.yaml");
+    let synapse = runtime.block_on(Synapse::start(&[file]))?;
+    play_at(&synapse.base_url(), &registered, settings, (port, server), play)
+}
+
+fn play_at(
+    base_url: &str,
+    registered: &Registered,
+    settings: &Settings,
+    (port, server): (u16, Server),
+    play: impl AsyncFnOnce(Stage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let options = LabOptions::default()
+        .against(base_url, SERVER_NAME)
+        .registration(&registered.text);
+    options.run(async |lab| {
+        let settings = settings.clone();
+        let service = lab.mount(service(&settings)).await?;
+        play(Stage {
+            lab,
+            service,
+            port,
+            server,
+        })
+        .await
+    })
+}
+
+/// Plays scenarios, all at the same time; fails with what each of them has failed with.
+pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow::Result<()> {
+    let played = scenarios.iter().copied().flatten().map(|scenario| {
+        let playing = (scenario.play)(stage.clone());
+        async move {
+            let outcome = tokio::time::timeout(Duration::from_secs(120), playing).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
+            outcome.err().map(|error| format!("{}: {error:?}", scenario.name))
+        }
+    });
+    let failed: Vec<String> = join_all(played).await.into_iter().flatten().collect();
+    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
+    Ok(())
+}
+
+/// Waits until this is what is seen.
+pub(crate) async fn comes_to<T: PartialEq + Debug>(
+    expected: &T,
+    mut look: impl AsyncFnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let found = look().await?;
+        if found == *expected {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            tokio::time::Instant::now() < deadline,
+            "waited in vain for {expected:#?}\nthere is {found:#?}"
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The alias of a channel.
+pub(crate) fn alias(channel: &str) -> String {
+    format!("#irc_{NETWORK}_{channel}:{SERVER_NAME}")
+}
+
+/// What somebody of Matrix is called on IRC, unless they choose another nick.
+pub(crate) fn nick(user: &LabUser) -> String {
+    format!("{}[m]", user.id().localpart())
+}

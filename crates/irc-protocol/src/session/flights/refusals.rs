@@ -1,0 +1,55 @@
+//! Which lines refuse something, and what.
+
+use crate::{CaseMapping, Line};
+
+/// Numerics beyond 400–599 that refuse something.
+const REFUSALS: [u16; 19] = [
+    263, 696, 697, 704, 707, 714, 716, 734, 742, 748, 902, 904, 905, 926, 936, 937, 972, 974, 979,
+];
+/// Numerics that refuse a text and name no target.
+const NAMELESS: [u16; 6] = [411, 412, 413, 414, 417, 451];
+/// Numerics that refuse a text to the target that they name.
+const REFUSE_TEXT: [u16; 40] = [
+    263, 401, 402, 403, 404, 405, 406, 407, 408, 415, 416, 437, 439, 442, 446, 475, 477, 479, 481,
+    482, 486, 488, 489, 492, 494, 495, 499, 505, 510, 520, 521, 531, 573, 574, 707, 716, 742, 926,
+    936, 979,
+];
+
+/// Whether a line refuses something.
+pub(super) fn is_refusal(line: &Line) -> bool {
+    match line.numeric() {
+        Some(numeric) => {
+            (400..600).contains(&numeric) && numeric != 422 || REFUSALS.contains(&numeric)
+        }
+        None => line.command == "FAIL",
+    }
+}
+
+/// Whether a line refuses a text that was said to somebody.
+pub(super) fn refuses_text(line: &Line, command: &str, target: &str, case: CaseMapping) -> bool {
+    let is_named = |name: &str| line.text(1).eq_ignore_ascii_case(name);
+    match line.numeric() {
+        Some(421 | 461) => is_named(command),
+        Some(263) if is_named(command) => true,
+        Some(numeric) if NAMELESS.contains(&numeric) => true,
+        Some(numeric) if REFUSE_TEXT.contains(&numeric) => names(line, target, case),
+        Some(_) => false,
+        None => line.command == "FAIL" && line.text(0).eq_ignore_ascii_case(command),
+    }
+}
+
+/// Whether a line names somebody or something between the client's nick and its text.
+pub(super) fn names(line: &Line, name: &str, case: CaseMapping) -> bool {
+    let bare = name.trim_start_matches(['~', '&', '@', '%', '+']);
+    let end = line.params.len().saturating_sub(1).max(2);
+    (1..end.min(line.params.len())).any(|at| {
+        let param = line.text(at);
+        case.is_same(&param, name) || case.is_same(&param, bare)
+    })
+}
+
+/// The code of a `FAIL`.
+pub(super) fn code(line: &Line) -> Option<String> {
+    let is_fail = line.command == "FAIL" && line.params.len() > 1;
+    is_fail.then(|| line.text(1).into_owned())
+}
