@@ -1,7 +1,30 @@
 //! A bridge between Matrix and IRC, written with `bridgehead-appservice` and with nothing but its public parts.
+//!
+//! ```text
+//! Matrix ◀──▶ kit (inbox, outbox, portals, ghosts) ◀──▶ Irc ──▶ a loop for each network ──▶ a link for each client ──▶ IRC
+//! ```
+//!
+//! - [`irc`] IRC as the kit sees it
+//! - `network` the loop of a network: who is where, who speaks, what is heard
+//! - [`link`] a connection: made, encrypted, driven
+//! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
+//! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
+//! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
+//! - [`settings`] the configuration; [`ids`] the names of people and places
+//! - [`service`] all of it as a service
 
+mod clock;
+mod commands;
 pub mod ident;
 pub mod ids;
+pub mod irc;
 pub mod link;
+mod mappings;
+mod network;
+mod people;
+mod render;
+pub mod service;
 pub mod settings;
 pub mod text;
+
+pub use self::{irc::Irc, service::service, settings::Settings};

@@ -1,3 +1,10 @@
 //! The program `bridgehead-irc`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use bridgehead_appservice::Service;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Service::main_with("irc", bridgehead_irc::service).await
+}

@@ -1,4 +1,6 @@
 //! Connections to IRC servers: made, encrypted, driven.
 
+pub mod claims;
 pub mod dial;
+pub mod drive;
 pub mod tls;

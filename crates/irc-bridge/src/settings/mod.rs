@@ -69,8 +69,8 @@ impl Config for Settings {
         for (name, network) in &self.networks {
             self.check_network(refusals, name, network);
             for (channel, settings) in &network.channels {
-                for room in &settings.rooms {
-                    let key = format!("networks.{name}.channels.{channel}.rooms");
+                if let Some(room) = &settings.room {
+                    let key = format!("networks.{name}.channels.{channel}.room");
                     if let Some(other) = rooms.insert(room, key.clone()) {
                         let problem = format!("{room} is mapped by {other} already");
                         refusals.refuse(&key, problem, "map each room to one channel");
@@ -143,9 +143,9 @@ mod tests {
             [networks.Libera]
             nick = "x"
             [networks.libera.channels.rust]
-            rooms = ["!a:x"]
+            room = "!a:x"
             [networks.libera.channels."#rust"]
-            rooms = ["!a:x"]
+            room = "!a:x"
             [networks.libera.people]
             nick = "M"
         "##;

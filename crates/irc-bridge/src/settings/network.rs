@@ -7,6 +7,8 @@ use bridgehead_appservice::config::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::text::to_irc::Style;
+
 /// A network.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +40,8 @@ pub struct NetworkSettings {
     /// The encoding of what is not UTF-8.
     #[schemars(example = "windows-1252")]
     pub encoding: String,
+    /// How formatted texts look on IRC.
+    pub style: Style,
     /// Channels and the rooms that they are mapped to.
     pub channels: BTreeMap<String, ChannelSettings>,
 }
@@ -58,6 +62,7 @@ impl Default for NetworkSettings {
             limits: Limits::default(),
             webirc: None,
             encoding: "windows-1252".to_owned(),
+            style: Style::default(),
             channels: BTreeMap::new(),
         }
     }
@@ -269,8 +274,9 @@ pub struct WebircSettings {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelSettings {
-    /// The rooms, by id or alias. Where none is given, one is made when somebody joins the channel's alias.
-    pub rooms: Vec<String>,
+    /// The room, by id or alias; the bridge's own user has to be let in. Where none is given, one is made when somebody
+    /// joins the channel's alias.
+    pub room: Option<String>,
     /// Who speaks for people of Matrix in it.
     pub mode: Option<Mode>,
     /// The channel's key (`+k`).
@@ -280,6 +286,55 @@ pub struct ChannelSettings {
 }
 
 impl NetworkSettings {
+    /// The settings of a channel, by its folded name.
+    fn channel(&self, folded: &str) -> Option<&ChannelSettings> {
+        let mut found = self.channels.iter().filter(|(name, _)| {
+            // However the network folds case: what it takes for one name is not configured twice.
+            name.eq_ignore_ascii_case(folded)
+        });
+        found.next().map(|(_, channel)| channel)
+    }
+
+    /// Who speaks for people of Matrix in a channel.
+    #[must_use]
+    pub fn mode_of(&self, channel: &str) -> Mode {
+        let own = self.channel(channel).and_then(|channel| channel.mode);
+        own.unwrap_or(self.dynamic.mode)
+    }
+
+    /// A channel's key.
+    #[must_use]
+    pub fn key_of(&self, channel: &str) -> Option<String> {
+        let key = self.channel(channel)?.key.get()?;
+        Some(key.expose().to_owned())
+    }
+
+    /// The encoding of what is not UTF-8 in a channel, or elsewhere.
+    #[must_use]
+    pub fn encoding_of(&self, channel: Option<&str>) -> &'static encoding_rs::Encoding {
+        let own = channel.and_then(|channel| self.channel(channel)?.encoding.as_deref());
+        let label = own.unwrap_or(&self.encoding);
+        encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252)
+    }
+
+    /// How the room of a channel is made by whoever joins its alias; `None` where nobody gets it like that.
+    #[must_use]
+    pub fn dynamic_rules(&self, channel: &str) -> Option<&DynamicSettings> {
+        let is_excluded = self
+            .dynamic
+            .exclude
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(channel));
+        (self.dynamic.enabled && !is_excluded).then_some(&self.dynamic)
+    }
+
+    /// The same for a channel that the configuration names as well.
+    #[must_use]
+    pub fn rules_of(&self, channel: &str) -> Option<&DynamicSettings> {
+        let named = self.channel(channel).map(|_| &self.dynamic);
+        self.dynamic_rules(channel).or(named)
+    }
+
     pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
         let template = &self.people.nick;
         if !["{display}", "{localpart}"]

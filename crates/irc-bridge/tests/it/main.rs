@@ -1,3 +1,5 @@
 //! The bridge between real parts.
 
 mod peers;
+mod scenarios;
+mod stage;

@@ -1,13 +1,14 @@
 //! A tree of text as lines with IRC's codes, with the marks that people type, or with neither.
 
+use bridgehead_appservice::config::{JsonSchema, schemars};
 use bridgehead_appservice::format::{
     Colour, Encoder, Inline, Layout, Line, LineKind, Marked, Plain, Rich, Style as Look,
 };
 use bridgehead_irc_protocol::formatting::{self, Color, Span};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How formatted texts look on IRC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
     /// IRC's formatting codes.

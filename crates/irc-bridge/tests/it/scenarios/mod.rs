@@ -27,25 +27,31 @@ const ALL: &[&[Scenario]] = &[talk::ALL];
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Ngircd::start(NgircdOptions::default()))?;
-    on_ours(&settings(irc.port)?, (irc.port, Server::Ngircd), async |stage| {
-        play_all(stage, ALL).await
-    })
+    on_ours(
+        &settings(irc.port)?,
+        (irc.port, Server::Ngircd),
+        async |stage| play_all(stage, ALL).await,
+    )
 }
 
 #[test]
 fn on_our_homeserver_with_inspircd() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Inspircd::start(InspircdOptions::default()))?;
-    on_ours(&settings(irc.port)?, (irc.port, Server::Inspircd), async |stage| {
-        play_all(stage, ALL).await
-    })
+    on_ours(
+        &settings(irc.port)?,
+        (irc.port, Server::Inspircd),
+        async |stage| play_all(stage, ALL).await,
+    )
 }
 
 #[test]
 fn on_synapse_with_inspircd() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Inspircd::start(InspircdOptions::default()))?;
-    on_synapse(&settings(irc.port)?, (irc.port, Server::Inspircd), async |stage| {
-        play_all(stage, ALL).await
-    })
+    on_synapse(
+        &settings(irc.port)?,
+        (irc.port, Server::Inspircd),
+        async |stage| play_all(stage, ALL).await,
+    )
 }

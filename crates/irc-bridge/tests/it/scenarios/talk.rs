@@ -11,7 +11,11 @@ use crate::{
     stage::{NETWORK, Stage, alias, comes_to, nick},
 };
 
-scenarios![a_channel_is_made_by_joining_its_alias, both_sides_talk_in_order, two_talk_alone];
+scenarios![
+    a_channel_is_made_by_joining_its_alias,
+    both_sides_talk_in_order,
+    two_talk_alone
+];
 
 /// The ghost of somebody on IRC.
 pub(crate) fn ghost(nick: &str) -> String {
@@ -39,7 +43,10 @@ async fn both_sides_talk_in_order(stage: Stage) -> anyhow::Result<()> {
     let mut judge = Judge::listen(stage.port, "judge2", "#order").await?;
     let mut bob = Ii::start(stage.port, "bob2").await?;
     bob.join("#order").await?;
-    let (alice, carol) = (stage.lab.user("alice2").await?, stage.lab.user("carol2").await?);
+    let (alice, carol) = (
+        stage.lab.user("alice2").await?,
+        stage.lab.user("carol2").await?,
+    );
     let room = alice.join(&alias("#order")).await?;
     carol.join(&alias("#order")).await?;
     let mut expected = Vec::new();
@@ -59,7 +66,10 @@ async fn both_sides_talk_in_order(stage: Stage) -> anyhow::Result<()> {
     }
     comes_to(&lines, async || {
         let texts = alice.texts(&room).await?;
-        Ok(texts.into_iter().filter(|text| text.ends_with("of bob")).collect())
+        Ok(texts
+            .into_iter()
+            .filter(|text| text.ends_with("of bob"))
+            .collect())
     })
     .await
 }
@@ -73,6 +83,7 @@ async fn two_talk_alone(stage: Stage) -> anyhow::Result<()> {
     alice.say(&room, "here I am").await?;
     bob.wait_for("#meet", &Shown::said(&nick(&alice), "here I am"))
         .await?;
+    bob.open(&nick(&alice)).await?;
     bob.tell(&nick(&alice), "psst").await?;
     let mut invited = None;
     comes_to(&true, async || {

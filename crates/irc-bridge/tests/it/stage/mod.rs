@@ -102,7 +102,13 @@ pub(crate) fn on_ours(
     let runtime = tokio::runtime::Runtime::new()?;
     let file = registered.folder.path().join("irc.yaml");
     let host = runtime.block_on(TestServer::start_with(&[file], &[]))?;
-    let played = play_at(&host.base_url(), &registered, settings, (port, server), play);
+    let played = play_at(
+        &host.base_url(),
+        &registered,
+        settings,
+        (port, server),
+        play,
+    );
     runtime.block_on(host.stop());
     played
 }
@@ -117,7 +123,13 @@ pub(crate) fn on_synapse(
     let runtime = tokio::runtime::Runtime::new()?;
     let file = registered.folder.path().join("irc.yaml");
     let synapse = runtime.block_on(Synapse::start(&[file]))?;
-    play_at(&synapse.base_url(), &registered, settings, (port, server), play)
+    play_at(
+        &synapse.base_url(),
+        &registered,
+        settings,
+        (port, server),
+        play,
+    )
 }
 
 fn play_at(
@@ -150,7 +162,9 @@ pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow:
         async move {
             let outcome = tokio::time::timeout(Duration::from_secs(120), playing).await;
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
-            outcome.err().map(|error| format!("{}: {error:?}", scenario.name))
+            outcome
+                .err()
+                .map(|error| format!("{}: {error:?}", scenario.name))
         }
     });
     let failed: Vec<String> = join_all(played).await.into_iter().flatten().collect();

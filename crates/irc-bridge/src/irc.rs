@@ -1,0 +1,325 @@
+//! IRC as the kit's bridge sees it: every network in one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bridgehead_appservice::{
+    HandlerError,
+    bridge::{
+        Action, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt, Remote, RoomInfo,
+        SendError, Signal, UserInfo,
+    },
+    id::UserId,
+};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::{
+    ident::Ident,
+    ids::{Nick, Place, Target},
+    link::claims::Claims,
+    network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
+    render::render,
+    settings::Settings,
+};
+
+/// All networks of the configuration.
+pub struct Irc {
+    settings: Arc<Settings>,
+    networks: BTreeMap<String, Handle>,
+    /// Until they run.
+    waiting: Mutex<Vec<Waiting>>,
+    ident: Ident,
+}
+
+impl Irc {
+    /// The networks of this configuration.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let ident = Ident::new();
+        let mut networks = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (name, network) in &settings.networks {
+            let (handle, waits) = network::network(Beginning {
+                name: name.clone(),
+                settings: Arc::new(network.clone()),
+                ident: ident.clone(),
+            });
+            networks.insert(name.clone(), handle);
+            waiting.push(waits);
+        }
+        Self {
+            settings: Arc::new(settings.clone()),
+            networks,
+            waiting: Mutex::new(waiting),
+            ident,
+        }
+    }
+
+    pub(crate) fn network(&self, name: &str) -> Option<&Handle> {
+        self.networks.get(name)
+    }
+
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Handle> {
+        self.networks.values()
+    }
+
+    fn of(&self, place: &Place) -> Result<&Handle, SendError> {
+        self.network(&place.network).ok_or_else(|| {
+            let name = &place.network;
+            SendError::reject(format!(
+                "there is no network `{name}` in the configuration any more"
+            ))
+        })
+    }
+
+    async fn say(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let (command, lines) = render(outgoing, handle).await?;
+        let reply_to = match &outgoing.action {
+            Action::Message { reply_to, .. } => reply_to.as_ref(),
+            _ => None,
+        };
+        let store = outgoing.remote().store()?;
+        let speech = Speech {
+            key: outgoing.key.clone(),
+            speaker: outgoing.speaker.user_id.clone(),
+            name: outgoing.speaker.name.clone(),
+            place: outgoing.room.clone(),
+            command,
+            lines,
+            reply_to: reply_to.and_then(|target| target.ids.first().cloned()),
+            claimed: Claims::new(store).of(&outgoing.key).await?,
+        };
+        handle.say(speech).await
+    }
+
+    /// Matrix is ahead of IRC: it is followed, and nobody waits for it.
+    async fn follow(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let (place, person) = (outgoing.room.clone(), outgoing.speaker.user_id.clone());
+        let upkeep = match &outgoing.action {
+            Action::Join => Upkeep::Join {
+                place,
+                person,
+                name: outgoing.speaker.name.clone(),
+            },
+            Action::Leave { reason, .. } => Upkeep::Leave {
+                place,
+                person,
+                reason: reason.clone(),
+            },
+            _ => return Err(SendError::unsupported("IRC knows no such thing")),
+        };
+        handle.upkeep(upkeep).await;
+        Ok(Receipt::new())
+    }
+
+    /// Somebody changes something about a channel.
+    async fn change(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let Target::Channel(channel) = &outgoing.room.target else {
+            return Err(SendError::unsupported("that is no channel"));
+        };
+        let channel = channel.clone();
+        let command = match &outgoing.action {
+            Action::Topic(topic) => Command::Topic {
+                channel,
+                topic: topic.clone(),
+            },
+            Action::Invite { user } => Command::Invite {
+                channel,
+                nick: user.nick.clone(),
+            },
+            Action::Remove {
+                user,
+                reason,
+                is_ban,
+            } => Command::Remove {
+                channel,
+                nick: user.nick.clone(),
+                reason: reason.clone(),
+                is_ban: *is_ban,
+            },
+            Action::Unban {
+                whom: Member::User(user),
+            } => Command::Unban {
+                channel,
+                nick: user.nick.clone(),
+            },
+            Action::Power { changes } => {
+                let directory = handle.directory.read();
+                let changes = changes.iter().filter_map(|change| {
+                    let nick = match &change.whom {
+                        Member::User(user) => user.nick.clone(),
+                        Member::Person(person) => {
+                            directory.nick(&Owner::Person(person.clone()))?.to_owned()
+                        }
+                    };
+                    Some((nick, change.before, change.now))
+                });
+                let changes = changes.collect();
+                Command::Power { channel, changes }
+            }
+            // People of Matrix who may not come are kept out there.
+            _ => return Ok(Receipt::new()),
+        };
+        let person = &outgoing.speaker.user_id;
+        match handle.command(person, command).await {
+            Ok(_) => Ok(Receipt::new()),
+            Err(words) => Err(SendError::reject(words)),
+        }
+    }
+}
+
+impl Network for Irc {
+    type Room = Place;
+    type User = Nick;
+
+    const NAME: &'static str = "irc";
+    const TITLE: &'static str = "IRC";
+    const EDITS: bool = true;
+    const REDACTIONS: bool = true;
+    const REACTIONS: bool = true;
+    const TOPICS: bool = true;
+    const MEMBERSHIP: bool = true;
+    const POWER: bool = true;
+
+    async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        if waiting.is_empty() {
+            return Err(std::io::Error::other(
+                "the networks have ended; the bridge has to be started again",
+            )
+            .into());
+        }
+        let _ident = match self.settings.ident.listen {
+            Some(address) => Some(self.ident.serve(address).await?),
+            None => None,
+        };
+        let mut running = JoinSet::new();
+        for network in waiting {
+            running.spawn(network.run(remote.clone()));
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
+        match &outgoing.action {
+            Action::Message { .. }
+            | Action::Edit { .. }
+            | Action::Redact { .. }
+            | Action::React { .. } => self.say(&outgoing).await,
+            // It was said, and cannot be unsaid.
+            Action::Unreact { .. } => Ok(Receipt::new()),
+            Action::Join | Action::Leave { .. } => self.follow(&outgoing).await,
+            Action::Topic(_)
+            | Action::Invite { .. }
+            | Action::Remove { .. }
+            | Action::Ban { .. }
+            | Action::Unban { .. }
+            | Action::Power { .. } => self.change(&outgoing).await,
+            _ => Err(SendError::unsupported("IRC knows no such thing")),
+        }
+    }
+
+    async fn describe_user(&self, nick: &Nick) -> Result<Option<UserInfo>, HandlerError> {
+        let Some(handle) = self.network(&nick.network) else {
+            return Ok(None);
+        };
+        let directory = handle.directory.read();
+        // One of the bridge's own people is not somebody else as well.
+        if directory.owner(&nick.nick).is_some() {
+            return Ok(None);
+        }
+        let written = directory.written_anywhere(&nick.nick);
+        Ok(Some(UserInfo::named(written.unwrap_or(&nick.nick))))
+    }
+
+    async fn describe_room(&self, place: &Place) -> Result<Option<RoomInfo<Self>>, HandlerError> {
+        let Some(handle) = self.network(&place.network) else {
+            return Ok(None);
+        };
+        Ok(match &place.target {
+            Target::Private { nick, person } => {
+                let nick = Nick {
+                    network: place.network.clone(),
+                    nick: nick.clone(),
+                };
+                Some(RoomInfo::direct(person, nick))
+            }
+            Target::Channel(channel) => {
+                let mapping = handle.directory.read().case_mapping();
+                let is_canonical = mapping.fold(channel) == *channel;
+                let rules = handle.settings.rules_of(channel);
+                rules.filter(|_| is_canonical).map(|rules| {
+                    let title = handle.settings.title.clone();
+                    let title = title.unwrap_or_else(|| place.network.clone());
+                    let mut info =
+                        RoomInfo::public(channel).about(&format!("{channel} on {title}"));
+                    if !rules.federate {
+                        info = info.local();
+                    }
+                    if let Some(version) = &rules.room_version {
+                        info = info.version(version);
+                    }
+                    match rules.published {
+                        true => info.listed(),
+                        false => info,
+                    }
+                })
+            }
+        })
+    }
+
+    async fn watch(&self, place: &Place, is_linked: bool) -> Result<(), HandlerError> {
+        if let Some(handle) = self.network(&place.network) {
+            let place = place.clone();
+            let upkeep = match is_linked {
+                true => Upkeep::Watch(place),
+                false => Upkeep::Unwatch(place),
+            };
+            handle.upkeep(upkeep).await;
+        }
+        Ok(())
+    }
+
+    async fn direct_room(
+        &self,
+        person: &UserId,
+        user: &Nick,
+    ) -> Result<Option<Place>, HandlerError> {
+        let is_known = self.network(&user.network).is_some();
+        Ok(is_known.then(|| Place::private(user, person)))
+    }
+
+    async fn has_account(&self, _: &UserId, _: &Place) -> bool {
+        // Whom the bridge speaks for it says itself, for it may have to change its mind while a message waits.
+        true
+    }
+
+    async fn person_of(&self, user: &Nick) -> Option<UserId> {
+        let handle = self.network(&user.network)?;
+        let directory = handle.directory.read();
+        directory.owner(&user.nick)?.person().cloned()
+    }
+
+    async fn signal(&self, _: Signal<Self>) {}
+
+    fn place(&self, place: &Place) -> BridgePlace {
+        let handle = self.network(&place.network);
+        let title = handle.and_then(|handle| {
+            let title = handle.settings.title.clone();
+            title.or_else(|| handle.directory.read().title().map(str::to_owned))
+        });
+        BridgePlace {
+            network: Some(Named {
+                name: title,
+                ..Named::new(&place.network)
+            }),
+            channel: Named::new(place.target_name()),
+        }
+    }
+}

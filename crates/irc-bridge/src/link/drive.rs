@@ -1,0 +1,339 @@
+//! One connection: a socket's bytes through a [`Session`], orders in, what has happened out.
+//!
+//! ```text
+//! network's loop ──orders──▶ link ──bytes──▶ server
+//!                ◀──told────      ◀─────────
+//! ```
+//!
+//! It decides nothing: what is to be said, by whom and when a connection is made again is the network's loop's affair.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Instant,
+};
+
+use bridgehead_irc_protocol::{
+    Isupport, Line, Source,
+    session::{Ask, Event, Priority, Say, Session, Settings},
+};
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::clock::now;
+
+use super::{
+    claims::{Claim, Claims},
+    dial::{Dial, Stream},
+};
+
+/// Orders that may wait; more means that the link is stuck.
+const MAX_ORDERS: usize = 2048;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 4096;
+/// How long the server may take with what is written.
+const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Names a connection for as long as the process runs.
+pub type LinkId = u64;
+
+/// What a link is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Says something; where it has a claim, that is stored before the server gets it.
+    Say(Say, Option<Claim>),
+    /// Gives a command whose outcome is wanted.
+    Ask(Ask),
+    /// Gives a command.
+    Send(Line, Priority),
+    /// Takes back what was not written yet.
+    Cancel(u64),
+    /// Whether what is said in channels is told.
+    Observe(bool),
+    /// Leaves the network.
+    Quit(String),
+}
+
+/// What a link tells.
+#[derive(Debug)]
+pub enum Told {
+    /// Something has happened.
+    Event(Box<Event>),
+    /// There is no connection, or no more: nothing follows. What the session says of its end came before.
+    Closed(Option<String>),
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Its nick, and how others see it.
+    pub source: Source,
+    /// What the server says of itself.
+    pub isupport: Arc<Isupport>,
+    /// The account that it is logged in to.
+    pub account: Option<String>,
+    /// Whether several lines can be one message.
+    pub multiline: Option<(usize, usize)>,
+    /// How long the server takes to answer, ms.
+    pub lag_ms: Option<u64>,
+    /// Whether messages carry ids.
+    pub has_ids: bool,
+}
+
+/// A connection, as the network's loop holds it. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Link {
+    orders: mpsc::Sender<Order>,
+    facts: Arc<Mutex<Facts>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a link begins with.
+pub struct Beginning {
+    /// How it is made.
+    pub dial: Dial,
+    /// How it introduces itself.
+    pub session: Settings,
+    /// Whether what is said in channels is told.
+    pub observes: bool,
+    /// Where claims are stored.
+    pub claims: Claims,
+}
+
+impl Link {
+    /// Begins to connect. What happens is told by `tell`.
+    #[must_use]
+    pub fn begin(beginning: Beginning, id: LinkId, tell: mpsc::Sender<(LinkId, Told)>) -> Self {
+        let (orders, inbox) = mpsc::channel(MAX_ORDERS);
+        let facts = Arc::new(Mutex::new(Facts::default()));
+        let known = facts.clone();
+        let task = tokio::spawn(async move {
+            let closed = match beginning.dial.dial().await {
+                Err(error) => Some(error.to_string()),
+                Ok(dialled) => {
+                    let now = now();
+                    let drive = Drive {
+                        id,
+                        stream: dialled.stream,
+                        session: Session::new(beginning.session, now),
+                        observes: beginning.observes,
+                        claims: beginning.claims,
+                        claimed: BTreeMap::new(),
+                        events: VecDeque::new(),
+                        tell: tell.clone(),
+                        facts: known,
+                    };
+                    let ended = drive.run(inbox).await;
+                    drop(dialled.vouched);
+                    ended.err().map(|error| error.to_string())
+                }
+            };
+            // Nobody may listen any more.
+            tell.send((id, Told::Closed(closed))).await.ok();
+        });
+        Self {
+            orders,
+            facts,
+            task,
+        }
+    }
+
+    /// Gives an order. `false`: the link is stuck, or gone.
+    #[must_use]
+    pub fn order(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+
+    /// What is known of the connection at the moment.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.facts.lock().clone()
+    }
+}
+
+struct Drive {
+    id: LinkId,
+    stream: Box<dyn Stream>,
+    session: Session,
+    observes: bool,
+    claims: Claims,
+    /// What is stored when a say goes out.
+    claimed: BTreeMap<u64, Claim>,
+    /// What has happened and is not told yet.
+    events: VecDeque<Event>,
+    tell: mpsc::Sender<(LinkId, Told)>,
+    facts: Arc<Mutex<Facts>>,
+}
+
+impl Drive {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> io::Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            self.write().await?;
+            if self.tell_all().await {
+                return Ok(());
+            }
+            let wake = self.session.wake_at();
+            tokio::select! {
+                read = self.stream.read(&mut buffer) => match read? {
+                    0 => return Err(io::Error::other("the server has closed the connection")),
+                    count => self.session.receive(&buffer[..count], now()),
+                },
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => return Ok(()),
+                },
+                () = sleep_until(wake) => self.session.tick(now()),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let now = now();
+        let refused = match order {
+            Order::Say(say, claim) => {
+                let id = say.id;
+                let taken = self.session.say(say, now);
+                if taken.is_ok()
+                    && let Some(claim) = claim
+                {
+                    self.claimed.insert(id, claim);
+                }
+                taken.is_err()
+            }
+            Order::Ask(ask) => self.session.ask(ask, now).is_err(),
+            Order::Send(line, priority) => self.session.send(line, priority).is_err(),
+            Order::Cancel(id) => {
+                if self.session.cancel(id) {
+                    self.claimed.remove(&id);
+                }
+                false
+            }
+            Order::Observe(observes) => {
+                self.observes = observes;
+                false
+            }
+            Order::Quit(reason) => {
+                self.session.quit(&reason, now);
+                false
+            }
+        };
+        if refused {
+            // So much waits that the server takes nothing any more: begun again, it is tried again.
+            self.session.quit("Too much waits", now);
+        }
+    }
+
+    /// Writes what may be written now. What says claim is stored before the server has them.
+    async fn write(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.session.poll_output(now()) {
+            self.claim().await;
+            timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes))
+                .await
+                .map_err(|_| io::Error::other("the server takes nothing any more"))??;
+        }
+        self.stream.flush().await
+    }
+
+    /// Stores the claims of what is about to be written.
+    async fn claim(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            if let Event::Written { id } = &event
+                && let Some(claim) = self.claimed.remove(id)
+            {
+                self.claims.store(&claim).await;
+            }
+            self.events.push_back(event);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events
+            .pop_front()
+            .or_else(|| self.session.poll_event())
+    }
+
+    /// Tells what has happened; gives back whether the connection is over.
+    async fn tell_all(&mut self) -> bool {
+        let mut is_over = false;
+        while let Some(event) = self.next_event() {
+            is_over |= matches!(event, Event::Ended { .. });
+            if matches!(event, Event::Line(_)) && !self.is_wanted(&event) {
+                continue;
+            }
+            self.note(&event);
+            let told = Told::Event(Box::new(event));
+            if self.tell.send((self.id, told)).await.is_err() {
+                return true;
+            }
+        }
+        is_over
+    }
+
+    /// Keeps what others ask of the connection up to date.
+    fn note(&self, event: &Event) {
+        let is_news = !matches!(event, Event::Line(_) | Event::Multiline { .. });
+        if !is_news {
+            return;
+        }
+        let session = &self.session;
+        let mut facts = self.facts.lock();
+        facts.source = session.source().clone();
+        facts.account = session.account().map(str::to_owned);
+        facts.lag_ms = session
+            .lag()
+            .map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+        facts.has_ids = session.has_cap("message-tags");
+        facts.multiline = session
+            .multiline()
+            .map(|multiline| (multiline.max_bytes, multiline.max_lines));
+        if *facts.isupport != *session.isupport() {
+            facts.isupport = Arc::new(session.isupport().clone());
+        }
+    }
+
+    /// Of what is said in channels, one connection tells for all.
+    fn is_wanted(&self, event: &Event) -> bool {
+        let Event::Line(heard) = event else {
+            return true;
+        };
+        self.observes || concerns(&heard.line, &self.session)
+    }
+}
+
+/// Whether a line is about the connection's own user, and not about a channel or somebody in it.
+fn concerns(line: &Line, session: &Session) -> bool {
+    let mapping = session.isupport().case_mapping();
+    let is_me = |name: &str| mapping.is_same(name, session.nick());
+    match line.command.as_str() {
+        "PRIVMSG" | "NOTICE" | "TAGMSG" | "INVITE" | "MODE" | "REDACT" => is_me(&line.text(0)),
+        "JOIN" | "PART" | "NICK" | "CHGHOST" | "SETNAME" | "ACCOUNT" | "AWAY" => {
+            is_me(line.from_name())
+        }
+        "KICK" => is_me(&line.text(1)),
+        "QUIT" | "TOPIC" | "RENAME" => false,
+        // Who is in a channel, and what it is like, the observer knows.
+        "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
+        | "348" | "349" | "728" | "729" => false,
+        _ => true,
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

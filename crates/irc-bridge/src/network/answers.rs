@@ -1,0 +1,200 @@
+//! What connections tell: that they stand, what became of what they were asked for, that they are over.
+
+use std::sync::Arc;
+
+use bridgehead_appservice::bridge::{Cause, Rejected, SendError};
+use bridgehead_irc_protocol::{
+    Line,
+    numerics::Explanation,
+    session::{Ended, Event},
+};
+
+use super::{
+    Hub, Owner,
+    client::{Asked, Standing},
+};
+use crate::{
+    clock::now,
+    link::drive::{LinkId, Told},
+};
+
+/// A refusal, as the server says it.
+pub(super) struct Refusal {
+    pub(super) text: String,
+    pub(super) line: Line,
+}
+
+impl Refusal {
+    /// The refusal in words for people: what it means, what they can do, and what the server said.
+    pub(super) fn words(&self) -> String {
+        let explained = Explanation::of_line(&self.line);
+        explained.map_or_else(|| self.text.clone(), |explained| explained.to_string())
+    }
+}
+
+impl Hub {
+    pub(super) async fn take_told(&mut self, id: LinkId, told: Told) {
+        let Some(owner) = self.links.get(&id).cloned() else {
+            return;
+        };
+        match told {
+            Told::Event(event) => self.take_event(&owner, id, *event).await,
+            Told::Closed(error) => {
+                let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
+                self.closed(id, &Ended::Error(why)).await;
+            }
+        }
+        self.advance(&owner).await;
+    }
+
+    async fn take_event(&mut self, owner: &Owner, id: LinkId, event: Event) {
+        match event {
+            Event::Ready => self.ready(owner),
+            Event::Nick { to, .. } => {
+                self.directory.write().named(owner, &to);
+                if let Some(person) = owner.person() {
+                    self.people.is_called(person, &to).await;
+                }
+            }
+            Event::Line(heard) => self.hear(owner, &heard),
+            Event::Multiline { first, lines, .. } => self.hear_lines(owner, first, &lines),
+            Event::Written { id } => self.client(owner).written(id),
+            Event::Said { id, proof } => {
+                let client = self.client(owner);
+                client.said(id, &proof);
+                client.failures = 0;
+            }
+            Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)),
+            Event::Refused { id, text, line, .. } => {
+                let refusal = Refusal { text, line };
+                self.refused(owner, id, &refusal);
+            }
+            Event::LoginFailed { text } => {
+                tracing::warn!(network = self.name, ?owner, text, "a login has failed");
+                self.client(owner).last_error = Some(format!("the login failed: {text}"));
+            }
+            Event::Sts { port, .. } => {
+                tracing::warn!(
+                    network = self.name,
+                    ?port,
+                    "the server wants encrypted connections: set tls = true and this port"
+                );
+            }
+            Event::Account(_) | Event::Caps => {}
+            Event::Ended { why } => self.closed(id, &why).await,
+        }
+    }
+
+    fn ready(&mut self, owner: &Owner) {
+        let name = self.name.clone();
+        let client = self.client(owner);
+        client.last_error = None;
+        client.retry_at = None;
+        let Some(live) = client.live.as_mut() else {
+            return;
+        };
+        live.is_ready = true;
+        let facts = live.link.facts();
+        tracing::info!(
+            network = name,
+            ?owner,
+            nick = facts.source.name,
+            "connected"
+        );
+        let mut directory = self.directory.write();
+        directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
+        directory.named(owner, &facts.source.name);
+        drop(directory);
+        if *owner == Owner::Bot {
+            let own = Arc::<str>::from(self.name.as_str());
+            self.remote
+                .connected_in(move |place| *place.network == *own);
+        }
+    }
+
+    fn answered(&mut self, owner: &Owner, id: u64, answer: Result<Vec<Line>, String>) {
+        let Some(asked) = self.asked(owner, id) else {
+            return;
+        };
+        match asked {
+            // That it is in, the channel's own line has said.
+            Asked::Join(_) | Asked::Upkeep => {}
+            Asked::Answer(reply) => {
+                reply.send(answer).ok();
+            }
+        }
+    }
+
+    fn asked(&mut self, owner: &Owner, id: u64) -> Option<Asked> {
+        self.client(owner).live.as_mut()?.asks.remove(&id)
+    }
+
+    fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
+        let words = refusal.words();
+        match self.asked(owner, id) {
+            None => self.refused_say(owner, id, &words),
+            Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
+            Some(Asked::Answer(reply)) => {
+                reply.send(Err(words)).ok();
+            }
+            Some(Asked::Upkeep) => {
+                tracing::warn!(
+                    network = self.name,
+                    ?owner,
+                    words,
+                    "the server refuses a change"
+                );
+                self.client(owner).last_error = Some(words);
+            }
+        }
+    }
+
+    /// What the server does not take is not said; what was to follow of the same message is not either.
+    fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
+        let is_meant = |pending: &super::speech::Pending| {
+            pending.parts.iter().any(|part| part.say == Some(say))
+        };
+        for pending in self.client(owner).take_pendings(is_meant) {
+            pending.end(Err(rejected(words)));
+        }
+    }
+
+    /// Who is not let in cannot speak there.
+    fn refused_join(&mut self, owner: &Owner, channel: &str, words: &str) {
+        let client = self.client(owner);
+        client.refused_by(channel, words, now());
+        let waits_for =
+            |pending: &super::speech::Pending| pending.speech.place.as_channel() == Some(channel);
+        for pending in client.take_pendings(waits_for) {
+            pending.end(Err(rejected(words)));
+        }
+        tracing::info!(
+            network = self.name,
+            ?owner,
+            channel,
+            words,
+            "a channel refuses a client"
+        );
+    }
+
+    /// A client is in a channel now.
+    pub(super) fn entered(&mut self, owner: &Owner, channel: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        if let Some(live) = self.client(owner).live.as_mut() {
+            live.standings.insert(folded, Standing::In);
+        }
+    }
+
+    /// A client is in a channel no more.
+    pub(super) fn expelled(&mut self, owner: &Owner, channel: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        if let Some(live) = self.client(owner).live.as_mut() {
+            live.standings.remove(&folded);
+        }
+    }
+}
+
+/// The network's no.
+fn rejected(words: &str) -> SendError {
+    SendError::Reject(Rejected::new(Cause::Network, words))
+}

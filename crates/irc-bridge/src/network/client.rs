@@ -1,0 +1,304 @@
+//! One client of a network: where it wants to be, what it has to say, and the connection that it has or will have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use bridgehead_irc_protocol::{
+    Channels, Line,
+    session::{Ask, Priority, Proof, Say},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    directory::Owner,
+    speech::{Part, Pending},
+};
+use crate::link::{
+    claims::Claim,
+    drive::{Link, Order},
+};
+
+/// How long a channel that has refused a client is left alone.
+const REFUSED_FOR: Duration = Duration::from_secs(300);
+
+/// A client of a network.
+pub(super) struct Client {
+    pub(super) owner: Owner,
+    /// What people call its person.
+    pub(super) name: Option<String>,
+    /// Folded names of channels that it is to be in.
+    pub(super) wanted: BTreeSet<String>,
+    /// Channels that have refused it: until when they are left alone, and why.
+    pub(super) refused: BTreeMap<String, (Instant, String)>,
+    pub(super) pendings: VecDeque<Pending>,
+    /// In a row.
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) last_error: Option<String>,
+    /// Its person wants no connection until they speak again.
+    pub(super) is_parked: bool,
+    pub(super) spoke_at: Instant,
+    pub(super) live: Option<Live>,
+}
+
+/// A connection.
+pub(super) struct Live {
+    pub(super) link: Link,
+    pub(super) begun_at: Instant,
+    pub(super) is_ready: bool,
+    /// Where it is, and for the observer all that is known of the channels.
+    pub(super) view: Channels,
+    /// Folded names of channels that it is in, or asks to be let in.
+    pub(super) standings: BTreeMap<String, Standing>,
+    pub(super) asks: BTreeMap<u64, Asked>,
+    pub(super) next_id: u64,
+}
+
+/// How a client stands to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Joining,
+    In,
+}
+
+/// What a command was for.
+pub(super) enum Asked {
+    Join(String),
+    /// Somebody waits for what the server says.
+    Answer(oneshot::Sender<Result<Vec<Line>, String>>),
+    /// The bridge keeps both sides the same; what the server says is for the log.
+    Upkeep,
+}
+
+impl Client {
+    pub(super) fn new(owner: Owner, now: Instant) -> Self {
+        Self {
+            owner,
+            name: None,
+            wanted: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            pendings: VecDeque::new(),
+            failures: 0,
+            retry_at: None,
+            last_error: None,
+            is_parked: false,
+            spoke_at: now,
+            live: None,
+        }
+    }
+
+    /// Whether it has a reason to be connected.
+    pub(super) fn wants_connection(&self) -> bool {
+        !self.pendings.is_empty() || (!self.is_parked && !self.wanted.is_empty())
+    }
+
+    /// Whether it may try to connect now.
+    pub(super) fn may_try(&self, now: Instant) -> bool {
+        self.live.is_none() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// Whether it is in a channel.
+    pub(super) fn is_in(&self, channel: &str) -> bool {
+        let standing = self.live.as_ref().map(|live| live.standings.get(channel));
+        standing.flatten() == Some(&Standing::In)
+    }
+
+    /// Asks to be let into the channels where it is to be.
+    pub(super) fn join_wanted(&mut self, key_of: impl Fn(&str) -> Option<String>, now: Instant) {
+        self.refused.retain(|_, (until, _)| *until > now);
+        let Some(live) = self.live.as_mut().filter(|live| live.is_ready) else {
+            return;
+        };
+        let spoken_to = self.pendings.iter();
+        let spoken_to = spoken_to.filter_map(|pending| pending.speech.place.as_channel());
+        let wanted = self.wanted.iter().map(String::as_str).chain(spoken_to);
+        let missing: BTreeSet<String> = wanted
+            .filter(|channel| !live.standings.contains_key(*channel))
+            .filter(|channel| !self.refused.contains_key(*channel))
+            .map(str::to_owned)
+            .collect();
+        for channel in missing {
+            let key = key_of(&channel);
+            let params = std::iter::once(channel.clone()).chain(key);
+            live.ask(
+                Line::new("JOIN", params),
+                Priority::Membership,
+                Asked::Join(channel.clone()),
+            );
+            live.standings.insert(channel, Standing::Joining);
+        }
+    }
+
+    /// Gives the connection what can be said now.
+    pub(super) fn hand_over(&mut self) {
+        let Some(live) = self.live.as_mut().filter(|live| live.is_ready) else {
+            return;
+        };
+        for pending in &mut self.pendings {
+            let is_there = match pending.speech.place.as_channel() {
+                Some(channel) => live.standings.get(channel) == Some(&Standing::In),
+                None => true,
+            };
+            if is_there && !pending.is_handed() {
+                live.hand_over(pending);
+            }
+        }
+    }
+
+    /// Ends what has arrived, and forgets what nobody waits for any more.
+    pub(super) fn settle(&mut self) {
+        let mut left = VecDeque::new();
+        for pending in std::mem::take(&mut self.pendings) {
+            if pending.is_said() {
+                pending.end_said();
+            } else if pending.reply.is_closed() {
+                self.cancel(&pending);
+            } else {
+                left.push_back(pending);
+            }
+        }
+        self.pendings = left;
+    }
+
+    fn cancel(&self, pending: &Pending) {
+        let Some(live) = &self.live else { return };
+        for say in pending.parts.iter().filter_map(|part| part.say) {
+            // A link that takes no orders is about to end.
+            let _ = live.link.order(Order::Cancel(say));
+        }
+    }
+
+    /// Takes those out that are of this kind.
+    pub(super) fn take_pendings(&mut self, is_meant: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let all = std::mem::take(&mut self.pendings);
+        let (meant, left): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
+        self.pendings = left.into();
+        for pending in &meant {
+            self.cancel(pending);
+        }
+        meant
+    }
+
+    /// A channel does not let it in.
+    pub(super) fn refused_by(&mut self, channel: &str, why: &str, now: Instant) {
+        if let Some(live) = &mut self.live {
+            live.standings.remove(channel);
+        }
+        self.refused
+            .insert(channel.to_owned(), (now + REFUSED_FOR, why.to_owned()));
+    }
+
+    /// A line of a message has arrived.
+    pub(super) fn said(&mut self, say: u64, proof: &Proof) {
+        let _ = self
+            .pendings
+            .iter_mut()
+            .any(|pending| pending.prove(say, proof));
+    }
+
+    pub(super) fn written(&mut self, say: u64) {
+        let mut parts = self
+            .pendings
+            .iter_mut()
+            .filter_map(|pending| pending.part(say));
+        if let Some(part) = parts.next() {
+            part.is_written = true;
+        }
+    }
+
+    /// The observer has heard this client say a line: it has arrived, whatever becomes of the connection.
+    pub(super) fn overheard(&mut self, channel: &str, text: &[u8]) {
+        let parts = self
+            .pendings
+            .iter_mut()
+            .filter(|pending| pending.speech.place.as_channel() == Some(channel))
+            .flat_map(|pending| pending.parts.iter_mut());
+        let mut unproven = parts.filter(|part| part.proof.is_none() && part.is_written);
+        if let Some(part) = unproven.find(|part| part.text.as_bytes() == text) {
+            part.proof = Some(Vec::new());
+        }
+    }
+
+    /// The connection is gone: what was not proven to have arrived is said again by the next. Gives back the claims that
+    /// are void.
+    pub(super) fn unhand(&mut self) -> Vec<Claim> {
+        let mut void = Vec::new();
+        for pending in self
+            .pendings
+            .iter_mut()
+            .filter(|pending| pending.is_handed())
+        {
+            let speech = &mut pending.speech;
+            speech.claimed.clear();
+            for (part, held) in (0..).zip(&pending.parts) {
+                match held.proof {
+                    Some(_) => speech.claimed.push(part),
+                    None => void.push(Claim {
+                        key: speech.key.clone(),
+                        part,
+                    }),
+                }
+            }
+            pending.parts.clear();
+        }
+        void
+    }
+}
+
+impl Live {
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Gives a command whose outcome is wanted.
+    pub(super) fn ask(&mut self, line: Line, priority: Priority, asked: Asked) {
+        let id = self.next_id();
+        let order = Order::Ask(Ask { id, line, priority });
+        if self.link.order(order) {
+            self.asks.insert(id, asked);
+        } else if let Asked::Answer(reply) = asked {
+            reply.send(Err("the connection is stuck".to_owned())).ok();
+        }
+    }
+
+    fn hand_over(&mut self, pending: &mut Pending) {
+        let lines = std::mem::take(&mut pending.speech.lines);
+        for (part, text) in (0..).zip(&lines) {
+            let is_claimed = pending.speech.claimed.contains(&part);
+            let say = (!is_claimed).then(|| self.say(pending, text, part));
+            pending.parts.push(Part {
+                say,
+                text: text.clone(),
+                is_written: is_claimed,
+                proof: is_claimed.then(Vec::new),
+            });
+        }
+        pending.speech.lines = lines;
+    }
+
+    fn say(&mut self, pending: &Pending, text: &str, part: u32) -> u64 {
+        let id = self.next_id();
+        let speech = &pending.speech;
+        let reply = speech.reply_to.iter().filter(|_| part == 0);
+        let say = Say {
+            id,
+            target: speech.place.target_name().to_owned(),
+            command: speech.command,
+            lines: vec![text.as_bytes().to_vec()],
+            tags: reply
+                .map(|to| ("+draft/reply".to_owned(), to.clone()))
+                .collect(),
+            as_multiline: false,
+        };
+        let claim = Claim {
+            key: speech.key.clone(),
+            part,
+        };
+        // A link that takes no orders is about to end, and then it is said by the next.
+        let _ = self.link.order(Order::Say(say, Some(claim)));
+        id
+    }
+}

@@ -1,0 +1,308 @@
+//! What people ask a network for: by commands, and by what they do in rooms.
+
+use bridgehead_appservice::id::UserId;
+use bridgehead_irc_protocol::{Line, ModeChange, session::Priority};
+use tokio::sync::oneshot;
+
+use super::{Hub, Owner, client::Asked, standing};
+use crate::{clock::now, link::drive::Facts};
+
+/// What people are told: that it is done, or why not.
+pub(crate) type Report = Result<String, String>;
+
+/// Somebody asks for something.
+pub(crate) struct Asking {
+    pub(super) who: UserId,
+    pub(super) command: Command,
+    pub(super) reply: oneshot::Sender<Report>,
+}
+
+/// What somebody asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Another nick.
+    Nick(String),
+    /// Who somebody is.
+    Whois(String),
+    /// Any command of IRC.
+    Raw(Line),
+    /// To be away, or back.
+    Away(Option<String>),
+    /// To be connected anew.
+    Reconnect,
+    /// To be connected no more until they speak again.
+    Quit,
+    /// How they are connected, and where they are.
+    Status,
+    /// Another topic.
+    Topic { channel: String, topic: String },
+    /// Somebody out of a channel, for good or not.
+    Remove {
+        channel: String,
+        nick: String,
+        reason: Option<String>,
+        is_ban: bool,
+    },
+    /// Somebody may come back.
+    Unban { channel: String, nick: String },
+    /// Somebody into a channel.
+    Invite { channel: String, nick: String },
+    /// Others have other standings: nick, and what the level was and is.
+    Power {
+        channel: String,
+        changes: Vec<(String, i64, i64)>,
+    },
+}
+
+impl Hub {
+    pub(super) async fn take_command(&mut self, asking: Asking) {
+        let Asking {
+            who,
+            command,
+            reply,
+        } = asking;
+        let owner = Owner::Person(who);
+        match command {
+            Command::Nick(nick) => self.nick_for(&owner, &nick, reply).await,
+            Command::Whois(nick) => {
+                let whois = Line::new("WHOIS", [nick.as_str()]);
+                self.ask_as(&owner, whois, reply);
+            }
+            Command::Raw(line) => self.ask_as(&owner, line, reply),
+            Command::Away(reason) => {
+                let away = Line::new("AWAY", reason.as_deref());
+                self.ask_as(&owner, away, reply);
+            }
+            Command::Reconnect => {
+                self.reconnect(&owner).await;
+                reply.send(Ok("Connecting anew.".to_owned())).ok();
+            }
+            Command::Quit => {
+                self.park(&owner, "Quit");
+                let words = "You are not connected any more until you speak again.";
+                reply.send(Ok(words.to_owned())).ok();
+            }
+            Command::Status => {
+                reply.send(Ok(self.status_of(&owner))).ok();
+            }
+            Command::Topic { channel, topic } => {
+                let line = Line::new("TOPIC", [channel.as_str(), one_line(&topic)]);
+                self.ask_there(&owner, &channel, line, reply);
+            }
+            Command::Invite { channel, nick } => {
+                let line = Line::new("INVITE", [nick.as_str(), channel.as_str()]);
+                self.ask_there(&owner, &channel, line, reply);
+            }
+            Command::Remove {
+                channel,
+                nick,
+                reason,
+                is_ban,
+            } => self.remove(&owner, (&channel, &nick), (reason, is_ban), reply),
+            Command::Unban { channel, nick } => {
+                let mask = format!("{nick}!*@*");
+                let unban = ModeChange::unset('b', Some(&mask));
+                self.change_modes(&owner, &channel, &[unban], reply);
+            }
+            Command::Power { channel, changes } => {
+                let changes = self.modes_for(&changes);
+                self.change_modes(&owner, &channel, &changes, reply);
+            }
+        }
+    }
+
+    async fn reconnect(&mut self, owner: &Owner) {
+        self.drop_link(owner, "Reconnecting");
+        let client = self.client(owner);
+        client.failures = 0;
+        client.retry_at = None;
+        client.is_parked = false;
+        client.refused.clear();
+        self.advance(owner).await;
+    }
+
+    async fn nick_for(&mut self, owner: &Owner, nick: &str, reply: oneshot::Sender<Report>) {
+        if let Some(person) = owner.person()
+            && let Err(error) = self.people.choose_nick(person, nick).await
+        {
+            reply.send(Err(error.to_string())).ok();
+            return;
+        }
+        let is_connected = self.live_facts(owner).is_some();
+        if !is_connected {
+            let words = format!("You are called {nick} as soon as you connect.");
+            reply.send(Ok(words)).ok();
+            return;
+        }
+        self.ask_as(owner, Line::new("NICK", [nick]), reply);
+    }
+
+    /// Gives a command by somebody's own connection.
+    fn ask_as(&mut self, owner: &Owner, line: Line, reply: oneshot::Sender<Report>) {
+        let client = self.client(owner);
+        client.spoke_at = now();
+        let Some(live) = client.live.as_mut().filter(|live| live.is_ready) else {
+            let why = client.last_error.clone();
+            let why = why.map_or(String::new(), |why| format!(" ({why})"));
+            let words =
+                format!("You are not connected{why}. Say something in a channel, or `reconnect`.");
+            reply.send(Err(words)).ok();
+            return;
+        };
+        let (told, answer) = oneshot::channel();
+        live.ask(line, Priority::Urgent, Asked::Answer(told));
+        tokio::spawn(async move {
+            let report = match answer.await {
+                Ok(Ok(lines)) => Ok(readable(&lines)),
+                Ok(Err(words)) => Err(words),
+                Err(_) => Err("The connection has ended meanwhile.".to_owned()),
+            };
+            reply.send(report).ok();
+        });
+    }
+
+    /// Gives a command about a channel: by the person's own connection where they have more standing there than the
+    /// bridge has, else by the bridge.
+    fn ask_there(
+        &mut self,
+        owner: &Owner,
+        channel: &str,
+        line: Line,
+        reply: oneshot::Sender<Report>,
+    ) {
+        let as_whom = self.strongest(owner, channel);
+        self.ask_as(&as_whom, line, reply);
+    }
+
+    /// Whether a person or the bridge can do more in a channel.
+    fn strongest(&self, owner: &Owner, channel: &str) -> Owner {
+        let level = |owner: &Owner| {
+            let facts = self.live_facts(owner)?;
+            let is_in = self.clients.get(owner)?.is_in(channel);
+            let standing = self.standing(channel, &facts.source.name);
+            is_in.then(|| standing::level_of(standing))
+        };
+        match (level(owner), level(&Owner::Bot)) {
+            (Some(own), Some(bot)) if own >= bot => owner.clone(),
+            (Some(_), None) => owner.clone(),
+            _ => Owner::Bot,
+        }
+    }
+
+    fn live_facts(&self, owner: &Owner) -> Option<Facts> {
+        let live = self.clients.get(owner)?.live.as_ref()?;
+        live.is_ready.then(|| live.link.facts())
+    }
+
+    fn remove(
+        &mut self,
+        owner: &Owner,
+        (channel, nick): (&str, &str),
+        (reason, is_ban): (Option<String>, bool),
+        reply: oneshot::Sender<Report>,
+    ) {
+        if is_ban {
+            let mask = format!("{nick}!*@*");
+            let as_whom = self.strongest(owner, channel);
+            let modes = Line::new("MODE", [channel, "+b", mask.as_str()]);
+            if let Some(live) = self.client(&as_whom).live.as_mut() {
+                live.ask(modes, Priority::Moderation, Asked::Upkeep);
+            }
+        }
+        let reason = reason.as_deref().map(one_line).unwrap_or_default();
+        let kick = Line::new("KICK", [channel, nick, reason]);
+        self.ask_there(owner, channel, kick, reply);
+    }
+
+    fn change_modes(
+        &mut self,
+        owner: &Owner,
+        channel: &str,
+        changes: &[ModeChange],
+        reply: oneshot::Sender<Report>,
+    ) {
+        let as_whom = self.strongest(owner, channel);
+        let Some(facts) = self.live_facts(&as_whom) else {
+            reply.send(Err("There is no connection.".to_owned())).ok();
+            return;
+        };
+        let mut commands = ModeChange::commands(&facts.isupport, changes)
+            .into_iter()
+            .map(|command| Line::new("MODE", std::iter::once(channel.to_owned()).chain(command)));
+        let Some(last) = commands.next_back() else {
+            reply.send(Ok(String::new())).ok();
+            return;
+        };
+        let first: Vec<Line> = commands.collect();
+        if let Some(live) = self.client(&as_whom).live.as_mut() {
+            for line in first {
+                live.ask(line, Priority::Moderation, Asked::Upkeep);
+            }
+        }
+        self.ask_as(&as_whom, last, reply);
+    }
+
+    /// What levels mean as modes.
+    fn modes_for(&self, changes: &[(String, i64, i64)]) -> Vec<ModeChange> {
+        let changes = changes.iter().flat_map(|(nick, before, now)| {
+            let (before, now) = (standing::mode_of(*before), standing::mode_of(*now));
+            let unset = before.filter(|_| before != now);
+            let set = now.filter(|_| before != now);
+            let unset = unset.map(|mode| ModeChange::unset(mode, Some(nick)));
+            unset
+                .into_iter()
+                .chain(set.map(|mode| ModeChange::set(mode, Some(nick))))
+        });
+        changes.collect()
+    }
+
+    /// How somebody is connected.
+    fn status_of(&self, owner: &Owner) -> String {
+        let Some(client) = self.clients.get(owner) else {
+            return "You have no connection; you get one when you speak.".to_owned();
+        };
+        let Some(facts) = self.live_facts(owner) else {
+            let why = client.last_error.as_deref().unwrap_or("none was needed");
+            return format!("You are not connected: {why}.");
+        };
+        let standings = client.live.as_ref().map(|live| &live.standings);
+        let channels: Vec<&str> = standings
+            .into_iter()
+            .flat_map(|standings| standings.keys())
+            .map(String::as_str)
+            .collect();
+        let lag = facts
+            .lag_ms
+            .map_or(String::new(), |lag| format!(", {lag} ms away"));
+        let refused = client.refused.iter();
+        let refused = refused.map(|(channel, (_, why))| format!("\n{channel} refuses you: {why}"));
+        format!(
+            "You are {}{lag}, in {}.{}",
+            facts.source,
+            if channels.is_empty() {
+                "no channel".to_owned()
+            } else {
+                channels.join(", ")
+            },
+            refused.collect::<String>()
+        )
+    }
+}
+
+/// The answers of a server, for people to read: without what only programs read.
+fn readable(lines: &[Line]) -> String {
+    let lines = lines.iter().map(|line| {
+        let from = usize::from(line.numeric().is_some());
+        let params = (from..line.params.len()).map(|at| line.text(at).into_owned());
+        params.collect::<Vec<_>>().join(" ")
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    match text.is_empty() {
+        true => "Done.".to_owned(),
+        false => text,
+    }
+}
+
+fn one_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,103 @@
+//! What IRC says, on its way to Matrix: one after another, in the order in which it was heard.
+//!
+//! The network's loop never waits for Matrix: what Matrix takes its time with waits here.
+
+use bridgehead_appservice::{
+    Error,
+    bridge::{Remote, RemoteMessage, RoomChange, UserInfo},
+    id::UserId,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    Irc,
+    ids::{Nick, Place},
+};
+
+/// Deeds that may wait.
+pub(super) const MAX_DEEDS: usize = 20_000;
+
+/// What is to be done in Matrix.
+pub(super) enum Deed {
+    Message(RemoteMessage<Irc>),
+    Join(Place, Nick),
+    Part(Place, Nick, Option<String>),
+    Members(Place, Vec<Nick>),
+    Renamed(Nick, Nick),
+    Profile(Nick, String),
+    Change(Place, Option<Nick>, RoomChange),
+    Power(Place, Vec<(Nick, i64)>, Vec<(UserId, i64)>),
+    Kick(Place, UserId, Option<Nick>, Option<String>),
+    Ban(Place, UserId, Option<Nick>),
+    Unban(Place, UserId, Option<Nick>),
+    React {
+        place: Place,
+        target: String,
+        who: Nick,
+        key: String,
+        is_undone: bool,
+    },
+    Redact(Place, String, Nick, Option<String>),
+    Typing(Place, Nick, bool),
+    Gone(Place, String),
+    Back(Place),
+}
+
+/// Does them until there are no more.
+pub(super) async fn carry_out(remote: Remote<Irc>, mut deeds: mpsc::Receiver<Deed>) {
+    while let Some(deed) = deeds.recv().await {
+        if let Err(error) = deed.carry_out(&remote).await {
+            // Only where the database cannot be written, or the service ends.
+            tracing::error!(%error, "something from IRC is lost");
+        }
+    }
+}
+
+impl Deed {
+    async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
+        match self {
+            Self::Message(message) => remote.message(message).await,
+            Self::Join(place, nick) => remote.join(&place, &nick).await,
+            Self::Part(place, nick, reason) => remote.part(&place, &nick, reason.as_deref()).await,
+            Self::Members(place, nicks) => remote.members(&place, &nicks).await,
+            Self::Renamed(from, to) => remote.renamed(&from, &to).await,
+            Self::Profile(nick, name) => remote.profile(&nick, UserInfo::named(&name)).await,
+            Self::Change(place, by, change) => remote.change(&place, by.as_ref(), change).await,
+            Self::Power(place, users, people) => {
+                if !users.is_empty() {
+                    remote.power(&place, &users).await?;
+                }
+                match people.is_empty() {
+                    true => Ok(()),
+                    false => remote.power_of_people(&place, &people).await,
+                }
+            }
+            Self::Kick(place, person, by, reason) => {
+                let reason = reason.as_deref();
+                remote.kick(&place, &person, by.as_ref(), reason).await
+            }
+            Self::Ban(place, person, by) => remote.ban(&place, &person, by.as_ref(), None).await,
+            Self::Unban(place, person, by) => remote.unban(&place, &person, by.as_ref()).await,
+            Self::React {
+                place,
+                target,
+                who,
+                key,
+                is_undone,
+            } => match is_undone {
+                false => remote.react(&place, &target, &who, &key).await,
+                true => remote.unreact(&place, &target, &who, &key).await,
+            },
+            Self::Redact(place, target, who, reason) => {
+                let reason = reason.as_deref();
+                remote.redact(&place, &target, Some(&who), reason).await
+            }
+            Self::Typing(place, who, is_typing) => {
+                remote.typing(&place, &who, is_typing).await;
+                Ok(())
+            }
+            Self::Gone(place, reason) => remote.gone(&place, &reason).await,
+            Self::Back(place) => remote.back(&place).await,
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! What the lines of IRC mean in Matrix.
+//!
+//! Lines of the bridge's own clients are no news there: they were said in Matrix first. They are proof that they have
+//! arrived.
+
+use std::{sync::LazyLock, time::Instant};
+
+use bridgehead_appservice::{
+    Content,
+    bridge::{RemoteMessage, RoomChange},
+    id::UserId,
+};
+use bridgehead_irc_protocol::{
+    Line, Source,
+    channels::{Happening, Kind, Place as Where, Said, Typing},
+    ctcp, encoding, formatting,
+    session::Heard,
+};
+
+use super::{Hub, Owner, deeds::Deed};
+use crate::{
+    clock::now,
+    ids::{Nick, Place},
+    text::to_matrix::{self, MentionRules},
+};
+
+/// What is taken for somebody's name.
+static MENTION_RULES: LazyLock<MentionRules> = LazyLock::new(MentionRules::default);
+
+impl Hub {
+    /// A line has come.
+    pub(super) fn hear(&mut self, owner: &Owner, heard: &Heard) {
+        let batch = heard.batch.as_ref().map(|batch| batch.kind.clone());
+        self.hear_line(owner, &heard.line, batch.as_deref());
+    }
+
+    /// A message of several lines has come: it is one in Matrix as well.
+    pub(super) fn hear_lines(&mut self, owner: &Owner, first: Line, lines: &[(Vec<u8>, bool)]) {
+        let mut whole = first;
+        let mut text = Vec::new();
+        for (at, (line, goes_on)) in lines.iter().enumerate() {
+            if at > 0 && !goes_on {
+                text.push(b'\n');
+            }
+            text.extend_from_slice(line);
+        }
+        if let Some(last) = whole.params.last_mut() {
+            *last = text;
+        }
+        self.hear_line(owner, &whole, None);
+    }
+
+    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&str>) {
+        let Some(live) = self
+            .clients
+            .get_mut(owner)
+            .and_then(|client| client.live.as_mut())
+        else {
+            return;
+        };
+        let facts = live.link.facts();
+        let happenings = live
+            .view
+            .take_in(line, &facts.source.name, &facts.isupport, batch);
+        for happening in happenings {
+            match owner {
+                Owner::Bot => self.observe(happening),
+                Owner::Person(person) => self.overhear(owner, &person.clone(), happening),
+            }
+        }
+    }
+
+    /// What a person's own connection hears is for them alone.
+    fn overhear(&mut self, owner: &Owner, person: &UserId, happening: Happening) {
+        match happening {
+            Happening::Entered { channel } => self.entered(owner, &channel),
+            Happening::Expelled {
+                channel,
+                by,
+                reason,
+                is_kick,
+            } => self.was_expelled(person, &channel, (by, reason, is_kick)),
+            Happening::Said(said) if said.place == Where::Private && !said.is_own => {
+                self.private(owner, person, &said);
+            }
+            Happening::Typing {
+                place: Where::Private,
+                who,
+                state,
+            } => {
+                let nick = self.nick(&who.name);
+                let place = Place::private(&nick, person);
+                self.deed(Deed::Typing(place, nick, state == Typing::Active));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the observer hears is for everybody.
+    fn observe(&mut self, happening: Happening) {
+        match happening {
+            Happening::Entered { channel } => {
+                self.entered(&Owner::Bot, &channel);
+                self.is_seen(&channel);
+            }
+            Happening::Expelled {
+                channel, reason, ..
+            } => self.is_unseen(&channel, reason.as_deref()),
+            Happening::Said(said) => self.said(&said),
+            Happening::Joined { channel, who, .. } => self.joined(&channel, &who),
+            Happening::Parted {
+                channel,
+                who,
+                reason,
+            } => self.parted(&channel, &who.name, reason.as_deref()),
+            Happening::Kicked {
+                channel,
+                who,
+                by,
+                reason,
+            } => self.kicked(&channel, &who, &by, reason.as_deref()),
+            Happening::Quit {
+                who,
+                channels,
+                reason,
+                split,
+            } => self.quit(&who, channels, &reason, split.is_some()),
+            Happening::Nick { from, to, .. } => self.renamed(&from, &to),
+            Happening::Topic {
+                channel, by, topic, ..
+            } => self.topic(&channel, by.as_ref(), &topic),
+            Happening::Names { channel, members } => self.members(&channel, &members),
+            Happening::Modes {
+                channel,
+                by,
+                changes,
+            } => self.modes(&channel, by.as_ref(), &changes),
+            Happening::ModesAre { channel, changes } => self.modes(&channel, None, &changes),
+            Happening::Reacted {
+                place,
+                who,
+                to,
+                reaction,
+                is_undone,
+            } => self.reacted(&place, &who, (to, reaction, is_undone)),
+            Happening::Redacted {
+                place,
+                who,
+                target,
+                reason,
+            } => {
+                if let Some(place) = self.place_of(&place) {
+                    let (who, reason) = (self.nick(&who.name), self.words(None, reason.as_deref()));
+                    self.deed(Deed::Redact(place, target, who, reason));
+                }
+            }
+            Happening::Typing { place, who, state } => {
+                if let (Some(place), None) = (self.place_of(&place), self.own(&who.name)) {
+                    let who = self.nick(&who.name);
+                    self.deed(Deed::Typing(place, who, state == Typing::Active));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reacted(&mut self, place: &Where, who: &Source, what: (String, String, bool)) {
+        if let (Some(place), None) = (self.place_of(place), self.own(&who.name)) {
+            let (target, key, is_undone) = what;
+            let who = self.nick(&who.name);
+            self.deed(Deed::React {
+                place,
+                target,
+                who,
+                key,
+                is_undone,
+            });
+        }
+    }
+
+    /// Something was said where the observer hears it.
+    fn said(&mut self, said: &Said) {
+        let Some(place) = self.place_of(&said.place) else {
+            if said.place == Where::Private && !said.is_own {
+                self.answer_ctcp(&Owner::Bot, said);
+            }
+            return;
+        };
+        let Some(channel) = place.as_channel().map(str::to_owned) else {
+            return;
+        };
+        if let Some(own) = self.own(&said.who.name) {
+            let text = wire_text(said);
+            self.client(&own).overheard(&channel, &text);
+            return;
+        }
+        if said.is_own || said.is_server {
+            return;
+        }
+        self.bring(place, said);
+    }
+
+    /// Something was said to a person alone.
+    fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
+        if said.is_server || self.own(&said.who.name).is_some() {
+            return;
+        }
+        if matches!(said.kind, Kind::Ctcp { .. }) {
+            self.answer_ctcp(owner, said);
+            return;
+        }
+        let nick = self.nick(&said.who.name);
+        self.directory.write().met(&said.who.name);
+        self.bring(Place::private(&nick, person), said);
+    }
+
+    fn bring(&mut self, place: Place, said: &Said) {
+        let nick = self.nick(&said.who.name);
+        let id = said.msgid.clone().unwrap_or_else(|| {
+            self.heard += 1;
+            format!("{:x}.{}", self.run, self.heard)
+        });
+        // Nearly always one; the parts of a text that is too long for an event have ids of their own.
+        for (at, content) in self.contents(said, &place).into_iter().enumerate() {
+            let id = match at {
+                0 => id.clone(),
+                _ => format!("{id}/{at}"),
+            };
+            let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
+            message.ts_ms = said.time_ms;
+            message.reply_to = said.reply_to.clone();
+            self.deed(Deed::Message(message));
+        }
+    }
+
+    fn contents(&self, said: &Said, place: &Place) -> Vec<Content> {
+        let encoding = self.settings.encoding_of(place.as_channel());
+        let bytes = wire_text(said);
+        let (words, _) = encoding::decode(&bytes, Some(encoding));
+        let directory = self.directory.read();
+        let lookup = |nick: &str| self.mention(&directory, place, nick);
+        let heard = to_matrix::Heard {
+            text: &words,
+            is_notice: matches!(said.kind, Kind::Notice | Kind::CtcpReply { .. }),
+            voice: match &said.relayed_by {
+                Some(_) => to_matrix::Voice::Relayed(&said.who.name),
+                None => to_matrix::Voice::Own,
+            },
+        };
+        let people = to_matrix::People {
+            lookup: &lookup,
+            rules: &MENTION_RULES,
+        };
+        to_matrix::to_matrix(&heard, &people)
+    }
+
+    /// Whom a word means: somebody of the channel, or a person of Matrix by their nick.
+    fn mention(
+        &self,
+        directory: &super::Directory,
+        place: &Place,
+        word: &str,
+    ) -> Option<(UserId, String)> {
+        if let Some(Owner::Person(person)) = directory.owner(word) {
+            return Some((person.clone(), word.to_owned()));
+        }
+        let channel = place.as_channel()?;
+        let written = directory.written(channel, word)?;
+        let nick = Nick::new(&self.name, word, directory.case_mapping());
+        let ghost = self.remote.ghost_id(&nick).ok()?;
+        Some((ghost, written.to_owned()))
+    }
+
+    fn joined(&mut self, channel: &str, who: &Source) {
+        self.directory.write().entered(channel, &who.name);
+        let folded = self.directory.read().case_mapping().fold(&who.name);
+        let is_back = self.split.remove(&folded).is_some();
+        if is_back || !self.settings.sync.to_matrix || self.own(&who.name).is_some() {
+            return;
+        }
+        let (place, nick) = (self.channel(channel), self.nick(&who.name));
+        self.deed(Deed::Join(place, nick));
+    }
+
+    fn parted(&mut self, channel: &str, who: &str, reason: Option<&[u8]>) {
+        self.directory.write().left(channel, who);
+        if self.own(who).is_none() {
+            let (place, nick) = (self.channel(channel), self.nick(who));
+            let reason = self.words(Some(channel), reason);
+            self.deed(Deed::Part(place, nick, reason));
+        }
+    }
+
+    fn kicked(&mut self, channel: &str, who: &str, by: &Source, reason: Option<&[u8]>) {
+        match self.own(who) {
+            // The person's own connection says so as well, and knows better what becomes of it.
+            Some(_) => self.directory.write().left(channel, who),
+            None => {
+                let reason = self.words(Some(channel), reason).unwrap_or_default();
+                let words = match reason.is_empty() || reason == by.name {
+                    true => format!("Kicked by {}", by.name),
+                    false => format!("Kicked by {}: {reason}", by.name),
+                };
+                self.parted(channel, who, Some(words.as_bytes()));
+            }
+        }
+    }
+
+    /// A person was put out of a channel, or has left it by another way than Matrix.
+    fn was_expelled(
+        &mut self,
+        person: &UserId,
+        channel: &str,
+        (by, reason, is_kick): (Option<Source>, Option<Vec<u8>>, bool),
+    ) {
+        let owner = Owner::Person(person.clone());
+        self.expelled(&owner, channel);
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let was_wanted = self.client(&owner).wanted.remove(&folded);
+        if is_kick && was_wanted {
+            let place = self.channel(channel);
+            let by = by.map(|by| self.nick(&by.name));
+            let reason = self.words(Some(channel), reason.as_deref());
+            self.deed(Deed::Kick(place, person.clone(), by, reason));
+        }
+    }
+
+    fn quit(&mut self, who: &Source, channels: Vec<String>, reason: &[u8], is_split: bool) {
+        {
+            let mut directory = self.directory.write();
+            for channel in &channels {
+                directory.left(channel, &who.name);
+            }
+        }
+        if self.own(&who.name).is_some() {
+            return;
+        }
+        let hold = self.settings.sync.netsplit.get();
+        if is_split && !hold.is_zero() {
+            let folded = self.directory.read().case_mapping().fold(&who.name);
+            self.split.insert(folded, (channels, now() + hold));
+            return;
+        }
+        let reason = self.words(None, Some(reason));
+        let reason = reason.filter(|reason| !reason.is_empty());
+        let words = reason.map_or("Quit".to_owned(), |reason| format!("Quit: {reason}"));
+        for channel in channels {
+            let (place, nick) = (self.channel(&channel), self.nick(&who.name));
+            self.deed(Deed::Part(place, nick, Some(words.clone())));
+        }
+    }
+
+    /// Who has not come back from a netsplit has left.
+    pub(super) fn end_splits(&mut self, now: Instant) {
+        let over: Vec<String> = self
+            .split
+            .iter()
+            .filter(|(_, (_, until))| *until <= now)
+            .map(|(nick, _)| nick.clone())
+            .collect();
+        for folded in over {
+            let Some((channels, _)) = self.split.remove(&folded) else {
+                continue;
+            };
+            for channel in channels {
+                let (place, nick) = (self.channel(&channel), self.nick(&folded));
+                self.deed(Deed::Part(place, nick, Some("Netsplit".to_owned())));
+            }
+        }
+    }
+
+    fn renamed(&mut self, from: &Source, to: &str) {
+        let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
+        self.directory.write().renamed(&from.name, to);
+        if is_own {
+            return;
+        }
+        let (old, new) = (self.nick(&from.name), self.nick(to));
+        match old == new {
+            true => self.deed(Deed::Profile(new, to.to_owned())),
+            false => self.deed(Deed::Renamed(old, new)),
+        }
+    }
+
+    fn topic(&mut self, channel: &str, by: Option<&Source>, topic: &[u8]) {
+        if !self.settings.sync.topics {
+            return;
+        }
+        let own = by.and_then(|by| self.own(&by.name));
+        if own.is_some() {
+            return;
+        }
+        let place = self.channel(channel);
+        let by = by.filter(|by| !by.may_be_server());
+        let by = by.map(|by| self.nick(&by.name));
+        let words = self.words(Some(channel), Some(topic)).unwrap_or_default();
+        let change = RoomChange::new().topic(formatting::strip(&words));
+        self.deed(Deed::Change(place, by, change));
+    }
+
+    /// The observer is in a channel now.
+    fn is_seen(&mut self, channel: &str) {
+        let place = self.channel(channel);
+        self.deed(Deed::Back(place));
+        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+            let asks = Line::new("MODE", [channel]);
+            live.ask(
+                asks,
+                bridgehead_irc_protocol::session::Priority::Membership,
+                super::client::Asked::Upkeep,
+            );
+        }
+    }
+
+    /// The observer is in a channel no more: it is not known what is said there.
+    fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>) {
+        self.expelled(&Owner::Bot, channel);
+        self.directory.write().forget(channel);
+        let folded = self.directory.read().case_mapping().fold(channel);
+        if self.client(&Owner::Bot).wanted.contains(&folded) {
+            let words = self.words(Some(channel), reason).unwrap_or_default();
+            self.client(&Owner::Bot).refused_by(&folded, &words, now());
+            let place = self.channel(channel);
+            let reason = format!("the bridge was put out of the channel: {words}");
+            self.deed(Deed::Gone(place, reason));
+        }
+    }
+
+    /// Answers a program's question, of what may be told to anybody.
+    fn answer_ctcp(&mut self, owner: &Owner, said: &Said) {
+        if !matches!(said.kind, Kind::Ctcp { .. }) {
+            return;
+        }
+        let facts = ctcp::Facts {
+            version: concat!("bridgehead-irc ", env!("CARGO_PKG_VERSION")),
+            ..ctcp::Facts::default()
+        };
+        let text = wire_text(said);
+        let Some(answer) = facts.answer("PRIVMSG", &String::from_utf8_lossy(&text)) else {
+            return;
+        };
+        let line = Line::new("NOTICE", [said.who.name.as_str(), answer.as_str()]);
+        if let Some(live) = self.client(owner).live.as_mut() {
+            let order = crate::link::drive::Order::Send(
+                line,
+                bridgehead_irc_protocol::session::Priority::Membership,
+            );
+            let _ = live.link.order(order);
+        }
+    }
+
+    /// Whose of ours a nick is.
+    pub(super) fn own(&self, nick: &str) -> Option<Owner> {
+        self.directory.read().owner(nick).cloned()
+    }
+
+    pub(super) fn nick(&self, nick: &str) -> Nick {
+        Nick::new(&self.name, nick, self.directory.read().case_mapping())
+    }
+
+    pub(super) fn channel(&self, channel: &str) -> Place {
+        Place::channel(&self.name, channel, self.directory.read().case_mapping())
+    }
+
+    /// Where it was said, if that is a channel that everybody in it hears.
+    fn place_of(&self, place: &Where) -> Option<Place> {
+        match place {
+            Where::Channel { name, status: None } => Some(self.channel(name)),
+            _ => None,
+        }
+    }
+
+    /// A text of IRC as text.
+    fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
+        let encoding = self.settings.encoding_of(channel);
+        bytes.map(|bytes| encoding::decode(bytes, Some(encoding)).0.into_owned())
+    }
+}
+
+/// What was said as it stood on the wire.
+fn wire_text(said: &Said) -> Vec<u8> {
+    match &said.kind {
+        Kind::Action => [b"\x01ACTION ".as_slice(), &said.text, b"\x01"].concat(),
+        Kind::Ctcp { command, args } | Kind::CtcpReply { command, args } => {
+            [b"\x01", command.as_bytes(), b" ", args.as_slice(), b"\x01"].concat()
+        }
+        Kind::Text | Kind::Notice => said.text.clone(),
+    }
+}

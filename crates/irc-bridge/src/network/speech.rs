@@ -1,0 +1,99 @@
+//! What is to be said on IRC, from the kit's asking until the server has it.
+
+use std::time::Instant;
+
+use bridgehead_appservice::{
+    bridge::{Receipt, SendError},
+    id::UserId,
+};
+use bridgehead_irc_protocol::session::{Proof, SayCommand};
+use tokio::sync::oneshot;
+
+use crate::ids::Place;
+
+/// How an event fares.
+pub(crate) type Outcome = Result<Receipt, SendError>;
+
+/// Something that is to be said.
+#[derive(Clone, Debug)]
+pub(crate) struct Speech {
+    /// Names it: the same at each attempt.
+    pub(crate) key: String,
+    /// Who says it.
+    pub(crate) speaker: UserId,
+    /// What people call them.
+    pub(crate) name: String,
+    /// Where.
+    pub(crate) place: Place,
+    /// How.
+    pub(crate) command: SayCommand,
+    /// What, line by line, as it stands on the wire; the same at each attempt.
+    pub(crate) lines: Vec<String>,
+    /// The id on IRC of what it answers.
+    pub(crate) reply_to: Option<String>,
+    /// Lines that a server was given before the bridge was ended.
+    pub(crate) claimed: Vec<u32>,
+}
+
+/// A speech that waits for its outcome.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) speech: Speech,
+    pub(super) reply: oneshot::Sender<Outcome>,
+    /// Until when its connection may take to be made.
+    pub(super) deadline: Instant,
+    /// What of it was given to the connection; empty before.
+    pub(super) parts: Vec<Part>,
+}
+
+/// One line of a speech.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// What the session calls it; `None` for what an earlier run of the bridge has sent.
+    pub(super) say: Option<u64>,
+    pub(super) text: String,
+    /// Whether the server was given it.
+    pub(super) is_written: bool,
+    /// How it is known that the server took it, with its ids.
+    pub(super) proof: Option<Vec<String>>,
+}
+
+impl Pending {
+    pub(super) fn is_handed(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether all of it has arrived.
+    pub(super) fn is_said(&self) -> bool {
+        self.is_handed() && self.parts.iter().all(|part| part.proof.is_some())
+    }
+
+    /// Notes that a line has arrived; `false` if it is none of this one's.
+    pub(super) fn prove(&mut self, say: u64, proof: &Proof) -> bool {
+        let Some(part) = self.part(say) else {
+            return false;
+        };
+        part.proof = Some(match proof {
+            Proof::Echo { msgids, .. } => msgids.clone(),
+            Proof::Barrier => Vec::new(),
+        });
+        true
+    }
+
+    pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.say == Some(say))
+    }
+
+    /// Tells how it fared. Nobody may want to know any more.
+    pub(super) fn end(self, outcome: Outcome) {
+        self.reply.send(outcome).ok();
+    }
+
+    /// Tells that it has arrived.
+    pub(super) fn end_said(self) {
+        let ids = self.parts.iter().filter_map(|part| part.proof.clone());
+        let mut receipt = Receipt::new();
+        receipt.ids = ids.flatten().collect();
+        self.end(Ok(receipt));
+    }
+}

@@ -1,0 +1,209 @@
+//! People of Matrix as clients of a network: the nick that they have chosen, their user name, their address. On disk,
+//! so that they are the same after a restart.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use bridgehead_appservice::{
+    id::UserId,
+    store::{Migration, Store, StoreError},
+};
+
+use crate::{
+    ids::is_nick,
+    settings::NetworkSettings,
+    text::names::{self, NickTemplate},
+};
+
+/// The table of people.
+pub(crate) const PEOPLE: Migration = Migration {
+    name: "people",
+    sql: "CREATE TABLE people (
+        number INTEGER PRIMARY KEY,
+        network TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        username TEXT NOT NULL,
+        nick TEXT,
+        called TEXT,
+        UNIQUE (network, user_id),
+        UNIQUE (network, username)
+    );",
+};
+
+/// Bytes of a nick that servers take, before a server has said how many: InspIRCd refuses what is longer.
+const NICK_BYTES: usize = 30;
+
+/// The people of one network.
+#[derive(Clone)]
+pub(crate) struct People {
+    store: Store,
+    network: String,
+}
+
+/// A person, as a client is made of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Person {
+    /// Nicks to try, the wanted one first.
+    pub(crate) nicks: Vec<String>,
+    /// The user name, which no other person of the network has.
+    pub(crate) username: String,
+    /// The address to connect from.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Why somebody is no client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeopleError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// All user names are taken.
+    #[error("no user name is free for this person")]
+    NoUsername,
+    /// It is no nick.
+    #[error(
+        "`{0}` is no nick: it has to begin with a letter, and has no spaces, dots or punctuation"
+    )]
+    NoNick(String),
+    /// The configuration's template, or range of addresses.
+    #[error("the configuration cannot be used: {0}")]
+    Settings(String),
+}
+
+impl People {
+    /// Those who are known.
+    pub(crate) async fn load(store: Store, network: &str) -> Result<Self, StoreError> {
+        // Read once, so that what is wrong with the table is told at the start.
+        store.query("SELECT count(*) FROM people", []).await?;
+        Ok(Self {
+            store,
+            network: network.to_owned(),
+        })
+    }
+
+    /// What a person's client is made of; who is new is given a user name, for good.
+    pub(crate) async fn person(
+        &self,
+        user: &UserId,
+        (settings, name): (&NetworkSettings, Option<&str>),
+    ) -> Result<Person, PeopleError> {
+        let template = NickTemplate::parse(&settings.people.nick)
+            .map_err(|error| PeopleError::Settings(error.to_string()))?;
+        let who = names::Person {
+            user_id: user,
+            display_name: name,
+        };
+        let made = template.nick(&who, NICK_BYTES);
+        let (number, username, chosen, called) = self.row(user).await?;
+        let mut nicks: Vec<String> = chosen.into_iter().chain([made]).collect();
+        // Under the nick of last time they are known on IRC, where it was one of those that follow from theirs.
+        nicks.extend(called);
+        let first = nicks[0].clone();
+        nicks.extend(names::ladder(&first, NICK_BYTES).take(5));
+        let mut seen = std::collections::BTreeSet::new();
+        nicks.retain(|nick| seen.insert(nick.clone()));
+        Ok(Person {
+            nicks,
+            username,
+            address: address_of(settings, number)?,
+        })
+    }
+
+    async fn row(
+        &self,
+        user: &UserId,
+    ) -> Result<(i64, String, Option<String>, Option<String>), PeopleError> {
+        let sql =
+            "SELECT number, username, nick, called FROM people WHERE network = ?1 AND user_id = ?2";
+        let values = || [(&self.network).into(), user.into()];
+        let mut rows = self.store.query(sql, values()).await?;
+        if rows.is_empty() {
+            self.insert(user).await?;
+            rows = self.store.query(sql, values()).await?;
+        }
+        let row = rows.first().ok_or(PeopleError::NoUsername)?;
+        Ok((
+            row.integer(0).unwrap_or_default(),
+            row.text(1).unwrap_or_default().to_owned(),
+            row.text(2).map(str::to_owned),
+            row.text(3).map(str::to_owned),
+        ))
+    }
+
+    async fn insert(&self, user: &UserId) -> Result<(), PeopleError> {
+        let sql = "SELECT username FROM people WHERE network = ?1";
+        let taken = self.store.query(sql, [(&self.network).into()]).await?;
+        let taken: std::collections::BTreeSet<String> = taken
+            .iter()
+            .filter_map(|row| row.text(0).map(str::to_owned))
+            .collect();
+        let username = names::ident(user, names::MAX_IDENT_BYTES, &|name| taken.contains(name))
+            .ok_or(PeopleError::NoUsername)?;
+        let sql = "INSERT INTO people (network, user_id, username) VALUES (?1, ?2, ?3)";
+        let values = [(&self.network).into(), user.into(), username.into()];
+        self.store.execute(sql, values).await?;
+        Ok(())
+    }
+
+    /// A person has chosen a nick.
+    pub(crate) async fn choose_nick(&self, user: &UserId, nick: &str) -> Result<(), PeopleError> {
+        if !is_nick(nick) || nick.len() > 64 {
+            return Err(PeopleError::NoNick(nick.to_owned()));
+        }
+        self.row(user).await?;
+        let sql = "UPDATE people SET nick = ?3 WHERE network = ?1 AND user_id = ?2";
+        let values = [(&self.network).into(), user.into(), nick.into()];
+        self.store.execute(sql, values).await?;
+        Ok(())
+    }
+
+    /// A person has this nick now.
+    pub(crate) async fn is_called(&self, user: &UserId, nick: &str) {
+        let sql = "UPDATE people SET called = ?3 WHERE network = ?1 AND user_id = ?2";
+        let values = [(&self.network).into(), user.into(), nick.into()];
+        if let Err(error) = self.store.execute(sql, values).await {
+            tracing::warn!(%error, "a nick is not remembered");
+        }
+    }
+}
+
+/// The address of the person with this number.
+fn address_of(settings: &NetworkSettings, number: i64) -> Result<Option<IpAddr>, PeopleError> {
+    let Some(range) = &settings.people.addresses else {
+        return Ok(settings.people.address);
+    };
+    let wrong = || PeopleError::Settings(format!("`{range}` is no range such as 2001:db8:1::/64"));
+    let (prefix, bits) = range.split_once('/').ok_or_else(wrong)?;
+    let prefix: Ipv6Addr = prefix.parse().map_err(|_| wrong())?;
+    let bits: u32 = bits
+        .parse()
+        .ok()
+        .filter(|bits| *bits <= 120)
+        .ok_or_else(wrong)?;
+    let mask = u128::MAX >> bits;
+    // The first address is a router's by custom, so nobody gets it.
+    let host = (u128::from(number.unsigned_abs()) + 1) & mask;
+    let address = (u128::from(prefix) & !mask) | host;
+    Ok(Some(Ipv6Addr::from(address).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_an_address_of_the_range() {
+        let mut settings = NetworkSettings::default();
+        settings.people.addresses = Some("2001:db8:1::/64".to_owned());
+        let address = |number| {
+            address_of(&settings, number)
+                .expect("a range")
+                .map(|address| address.to_string())
+        };
+        assert_eq!(address(1).as_deref(), Some("2001:db8:1::2"));
+        assert_eq!(address(0x1_0000).as_deref(), Some("2001:db8:1::1:1"));
+        for wrong in ["2001:db8::", "10.0.0.0/8", "2001:db8::/129"] {
+            settings.people.addresses = Some(wrong.to_owned());
+            assert!(address_of(&settings, 1).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The bridge as a service.
+
+use std::sync::Arc;
+
+use bridgehead_appservice::{Handle, Service, bridge::Bridge};
+
+use crate::{Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE};
+
+/// The bridge, as this configuration has it.
+#[must_use]
+pub fn service(settings: &Settings) -> Service {
+    let kept = Arc::new(settings.clone());
+    let bridge = Bridge::new(Irc::new(settings))
+        .users(&settings.users)
+        .aliases(&settings.aliases)
+        .prefix("!irc");
+    Service::new("irc")
+        .bot(&settings.bot)
+        .permissions(settings.permissions.clone())
+        .migrations(&[CLAIMS, PEOPLE])
+        .commands(commands())
+        .bridge(bridge)
+        .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+}
