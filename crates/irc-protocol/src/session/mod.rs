@@ -7,7 +7,8 @@
 //!
 //! Nothing in here opens a socket, reads a clock or knows what a channel looks like. The caller hands over what it reads
 //! ([`Session::receive`]), writes what it is given ([`Session::poll_output`]), calls [`Session::tick`] no later than
-//! [`Session::wake_at`] says, and after each of these takes all events ([`Session::poll_event`]).
+//! [`Session::wake_at`] says, tells when the server has closed ([`Session::closed`]), and after each of these takes all
+//! events ([`Session::poll_event`]).
 //!
 //! What is said or asked ends exactly once: said, answered or refused; or the session ends before. Every queue in here,
 //! and every wait, has a bound.

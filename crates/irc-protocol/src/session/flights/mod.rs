@@ -33,7 +33,7 @@ pub(super) const MAX_ASKS: usize = 64;
 const ECHO_GRACE: Duration = Duration::from_secs(5);
 /// How long a label may be unanswered before a barrier is sent after it.
 const LABEL_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an answer may pause.
+/// How long an answer may pause once the barrier has come back: a slow server is waited for.
 const ANSWER_PAUSE: Duration = Duration::from_secs(30);
 /// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(300);
@@ -218,7 +218,7 @@ impl Flights {
     pub(super) fn uncovered(&self, covered: u64, now: Instant) -> usize {
         let later = self.list.iter().filter(|flight| flight.number > covered);
         later
-            .filter(|flight| flight.needs_barrier_at().is_some_and(|at| at <= now))
+            .filter(|flight| flight.needs_barrier_at() <= now)
             .count()
     }
 
@@ -226,7 +226,7 @@ impl Flights {
     pub(super) fn wake_at(&self, covered: u64) -> Option<Instant> {
         let ends = self.list.iter().filter_map(Flight::ends_at);
         let later = self.list.iter().filter(|flight| flight.number > covered);
-        ends.chain(later.filter_map(Flight::needs_barrier_at)).min()
+        ends.chain(later.map(Flight::needs_barrier_at)).min()
     }
 
     /// All is over.
@@ -237,11 +237,10 @@ impl Flights {
 
 impl Flight {
     /// From when on a barrier is needed behind it.
-    fn needs_barrier_at(&self) -> Option<Instant> {
-        match (&self.what, &self.label) {
-            (_, None) => Some(self.written_at),
-            (Flown::Say(_), Some(_)) => Some(self.written_at + LABEL_PATIENCE),
-            (Flown::Ask(_), Some(_)) => None,
+    fn needs_barrier_at(&self) -> Instant {
+        match self.label {
+            None => self.written_at,
+            Some(_) => self.written_at + LABEL_PATIENCE,
         }
     }
 
@@ -251,10 +250,13 @@ impl Flight {
             Flown::Say(said) if said.is_echoed => self.passed_at.map(|at| at + ECHO_GRACE),
             Flown::Say(_) => self.passed_at,
             Flown::Ask(asked) => {
-                let latest = (self.touched_at + ANSWER_PAUSE).min(self.written_at + ANSWER_TIME);
+                let latest = self.written_at + ANSWER_TIME;
                 let is_barrier_enough = self.label.is_none() && !asked.has_end();
-                let passed_at = self.passed_at.filter(|_| is_barrier_enough);
-                Some(passed_at.map_or(latest, |at| at.min(latest)))
+                let end = self.passed_at.map(|at| match is_barrier_enough {
+                    true => at,
+                    false => at.max(self.touched_at) + ANSWER_PAUSE,
+                });
+                Some(end.map_or(latest, |at| at.min(latest)))
             }
         }
     }
