@@ -18,6 +18,8 @@ const MAX_LINES: usize = 1_000;
 const MAX_BYTES: usize = 256 << 10;
 /// The session's own lines that wait at most: a server that asks faster than it reads is not answered.
 const MAX_OWN: usize = 256;
+/// Bytes of one of them: servers cut lines that are half as long.
+const MAX_OWN_BYTES: usize = 1024;
 /// What has waited so long is passed over a few times only.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often in a row that is.
@@ -118,7 +120,7 @@ impl Outgoing {
 
     /// Takes a line of the session's own.
     pub(super) fn push_own(&mut self, bytes: Vec<u8>) {
-        if self.own.len() < MAX_OWN {
+        if self.own.len() < MAX_OWN && bytes.len() <= MAX_OWN_BYTES {
             self.own.push_back(bytes);
         }
     }

@@ -41,14 +41,14 @@ const ANSWER_TIME: Duration = Duration::from_secs(300);
 const SWALLOWED: &str = "the server has dropped it without a word";
 
 /// Who this client is on this network.
-pub(super) struct Who<'a> {
-    pub(super) nick: &'a str,
+pub(super) struct Who {
+    pub(super) nick: String,
     pub(super) case: CaseMapping,
 }
 
-impl Who<'_> {
+impl Who {
     pub(super) fn is_me(&self, name: &str) -> bool {
-        !name.is_empty() && self.case.is_same(self.nick, name)
+        !name.is_empty() && self.case.is_same(&self.nick, name)
     }
 }
 
