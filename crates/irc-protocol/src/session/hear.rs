@@ -161,7 +161,7 @@ impl Session {
         let who = self.who();
         let attended = self.flights.take_labelled(&label, line, &who, now);
         if own_label.is_some() {
-            self.flights.end_label(&label);
+            self.flights.end_label(&label, now);
         }
         attended
     }
@@ -208,7 +208,7 @@ impl Session {
             }
         }
         if let Some(label) = ends_label {
-            self.flights.end_label(&label);
+            self.flights.end_label(&label, now);
         }
         self.settle(now);
     }

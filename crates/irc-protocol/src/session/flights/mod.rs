@@ -30,7 +30,7 @@ const MAX_SAYS: usize = 64;
 /// Commands that wait or are unanswered at once.
 pub(super) const MAX_ASKS: usize = 64;
 /// How long an echo may come after the barrier: bouncers answer `PING` themselves.
-const ECHO_GRACE: Duration = Duration::from_secs(5);
+const ECHO_GRACE: Duration = Duration::from_secs(10);
 /// How long a label may be unanswered before a barrier is sent after it.
 const LABEL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may pause once the barrier has come back: a slow server is waited for.
@@ -216,7 +216,10 @@ impl Flights {
 
     /// How many lines need a barrier that is written now, beside what one covers already.
     pub(super) fn uncovered(&self, covered: u64, now: Instant) -> usize {
-        let later = self.list.iter().filter(|flight| flight.number > covered);
+        let later = self
+            .list
+            .iter()
+            .filter(|flight| flight.is_uncovered(covered));
         later
             .filter(|flight| flight.needs_barrier_at() <= now)
             .count()
@@ -225,7 +228,10 @@ impl Flights {
     /// When something here is to be looked at; `covered` by a barrier already is all up to this number.
     pub(super) fn wake_at(&self, covered: u64) -> Option<Instant> {
         let ends = self.list.iter().filter_map(Flight::ends_at);
-        let later = self.list.iter().filter(|flight| flight.number > covered);
+        let later = self
+            .list
+            .iter()
+            .filter(|flight| flight.is_uncovered(covered));
         ends.chain(later.map(Flight::needs_barrier_at)).min()
     }
 
@@ -236,6 +242,11 @@ impl Flights {
 }
 
 impl Flight {
+    /// Whether no barrier is behind it, of which one would tell something.
+    fn is_uncovered(&self, covered: u64) -> bool {
+        self.number > covered && self.passed_at.is_none()
+    }
+
     /// From when on a barrier is needed behind it.
     fn needs_barrier_at(&self) -> Instant {
         match self.label {
