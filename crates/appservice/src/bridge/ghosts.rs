@@ -57,6 +57,12 @@ pub(crate) async fn ensure<N: Network>(
     Ok(ghost)
 }
 
+/// Whether the ghost of a user was made.
+pub(crate) async fn is_made<N: Network>(core: &Core, user: &N::User) -> Result<bool, Error> {
+    let link = Links::<Users<N>>::of(core).by_remote(user).await?;
+    Ok(link.is_some())
+}
+
 /// Gives a ghost another profile; one that is not there yet gets it when it is made.
 pub(crate) async fn set_profile<N: Network>(
     live: &Live<N>,

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::{
     Bridge, Network, RemoteId,
     links::Links,
-    network::{Remote, Work, room_of},
+    network::{Presences, Remote, Work, room_of, tell_presences},
     portal::{Portal, Rooms},
     status::{self, Floods},
     unbridge,
@@ -176,6 +176,7 @@ pub(crate) struct Live<N: Network> {
     /// Rooms that portals are to move to, and that are not open yet.
     pub(crate) awaited: Mutex<BTreeSet<RoomId>>,
     pub(crate) floods: Floods,
+    pub(crate) presences: Presences,
     connects: Notify,
     /// Failures of the connection since it last stood.
     failures: AtomicUsize,
@@ -228,6 +229,7 @@ impl<N: Network> Live<N> {
             sending: Flights::default(),
             awaited: Mutex::default(),
             floods: Floods::default(),
+            presences: Presences::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
             waiting: Mutex::default(),
@@ -490,6 +492,7 @@ impl<N: Network> Part for Live<N> {
                 self.tasks.wake(&lane, 0);
             }
             tokio::spawn(self.clone().stay_connected());
+            tokio::spawn(tell_presences(self.clone()));
             tokio::spawn(self.sweep());
             Ok(())
         }

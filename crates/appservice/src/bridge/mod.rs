@@ -115,8 +115,8 @@ pub use self::{
     messages::{MessageRef, ReactionRef},
     network::{
         Action, Bridged, Cause, Fate, Foreign, Member, Named, Network, Outgoing, Place,
-        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RoomChange, RoomInfo, SendError,
-        Signal, Speaker, UserInfo,
+        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RemotePresence, RoomChange,
+        RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     permissions::{Level, Permissions},
     portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},

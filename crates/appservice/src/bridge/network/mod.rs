@@ -19,6 +19,7 @@ mod moderate;
 mod notices;
 mod outgoing;
 mod perform;
+mod presence;
 mod provenance;
 mod remote;
 mod task;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     described::join_rules,
     intake::{Change, Undone, Work, room_of},
     perform::Doing,
+    presence::{Presences, tell_presences},
     provenance::{Origin, origin},
     remote::message_key,
     task::Task,
@@ -37,6 +39,7 @@ pub(crate) use self::{
 pub use self::{
     described::{RoomInfo, UserInfo},
     outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
+    presence::RemotePresence,
     provenance::{Bridged, Foreign},
     remote::{Remote, RemoteMessage, RoomChange},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridgehead_appservice::bridge::Bridge;
+use bridgehead_appservice::bridge::{Bridge, RemotePresence};
 use bridgehead_testkit::lab::{Fault, Lab};
 
 use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
@@ -152,6 +152,33 @@ fn what_goes_by_is_told_in_both_directions() {
         );
         assert!(ephemeral.contains(said.as_str()), "{ephemeral}");
     });
+}
+
+#[test]
+fn who_is_away_is_shown_so_if_their_ghost_is_there() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let stage = Stage::new(&lab, &["square"]).await;
+        stage.enter("square").await;
+        stage.village.say("square", "bob", "hello");
+        stage.settle().await;
+        let remote = stage.portals().remote();
+        let lunch = RemotePresence::Away(Some("at lunch".to_owned()));
+        remote.presence(&"bob".to_owned(), RemotePresence::Online);
+        remote.presence(&"bob".to_owned(), lunch);
+        remote.presence(&"eve".to_owned(), RemotePresence::Online);
+        lab.pass(Duration::from_secs(1)).await;
+        let path = |name: &str| format!("/_matrix/client/v3/presence/{}/status", ghost(name));
+        let null = serde_json::Value::Null;
+        let get = http::Method::GET;
+        let bob = stage.alice.call(get.clone(), &path("bob"), &null).await?;
+        assert_eq!(
+            (&bob["presence"], &bob["status_msg"]),
+            (&"unavailable".into(), &"at lunch".into())
+        );
+        assert_eq!(stage.village.asked_after("eve"), 0, "nobody is made for it");
+        Ok(())
+    })
+    .expect("it goes through");
 }
 
 #[test]

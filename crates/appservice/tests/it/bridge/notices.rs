@@ -39,7 +39,9 @@ fn a_notice_has_its_place_among_what_is_said_and_is_not_bridged() {
         );
         assert_eq!(scene.plain.sent(), [] as [String; 0]);
         // Where nobody has a portal, nobody has to be told.
-        remote.notice(&"cellar".to_owned(), &Rich::plain("?")).await?;
+        remote
+            .notice(&"cellar".to_owned(), &Rich::plain("?"))
+            .await?;
         scene.settle().await;
         assert!(remote.portal(&"cellar".to_owned()).await?.is_none());
         Ok(())
