@@ -112,6 +112,22 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Whether a task with this key waits, or was done.
+    pub(crate) fn knows_task(&self, key: &str) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM tasks WHERE key = ?1")?;
+        Ok(statement.exists([key])?)
+    }
+
+    /// Forgets the task with this key, if it was done.
+    pub(crate) fn forget_task(&self, key: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM tasks WHERE key = ?1 AND done_ms IS NOT NULL")?
+            .execute([key])?;
+        Ok(())
+    }
+
     /// Forgets a task and its key.
     pub(crate) fn delete_task(&self, id: i64) -> Result<()> {
         self.connection

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 
 use super::{
     Action, Cause, Fate, Foreign, Network, Outgoing, Receipt, Rejected, Remote, SendError, Signal,
-    Speaker,
+    Speaker, echo,
 };
 use crate::{
     Content, Event, HandlerError,
@@ -205,10 +205,10 @@ pub(crate) async fn say<N: Network>(
     event: Arc<Event>,
     (action, attempt): (Action<N>, u32),
 ) -> Fate {
-    match messages::by_event::<N>(core, &event.id).await {
-        Ok(None) => {}
+    match echo::is_there::<N>(core, &event.id).await {
+        Ok(false) => {}
         // The network has it: the service was ended before that was noted.
-        Ok(Some(_)) => return Fate::Delivered(Receipt::new()),
+        Ok(true) => return Fate::Delivered(Receipt::new()),
         Err(error) => return SendError::from(error).into_fate(),
     }
     let who = action.subject(&event);
@@ -259,7 +259,7 @@ impl SendError {
 }
 
 /// Stores what an event is called on the network.
-async fn remember<N: Network>(
+pub(super) async fn remember<N: Network>(
     core: &Core,
     portal: &Portal<N>,
     event: &Event,
@@ -334,7 +334,7 @@ async fn remember<N: Network>(
 }
 
 /// Who speaks.
-async fn speaker<N: Network>(
+pub(super) async fn speaker<N: Network>(
     live: &Live<N>,
     core: &Core,
     portal: &Portal<N>,
@@ -373,7 +373,11 @@ fn told_apart(view: Option<&RoomView>, who: &UserId, name: String) -> String {
 }
 
 /// What is said, in the relay's words for those without an account.
-fn relayed<N: Network>(live: &Live<N>, action: Action<N>, speaker: &Speaker) -> Action<N> {
+pub(super) fn relayed<N: Network>(
+    live: &Live<N>,
+    action: Action<N>,
+    speaker: &Speaker,
+) -> Action<N> {
     let Some(relay) = live.plan.relay.as_ref().filter(|_| !speaker.has_account) else {
         return action;
     };

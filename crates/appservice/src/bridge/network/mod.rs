@@ -13,6 +13,7 @@
 mod around;
 mod deliver;
 mod described;
+mod echo;
 mod intake;
 mod members;
 mod moderate;
@@ -25,6 +26,8 @@ mod remote;
 mod task;
 
 use std::{future::Future, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
@@ -67,7 +70,8 @@ pub trait Network: Sized + Send + Sync + 'static {
     const TITLE: &'static str = Self::NAME;
     /// The network tells of what was sent to it as well. What comes in waits then for what is on its way out, and is
     /// not taken for somebody else's: messages are known by the ids of their [`Receipt`], edits by their words,
-    /// reactions by who reacts ([`Receipt::by`]), and what was taken back is gone already.
+    /// reactions by who reacts ([`Receipt::by`]), and what was taken back is gone already. What was on its way when the
+    /// service was last ended has no receipt: a network that can tell which it is says so ([`Remote::echo`]).
     const ECHOES: bool = false;
     /// Messages can be edited. Where they cannot, the edit is said in words.
     const EDITS: bool = false;
@@ -99,7 +103,8 @@ pub trait Network: Sized + Send + Sync + 'static {
 
     /// Says something on the network. Returns when the network has it, or has said no; may take a minute, then it is
     /// tried again. It is called again for the same event only if it failed, or the service was ended before the
-    /// outcome was stored: then with the same [`Outgoing::key`].
+    /// outcome was stored: then with the same [`Outgoing::key`], and not if the network has told that it has it
+    /// ([`Remote::echo`]). What turns out later not to have arrived is told by [`Remote::failed`].
     ///
     /// # Errors
     /// That it has to be tried again, that the network is away, or what the network says against it.
@@ -250,7 +255,7 @@ impl Named {
 }
 
 /// The network has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[must_use = "the receipt is what says that the network has it"]
 pub struct Receipt {
@@ -365,7 +370,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for SendError {
 }
 
 /// A no, with its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// What kind of reason it is.
     pub cause: Cause,
@@ -394,7 +399,8 @@ impl Rejected {
 }
 
 /// What kind of reason a no has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cause {
     /// The network said no, or was not there for too long. May be tried again.

@@ -139,6 +139,8 @@ impl<N: Network> Doing<'_, N> {
             Task::Gone { reason } => portal::gone(self, portal, &reason).await,
             Task::Power { users, people } => self.power(&portal, &users, people).await,
             Task::Moderate(ask) => self.moderate(&portal, ask).await,
+            Task::Echo { event, receipt } => self.echo(&portal, &event, receipt).await,
+            Task::Failed { event, no } => self.failed(&portal, &event, no).await,
             Task::Notice { content } => self.notice(&portal, content).await,
             Task::Back
             | Task::Profile { .. }
@@ -292,7 +294,7 @@ impl<N: Network> Doing<'_, N> {
     }
 
     /// Where the network echoes, waits for what is on its way there: what it is called is known once it has been sent.
-    async fn let_pass(&self, portal: &Portal<N>) {
+    pub(super) async fn let_pass(&self, portal: &Portal<N>) {
         if N::ECHOES {
             drop(self.live.sending.enter(&portal.remote.to_text()).await);
         }

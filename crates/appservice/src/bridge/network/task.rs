@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Network, RemoteMessage, RoomChange, intake};
+use super::{Network, Receipt, Rejected, RemoteMessage, RoomChange, intake};
 use crate::{
     bridge::RemoteId as _,
-    id::{MxcUri, RoomId, UserId},
+    id::{EventId, MxcUri, RoomId, UserId},
     store::NewTask,
 };
 
@@ -65,6 +65,14 @@ pub(crate) enum Task {
         reason: String,
     },
     Back,
+    Echo {
+        event: EventId,
+        receipt: Receipt,
+    },
+    Failed {
+        event: EventId,
+        no: Rejected,
+    },
     Notice {
         content: Value,
     },

@@ -4,10 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{again::AGAIN, enqueue, key, shown};
+use super::{Telling, again::AGAIN, shown};
 use crate::{
     Content, Error, Event,
-    bridge::{Network, Rejected, live::Live, management, network::Carrying},
+    bridge::{Network, Rejected, live::Live, management},
     format::{Rich, content::Kind},
     id::{RoomId, UserId},
 };
@@ -58,11 +58,11 @@ impl Floods {
 
 /// Tells of a failure in the room, now or together with others.
 pub(super) async fn notice<N: Network>(
-    carrying: &Carrying<'_, N>,
+    telling: &Telling<'_, N>,
     event: &Event,
     no: &Rejected,
 ) -> Result<(), Error> {
-    let floods = &carrying.live.floods;
+    let floods = &telling.live.floods;
     if !floods.count(&event.room_id, &no.reason) {
         return Ok(());
     }
@@ -81,10 +81,12 @@ pub(super) async fn notice<N: Network>(
     );
     let content = Content::message(Kind::Notice, &Rich::plain(&text))
         .in_reply_to(&event.id, Some(&event.sender));
-    let key = key(carrying, event, "notice");
-    enqueue(carrying, "m.room.message", key, content.into_json()).await?;
-    let (live, room) = (Arc::downgrade(carrying.live), event.room_id.clone());
-    let agent = carrying.portal.agent(&carrying.context.core);
+    let key = telling.key(event, "notice");
+    telling
+        .enqueue("m.room.message", key, content.into_json())
+        .await?;
+    let (live, room) = (Arc::downgrade(telling.live), event.room_id.clone());
+    let agent = telling.portal.agent(telling.core);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(QUIET).await;

@@ -6,6 +6,7 @@
 
 mod again;
 mod flood;
+mod later;
 mod parked;
 mod redacted;
 
@@ -16,10 +17,11 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     again::{asked_again, carry_again, retry_all},
     flood::Floods,
+    later::{told_later, undone_later},
     parked::tell_parked,
     redacted::forget_words,
 };
-use super::{Cause, Fate, Network, Rejected, network::Carrying, portal::Portal};
+use super::{Cause, Fate, Network, Rejected, live::Live, network::Carrying, portal::Portal};
 use crate::{
     Error, Event, HandlerError, Urgency,
     core::Core,
@@ -257,7 +259,8 @@ async fn pending<N: Network>(
     event: &Event,
     reason: &str,
 ) -> Result<(), Error> {
-    tell(carrying, event, ("PENDING", "pending"), None).await?;
+    let telling = Telling::of(carrying);
+    telling.status(event, ("PENDING", "pending"), None).await?;
     match carrying.again {
         None => note(carrying, event, (RETRYING, Some(reason.to_owned()))).await,
         Some(_) => Ok(()),
@@ -303,7 +306,8 @@ async fn delivered<N: Network>(
 ) -> Result<(), Error> {
     let was_late = is_pending || carrying.again.is_some();
     if is_said && (carrying.live.plan.status.successes || was_late) {
-        tell(carrying, event, ("SUCCESS", "success"), None).await?;
+        let telling = Telling::of(carrying);
+        telling.status(event, ("SUCCESS", "success"), None).await?;
     }
     Ok(())
 }
@@ -314,41 +318,94 @@ async fn rejected<N: Network>(
     no: Rejected,
     is_said: bool,
 ) -> Result<Verdict, HandlerError> {
-    tracing::info!(network = N::NAME, event.id = %event.id, reason = no.reason, "the network has not got it");
     note(carrying, event, (REJECTED, Some(no.reason.clone()))).await?;
-    let kind = match no.cause.may_pass() {
-        true => "FAIL_RETRIABLE",
-        false => "FAIL_PERMANENT",
-    };
-    // Clients are told in any case, people of what somebody has meant to say or to do.
-    tell(carrying, event, (kind, "failure"), Some(&no)).await?;
-    if is_said {
-        if carrying.live.plan.status.bridge_errors {
-            bridge_error(carrying, event, &no).await?;
-        }
-        if carrying.live.plan.status.notices && !no.is_quiet {
-            flood::notice(carrying, event, &no).await?;
-        }
-    }
+    Telling::of(carrying).no(event, &no, is_said).await?;
     Ok(Verdict::Done)
 }
 
-/// Names what is told of an event: another attempt's news are other news.
-fn key<N: Network>(carrying: &Carrying<'_, N>, event: &Event, what: &str) -> String {
-    match &carrying.again {
-        None => format!("{}/{}/{what}", event.id, N::NAME),
-        Some(again) => format!("{}/{}/{what}/{again}", event.id, N::NAME),
-    }
+/// What the sender of an event is told, and by which names: news of another attempt are other news.
+struct Telling<'a, N: Network> {
+    live: &'a Arc<Live<N>>,
+    core: &'a Arc<Core>,
+    portal: &'a Portal<N>,
+    /// What tells these news from others of the same event.
+    news: Option<String>,
+    /// What has asked for another attempt.
+    last_retry: Option<&'a EventId>,
 }
 
-async fn enqueue<N: Network>(
-    carrying: &Carrying<'_, N>,
-    kind: &str,
-    key: String,
-    content: Value,
-) -> Result<(), Error> {
-    let core = &carrying.context.core;
-    send(core, carrying.portal, (kind, key), content).await
+impl<'a, N: Network> Telling<'a, N> {
+    fn of(carrying: &'a Carrying<'_, N>) -> Self {
+        Self {
+            live: carrying.live,
+            core: &carrying.context.core,
+            portal: carrying.portal,
+            news: carrying.again.as_ref().map(ToString::to_string),
+            last_retry: carrying.again.as_ref(),
+        }
+    }
+
+    /// Tells of a no: clients in any case, people of what somebody has meant to say or to do.
+    async fn no(&self, event: &Event, no: &Rejected, is_said: bool) -> Result<(), Error> {
+        tracing::info!(network = N::NAME, event.id = %event.id, reason = no.reason, "the network has not got it");
+        let kind = match no.cause.may_pass() {
+            true => "FAIL_RETRIABLE",
+            false => "FAIL_PERMANENT",
+        };
+        self.status(event, (kind, "failure"), Some(no)).await?;
+        if is_said {
+            if self.live.plan.status.bridge_errors {
+                self.bridge_error(event, no).await?;
+            }
+            if self.live.plan.status.notices && !no.is_quiet {
+                flood::notice(self, event, no).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&self, event: &Event, what: &str) -> String {
+        match &self.news {
+            None => format!("{}/{}/{what}", event.id, N::NAME),
+            Some(news) => format!("{}/{}/{what}/{news}", event.id, N::NAME),
+        }
+    }
+
+    async fn enqueue(&self, kind: &str, key: String, content: Value) -> Result<(), Error> {
+        send(self.core, self.portal, (kind, key), content).await
+    }
+
+    async fn status(
+        &self,
+        event: &Event,
+        (kind, what): (&str, &str),
+        no: Option<&Rejected>,
+    ) -> Result<(), Error> {
+        if !self.live.plan.status.failures {
+            return Ok(());
+        }
+        let mut content = status(N::NAME, &event.id, kind);
+        if let Some(no) = no {
+            content["reason"] = json!(no.cause.as_status());
+            content["message"] = json!(shown(&no.reason));
+        }
+        if let Some(again) = self.last_retry {
+            content["last_retry"] = json!(again);
+        }
+        self.enqueue(STATUS, self.key(event, what), content).await
+    }
+
+    async fn bridge_error(&self, event: &Event, no: &Rejected) -> Result<(), Error> {
+        let pattern = self.live.users_pattern();
+        let content = json!({
+            "network_name": N::TITLE,
+            "reason": no.cause.as_bridge_error(),
+            "affected_users": pattern.into_iter().collect::<Vec<_>>(),
+            "m.relates_to": { "rel_type": "m.reference", "event_id": event.id },
+        });
+        self.enqueue(BRIDGE_ERROR, self.key(event, "error"), content)
+            .await
+    }
 }
 
 /// Sends it as who looks after the portal; not where that one was put out of the room, whose people want to hear
@@ -373,47 +430,6 @@ async fn send<N: Network>(
         urgency: Urgency::Message,
     };
     core.outbox.enqueue(&outgoing).await
-}
-
-async fn tell<N: Network>(
-    carrying: &Carrying<'_, N>,
-    event: &Event,
-    (kind, what): (&str, &str),
-    no: Option<&Rejected>,
-) -> Result<(), Error> {
-    if !carrying.live.plan.status.failures {
-        return Ok(());
-    }
-    let mut content = status(N::NAME, &event.id, kind);
-    if let Some(no) = no {
-        content["reason"] = json!(no.cause.as_status());
-        content["message"] = json!(shown(&no.reason));
-    }
-    if let Some(again) = &carrying.again {
-        content["last_retry"] = json!(again);
-    }
-    enqueue(carrying, STATUS, key(carrying, event, what), content).await
-}
-
-async fn bridge_error<N: Network>(
-    carrying: &Carrying<'_, N>,
-    event: &Event,
-    no: &Rejected,
-) -> Result<(), Error> {
-    let pattern = carrying.live.users_pattern();
-    let content = json!({
-        "network_name": N::TITLE,
-        "reason": no.cause.as_bridge_error(),
-        "affected_users": pattern.into_iter().collect::<Vec<_>>(),
-        "m.relates_to": { "rel_type": "m.reference", "event_id": event.id },
-    });
-    enqueue(
-        carrying,
-        BRIDGE_ERROR,
-        key(carrying, event, "error"),
-        content,
-    )
-    .await
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod echoes;
 mod figures;
 pub(crate) mod gate;
 mod history;
+mod later;
 mod linking;
 mod links;
 mod media;
