@@ -37,7 +37,7 @@ pub struct MessageRef {
     pub map: PartMap,
     /// Who sent the events.
     pub sender: UserId,
-    /// What was sent last, where the bridge may need it for an edit.
+    /// What was said last; `None` of reactions, and of what was taken back.
     pub content: Option<Content>,
     /// The portal.
     pub room_id: RoomId,

@@ -3,7 +3,7 @@
 //! A [`Remote`] does not keep the service alive, so a network may keep it, and what it gives here too, but for what
 //! [`Remote::portals`] and [`Remote::handle`] lead to.
 
-use super::{Network, Remote};
+use super::{Member, Network, Remote};
 use crate::{
     Error,
     bridge::{MessageRef, messages, portal::Portal, portal::Portals},
@@ -82,7 +82,16 @@ impl<N: Network> Remote<N> {
         Ok(people.cloned().collect())
     }
 
-    /// The message of which an event is a part, as both sides know it.
+    /// Who this is: a user of the network whose ghost it is, or a person of Matrix. With [`MessageRef::sender`], who has
+    /// said a message; what they have said last is in [`MessageRef::content`], until it is taken back.
+    #[must_use]
+    pub fn member(&self, user: &UserId) -> Member<N> {
+        self.user_of(user)
+            .map_or_else(|| Member::Person(user.clone()), Member::User)
+    }
+
+    /// The message of which an event is a part, as both sides know it: what the network calls it is in
+    /// [`MessageRef::ids`].
     ///
     /// # Errors
     /// As [`portal`](Self::portal).
@@ -91,7 +100,8 @@ impl<N: Network> Remote<N> {
         Ok(messages::by_event::<N>(&core, event).await?)
     }
 
-    /// The message with this id on the network, or with a part that has it.
+    /// The message with this id on the network, or with a part that has it; `None` where it was never here, or is
+    /// forgotten ([`Bridge::remember_messages`](crate::bridge::Bridge::remember_messages)).
     ///
     /// # Errors
     /// As [`portal`](Self::portal).

@@ -18,7 +18,7 @@ const GHOSTS_AT_ONCE: usize = 16;
 
 impl<N: Network> Doing<'_, N> {
     /// The ghost of somebody, if the network's users have ghosts.
-    fn actor(&self, ghost: &UserId) -> Result<Ghost, Error> {
+    pub(super) fn actor(&self, ghost: &UserId) -> Result<Ghost, Error> {
         Ghosts::new(self.core.clone(), None).user(ghost)
     }
 

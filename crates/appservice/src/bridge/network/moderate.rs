@@ -1,16 +1,16 @@
-//! What the network's operators do: who has which power in a portal, and who of Matrix is put out of it.
+//! What the network's operators do: who has which power in a portal, and who is put out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Network, Remote,
+    Member, Network, Remote,
     perform::{Doing, Done},
     task::{Moderation, ModerationAct, Task},
 };
 use crate::{
     Error,
     actors::Act,
-    bridge::{RemoteId, portal::Portal},
+    bridge::{RemoteId, calls, portal::Portal},
     id::UserId,
     state::Membership,
 };
@@ -50,67 +50,93 @@ impl<N: Network> Remote<N> {
         self.take(task.in_room::<N>(room, None)).await
     }
 
-    /// A person of Matrix was put out of a room of the network, by `by` if it tells: they are put out of the portal, by
-    /// that user's ghost where it has the power, and else by the bridge. The network is not told that they have left.
+    /// Somebody was put out of a room of the network, by `by` if it tells: they are put out of the portal, by that
+    /// user's ghost where it has the power, and else by the bridge. `whom` is a person of Matrix (`&UserId`), or a
+    /// [`Member`]: a user of the network is put out as their ghost, which leaves by itself where nobody has the power.
+    /// The network is not told that they have left.
     ///
     /// # Errors
-    /// As [`message`](Self::message), or when `person` is one of the service's own users: those leave by
-    /// [`part`](Self::part).
+    /// As [`message`](Self::message), or when `whom` is one of the service's own users and no ghost of this network.
     pub async fn kick(
         &self,
         room: &N::Room,
-        person: &UserId,
+        whom: impl Into<Member<N>> + Send,
         by: Option<&N::User>,
         reason: Option<&str>,
     ) -> Result<(), Error> {
-        self.moderate(room, (ModerationAct::Kick, person), by, reason)
+        self.moderate(room, (ModerationAct::Kick, whom.into()), by, reason)
             .await
     }
 
-    /// A person of Matrix may not be in a room of the network any more; as [`kick`](Self::kick).
+    /// Somebody may not be in a room of the network any more; as [`kick`](Self::kick). They need not be there.
     ///
     /// # Errors
     /// As [`kick`](Self::kick).
     pub async fn ban(
         &self,
         room: &N::Room,
-        person: &UserId,
+        whom: impl Into<Member<N>> + Send,
         by: Option<&N::User>,
         reason: Option<&str>,
     ) -> Result<(), Error> {
-        self.moderate(room, (ModerationAct::Ban, person), by, reason)
+        self.moderate(room, (ModerationAct::Ban, whom.into()), by, reason)
             .await
     }
 
-    /// A person of Matrix may be in a room of the network again; as [`kick`](Self::kick).
+    /// Somebody may be in a room of the network again; as [`kick`](Self::kick).
     ///
     /// # Errors
     /// As [`kick`](Self::kick).
     pub async fn unban(
         &self,
         room: &N::Room,
-        person: &UserId,
+        whom: impl Into<Member<N>> + Send,
         by: Option<&N::User>,
     ) -> Result<(), Error> {
-        self.moderate(room, (ModerationAct::Unban, person), by, None)
+        self.moderate(room, (ModerationAct::Unban, whom.into()), by, None)
             .await
+    }
+
+    /// All who may not be in a room of the network: they are banned, and others whom the service has banned before are
+    /// so no more. Whom people of Matrix have banned stays banned.
+    ///
+    /// # Errors
+    /// As [`kick`](Self::kick).
+    pub async fn bans(&self, room: &N::Room, all: &[Member<N>]) -> Result<(), Error> {
+        let banned = all.iter().map(|whom| self.account(whom));
+        let task = Task::Bans {
+            banned: banned.collect::<Result<_, _>>()?,
+        };
+        self.take(task.in_room::<N>(room, None)).await
+    }
+
+    /// As whom somebody is in portals.
+    fn account(&self, whom: &Member<N>) -> Result<UserId, Error> {
+        let live = self.live.get()?;
+        match whom {
+            Member::User(user) => live.ghost_id(user),
+            Member::Person(person)
+                if live.core()?.is_own(person) && live.user_of(person).is_none() =>
+            {
+                Err(Error::Unsupported(format!(
+                    "{person} is one of the service's own users, and no ghost of {}",
+                    N::TITLE
+                )))
+            }
+            Member::Person(person) => Ok(person.clone()),
+        }
     }
 
     async fn moderate(
         &self,
         room: &N::Room,
-        (act, person): (ModerationAct, &UserId),
+        (act, whom): (ModerationAct, Member<N>),
         by: Option<&N::User>,
         reason: Option<&str>,
     ) -> Result<(), Error> {
-        if self.live.get()?.core()?.is_own(person) {
-            return Err(Error::Unsupported(format!(
-                "{person} is one of the service's own users: they leave by `Remote::part`"
-            )));
-        }
         let task = Task::Moderate(Moderation {
             act,
-            person: person.clone(),
+            person: self.account(&whom)?,
             by: by.map(RemoteId::to_text),
             reason: reason.map(str::to_owned),
         });
@@ -164,7 +190,86 @@ impl<N: Network> Doing<'_, N> {
         });
         let who = ghost.unwrap_or_else(|| portal.agent(core));
         let (person, reason) = (&ask.person, ask.reason.as_deref());
-        core.moderate(&who, room, act, (person, reason)).await?;
+        match core.is_own(person) {
+            true => {
+                self.moderate_ghost(portal, (&who, act), person, reason)
+                    .await
+            }
+            false => core.moderate(&who, room, act, (person, reason)).await,
+        }?;
         Ok(None)
+    }
+
+    /// Puts a ghost out, or lets it in again. That it was to come is forgotten with that.
+    async fn moderate_ghost(
+        &self,
+        portal: &Portal<N>,
+        (by, act): (&UserId, Act),
+        ghost: &UserId,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let (core, room) = (self.core, &portal.matrix);
+        if act == Act::Unban {
+            return core.moderate(by, room, act, (ghost, reason)).await;
+        }
+        let view = core.known_view(room).await?;
+        let is_there = matches!(
+            view.membership(ghost),
+            Some(Membership::Join | Membership::Invite)
+        );
+        let put_out = match act {
+            Act::Kick if !is_there => Ok(()),
+            // It looks after a talk of two.
+            _ if by == ghost => core.leave(ghost, room, reason).await,
+            _ => core.moderate(by, room, act, (ghost, reason)).await,
+        };
+        match put_out {
+            Err(error) if calls::is_refused(&error) && is_there => {
+                tracing::debug!(%by, %ghost, %error, "nobody has the power: it leaves");
+                core.leave(ghost, room, reason).await?;
+            }
+            put_out => put_out?,
+        }
+        self.actor(ghost)?.want(room, false).await
+    }
+
+    pub(super) async fn bans(&self, portal: &Portal<N>, banned: BTreeSet<UserId>) -> Done {
+        let (core, room) = (self.core, &portal.matrix);
+        let view = core.known_view(room).await?;
+        let is_banned = |user: &UserId| view.membership(user) == Some(Membership::Ban);
+        for person in banned.iter().filter(|person| !is_banned(person)) {
+            self.list_ban(portal, Act::Ban, person).await?;
+        }
+        let members = view.members().map(|member| &member.user_id);
+        for person in members.filter(|person| is_banned(person) && !banned.contains(*person)) {
+            let is_other_networks = core.is_own(person) && self.live.user_of(person).is_none();
+            // Whom somebody of Matrix has banned is theirs to let in again.
+            if !is_other_networks && core.removed_by(person, room).await?.is_none() {
+                self.list_ban(portal, Act::Unban, person).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what a list of bans asks for; a no to one is not in the way of the others.
+    async fn list_ban(&self, portal: &Portal<N>, act: Act, person: &UserId) -> Result<(), Error> {
+        let agent = portal.agent(self.core);
+        let done = match self.core.is_own(person) {
+            true => {
+                self.moderate_ghost(portal, (&agent, act), person, None)
+                    .await
+            }
+            false => {
+                let whom = (person, None);
+                self.core.moderate(&agent, &portal.matrix, act, whom).await
+            }
+        };
+        match done {
+            Err(error) if calls::is_refused(&error) => {
+                tracing::warn!(network = N::NAME, %person, %error, "a ban of the network is not one of the portal");
+                Ok(())
+            }
+            done => done,
+        }
     }
 }

@@ -204,6 +204,13 @@ pub enum Member<N: Network> {
     Person(UserId),
 }
 
+impl<N: Network> From<&UserId> for Member<N> {
+    /// A person of Matrix.
+    fn from(person: &UserId) -> Self {
+        Self::Person(person.clone())
+    }
+}
+
 impl<N: Network> fmt::Debug for Member<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -139,6 +139,7 @@ impl<N: Network> Doing<'_, N> {
             Task::Gone { reason } => portal::gone(self, portal, &reason).await,
             Task::Power { users, people } => self.power(&portal, &users, people).await,
             Task::Moderate(ask) => self.moderate(&portal, ask).await,
+            Task::Bans { banned } => self.bans(&portal, banned).await,
             Task::Echo { event, receipt } => self.echo(&portal, &event, receipt).await,
             Task::Failed { event, no } => self.failed(&portal, &event, no).await,
             Task::Notice { content } => self.notice(&portal, content).await,

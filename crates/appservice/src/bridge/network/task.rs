@@ -1,5 +1,7 @@
 //! What a bridge has to do, as it stands in the database.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -85,6 +87,9 @@ pub(crate) enum Task {
         people: Vec<(UserId, i64)>,
     },
     Moderate(Moderation),
+    Bans {
+        banned: BTreeSet<UserId>,
+    },
     Upgrade {
         from: RoomId,
         to: RoomId,
@@ -100,7 +105,7 @@ pub(crate) enum Task {
     },
 }
 
-/// What is done to a person of Matrix, as it stands in the database.
+/// What is done to a person of Matrix or a ghost, as it stands in the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Moderation {
     pub(crate) act: ModerationAct,

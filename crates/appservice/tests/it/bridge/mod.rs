@@ -24,6 +24,7 @@ mod plain;
 mod portals;
 mod powers;
 mod provisioned;
+mod put_out;
 mod redacted;
 mod relay;
 mod status;
