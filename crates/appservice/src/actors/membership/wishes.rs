@@ -92,13 +92,20 @@ impl Ghost {
     /// # Errors
     /// When the database cannot be used.
     pub async fn want(&self, room: impl AsRef<RoomId> + Send, joined: bool) -> Result<(), Error> {
+        self.want_for(room.as_ref(), joined, None).await
+    }
+
+    /// The same, for a reason that the room is shown.
+    pub(crate) async fn want_for(
+        &self,
+        room: &RoomId,
+        joined: bool,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
         let user = self.id().clone();
         let wish = vec![Wish { user, joined }];
         let core = &self.core;
-        core.actors
-            .planner
-            .wish(&**core, room.as_ref(), wish, None)
-            .await
+        core.actors.planner.wish(&**core, room, wish, reason).await
     }
 }
 

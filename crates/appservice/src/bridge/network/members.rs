@@ -10,7 +10,6 @@ use crate::{
     Error, Ghost, Ghosts, Room,
     bridge::{ghosts, portal::Portal},
     id::UserId,
-    state::Membership,
 };
 
 /// Ghosts that are made at the same time, when a whole channel comes.
@@ -31,19 +30,12 @@ impl<N: Network> Doing<'_, N> {
         Ok(None)
     }
 
+    /// In the background too: hundreds leave at the same time, and all give the same reason.
     pub(super) async fn part(&self, portal: &Portal<N>, user: &str, reason: Option<&str>) -> Done {
-        if !self.live.plan.voice.has_ghosts() {
-            return Ok(None);
-        }
-        let ghost = self.live.ghost_id(&self.user(user)?)?;
-        let view = self.core.rooms.view(&portal.matrix).await?;
-        match (view.membership(&ghost), reason) {
-            (Some(Membership::Join), Some(reason)) => {
-                self.core
-                    .leave(&ghost, &portal.matrix, Some(reason))
-                    .await?;
-            }
-            _ => self.actor(&ghost)?.want(&portal.matrix, false).await?,
+        if self.live.plan.voice.has_ghosts() {
+            let ghost = self.live.ghost_id(&self.user(user)?)?;
+            let room = &portal.matrix;
+            self.actor(&ghost)?.want_for(room, false, reason).await?;
         }
         Ok(None)
     }

@@ -363,15 +363,29 @@ impl<N: Network> Remote<N> {
                 links.collect::<Result<Vec<_>, _>>()
             })
             .await?;
-        for link in links.into_iter().flatten() {
-            let Some(room) = N::Room::from_text(&link.remote_id) else {
-                continue;
-            };
+        let links = links.into_iter().flatten();
+        let rooms = links.filter_map(|link| N::Room::from_text(&link.remote_id));
+        let rooms: Vec<N::Room> = rooms.collect();
+        self.renamed_in(&rooms, from, to).await
+    }
+
+    /// The same for whoever is in these rooms. A network that knows that says it: of who has come a moment ago, it is
+    /// not known here yet.
+    ///
+    /// # Errors
+    /// As [`message`](Self::message).
+    pub async fn renamed_in(
+        &self,
+        rooms: &[N::Room],
+        from: &N::User,
+        to: &N::User,
+    ) -> Result<(), Error> {
+        for room in rooms {
             let task = Task::Swap {
                 from: from.to_text(),
                 to: to.to_text(),
             };
-            live.take(task.in_room::<N>(&room, None)).await?;
+            self.take(task.in_room::<N>(room, None)).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Users of the network whom its operators put out, and whole lists of bans.
+//! Users of the network who go, by themselves or not, and whole lists of bans.
 
 use bridgehead_appservice::{
     bridge::{Member, Receipt, RemoteMessage},
@@ -140,6 +140,39 @@ fn a_whole_list_of_bans_is_brought_about() {
         remote.bans(&hall(), &[user("eve")]).await?;
         scene.settle().await;
         assert_eq!(scene.events("m.room.member").await?.len(), before);
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn who_goes_says_why_and_who_comes_and_is_renamed_at_once_is_the_other() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = scene(&lab).await?;
+        let remote = scene.remote();
+        for name in ["ann", "bob"] {
+            remote.join(&hall(), &name.to_owned()).await?;
+        }
+        scene.settle().await;
+        for name in ["ann", "bob"] {
+            let split = Some("irc.one irc.two");
+            remote.part(&hall(), &name.to_owned(), split).await?;
+        }
+        let (zoe, zoe_) = ("zoe".to_owned(), "zoe_".to_owned());
+        remote.join(&hall(), &zoe).await?;
+        remote.renamed_in(&[hall()], &zoe, &zoe_).await?;
+        scene.settle().await;
+        for name in ["ann", "bob"] {
+            let [membership, _, reason] = standing(&scene, &ghost(name)).await?;
+            assert_eq!(
+                [membership, reason],
+                [json!("leave"), json!("irc.one irc.two")]
+            );
+        }
+        let [membership, ..] = standing(&scene, &ghost("zoe")).await?;
+        assert_ne!(membership, json!("join"));
+        let [membership, ..] = standing(&scene, &ghost("zoe_")).await?;
+        assert_eq!(membership, json!("join"));
         Ok(())
     })
     .expect("it goes through");
