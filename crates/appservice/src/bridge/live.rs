@@ -341,7 +341,7 @@ impl<N: Network> Live<N> {
     pub(crate) fn connected(&self) {
         self.failures.store(0, Ordering::Release);
         tracing::info!(network = N::NAME, "connected");
-        self.show_connection(true);
+        self.show_connection(N::NAME, true);
         self.tasks.hurry();
         self.hurry_waiting(|_| true);
     }
@@ -376,9 +376,11 @@ impl<N: Network> Live<N> {
 
     /// Whether something that was received then has waited for the network long enough. The time in which the service
     /// does not run counts, but whoever starts it can expect that it connects first.
-    pub(crate) fn has_waited(&self, received_ms: i64, now_ms: i64) -> bool {
+    pub(crate) fn has_waited(&self, core: &Core, received_ms: i64) -> bool {
+        let now_ms = core.now_ms();
         let since = |then: i64| Duration::from_millis(u64::try_from(now_ms - then).unwrap_or(0));
-        let patience = self.plan.patience;
+        // The inbox itself waits no longer.
+        let patience = self.plan.patience.min(core.limits.give_up_after);
         since(received_ms) >= patience
             && since(self.begun_ms.load(Ordering::Acquire)) >= patience.min(TIME_TO_CONNECT)
     }
@@ -397,7 +399,7 @@ impl<N: Network> Live<N> {
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             let ended = ended.unwrap_or_else(|_| Err(HandlerError::new("it panicked")));
-            self.show_connection(false);
+            self.show_connection(N::NAME, false);
             let failures = self.failures.fetch_add(1, Ordering::AcqRel);
             let wait = self.wait_after(failures);
             match ended {
@@ -414,10 +416,11 @@ impl<N: Network> Live<N> {
         }
     }
 
-    fn show_connection(&self, is_up: bool) {
+    /// Shows in the figures whether there is a connection.
+    pub(crate) fn show_connection(&self, remote: &str, is_up: bool) {
         if let Ok(core) = self.core() {
             let up = if is_up { 1.0 } else { 0.0 };
-            core.metrics.set(&REMOTE_UP, &[N::NAME], up);
+            core.metrics.set(&REMOTE_UP, &[remote], up);
         }
     }
 

@@ -503,6 +503,14 @@ impl<N: Network> Remote<N> {
         }
     }
 
+    /// Whether a part of the network is connected, such as one of several servers: the figure `appservice_remote_up` of
+    /// `NAME/part`. Each name is a figure of its own, so there are to be few.
+    pub fn part_is_up(&self, part: &str, is_up: bool) {
+        if let Ok(live) = self.live.get() {
+            live.show_connection(&format!("{}/{part}", N::NAME), is_up);
+        }
+    }
+
     /// All rooms of the network that are linked: those to join when the connection stands.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(crate) use self::{
     flood::Floods,
     later::{told_later, undone_later},
     parked::tell_parked,
-    redacted::forget_words,
+    redacted::{forget_words, is_taken_back},
 };
 use super::{Cause, Fate, Network, Rejected, live::Live, network::Carrying, portal::Portal};
 use crate::{
@@ -245,11 +245,13 @@ fn usual_wait<N: Network>(carrying: &Carrying<'_, N>) -> Duration {
 
 /// Whether it has waited for the network long enough.
 fn has_waited<N: Network>(carrying: &Carrying<'_, N>, at_most: Option<Duration>) -> bool {
-    let (delivery, now_ms) = (&carrying.context.delivery, carrying.context.core.now_ms());
-    let waited = delivery.waiting_since_ms.map_or(0, |since| now_ms - since);
+    let (core, delivery) = (&carrying.context.core, &carrying.context.delivery);
+    let waited = delivery
+        .waiting_since_ms
+        .map_or(0, |since| core.now_ms() - since);
     let waited = Duration::from_millis(u64::try_from(waited).unwrap_or(0));
     at_most.is_some_and(|at_most| waited >= at_most)
-        || carrying.live.has_waited(delivery.received_ms, now_ms)
+        || carrying.live.has_waited(core, delivery.received_ms)
 }
 
 /// Tells the sender that it takes long. What is tried again because they have asked stays refused until it is there,
