@@ -6,7 +6,7 @@ use super::register;
 use crate::state::{State, client::ClientId};
 
 /// Bytes of one list of capabilities.
-const LIST_BYTES: usize = 400;
+const LIST_BYTES: usize = 300;
 
 pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
     let sub = line.text(0).to_ascii_uppercase();

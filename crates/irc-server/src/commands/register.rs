@@ -4,7 +4,7 @@ use bridgehead_irc_protocol::Line;
 
 use super::about;
 use crate::{
-    names,
+    clock, names,
     state::{
         State,
         client::{Client, ClientId},
@@ -69,6 +69,7 @@ pub(crate) fn welcome(state: &mut State, id: ClientId) {
     client.spoke_s = now_s;
     let source = client.source().to_string();
     let nick = client.nick.clone();
+    let created = clock::write_time(state.started_s.saturating_mul(1000));
     let dialect = &state.dialect;
     let (server, version) = (dialect.server_name.clone(), dialect.version.clone());
     let texts = [
@@ -80,7 +81,7 @@ pub(crate) fn welcome(state: &mut State, id: ClientId) {
             "002",
             format!("Your host is {server}, running version {version}"),
         ),
-        ("003", "This server was created in memory".to_owned()),
+        ("003", format!("This server was created {created}")),
     ];
     for (numeric, text) in texts {
         state.reply(id, numeric, [text]);

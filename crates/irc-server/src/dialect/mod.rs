@@ -39,7 +39,7 @@ pub struct Dialect {
     pub user_modes: String,
     /// Prefixes that may stand before a channel as a target (`STATUSMSG`).
     pub status_prefixes: String,
-    /// What stands before a mask in the list of bans that mutes and does not ban: `m:` or `~q:`.
+    /// What stands before a mask in the list of bans that mutes and does not ban: `m:` or `~m:`.
     pub mute_prefix: Option<String>,
     /// Further tokens of 005, such as `WHOX`.
     pub tokens: Vec<String>,

@@ -84,12 +84,12 @@ impl Dialect {
         dialect.mechanisms = ["PLAIN", "EXTERNAL", "SCRAM-SHA-256"]
             .map(str::to_owned)
             .to_vec();
-        dialect.prefixes = FULL_PREFIXES.to_vec();
+        dialect.prefixes = vec![('o', '@'), ('h', '%'), ('v', '+')];
         dialect.channel_modes = ["beIq", "k", "fl", "imnpstrC"].map(str::to_owned);
-        "~&@%+".clone_into(&mut dialect.status_prefixes);
+        "@%+".clone_into(&mut dialect.status_prefixes);
         "Bior".clone_into(&mut dialect.user_modes);
         "nt".clone_into(&mut dialect.default_flags);
-        dialect.tokens = vec!["WHOX".to_owned(), "SAFELIST".to_owned()];
+        dialect.tokens = ["WHOX", "SAFELIST", "BOT=B"].map(str::to_owned).to_vec();
         dialect.limits.nick_bytes = 30;
         dialect.limits.monitors = Some(100);
         dialect.batches_splits = true;
@@ -126,7 +126,7 @@ impl Dialect {
         "@+".clone_into(&mut dialect.status_prefixes);
         "Biosw".clone_into(&mut dialect.user_modes);
         dialect.mute_prefix = Some("m:".to_owned());
-        dialect.tokens = vec!["EXTBAN=,Rm".to_owned(), "WHOX".to_owned()];
+        dialect.tokens = ["EXTBAN=,Rm", "WHOX", "BOT=B"].map(str::to_owned).to_vec();
         dialect.limits.nick_bytes = 30;
         dialect.limits.channel_bytes = 64;
         dialect.limits.monitors = Some(30);
@@ -142,7 +142,9 @@ impl Dialect {
         dialect.case_mapping = CaseMapping::Ascii;
         "#".clone_into(&mut dialect.channel_types);
         dialect.channel_modes = ["Ibe", "k", "fl", "CEMRUimnstu"].map(str::to_owned);
-        dialect.mute_prefix = Some("~q:".to_owned());
+        dialect.prefixes = FULL_PREFIXES.to_vec();
+        "~&@%+".clone_into(&mut dialect.status_prefixes);
+        dialect.mute_prefix = Some("~m:".to_owned());
         dialect.tokens.push("EXTBAN=~,m".to_owned());
         dialect.long_lines = LongLines::Refuse;
         dialect.is_utf8_only = true;

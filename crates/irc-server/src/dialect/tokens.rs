@@ -58,9 +58,6 @@ impl Dialect {
         if self.is_utf8_only {
             tokens.push("UTF8ONLY".to_owned());
         }
-        if self.user_modes.contains('B') {
-            tokens.push("BOT=B".to_owned());
-        }
         tokens.extend(self.tokens.iter().cloned());
         tokens
     }

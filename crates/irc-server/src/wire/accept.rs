@@ -66,7 +66,7 @@ impl Acceptor {
         loop {
             tokio::select! {
                 Some(_) = connections.join_next() => {}
-                _ = is_stopping.wait_for(|is_stopping| *is_stopping) => break,
+                _ = is_stopping.changed() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, remote)) => {
                         connections.spawn(self.connection(stream, remote));

@@ -69,7 +69,7 @@ async fn doors_are_shut_for_a_reason() -> Result<()> {
                 "ann< :irc.test.invalid MODE #tea {}
                  bob> JOIN {typed}
                  bob< :irc.test.invalid {numeric} bob #tea :{text}",
-                modes.replace(' ', " :")
+                last_marked(modes)
             ))
             .await?;
         assert_eq!(
@@ -83,6 +83,14 @@ async fn doors_are_shut_for_a_reason() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// As on the wire: the last parameter with its colon.
+fn last_marked(modes: &str) -> String {
+    match modes.split_once(' ') {
+        Some((modes, param)) => format!("{modes} :{param}"),
+        None => format!(":{modes}"),
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn modes_are_shown_changed_and_refused() -> Result<()> {
              bob< :ann!~ann@127.0.0.1 MODE #tea +mk-t :secret
              ann> MODE #tea +m
              eve> MODE #tea
-             eve< :irc.test.invalid 324 eve #tea +kmn :*
+             eve< :irc.test.invalid 324 eve #tea +mnk :*
              eve< :irc.test.invalid 329 eve #tea :1767323045
              ann> MODE #tea +x
              ann< :irc.test.invalid 472 ann x :is unknown mode char to me
@@ -95,7 +95,7 @@ async fn a_full_list_takes_no_more() -> Result<()> {
 
 #[tokio::test]
 async fn standings_are_given_from_above() -> Result<()> {
-    let mut stage = Stage::with(Dialect::modern(), &["ann", "bob"]).await?;
+    let mut stage = Stage::with(Dialect::ergo(), &["ann", "bob"]).await?;
     stage.join("#tea", &["ann", "bob"]).await?;
     stage.server.set_modes("#tea", "+h bob").await;
     stage

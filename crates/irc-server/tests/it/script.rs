@@ -21,13 +21,13 @@ use tokio::{
 const WAIT: Duration = Duration::from_secs(10);
 
 /// A client that does nothing by itself.
-pub struct Raw {
+pub(crate) struct Raw {
     stream: TcpStream,
     lines: LineBuffer,
 }
 
 impl Raw {
-    pub async fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         Ok(Self {
             stream,
@@ -36,7 +36,7 @@ impl Raw {
     }
 
     /// Connects and registers, with capabilities if any are named; reads up to the end of the welcome.
-    pub async fn register(address: SocketAddr, nick: &str, caps: &str) -> Result<Self> {
+    pub(crate) async fn register(address: SocketAddr, nick: &str, caps: &str) -> Result<Self> {
         let mut raw = Self::connect(address).await?;
         if !caps.is_empty() {
             raw.send("CAP LS 302").await?;
@@ -53,17 +53,17 @@ impl Raw {
         Ok(raw)
     }
 
-    pub async fn send(&mut self, line: &str) -> Result<()> {
+    pub(crate) async fn send(&mut self, line: &str) -> Result<()> {
         self.send_bytes(format!("{line}\r\n").as_bytes()).await
     }
 
-    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes).await?;
         Ok(())
     }
 
     /// The next line; `None` when the connection is closed.
-    pub async fn next_bytes(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn next_bytes(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             if let Some(line) = self.lines.next_line() {
                 return Ok(Some(line.to_vec()));
@@ -77,7 +77,7 @@ impl Raw {
         }
     }
 
-    pub async fn next(&mut self) -> Result<String> {
+    pub(crate) async fn next(&mut self) -> Result<String> {
         let line = self
             .next_bytes()
             .await?
@@ -86,7 +86,7 @@ impl Raw {
     }
 
     /// The next line of this form; others before it are passed over.
-    pub async fn next_matching(&mut self, pattern: &str) -> Result<String> {
+    pub(crate) async fn next_matching(&mut self, pattern: &str) -> Result<String> {
         loop {
             let line = self.next().await.with_context(|| format!("no {pattern}"))?;
             if matches(pattern, &line) {
@@ -96,14 +96,14 @@ impl Raw {
     }
 
     /// Whether nothing has come that was not read.
-    pub async fn is_quiet(&mut self) -> Result<()> {
+    pub(crate) async fn is_quiet(&mut self) -> Result<()> {
         self.send("PING :is that all").await?;
         let line = self.next().await?;
         ensure!(line.ends_with(":is that all"), "more came: {line}");
         Ok(())
     }
 
-    pub async fn is_closed(&mut self) -> Result<()> {
+    pub(crate) async fn is_closed(&mut self) -> Result<()> {
         match self.next_bytes().await? {
             None => Ok(()),
             Some(line) => bail!("it goes on: {}", String::from_utf8_lossy(&line)),
@@ -112,13 +112,13 @@ impl Raw {
 }
 
 /// A server with clients that have names.
-pub struct Stage {
-    pub server: Server,
-    pub clients: BTreeMap<String, Raw>,
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) clients: BTreeMap<String, Raw>,
 }
 
 impl Stage {
-    pub async fn new(dialect: Dialect) -> Result<Self> {
+    pub(crate) async fn new(dialect: Dialect) -> Result<Self> {
         let server = Server::start(dialect).await?;
         server.clock().set_ms(1_767_323_045_678);
         Ok(Self {
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     /// A server and clients, registered, without capabilities.
-    pub async fn with(dialect: Dialect, nicks: &[&str]) -> Result<Self> {
+    pub(crate) async fn with(dialect: Dialect, nicks: &[&str]) -> Result<Self> {
         let mut stage = Self::new(dialect).await?;
         for nick in nicks {
             stage.enter(nick, "").await?;
@@ -137,25 +137,25 @@ impl Stage {
     }
 
     /// Somebody comes and registers.
-    pub async fn enter(&mut self, nick: &str, caps: &str) -> Result<()> {
+    pub(crate) async fn enter(&mut self, nick: &str, caps: &str) -> Result<()> {
         let raw = Raw::register(self.server.address(), nick, caps).await?;
         self.clients.insert(nick.to_owned(), raw);
         Ok(())
     }
 
     /// Somebody connects and says nothing yet.
-    pub async fn connect(&mut self, name: &str) -> Result<()> {
+    pub(crate) async fn connect(&mut self, name: &str) -> Result<()> {
         let raw = Raw::connect(self.server.address()).await?;
         self.clients.insert(name.to_owned(), raw);
         Ok(())
     }
 
-    pub fn raw(&mut self, name: &str) -> &mut Raw {
+    pub(crate) fn raw(&mut self, name: &str) -> &mut Raw {
         self.clients.get_mut(name).expect("a client of the script")
     }
 
     /// All of them join a channel, in order, and read all of it.
-    pub async fn join(&mut self, channel: &str, names: &[&str]) -> Result<()> {
+    pub(crate) async fn join(&mut self, channel: &str, names: &[&str]) -> Result<()> {
         for (at, name) in names.iter().enumerate() {
             self.raw(name).send(&format!("JOIN {channel}")).await?;
             let end = format!("*:irc.test.invalid 366 {name} {channel} *");
@@ -169,7 +169,7 @@ impl Stage {
     }
 
     /// Plays a script, and checks that nothing else was heard.
-    pub async fn play(&mut self, script: &str) -> Result<()> {
+    pub(crate) async fn play(&mut self, script: &str) -> Result<()> {
         self.part(script).await?;
         for (name, raw) in &mut self.clients {
             raw.is_quiet().await.with_context(|| name.clone())?;
@@ -178,7 +178,7 @@ impl Stage {
     }
 
     /// Plays a script; more may be heard after it.
-    pub async fn part(&mut self, script: &str) -> Result<()> {
+    pub(crate) async fn part(&mut self, script: &str) -> Result<()> {
         for step in script
             .lines()
             .map(str::trim_start)
@@ -210,7 +210,7 @@ impl Stage {
 }
 
 /// Whether a text has a form: `*` stands for any text, `?` for one character.
-pub fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut seen, mut star) = (0, 0, None);
