@@ -27,6 +27,8 @@ mod rename;
 mod say;
 mod setname;
 mod table;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod webirc;
 mod who;
