@@ -142,7 +142,7 @@ impl Faults<'_> {
     pub async fn kill(&self, nick: &str, reason: &str) -> bool {
         let reason = reason.to_owned();
         self.on(nick, move |state, id| {
-            commands::kill_client(state, None, id, &reason)
+            commands::kill_client(state, None, id, &reason);
         })
         .await
     }

@@ -243,7 +243,7 @@ fn targets(state: &mut State, id: ClientId, one: &str, other: &str, limit: &str)
     found.truncate(limit);
     let lines = found.into_iter().map(|(at_ms, name)| {
         let params = ["TARGETS".to_owned(), name, clock::write_time(at_ms)];
-        state.from_server(Line::new("CHATHISTORY", params))
+        state.by_server(Line::new("CHATHISTORY", params))
     });
     let lines = lines.collect();
     state.send_batch(id, "draft/chathistory-targets", &[], lines);

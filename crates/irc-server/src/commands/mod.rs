@@ -137,10 +137,10 @@ fn obey(state: &mut State, id: ClientId, line: &Line) {
 
 fn run(state: &mut State, id: ClientId, line: &Line) {
     let answers = state.knobs.answers.iter();
-    let answer = answers
+    let mut answer = answers
         .filter(|(command, _)| *command == line.command)
         .map(|(_, line)| line);
-    if let Some(answer) = answer.cloned().next() {
+    if let Some(answer) = answer.next().cloned() {
         state.reply(id, &answer.command, answer.params);
         return;
     }
@@ -164,7 +164,9 @@ fn run(state: &mut State, id: ClientId, line: &Line) {
     let is_registered = state.client(id).is_some_and(Client::is_registered);
     match command.stage {
         Stage::Registered if !is_registered => {
-            state.reply(id, "451", ["You have not registered"]);
+            let names_it = state.dialect.quirks.names_early_commands;
+            let named = names_it.then_some(line.command.as_str()).into_iter();
+            state.reply(id, "451", named.chain(["You have not registered"]));
         }
         Stage::Registering if is_registered => {
             state.reply(id, "462", ["You may not reregister"]);

@@ -4,7 +4,10 @@
 //! before the server starts. Nothing in here acts: the rest of the crate asks.
 
 mod presets;
+mod quirks;
 mod tokens;
+
+pub use self::quirks::{Quirks, Refusals};
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,6 +76,8 @@ pub struct Dialect {
     pub pings: Pings,
     /// Lines of the message of the day; none for 422.
     pub motd: Vec<String>,
+    /// Small ways in which it is like no other.
+    pub quirks: Quirks,
     /// What the time is.
     pub clock: Clock,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bridgehead_irc_protocol::CaseMapping;
 
-use super::{Dialect, Limits, LongLines, Pings};
+use super::{Dialect, Limits, LongLines, Pings, Quirks, Refusals};
 use crate::Clock;
 
 /// What the newest servers offer together.
@@ -109,8 +109,13 @@ impl Dialect {
         "abBcCFioqrRswx".clone_into(&mut dialect.user_modes);
         dialect.limits.nick_bytes = 30;
         dialect.limits.channel_bytes = 50;
-        dialect.limits.topic_bytes = 126;
+        dialect.limits.topic_bytes = 490;
+        dialect.limits.text_bytes = 400;
         dialect.limits.modes_at_once = 5;
+        dialect.limits.list_entries = 50;
+        dialect.quirks.setters_are_nicks = true;
+        dialect.quirks.unknown_channel_is_401 = true;
+        dialect.quirks.refusals = Refusals::Bare;
         dialect
     }
 
@@ -130,7 +135,20 @@ impl Dialect {
         dialect.limits.nick_bytes = 30;
         dialect.limits.channel_bytes = 64;
         dialect.limits.monitors = Some(30);
+        dialect.limits.modes_at_once = 20;
+        dialect.limits.user_bytes = 12;
         dialect.answers_notices = true;
+        dialect.quirks = Quirks {
+            quit_prefix: String::new(),
+            marks_all_users: false,
+            setters_are_nicks: true,
+            names_early_commands: true,
+            ids_on_events: false,
+            reuses_references: true,
+            monitor_shows_masks: false,
+            refusals: Refusals::Wordy,
+            ..Quirks::default()
+        };
         dialect
     }
 
@@ -163,6 +181,8 @@ impl Dialect {
         "@%+".clone_into(&mut dialect.status_prefixes);
         dialect.limits.nick_bytes = 30;
         dialect.limits.monitors = Some(50);
+        let greeting = "*** Looking up your hostname...".to_owned();
+        dialect.quirks.greetings = vec![greeting];
         dialect
     }
 
@@ -199,6 +219,7 @@ impl Dialect {
             throttle: None,
             pings: Pings::default(),
             motd: vec!["A server in memory: what is said here is forgotten.".to_owned()],
+            quirks: Quirks::default(),
             clock: Clock::default(),
         }
     }

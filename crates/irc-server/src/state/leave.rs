@@ -76,7 +76,7 @@ impl State {
 
     /// Closes those who were marked.
     pub(crate) fn close_marked(&mut self) {
-        for (id, reason) in std::mem::take(&mut self.doomed) {
+        while let Some((id, reason)) = self.doomed.pop() {
             if let Some(client) = self.client_mut(id) {
                 client.is_deaf = true;
             }

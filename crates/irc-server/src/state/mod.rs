@@ -138,6 +138,17 @@ impl State {
         (is_registered && self.sees(viewer, id)).then_some(id)
     }
 
+    /// Somebody as they are shown as the one who has set something.
+    pub(crate) fn setter(&self, id: ClientId) -> String {
+        let client = self.client(id);
+        match self.dialect.quirks.setters_are_nicks {
+            true => client.map(|client| client.nick.clone()).unwrap_or_default(),
+            false => client
+                .map(|client| client.source().to_string())
+                .unwrap_or_default(),
+        }
+    }
+
     /// Whether no split stands between two.
     pub(crate) fn sees(&self, viewer: ClientId, other: ClientId) -> bool {
         let side = |id| self.client(id).is_some_and(|client| client.is_far);
