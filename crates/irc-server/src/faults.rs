@@ -83,7 +83,8 @@ impl Faults<'_> {
             .await
     }
 
-    /// Cuts a connection off at the n-th line that comes over it from now on; of `command` alone, if one is named.
+    /// Cuts a connection off at the n-th line that comes over it from now on; of `command` alone, if one is named. Who
+    /// has no nick yet is `*`.
     pub async fn drop_connection_after(
         &self,
         nick: &str,

@@ -216,6 +216,30 @@ fn send(state: &mut State, id: ClientId, target: &str, messages: Vec<Message>) {
     state.send_batch(id, "chathistory", &[target], lines);
 }
 
+/// Shows who joins what was said last, where the channel is set so: `+H 50:1d`, of InspIRCd.
+pub(super) fn replay(state: &mut State, id: ClientId, name: &str) {
+    let Some(channel) = state.channel(name) else {
+        return;
+    };
+    let wanted = channel
+        .settings
+        .get(&'H')
+        .and_then(|value| value.split(':').next());
+    let Some(limit) = wanted.and_then(|limit| read_limit(state, limit)) else {
+        return;
+    };
+    let last = Span {
+        takes_last: true,
+        ..Span::default()
+    };
+    let key = state.fold(name);
+    let mut messages = select(state, id, &key, &last, limit);
+    messages.retain(|message| !message.is_event());
+    if !messages.is_empty() {
+        send(state, id, name, messages);
+    }
+}
+
 /// `CHATHISTORY TARGETS timestamp=… timestamp=… limit`: where something was said in that time.
 fn targets(state: &mut State, id: ClientId, one: &str, other: &str, limit: &str) {
     let (Some(Place::AtMs(one)), Some(Place::AtMs(other))) = (place(one), place(other)) else {

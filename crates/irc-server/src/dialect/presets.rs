@@ -126,7 +126,7 @@ impl Dialect {
         "InspIRCd-3".clone_into(&mut dialect.version);
         dialect.offer(INSPIRCD_CAPS);
         dialect.mechanisms = ["PLAIN", "EXTERNAL"].map(str::to_owned).to_vec();
-        dialect.channel_modes = ["beI", "k", "l", "imnpst"].map(str::to_owned);
+        dialect.channel_modes = ["beI", "k", "Hl", "imnpst"].map(str::to_owned);
         "nt".clone_into(&mut dialect.default_flags);
         "@+".clone_into(&mut dialect.status_prefixes);
         "Biosw".clone_into(&mut dialect.user_modes);

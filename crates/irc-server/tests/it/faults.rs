@@ -143,7 +143,7 @@ async fn connections_are_cut_off_closed_and_killed() -> Result<()> {
     }
     stage
         .raw("bob")
-        .next_matching("ERROR :Closing link: (127.0.0.1) [K-Lined: go away]")
+        .next_matching("ERROR :Closing link: (~bob@127.0.0.1) [K-Lined: go away]")
         .await?;
     stage
         .raw("eve")

@@ -69,7 +69,7 @@ async fn who_kills_is_answered_and_who_is_killed_is_not() -> Result<()> {
              ann> @label=k KILL bob :out
              ann< @label=k :irc.test.invalid ACK
              bob< :ann!~ann@127.0.0.1 KILL bob :out
-             bob< ERROR :Closing link: (127.0.0.1) [Killed (ann (out))]
+             bob< ERROR :Closing link: (~bob@127.0.0.1) [Killed (ann (out))]
              bob. closed",
         )
         .await

@@ -93,7 +93,7 @@ async fn a_password_opens_the_door() -> Result<()> {
              ann> NICK ann
              ann> USER ann 0 * :Ann
              ann< :irc.test.invalid 464 ann :Password incorrect
-             ann< ERROR :Closing link: (127.0.0.1) [Bad password]
+             ann< ERROR :Closing link: (~ann@127.0.0.1) [Bad password]
              ann. closed
              bob> PASS open
              bob> NICK bob
@@ -134,7 +134,7 @@ async fn who_quits_is_gone_and_remembered() -> Result<()> {
     stage
         .play(
             "ann> QUIT :so long
-             ann< ERROR :Closing link: (127.0.0.1) [Quit: so long]
+             ann< ERROR :Closing link: (~ann@127.0.0.1) [Quit: so long]
              ann. closed
              bob< :ann!~ann@127.0.0.1 QUIT :Quit: so long
              bob> WHOWAS ann
