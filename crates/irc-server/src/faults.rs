@@ -178,7 +178,8 @@ impl Faults<'_> {
         self.turn(move |knobs| knobs.ignores_pings = is_on).await;
     }
 
-    /// Answers a command with a numeric instead of obeying it: `answer("JOIN", "477 #tea :No")`. Nothing when it is no line.
+    /// Answers a command, whoever gives it, with a numeric instead of obeying it: `answer("JOIN", "477 #tea :No")`. Does
+    /// nothing when the answer is no line.
     pub async fn answer(&self, command: &str, reply: &str) {
         let command = command.to_ascii_uppercase();
         let Ok(line) = Line::parse(reply.as_bytes()) else {

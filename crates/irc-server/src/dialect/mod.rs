@@ -204,11 +204,11 @@ impl Dialect {
         self.offers("message-tags")
     }
 
-    /// What clients read out of 005.
+    /// What clients read out of 005, where the server says it.
     #[must_use]
     pub fn isupport(&self) -> Isupport {
         let mut isupport = Isupport::default();
-        for line in self.isupport_lines("*") {
+        for line in self.token_lines("*") {
             isupport.take(&line);
         }
         isupport

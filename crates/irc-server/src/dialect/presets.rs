@@ -78,7 +78,7 @@ impl Dialect {
     /// A server with all that this crate knows.
     #[must_use]
     pub fn modern() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "modern-1.0".clone_into(&mut dialect.version);
         dialect.offer(MODERN_CAPS);
         dialect.mechanisms = ["PLAIN", "EXTERNAL", "SCRAM-SHA-256"]
@@ -99,7 +99,7 @@ impl Dialect {
     /// As Debian's ngIRCd 26.1: one capability, and no tags at all.
     #[must_use]
     pub fn ngircd() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "ngircd-26.1".clone_into(&mut dialect.version);
         dialect.offer(&["multi-prefix"]);
         dialect.case_mapping = CaseMapping::Ascii;
@@ -122,7 +122,7 @@ impl Dialect {
     /// As Debian's InspIRCd 3.15 with services.
     #[must_use]
     pub fn inspircd() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "InspIRCd-3".clone_into(&mut dialect.version);
         dialect.offer(INSPIRCD_CAPS);
         dialect.mechanisms = ["PLAIN", "EXTERNAL"].map(str::to_owned).to_vec();
@@ -172,7 +172,7 @@ impl Dialect {
     /// As ircd-hybrid 8.2.43: some capabilities, no tags, no SASL.
     #[must_use]
     pub fn hybrid() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "ircd-hybrid-8.2.43".clone_into(&mut dialect.version);
         dialect.offer(HYBRID_CAPS);
         dialect.case_mapping = CaseMapping::Ascii;
@@ -186,9 +186,16 @@ impl Dialect {
         dialect
     }
 
-    /// As RFC 1459 has it: nicks of 9 bytes, no capabilities and no `CAP` either.
+    /// As RFC 1459 has it: nicks of 9 bytes, no capabilities, no `CAP` and no 005 either.
     #[must_use]
     pub fn bare() -> Self {
+        let mut dialect = Self::plain();
+        dialect.quirks.has_isupport = false;
+        dialect
+    }
+
+    /// What the others begin with.
+    fn plain() -> Self {
         Self {
             server_name: "irc.test.invalid".to_owned(),
             network: "TestNet".to_owned(),

@@ -5,6 +5,8 @@
 /// Those of ngIRCd 26.1 and InspIRCd 3.15 are as found on Debian's.
 #[derive(Clone, Debug)]
 pub struct Quirks {
+    /// Whether the server says what it is like (005).
+    pub has_isupport: bool,
     /// What connections are told in a `NOTICE` to `*` before anything else.
     pub greetings: Vec<String>,
     /// Whether a `PING` has to be answered before the welcome, as UnrealIRCd wants it.
@@ -43,6 +45,7 @@ pub enum Refusals {
 impl Default for Quirks {
     fn default() -> Self {
         Self {
+            has_isupport: true,
             greetings: Vec::new(),
             has_ping_cookie: false,
             quit_prefix: "Quit: ".to_owned(),

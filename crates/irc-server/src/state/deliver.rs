@@ -87,10 +87,12 @@ impl State {
         let Some(Answering { to, label, lines }) = self.answering.take() else {
             return;
         };
+        let knows_batches = self.client(to).is_some_and(|client| client.has("batch"));
         let lines = match lines.len() {
             0 => vec![self.by_server(Line::new("ACK", [""; 0]))],
             1 => lines,
-            _ => self.batch("labeled-response", &[], lines),
+            _ if knows_batches => self.batch("labeled-response", &[], lines),
+            _ => lines,
         };
         for (at, mut line) in lines.into_iter().enumerate() {
             if at == 0 {

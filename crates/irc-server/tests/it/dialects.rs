@@ -24,6 +24,23 @@ async fn a_server_without_tags_takes_them_for_a_command() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_oldest_say_nothing_of_themselves() -> Result<()> {
+    let mut stage = Stage::new(Dialect::bare()).await?;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< * 001 *
+             ann< * 002 *
+             ann< * 003 *
+             ann< * 004 *
+             ann< * 251 *",
+        )
+        .await
+}
+
+#[tokio::test]
 async fn nothing_new_reaches_an_old_client() -> Result<()> {
     let mut stage = Stage::with(Dialect::modern(), &["old"]).await?;
     let bob = stage.server.person("bob").await?;

@@ -76,6 +76,19 @@ async fn who_kills_is_answered_and_who_is_killed_is_not() -> Result<()> {
 }
 
 #[tokio::test]
+async fn without_batches_the_first_line_bears_the_label() -> Result<()> {
+    let mut stage = Stage::new(Dialect::modern()).await?;
+    stage.enter("ann", "labeled-response").await?;
+    stage
+        .play(
+            "ann> @label=1 WHOIS nobody
+             ann< @label=1 :irc.test.invalid 401 ann nobody :No such nick
+             ann< :irc.test.invalid 318 ann nobody :End of /WHOIS list.",
+        )
+        .await
+}
+
+#[tokio::test]
 async fn a_label_that_was_not_agreed_on_is_nothing() -> Result<()> {
     let mut stage = Stage::new(Dialect::modern()).await?;
     stage.enter("ann", "message-tags").await?;
