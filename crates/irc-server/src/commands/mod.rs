@@ -135,6 +135,12 @@ fn obey(state: &mut State, id: ClientId, line: &Line) {
     state.end_answer();
 }
 
+fn is_utf8(line: &Line) -> bool {
+    line.params
+        .iter()
+        .all(|param| std::str::from_utf8(param).is_ok())
+}
+
 fn run(state: &mut State, id: ClientId, line: &Line) {
     let answers = state.knobs.answers.iter();
     let mut answer = answers
@@ -144,12 +150,7 @@ fn run(state: &mut State, id: ClientId, line: &Line) {
         state.reply(id, &answer.command, answer.params);
         return;
     }
-    if state.dialect.is_utf8_only
-        && line
-            .params
-            .iter()
-            .any(|param| std::str::from_utf8(param).is_err())
-    {
+    if state.dialect.is_utf8_only && !is_utf8(line) {
         let text = "Message rejected, your IRC software MUST use UTF-8 encoding on this network";
         state.fail(id, &line.command, "INVALID_UTF8", &[text]);
         return;
