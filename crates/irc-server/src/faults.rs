@@ -174,8 +174,8 @@ impl Faults<'_> {
     }
 
     /// Answers no `PING`.
-    pub async fn ignore_pings(&self, is_on: bool) {
-        self.turn(move |knobs| knobs.ignores_pings = is_on).await;
+    pub async fn ignore_pings(&self) {
+        self.ignore("PING").await;
     }
 
     /// Answers a command, whoever gives it, with a numeric instead of obeying it: `answer("JOIN", "477 #tea :No")`. Does
@@ -187,6 +187,15 @@ impl Faults<'_> {
         };
         self.turn(move |knobs| knobs.answers.push((command, line)))
             .await;
+    }
+
+    /// Neither obeys nor answers a command, whoever gives it.
+    pub async fn ignore(&self, command: &str) {
+        let command = command.to_ascii_uppercase();
+        self.turn(move |knobs| {
+            knobs.ignored.insert(command);
+        })
+        .await;
     }
 
     /// Breaks the network: these people are on the far side. Each side sees the other quit.

@@ -125,6 +125,9 @@ fn deafen(state: &mut State, id: ClientId) {
 
 /// Does what the line asks for, and answers with its label if it has one.
 fn obey(state: &mut State, id: ClientId, line: &Line) {
+    if state.knobs.ignored.contains(&line.command) {
+        return;
+    }
     let knows_labels = state
         .client(id)
         .is_some_and(|client| client.has("labeled-response"));

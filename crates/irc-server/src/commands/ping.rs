@@ -16,9 +16,6 @@ pub(super) fn ping(state: &mut State, id: ClientId, line: &Line) {
         state.reply(id, "409", ["No origin specified"]);
         return;
     }
-    if state.knobs.ignores_pings {
-        return;
-    }
     let server = state.dialect.server_name.clone();
     let pong = Line::new("PONG", [server.as_bytes(), &line.params[0]]);
     let pong = state.by_server(pong);

@@ -45,11 +45,8 @@ pub(super) fn try_welcome(state: &mut State, id: ClientId) {
         return;
     };
     let progress = &client.progress;
-    if progress.is_registered
-        || progress.is_negotiating
-        || !progress.has_user
-        || client.nick.is_empty()
-    {
+    let is_negotiating = progress.is_negotiating && state.dialect.quirks.waits_for_cap_end;
+    if progress.is_registered || is_negotiating || !progress.has_user || client.nick.is_empty() {
         return;
     }
     if state.dialect.password.is_some() && progress.password != state.dialect.password {

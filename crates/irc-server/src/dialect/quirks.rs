@@ -11,6 +11,8 @@ pub struct Quirks {
     pub greetings: Vec<String>,
     /// Whether a `PING` has to be answered before the welcome, as UnrealIRCd wants it.
     pub has_ping_cookie: bool,
+    /// Whether the welcome waits for `CAP END`.
+    pub waits_for_cap_end: bool,
     /// What stands before the text of a `QUIT`. Without it anybody can quit with the text of a netsplit.
     pub quit_prefix: String,
     /// Whether users have a `~` where no ident server was asked.
@@ -48,6 +50,7 @@ impl Default for Quirks {
             has_isupport: true,
             greetings: Vec::new(),
             has_ping_cookie: false,
+            waits_for_cap_end: true,
             quit_prefix: "Quit: ".to_owned(),
             marks_all_users: true,
             setters_are_nicks: false,

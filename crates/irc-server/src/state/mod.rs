@@ -25,7 +25,7 @@ use tokio::time::Instant;
 pub use self::enter::NoPerson;
 use self::{
     channel::Channel,
-    client::{Client, ClientId},
+    client::{Client, ClientId, Sink},
     deliver::Answering,
     history::History,
     knobs::Knobs,
@@ -80,6 +80,17 @@ pub(crate) struct State {
     /// Those who are closed as soon as the command at hand is done, and why.
     doomed: Vec<(ClientId, String)>,
     last_id: u64,
+}
+
+impl Drop for State {
+    /// Nobody waits for what cannot come any more.
+    fn drop(&mut self) {
+        for client in self.clients.values() {
+            if let Sink::Ear(ear) = &client.sink {
+                ear.close();
+            }
+        }
+    }
 }
 
 impl State {

@@ -115,6 +115,35 @@ async fn a_ping_may_come_before_the_welcome() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_welcome_may_come_before_all_is_agreed_on() -> Result<()> {
+    let mut dialect = Dialect::ngircd();
+    dialect.quirks.waits_for_cap_end = false;
+    dialect.motd.clear();
+    let mut stage = Stage::new(dialect).await?;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "ann> CAP LS 302
+             ann< * CAP * LS :multi-prefix
+             ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< * 001 *",
+        )
+        .await?;
+    stage
+        .raw("ann")
+        .next_matching("* 422 ann :MOTD File is missing")
+        .await?;
+    stage
+        .play(
+            "ann> CAP REQ multi-prefix
+             ann< * CAP ann ACK :multi-prefix
+             ann> CAP END",
+        )
+        .await
+}
+
+#[tokio::test]
 async fn setters_are_shown_as_the_server_does() -> Result<()> {
     for (dialect, setter) in [
         (Dialect::ngircd(), "ann"),
