@@ -27,4 +27,8 @@ pub mod service;
 pub mod settings;
 pub mod text;
 
-pub use self::{irc::Irc, service::service, settings::Settings};
+pub use self::{
+    irc::Irc,
+    service::{service, service_by},
+    settings::Settings,
+};

@@ -58,6 +58,7 @@ use crate::{
     ids::Place,
     link::{
         claims::Claims,
+        dial::Way,
         drive::{LinkId, Told},
     },
     people::People,
@@ -129,6 +130,7 @@ pub(crate) struct Beginning {
     pub(crate) name: String,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) ident: Ident,
+    pub(crate) way: Way,
 }
 
 /// A network that is about to run.
@@ -161,6 +163,7 @@ pub(crate) struct Hub {
     name: String,
     settings: Arc<NetworkSettings>,
     ident: Ident,
+    way: Way,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
     claims: Claims,
@@ -195,6 +198,7 @@ impl Waiting {
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
+            way: self.beginning.way.clone(),
             directory: self.directory.clone(),
             claims: Claims::new(store.clone()),
             people: People::load(store, &self.beginning.name).await?,
