@@ -10,14 +10,13 @@ use bridgehead_appservice::{
     },
     id::UserId,
 };
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
     ident::Ident,
     ids::{Nick, Place, Target},
     link::{claims::Claims, dial::Way},
-    network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
+    network::{Command, Handle, Owner, Speech, Upkeep},
     render::render,
     settings::Settings,
 };
@@ -26,8 +25,6 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
-    /// Until they run.
-    waiting: Mutex<Vec<Waiting>>,
     ident: Ident,
 }
 
@@ -42,22 +39,13 @@ impl Irc {
     #[must_use]
     pub fn by(settings: &Settings, way: &Way) -> Self {
         let ident = Ident::new();
-        let mut networks = BTreeMap::new();
-        let mut waiting = Vec::new();
-        for (name, network) in &settings.networks {
-            let (handle, waits) = network::network(Beginning {
-                name: name.clone(),
-                settings: Arc::new(network.clone()),
-                ident: ident.clone(),
-                way: way.clone(),
-            });
-            networks.insert(name.clone(), handle);
-            waiting.push(waits);
-        }
+        let networks = settings.networks.iter().map(|(name, network)| {
+            let handle = Handle::new(name, network, (&ident, way));
+            (name.clone(), handle)
+        });
         Self {
             settings: Arc::new(settings.clone()),
-            networks,
-            waiting: Mutex::new(waiting),
+            networks: networks.collect(),
             ident,
         }
     }
@@ -192,19 +180,12 @@ impl Network for Irc {
     const POWER: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        if waiting.is_empty() {
-            return Err(std::io::Error::other(
-                "the networks have ended; the bridge has to be started again",
-            )
-            .into());
-        }
         let _ident = match self.settings.ident.listen {
             Some(address) => Some(self.ident.serve(address).await?),
             None => None,
         };
         let mut running = JoinSet::new();
-        for network in waiting {
+        for network in self.networks.values().cloned() {
             running.spawn(network.run(remote.clone()));
         }
         while let Some(ended) = running.join_next().await {

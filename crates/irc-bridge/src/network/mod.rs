@@ -88,74 +88,120 @@ pub(crate) struct Handle {
     pub(crate) name: Arc<str>,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) directory: Arc<RwLock<Directory>>,
-    inputs: mpsc::Sender<Input>,
+    ident: Ident,
+    way: Way,
+    /// While the loop runs.
+    inputs: Arc<RwLock<Option<mpsc::Sender<Input>>>>,
 }
 
 impl Handle {
+    /// A network that does not run yet.
+    pub(crate) fn new(
+        name: &str,
+        settings: &NetworkSettings,
+        (ident, way): (&Ident, &Way),
+    ) -> Self {
+        Self {
+            name: name.into(),
+            settings: Arc::new(settings.clone()),
+            directory: Arc::default(),
+            ident: ident.clone(),
+            way: way.clone(),
+            inputs: Arc::default(),
+        }
+    }
+
+    fn inputs(&self) -> Option<mpsc::Sender<Input>> {
+        self.inputs.read().clone()
+    }
+
     /// Says something. Returns when the network has it, or has said no.
     pub(crate) async fn say(&self, speech: Speech) -> Outcome {
+        let away = || SendError::away("the bridge connects just now");
+        let inputs = self.inputs().ok_or_else(away)?;
         let (reply, outcome) = oneshot::channel();
-        let gone = || SendError::retry("the bridge is about to end");
-        self.inputs
-            .send(Input::Say(Box::new(speech), reply))
-            .await
-            .map_err(|_| gone())?;
-        outcome.await.unwrap_or_else(|_| Err(gone()))
+        let input = Input::Say(Box::new(speech), reply);
+        inputs.send(input).await.map_err(|_| away())?;
+        outcome.await.unwrap_or_else(|_| Err(away()))
     }
 
     /// Matrix has changed.
     pub(crate) async fn upkeep(&self, upkeep: Upkeep) {
-        // A loop that has ended sees to it when it begins again.
-        self.inputs.send(Input::Upkeep(upkeep)).await.ok();
+        // A loop that does not run looks at all of Matrix when it begins.
+        if let Some(inputs) = self.inputs() {
+            inputs.send(Input::Upkeep(upkeep)).await.ok();
+        }
     }
 
     /// Asks for something; gives back what people are told.
     pub(crate) async fn command(&self, who: &UserId, command: Command) -> Report {
+        let away = || "The bridge connects just now; try again in a moment.".to_owned();
+        let inputs = self.inputs().ok_or_else(away)?;
         let (reply, report) = oneshot::channel();
         let asking = Asking {
             who: who.clone(),
             command,
             reply,
         };
-        let gone = || Err("the bridge is about to end".to_owned());
-        if self.inputs.send(Input::Command(asking)).await.is_err() {
-            return gone();
+        inputs
+            .send(Input::Command(asking))
+            .await
+            .map_err(|_| away())?;
+        report.await.unwrap_or_else(|_| Err(away()))
+    }
+
+    /// Runs the network for as long as it is polled.
+    pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+        let store = remote.store()?;
+        let (sender, mut inputs) = mpsc::channel(MAX_INPUTS);
+        let (tell, mut told) = mpsc::channel(MAX_TOLD);
+        let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(deeds::carry_out(remote.clone(), to_do));
+        let limits = &self.settings.limits;
+        *self.directory.write() = Directory::default();
+        let mut hub = Hub {
+            bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now()),
+            name: self.name.to_string(),
+            settings: self.settings.clone(),
+            ident: self.ident.clone(),
+            way: self.way.clone(),
+            directory: self.directory.clone(),
+            claims: Claims::new(store.clone()),
+            people: People::load(store, &self.name).await?,
+            remote,
+            tell,
+            deeds,
+            clients: BTreeMap::new(),
+            links: HashMap::new(),
+            next_link: 0,
+            next_server: 0,
+            split: BTreeMap::new(),
+            heard: 0,
+            run: rand::random(),
+        };
+        *self.inputs.write() = Some(sender);
+        let _open = Open(self.inputs.clone());
+        hub.begin().await?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some((id, told)) = told.recv() => hub.take_told(id, told).await,
+                Some(input) = inputs.recv() => hub.take_input(input).await,
+                _ = tick.tick() => hub.tick().await,
+            }
         }
-        report.await.unwrap_or_else(|_| gone())
     }
 }
 
-/// What a network's loop is made of.
-pub(crate) struct Beginning {
-    pub(crate) name: String,
-    pub(crate) settings: Arc<NetworkSettings>,
-    pub(crate) ident: Ident,
-    pub(crate) way: Way,
-}
+/// Nobody brings anything to a loop that has ended.
+struct Open(Arc<RwLock<Option<mpsc::Sender<Input>>>>);
 
-/// A network that is about to run.
-pub(crate) struct Waiting {
-    beginning: Beginning,
-    directory: Arc<RwLock<Directory>>,
-    inputs: mpsc::Receiver<Input>,
-}
-
-/// A network: for those who have something for it, and to be run.
-pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
-    let (sender, inputs) = mpsc::channel(MAX_INPUTS);
-    let directory = Arc::new(RwLock::default());
-    let handle = Handle {
-        name: beginning.name.as_str().into(),
-        settings: beginning.settings.clone(),
-        directory: directory.clone(),
-        inputs: sender,
-    };
-    let waiting = Waiting {
-        beginning,
-        directory,
-        inputs,
-    };
-    (handle, waiting)
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.write() = None;
+    }
 }
 
 /// The loop.
@@ -181,49 +227,6 @@ pub(crate) struct Hub {
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
-}
-
-impl Waiting {
-    /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(mut self, remote: Remote<Irc>) -> Result<(), HandlerError> {
-        let store = remote.store()?;
-        let (tell, mut told) = mpsc::channel(MAX_TOLD);
-        let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(deeds::carry_out(remote.clone(), to_do));
-        let now = now();
-        let limits = &self.beginning.settings.limits;
-        let mut hub = Hub {
-            bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
-            name: self.beginning.name.clone(),
-            settings: self.beginning.settings.clone(),
-            ident: self.beginning.ident.clone(),
-            way: self.beginning.way.clone(),
-            directory: self.directory.clone(),
-            claims: Claims::new(store.clone()),
-            people: People::load(store, &self.beginning.name).await?,
-            remote,
-            tell,
-            deeds,
-            clients: BTreeMap::new(),
-            links: HashMap::new(),
-            next_link: 0,
-            next_server: 0,
-            split: BTreeMap::new(),
-            heard: 0,
-            run: rand::random(),
-        };
-        hub.begin().await?;
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                Some((id, told)) = told.recv() => hub.take_told(id, told).await,
-                Some(input) = self.inputs.recv() => hub.take_input(input).await,
-                _ = tick.tick() => hub.tick().await,
-            }
-        }
-    }
 }
 
 impl Hub {
