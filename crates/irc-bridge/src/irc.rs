@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::{
     ident::Ident,
-    ids::{Nick, Place, Target},
+    ids::{Nick, Place, Target, msgid},
     link::claims::Claims,
     network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
-    render::render,
+    render::{Rendered, render},
     settings::Settings,
 };
 
@@ -43,6 +43,7 @@ impl Irc {
                 name: name.clone(),
                 settings: Arc::new(network.clone()),
                 ident: ident.clone(),
+                has_links: settings.media.public_url.is_some(),
             });
             networks.insert(name.clone(), handle);
             waiting.push(waits);
@@ -72,13 +73,46 @@ impl Irc {
         })
     }
 
+    /// Takes a message back where the network can; `false` where it has to be said in words.
+    async fn unsay(&self, outgoing: &Outgoing<Self>) -> Result<bool, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let Action::Redact { target, reason } = &outgoing.action else {
+            return Ok(false);
+        };
+        let ids: Vec<String> = target
+            .ids
+            .iter()
+            .filter_map(|id| Some(msgid(id)?.to_owned()))
+            .collect();
+        if ids.is_empty() || !handle.directory.read().offers().redacts {
+            return Ok(false);
+        }
+        for id in ids {
+            let command = Command::Unsay {
+                place: outgoing.room.clone(),
+                id,
+                reason: reason.clone(),
+            };
+            if let Err(why) = handle.command(&outgoing.speaker.user_id, command).await {
+                tracing::info!(why, "a message cannot be taken back: that is said in words");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn say(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
         let handle = self.of(&outgoing.room)?;
-        let (command, lines) = render(outgoing, handle).await?;
-        let reply_to = match &outgoing.action {
-            Action::Message { reply_to, .. } => reply_to.as_ref(),
-            _ => None,
+        let Some(rendered) = render(outgoing, handle).await? else {
+            return Ok(Receipt::new());
         };
+        let Rendered {
+            command,
+            lines,
+            tags,
+            is_one,
+            relayed_as,
+        } = rendered;
         let store = outgoing.remote().store()?;
         let speech = Speech {
             key: outgoing.key.clone(),
@@ -87,7 +121,9 @@ impl Irc {
             place: outgoing.room.clone(),
             command,
             lines,
-            reply_to: reply_to.and_then(|target| target.ids.first().cloned()),
+            tags,
+            is_one,
+            relayed_as,
             claimed: Claims::new(store).of(&outgoing.key).await?,
         };
         handle.say(speech).await
@@ -183,6 +219,7 @@ impl Network for Irc {
     const TOPICS: bool = true;
     const MEMBERSHIP: bool = true;
     const POWER: bool = true;
+    const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
         let waiting = std::mem::take(&mut *self.waiting.lock());
@@ -210,10 +247,12 @@ impl Network for Irc {
         match &outgoing.action {
             Action::Message { .. }
             | Action::Edit { .. }
-            | Action::Redact { .. }
-            | Action::React { .. } => self.say(&outgoing).await,
-            // It was said, and cannot be unsaid.
-            Action::Unreact { .. } => Ok(Receipt::new()),
+            | Action::React { .. }
+            | Action::Unreact { .. } => self.say(&outgoing).await,
+            Action::Redact { .. } => match self.unsay(&outgoing).await? {
+                true => Ok(Receipt::new()),
+                false => self.say(&outgoing).await,
+            },
             Action::Join | Action::Leave { .. } => self.follow(&outgoing).await,
             Action::Topic(_)
             | Action::Invite { .. }
@@ -306,7 +345,14 @@ impl Network for Irc {
         directory.owner(&user.nick)?.person().cloned()
     }
 
-    async fn signal(&self, _: Signal<Self>) {}
+    async fn signal(&self, signal: Signal<Self>) {
+        if let Signal::Typing { room, people } = signal
+            && let Some(handle) = self.network(&room.network)
+            && handle.settings.messages.typing
+        {
+            handle.typing(room, people);
+        }
+    }
 
     fn place(&self, place: &Place) -> BridgePlace {
         let handle = self.network(&place.network);

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use bridgehead_appservice::{Handle, Service, bridge::Bridge};
+use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
 
-use crate::{Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE};
+use crate::{
+    Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE,
+    settings::MediaSettings,
+};
 
 /// The bridge, as this configuration has it.
 #[must_use]
@@ -14,11 +17,25 @@ pub fn service(settings: &Settings) -> Service {
         .users(&settings.users)
         .aliases(&settings.aliases)
         .prefix("!irc");
-    Service::new("irc")
+    let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
         .migrations(&[CLAIMS, PEOPLE])
         .commands(commands())
-        .bridge(bridge)
+        .bridge(bridge);
+    media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+}
+
+/// The service with links to media, if they are wanted.
+fn media(service: Service, settings: &MediaSettings) -> Service {
+    let (Some(url), Some(secret)) = (&settings.public_url, settings.secret.get()) else {
+        return service;
+    };
+    let proxy = MediaProxy::new(secret, url);
+    let lifetime = settings.lifetime.get();
+    service.media_proxy(match lifetime.is_zero() {
+        true => proxy.forever(),
+        false => proxy.lifetime(lifetime),
+    })
 }
