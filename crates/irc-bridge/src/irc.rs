@@ -43,7 +43,7 @@ impl Irc {
                 name: name.clone(),
                 settings: Arc::new(network.clone()),
                 ident: ident.clone(),
-                has_links: settings.media.public_url.is_some(),
+                has_links: settings.media.has_links(),
             });
             networks.insert(name.clone(), handle);
             waiting.push(waits);

@@ -22,6 +22,7 @@ use crate::{
     text::to_irc::{
         self, Around, Limits, Page, Plan, Reply, ReplyRules, Said, Speaker, Verb, thread::Thread,
     },
+    votes::{is_disclosed, is_vote, poll_of},
 };
 
 /// Nick, user name and host are never longer. What is cut for these is cut the same way for everybody, at each attempt.
@@ -173,6 +174,8 @@ fn payload_bytes(command: SayCommand, place: &Place) -> usize {
 /// What is known around a message.
 struct Surroundings {
     original: Option<Original>,
+    /// The poll that is voted in.
+    poll: Option<Content>,
     thread: Option<(EventId, InThread, Option<Content>)>,
     is_relayed: bool,
     relayed_as: Option<String>,
@@ -191,6 +194,7 @@ impl Surroundings {
         let relayed_as = is_relayed.then(|| relay_name(outgoing, handle)).flatten();
         Ok(Self {
             original,
+            poll: poll(outgoing).await?,
             thread: thread(outgoing, handle).await?,
             is_relayed,
             relayed_as,
@@ -225,7 +229,13 @@ impl Surroundings {
             }),
         };
         let nothing = || SendError::unsupported("there is nothing in it that IRC could show");
-        say(&outgoing.action, &around).ok_or_else(nothing)
+        let said = match &outgoing.action {
+            Action::Message { content, .. } if is_vote(content.event_type()) => {
+                to_irc::poll::vote(content, self.poll.as_ref(), &around)
+            }
+            action => say(action, &around),
+        };
+        said.ok_or_else(nothing)
     }
 
     /// What programs are told beside the words.
@@ -236,6 +246,20 @@ impl Surroundings {
         let tag = answered.map(|msgid| ("+draft/reply".to_owned(), msgid));
         tag.into_iter().collect()
     }
+}
+
+/// The poll that is voted in, if everybody may know what the votes are.
+async fn poll(outgoing: &Outgoing<Irc>) -> Result<Option<Content>, SendError> {
+    let voted_in = match &outgoing.action {
+        Action::Message { content, .. } if is_vote(content.event_type()) => poll_of(content),
+        _ => None,
+    };
+    let Some(event) = voted_in else {
+        return Ok(None);
+    };
+    let poll = outgoing.remote().message_at(&event).await?;
+    let poll = poll.and_then(|poll| poll.content);
+    Ok(poll.filter(is_disclosed))
 }
 
 /// The thread of what is said, and what it began with where nobody on IRC has heard of it.

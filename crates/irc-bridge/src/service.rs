@@ -6,7 +6,7 @@ use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
 
 use crate::{
     Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE,
-    settings::MediaSettings,
+    settings::MediaSettings, votes,
 };
 
 /// The bridge, as this configuration has it.
@@ -16,7 +16,8 @@ pub fn service(settings: &Settings) -> Service {
     let bridge = Bridge::new(Irc::new(settings))
         .users(&settings.users)
         .aliases(&settings.aliases)
-        .prefix("!irc");
+        .prefix("!irc")
+        .on(votes::tell);
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())

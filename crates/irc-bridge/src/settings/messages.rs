@@ -123,6 +123,12 @@ impl Default for MediaSettings {
 }
 
 impl MediaSettings {
+    /// Whether there are links.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.public_url.is_some() && self.secret.get().is_some()
+    }
+
     pub(super) fn check(&self, refusals: &mut Refusals<'_>) {
         let secret = self.secret.get().map_or(0, |secret| secret.expose().len());
         if self.public_url.is_some() && secret < 16 {
