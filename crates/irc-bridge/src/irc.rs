@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::{
     ident::Ident,
     ids::{Nick, Place, Target, msgid},
-    link::claims::Claims,
+    link::{claims::Claims, dial::Way},
     network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
     render::{Rendered, render},
     settings::Settings,
@@ -35,6 +35,12 @@ impl Irc {
     /// The networks of this configuration.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
+        Self::by(settings, &Way::Network)
+    }
+
+    /// The same by another way than the network.
+    #[must_use]
+    pub fn by(settings: &Settings, way: &Way) -> Self {
         let ident = Ident::new();
         let mut networks = BTreeMap::new();
         let mut waiting = Vec::new();
@@ -44,6 +50,7 @@ impl Irc {
                 settings: Arc::new(network.clone()),
                 ident: ident.clone(),
                 has_links: settings.media.has_links(),
+                way: way.clone(),
             });
             networks.insert(name.clone(), handle);
             waiting.push(waits);

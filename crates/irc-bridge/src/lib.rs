@@ -29,4 +29,8 @@ pub mod settings;
 pub mod text;
 mod votes;
 
-pub use self::{irc::Irc, service::service, settings::Settings};
+pub use self::{
+    irc::Irc,
+    service::{service, service_by},
+    settings::Settings,
+};

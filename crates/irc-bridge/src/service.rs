@@ -5,15 +5,26 @@ use std::sync::Arc;
 use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
 
 use crate::{
-    Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE,
-    settings::MediaSettings, votes,
+    Irc, Settings,
+    commands::commands,
+    link::{claims::CLAIMS, dial::Way},
+    mappings,
+    people::PEOPLE,
+    settings::MediaSettings,
+    votes,
 };
 
 /// The bridge, as this configuration has it.
 #[must_use]
 pub fn service(settings: &Settings) -> Service {
+    service_by(settings, &Way::Network)
+}
+
+/// The same by another way to the IRC servers than the network: for tests without sockets.
+#[must_use]
+pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let kept = Arc::new(settings.clone());
-    let bridge = Bridge::new(Irc::new(settings))
+    let bridge = Bridge::new(Irc::by(settings, way))
         .users(&settings.users)
         .aliases(&settings.aliases)
         .prefix("!irc")

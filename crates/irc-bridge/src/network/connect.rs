@@ -129,6 +129,7 @@ impl Hub {
         let session = self.session(owner, person.as_ref());
         Ok(drive::Beginning {
             dial: Dial {
+                way: self.way.clone(),
                 server,
                 tls,
                 from: person.as_ref().and_then(|person| person.address),

@@ -71,6 +71,7 @@ use crate::{
     ids::Place,
     link::{
         claims::Claims,
+        dial::Way,
         drive::{LinkId, Told},
     },
     people::People,
@@ -166,6 +167,7 @@ pub(crate) struct Beginning {
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) ident: Ident,
     pub(crate) has_links: bool,
+    pub(crate) way: Way,
 }
 
 /// A network that is about to run.
@@ -203,6 +205,7 @@ pub(crate) struct Hub {
     name: String,
     settings: Arc<NetworkSettings>,
     ident: Ident,
+    way: Way,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
@@ -256,6 +259,7 @@ impl Waiting {
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
+            way: self.beginning.way.clone(),
             directory: self.directory.clone(),
             threads: self.threads.clone(),
             mention_rules: self.beginning.settings.messages.mention_rules(),

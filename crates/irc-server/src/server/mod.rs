@@ -14,6 +14,7 @@ use std::{
 };
 
 use tokio::{
+    io::DuplexStream,
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -30,6 +31,11 @@ use crate::{
 
 /// How long connections may take to read that the server stops.
 const STOP: Duration = Duration::from_secs(2);
+
+/// Bytes that wait in a connection without a socket, each way.
+const WIRE_BYTES: usize = 64 << 10;
+/// Connections without a socket that may be asked for at once.
+const MAX_WIRES: usize = 1024;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,7 @@ pub struct Server {
     tls_address: Option<SocketAddr>,
     clock: Clock,
     is_stopping: watch::Sender<bool>,
+    wires: mpsc::Sender<DuplexStream>,
     acceptors: Vec<JoinHandle<()>>,
     actor: JoinHandle<()>,
 }
@@ -74,8 +81,10 @@ impl Server {
         let (traffic, came) = mpsc::channel(MAX_TRAFFIC);
         let (is_stopping, stops) = watch::channel(false);
         let last_id = Arc::new(AtomicU64::new(0));
-        let acceptor = |listener, tls| Acceptor {
+        let (wires, wired) = mpsc::channel(MAX_WIRES);
+        let acceptor = |listener, wired, tls| Acceptor {
             listener,
+            wired,
             tls,
             ident_port: dialect.ident_port,
             last_id: last_id.clone(),
@@ -84,12 +93,12 @@ impl Server {
         };
         let listener = listen(dialect.port).await?;
         let address = local(&listener, dialect.port)?;
-        let mut acceptors = vec![acceptor(listener, None)];
+        let mut acceptors = vec![acceptor(listener, Some(wired), None)];
         let mut tls_address = None;
         if let Some(config) = dialect.tls.clone() {
             let listener = listen(0).await?;
             tls_address = Some(local(&listener, 0)?);
-            acceptors.push(acceptor(listener, Some(TlsAcceptor::from(config))));
+            acceptors.push(acceptor(listener, None, Some(TlsAcceptor::from(config))));
         }
         let acceptors = acceptors
             .into_iter()
@@ -100,6 +109,7 @@ impl Server {
             tls_address,
             clock: dialect.clock.clone(),
             is_stopping,
+            wires,
             acceptors: acceptors.collect(),
             actor: tokio::spawn(actor::run(State::new(dialect), called, came)),
         })
@@ -109,6 +119,16 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A connection without a socket, for those in the same process. It is closed at once where too many are asked for,
+    /// or the server ends.
+    #[must_use]
+    pub fn wire(&self) -> DuplexStream {
+        let (own, other) = tokio::io::duplex(WIRE_BYTES);
+        // What is dropped is closed.
+        self.wires.try_send(other).ok();
+        own
     }
 
     /// Where it listens with TLS, if the dialect has it.
