@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::{
     ident::Ident,
-    ids::{Nick, Place, Target},
+    ids::{Nick, Place, Target, msgid},
     link::{claims::Claims, dial::Way},
-    network::{Command, Handle, Owner, Speech, Upkeep},
-    render::render,
+    network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
+    render::{Rendered, render},
     settings::Settings,
 };
 
@@ -25,6 +25,7 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
+    waiting: Vec<Waiting>,
     ident: Ident,
 }
 
@@ -39,13 +40,23 @@ impl Irc {
     #[must_use]
     pub fn by(settings: &Settings, way: &Way) -> Self {
         let ident = Ident::new();
-        let networks = settings.networks.iter().map(|(name, network)| {
-            let handle = Handle::new(name, network, (&ident, way));
-            (name.clone(), handle)
-        });
+        let mut networks = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (name, network) in &settings.networks {
+            let (handle, waits) = network::network(Beginning {
+                name: name.clone(),
+                settings: Arc::new(network.clone()),
+                ident: ident.clone(),
+                has_links: settings.media.has_links(),
+                way: way.clone(),
+            });
+            networks.insert(name.clone(), handle);
+            waiting.push(waits);
+        }
         Self {
             settings: Arc::new(settings.clone()),
-            networks: networks.collect(),
+            networks,
+            waiting,
             ident,
         }
     }
@@ -67,13 +78,46 @@ impl Irc {
         })
     }
 
+    /// Takes a message back where the network can; `false` where it has to be said in words.
+    async fn unsay(&self, outgoing: &Outgoing<Self>) -> Result<bool, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let Action::Redact { target, reason } = &outgoing.action else {
+            return Ok(false);
+        };
+        let ids: Vec<String> = target
+            .ids
+            .iter()
+            .filter_map(|id| Some(msgid(id)?.to_owned()))
+            .collect();
+        if ids.is_empty() || !handle.directory.read().offers().redacts {
+            return Ok(false);
+        }
+        for id in ids {
+            let command = Command::Unsay {
+                place: outgoing.room.clone(),
+                id,
+                reason: reason.clone(),
+            };
+            if let Err(why) = handle.command(&outgoing.speaker.user_id, command).await {
+                tracing::info!(why, "a message cannot be taken back: that is said in words");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn say(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
         let handle = self.of(&outgoing.room)?;
-        let (command, lines) = render(outgoing, handle).await?;
-        let reply_to = match &outgoing.action {
-            Action::Message { reply_to, .. } => reply_to.as_ref(),
-            _ => None,
+        let Some(rendered) = render(outgoing, handle).await? else {
+            return Ok(Receipt::new());
         };
+        let Rendered {
+            command,
+            lines,
+            tags,
+            is_one,
+            relayed_as,
+        } = rendered;
         let store = outgoing.remote().store()?;
         let speech = Speech {
             key: outgoing.key.clone(),
@@ -82,7 +126,9 @@ impl Irc {
             place: outgoing.room.clone(),
             command,
             lines,
-            reply_to: reply_to.and_then(|target| target.ids.first().cloned()),
+            tags,
+            is_one,
+            relayed_as,
             claimed: Claims::new(store).of(&outgoing.key).await?,
         };
         handle.say(speech).await
@@ -178,6 +224,7 @@ impl Network for Irc {
     const TOPICS: bool = true;
     const MEMBERSHIP: bool = true;
     const POWER: bool = true;
+    const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
         let _ident = match self.settings.ident.listen {
@@ -185,7 +232,7 @@ impl Network for Irc {
             None => None,
         };
         let mut running = JoinSet::new();
-        for network in self.networks.values().cloned() {
+        for network in self.waiting.iter().cloned() {
             running.spawn(network.run(remote.clone()));
         }
         while let Some(ended) = running.join_next().await {
@@ -198,10 +245,12 @@ impl Network for Irc {
         match &outgoing.action {
             Action::Message { .. }
             | Action::Edit { .. }
-            | Action::Redact { .. }
-            | Action::React { .. } => self.say(&outgoing).await,
-            // It was said, and cannot be unsaid.
-            Action::Unreact { .. } => Ok(Receipt::new()),
+            | Action::React { .. }
+            | Action::Unreact { .. } => self.say(&outgoing).await,
+            Action::Redact { .. } => match self.unsay(&outgoing).await? {
+                true => Ok(Receipt::new()),
+                false => self.say(&outgoing).await,
+            },
             Action::Join | Action::Leave { .. } => self.follow(&outgoing).await,
             Action::Topic(_)
             | Action::Invite { .. }
@@ -294,7 +343,14 @@ impl Network for Irc {
         directory.owner(&user.nick)?.person().cloned()
     }
 
-    async fn signal(&self, _: Signal<Self>) {}
+    async fn signal(&self, signal: Signal<Self>) {
+        if let Signal::Typing { room, people } = signal
+            && let Some(handle) = self.network(&room.network)
+            && handle.settings.messages.typing
+        {
+            handle.typing(room, people);
+        }
+    }
 
     fn place(&self, place: &Place) -> BridgePlace {
         let handle = self.network(&place.network);

@@ -9,6 +9,7 @@
 //! - [`link`] a connection: made, encrypted, driven
 //! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
+//! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`service`] all of it as a service
@@ -26,6 +27,7 @@ mod render;
 pub mod service;
 pub mod settings;
 pub mod text;
+mod votes;
 
 pub use self::{
     irc::Irc,

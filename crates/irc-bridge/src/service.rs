@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bridgehead_appservice::{Handle, Service, bridge::Bridge};
+use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
 
 use crate::{
     Irc, Settings,
@@ -10,6 +10,8 @@ use crate::{
     link::{claims::CLAIMS, dial::Way},
     mappings,
     people::PEOPLE,
+    settings::MediaSettings,
+    votes,
 };
 
 /// The bridge, as this configuration has it.
@@ -25,12 +27,27 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let bridge = Bridge::new(Irc::by(settings, way))
         .users(&settings.users)
         .aliases(&settings.aliases)
-        .prefix("!irc");
-    Service::new("irc")
+        .prefix("!irc")
+        .on(votes::tell);
+    let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
         .migrations(&[CLAIMS, PEOPLE])
         .commands(commands())
-        .bridge(bridge)
+        .bridge(bridge);
+    media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+}
+
+/// The service with links to media, if they are wanted.
+fn media(service: Service, settings: &MediaSettings) -> Service {
+    let (Some(url), Some(secret)) = (&settings.public_url, settings.secret.get()) else {
+        return service;
+    };
+    let proxy = MediaProxy::new(secret, url);
+    let lifetime = settings.lifetime.get();
+    service.media_proxy(match lifetime.is_zero() {
+        true => proxy.forever(),
+        false => proxy.lifetime(lifetime),
+    })
 }

@@ -13,9 +13,11 @@
 //! - `client`, `speech` a client, and what it has to say
 //! - `connect` connections: when, and what becomes of them
 //! - `answers` what a connection tells of what it was asked for
-//! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both
+//! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
+//!   listened, and `memory` how far that is; `standing` who may do what in both
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
+//! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 
 mod answers;
@@ -25,13 +27,19 @@ mod connect;
 mod deeds;
 mod directory;
 mod hear;
+mod history;
+mod memory;
+mod offers;
 mod pace;
+mod speaking;
 mod speech;
 mod standing;
+mod threads;
+mod typing;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,14 +49,23 @@ use bridgehead_appservice::{
     bridge::{Cause, Rejected, Remote, SendError},
     id::UserId,
 };
-use parking_lot::RwLock;
-use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 
 pub(crate) use self::directory::{Directory, Owner};
-use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
+use self::{
+    client::Client, deeds::Deed, history::CatchingUp, memory::Memory, pace::Bucket,
+    speaking::Patience, speech::Pending,
+};
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    offers::Offers,
     speech::{Outcome, Speech},
+    threads::{InThread, Threads},
     upkeep::Upkeep,
 };
 use crate::{
@@ -63,12 +80,15 @@ use crate::{
     },
     people::People,
     settings::{Mode, NetworkSettings},
+    text::to_matrix::MentionRules,
 };
 
 /// What may wait for the loop; who brings more waits.
 const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
+/// Nicks of the bridge's clients, present and past, that are known.
+const MAX_FORMER: usize = 100_000;
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -80,6 +100,8 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// Who of Matrix is writing somewhere; nobody else is.
+    Typing(Place, Vec<UserId>),
 }
 
 /// A network, for those who have something for its loop.
@@ -88,87 +110,171 @@ pub(crate) struct Handle {
     pub(crate) name: Arc<str>,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) directory: Arc<RwLock<Directory>>,
-    ident: Ident,
-    way: Way,
-    /// While the loop runs.
-    inputs: Arc<RwLock<Option<mpsc::Sender<Input>>>>,
+    pub(crate) threads: Arc<Mutex<Threads>>,
+    /// Whether media and pages can be linked to.
+    pub(crate) has_links: bool,
+    inputs: mpsc::Sender<Input>,
+}
+
+/// Under this name it is remembered which threads IRC knows.
+fn threads_key(network: &str) -> String {
+    format!("threads/{network}")
 }
 
 impl Handle {
-    /// A network that does not run yet.
-    pub(crate) fn new(
-        name: &str,
-        settings: &NetworkSettings,
-        (ident, way): (&Ident, &Way),
-    ) -> Self {
-        Self {
-            name: name.into(),
-            settings: Arc::new(settings.clone()),
-            directory: Arc::default(),
-            ident: ident.clone(),
-            way: way.clone(),
-            inputs: Arc::default(),
-        }
+    /// Under this name it is remembered which threads the network knows.
+    pub(crate) fn threads_key(&self) -> String {
+        threads_key(&self.name)
     }
 
-    fn inputs(&self) -> Option<mpsc::Sender<Input>> {
-        self.inputs.read().clone()
+    /// Tells who is writing; where too much waits it is not told.
+    pub(crate) fn typing(&self, place: Place, people: Vec<UserId>) {
+        self.inputs.try_send(Input::Typing(place, people)).ok();
     }
 
     /// Says something. Returns when the network has it, or has said no.
     pub(crate) async fn say(&self, speech: Speech) -> Outcome {
-        let away = || SendError::away("the bridge connects just now");
-        let inputs = self.inputs().ok_or_else(away)?;
         let (reply, outcome) = oneshot::channel();
-        let input = Input::Say(Box::new(speech), reply);
-        inputs.send(input).await.map_err(|_| away())?;
-        outcome.await.unwrap_or_else(|_| Err(away()))
+        let gone = || SendError::retry("the bridge is about to end");
+        self.inputs
+            .send(Input::Say(Box::new(speech), reply))
+            .await
+            .map_err(|_| gone())?;
+        outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Matrix has changed.
     pub(crate) async fn upkeep(&self, upkeep: Upkeep) {
-        // A loop that does not run looks at all of Matrix when it begins.
-        if let Some(inputs) = self.inputs() {
-            inputs.send(Input::Upkeep(upkeep)).await.ok();
-        }
+        // A loop that has ended sees to it when it begins again.
+        self.inputs.send(Input::Upkeep(upkeep)).await.ok();
     }
 
     /// Asks for something; gives back what people are told.
     pub(crate) async fn command(&self, who: &UserId, command: Command) -> Report {
-        let away = || "The bridge connects just now; try again in a moment.".to_owned();
-        let inputs = self.inputs().ok_or_else(away)?;
         let (reply, report) = oneshot::channel();
         let asking = Asking {
             who: who.clone(),
             command,
             reply,
         };
-        inputs
-            .send(Input::Command(asking))
-            .await
-            .map_err(|_| away())?;
-        report.await.unwrap_or_else(|_| Err(away()))
+        let gone = || Err("the bridge is about to end".to_owned());
+        if self.inputs.send(Input::Command(asking)).await.is_err() {
+            return gone();
+        }
+        report.await.unwrap_or_else(|_| gone())
     }
+}
 
+/// What a network's loop is made of.
+#[derive(Clone)]
+pub(crate) struct Beginning {
+    pub(crate) name: String,
+    pub(crate) settings: Arc<NetworkSettings>,
+    pub(crate) ident: Ident,
+    pub(crate) has_links: bool,
+    pub(crate) way: Way,
+}
+
+/// A network that may run, and run again.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    beginning: Beginning,
+    directory: Arc<RwLock<Directory>>,
+    threads: Arc<Mutex<Threads>>,
+    /// Held by the loop that runs.
+    inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
+}
+
+/// A network: for those who have something for it, and to be run.
+pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
+    let (sender, inputs) = mpsc::channel(MAX_INPUTS);
+    let directory = Arc::new(RwLock::default());
+    let threads = Arc::new(Mutex::default());
+    let handle = Handle {
+        name: beginning.name.as_str().into(),
+        settings: beginning.settings.clone(),
+        directory: directory.clone(),
+        threads: threads.clone(),
+        has_links: beginning.has_links,
+        inputs: sender,
+    };
+    let waiting = Waiting {
+        beginning,
+        directory,
+        threads,
+        inputs: Arc::new(AsyncMutex::new(inputs)),
+    };
+    (handle, waiting)
+}
+
+/// The loop.
+pub(crate) struct Hub {
+    name: String,
+    settings: Arc<NetworkSettings>,
+    ident: Ident,
+    way: Way,
+    remote: Remote<Irc>,
+    directory: Arc<RwLock<Directory>>,
+    threads: Arc<Mutex<Threads>>,
+    /// What is not taken for a name.
+    mention_rules: MentionRules,
+    /// Who of Matrix is writing, and when the network was told so last.
+    typing: BTreeMap<(Owner, Place), Instant>,
+    claims: Claims,
+    people: People,
+    tell: mpsc::Sender<(LinkId, Told)>,
+    deeds: mpsc::Sender<Deed>,
+    clients: BTreeMap<Owner, Client>,
+    links: HashMap<LinkId, Owner>,
+    next_link: LinkId,
+    /// Whose turn to connect it is: the server of the network's that is tried next.
+    next_server: usize,
+    bucket: Bucket,
+    /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
+    split: BTreeMap<String, (Vec<String>, Instant)>,
+    /// How far channels were heard.
+    heard_until: memory::Heard,
+    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
+    recalled: BTreeMap<String, i64>,
+    /// Since when nobody listens, of channels that were listened to.
+    unheard: BTreeMap<String, i64>,
+    /// Channels whose history is being fetched.
+    catching_up: BTreeMap<String, CatchingUp>,
+    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
+    former: BTreeSet<String>,
+    /// How many questions of programs are still answered.
+    patience: Patience,
+    /// Names what is heard and has no id of its own.
+    heard: u64,
+    run: u64,
+}
+
+impl Waiting {
     /// Runs the network for as long as it is polled.
     pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
         let store = remote.store()?;
-        let (sender, mut inputs) = mpsc::channel(MAX_INPUTS);
+        let mut inputs = self.inputs.lock().await;
+        *self.directory.write() = Directory::default();
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
-        tasks.spawn(deeds::carry_out(remote.clone(), to_do));
-        let limits = &self.settings.limits;
-        *self.directory.write() = Directory::default();
+        let heard = memory::load(&store, &self.beginning.name).await?;
+        let memory = Memory::new(store.clone(), &self.beginning.name, heard.clone());
+        tasks.spawn(deeds::carry_out(remote.clone(), to_do, memory));
+        let now = now();
+        let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
-            bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now()),
-            name: self.name.to_string(),
-            settings: self.settings.clone(),
-            ident: self.ident.clone(),
-            way: self.way.clone(),
+            bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
+            name: self.beginning.name.clone(),
+            settings: self.beginning.settings.clone(),
+            ident: self.beginning.ident.clone(),
+            way: self.beginning.way.clone(),
             directory: self.directory.clone(),
+            threads: self.threads.clone(),
+            mention_rules: self.beginning.settings.messages.mention_rules(),
+            typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
-            people: People::load(store, &self.name).await?,
+            people: People::load(store.clone(), &self.beginning.name).await?,
             remote,
             tell,
             deeds,
@@ -177,11 +283,21 @@ impl Handle {
             next_link: 0,
             next_server: 0,
             split: BTreeMap::new(),
+            unheard: heard
+                .channels
+                .keys()
+                .map(|channel| (channel.clone(), heard.alive_ms))
+                .collect(),
+            heard_until: heard,
+            recalled: BTreeMap::new(),
+            catching_up: BTreeMap::new(),
+            former: BTreeSet::new(),
+            patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
         };
-        *self.inputs.write() = Some(sender);
-        let _open = Open(self.inputs.clone());
+        let threads = store.get(&threads_key(&hub.name)).await?;
+        hub.threads.lock().restore(threads.unwrap_or_default());
         hub.begin().await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,46 +311,16 @@ impl Handle {
     }
 }
 
-/// Nobody brings anything to a loop that has ended.
-struct Open(Arc<RwLock<Option<mpsc::Sender<Input>>>>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        *self.0.write() = None;
-    }
-}
-
-/// The loop.
-pub(crate) struct Hub {
-    name: String,
-    settings: Arc<NetworkSettings>,
-    ident: Ident,
-    way: Way,
-    remote: Remote<Irc>,
-    directory: Arc<RwLock<Directory>>,
-    claims: Claims,
-    people: People,
-    tell: mpsc::Sender<(LinkId, Told)>,
-    deeds: mpsc::Sender<Deed>,
-    clients: BTreeMap<Owner, Client>,
-    links: HashMap<LinkId, Owner>,
-    next_link: LinkId,
-    /// Whose turn to connect it is: the server of the network's that is tried next.
-    next_server: usize,
-    bucket: Bucket,
-    /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
-    split: BTreeMap<String, (Vec<String>, Instant)>,
-    /// Names what is heard and has no id of its own.
-    heard: u64,
-    run: u64,
-}
-
 impl Hub {
     /// Finds out where everybody is to be.
     async fn begin(&mut self) -> Result<(), HandlerError> {
         let now = now();
         self.clients
             .insert(Owner::Bot, Client::new(Owner::Bot, now));
+        self.is_former(&self.settings.bot.nick.clone());
+        for nick in self.people.nicks().await? {
+            self.is_former(&nick);
+        }
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
@@ -243,15 +329,28 @@ impl Hub {
         Ok(())
     }
 
+    /// One of the bridge's clients has this nick, or had it.
+    fn is_former(&mut self, nick: &str) {
+        if self.former.len() < MAX_FORMER {
+            let folded = self.directory.read().case_mapping().fold(nick);
+            self.former.insert(folded);
+        }
+    }
+
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Typing(place, people) => self.take_typing(&place, &people),
         }
     }
 
     async fn take_speech(&mut self, speech: Speech, reply: oneshot::Sender<Outcome>) {
+        // Whoever asked an earlier loop for it asks this one again.
+        if reply.is_closed() {
+            return;
+        }
         let now = now();
         let owner = self.owner_for(&speech.place, &speech.speaker);
         let deadline = now + self.settings.limits.patience.get();
@@ -261,12 +360,14 @@ impl Hub {
         if owner != Owner::Bot {
             client.name = Some(speech.name.clone());
         }
+        let place = speech.place.clone();
         client.pendings.push_back(Pending {
             speech,
             reply,
             deadline,
             parts: Vec::new(),
         });
+        self.has_written(&owner, &place);
         self.advance(&owner).await;
     }
 
@@ -309,6 +410,7 @@ impl Hub {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.tend_history(now);
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {

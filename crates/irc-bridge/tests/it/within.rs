@@ -64,7 +64,13 @@ impl Scene {
 
     async fn hears_in_matrix(&self, text: &str) -> anyhow::Result<()> {
         for _ in 0..600 {
-            if self.alice.texts(&self.room).await?.iter().any(|said| said == text) {
+            if self
+                .alice
+                .texts(&self.room)
+                .await?
+                .iter()
+                .any(|said| said == text)
+            {
                 return Ok(());
             }
             self.lab.pass(Duration::from_secs(1)).await;
@@ -90,7 +96,13 @@ impl Scene {
 
 #[test]
 fn both_sides_talk() -> anyhow::Result<()> {
-    for dialect in [Dialect::modern(), Dialect::ngircd(), Dialect::inspircd(), Dialect::ergo(), Dialect::hybrid()] {
+    for dialect in [
+        Dialect::modern(),
+        Dialect::ngircd(),
+        Dialect::inspircd(),
+        Dialect::ergo(),
+        Dialect::hybrid(),
+    ] {
         Lab::run(async |lab| {
             let scene = Scene::new(lab, dialect).await?;
             scene.bob.say(CHANNEL, "hello from IRC").await?;
@@ -104,7 +116,10 @@ fn both_sides_talk() -> anyhow::Result<()> {
 }
 
 /// What is said while this goes wrong is heard once, and in order.
-fn survives(dialect: Dialect, fault: impl AsyncFn(&Scene, usize) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn survives(
+    dialect: Dialect,
+    fault: impl AsyncFn(&Scene, usize) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     Lab::run(async |lab| {
         let scene = Scene::new(lab, dialect).await?;
         let mut said = vec!["first".to_owned()];
@@ -129,7 +144,10 @@ fn survives(dialect: Dialect, fault: impl AsyncFn(&Scene, usize) -> anyhow::Resu
 fn a_bridge_that_crashes_says_everything_once() -> anyhow::Result<()> {
     survives(Dialect::modern(), async |scene, turn| {
         // At another moment each time.
-        scene.lab.pass(Duration::from_millis(7 * u64::try_from(turn)?)).await;
+        scene
+            .lab
+            .pass(Duration::from_millis(7 * u64::try_from(turn)?))
+            .await;
         scene.service.crash();
         scene.service.start().await?;
         Ok(())
