@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use bridgehead_appservice::{Handle, Service, bridge::Bridge};
 
-use crate::{Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE};
+use crate::{
+    Irc, Settings, commands::commands, examine::examine, link::claims::CLAIMS, mappings,
+    page::page, people::PEOPLE,
+};
 
 /// The bridge, as this configuration has it.
 #[must_use]
 pub fn service(settings: &Settings) -> Service {
     let kept = Arc::new(settings.clone());
-    let bridge = Bridge::new(Irc::new(settings))
+    let irc = Irc::new(settings);
+    let networks = irc.networks().cloned().collect();
+    let bridge = Bridge::new(irc)
         .users(&settings.users)
         .aliases(&settings.aliases)
         .prefix("!irc");
@@ -20,5 +25,10 @@ pub fn service(settings: &Settings) -> Service {
         .migrations(&[CLAIMS, PEOPLE])
         .commands(commands())
         .bridge(bridge)
+        .operator_pages(page(networks))
+        .doctor({
+            let kept = kept.clone();
+            move || examine(kept.clone())
+        })
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
 }

@@ -17,6 +17,7 @@
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
 mod client;
@@ -24,7 +25,9 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod figures;
 mod hear;
+mod look;
 mod pace;
 mod speech;
 mod standing;
@@ -45,9 +48,12 @@ use parking_lot::RwLock;
 use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
 
 pub(crate) use self::directory::{Directory, Owner};
-use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
+use self::{client::Client, deeds::Deed, figures::Figures, pace::Bucket, speech::Pending};
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    connect::{sasl, secret, words},
+    figures::reference as figures_reference,
+    look::{ClientLook, Look},
     speech::{Outcome, Speech},
     upkeep::Upkeep,
 };
@@ -79,6 +85,8 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// Somebody wants to know how the network stands.
+    Look(oneshot::Sender<Look>),
 }
 
 /// A network, for those who have something for its loop.
@@ -121,6 +129,13 @@ impl Handle {
             return gone();
         }
         report.await.unwrap_or_else(|_| gone())
+    }
+
+    /// How the network stands; `None` when its loop has ended.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        self.inputs.send(Input::Look(reply)).await.ok()?;
+        look.await.ok()
     }
 }
 
@@ -167,6 +182,7 @@ pub(crate) struct Hub {
     people: People,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
     next_link: LinkId,
@@ -198,6 +214,7 @@ impl Waiting {
             directory: self.directory.clone(),
             claims: Claims::new(store.clone()),
             people: People::load(store, &self.beginning.name).await?,
+            figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
             deeds,
@@ -241,6 +258,9 @@ impl Hub {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Look(reply) => {
+                reply.send(self.look()).ok();
+            }
         }
     }
 
@@ -312,6 +332,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.count_levels();
     }
 
     /// What has waited for its connection for too long is given back.
@@ -338,6 +359,7 @@ impl Hub {
     /// Something is to be done in Matrix.
     fn deed(&mut self, deed: Deed) {
         if self.deeds.try_send(deed).is_err() {
+            self.figures.lost();
             // Reading on would lose more; the observer begins again when Matrix has caught up.
             tracing::error!(
                 network = self.name,
