@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bridgehead_appservice::metrics::{Counter, Gauge, Histogram, Metrics};
+use bridgehead_appservice::metrics::{Counter, Histogram, Metrics};
 use parking_lot::Mutex;
 
 use super::look::State;

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
-use bridgehead_irc_protocol::{Line, LineBuffer};
+use bridgehead_irc_protocol::{Line, LineBuffer, Source};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,8 +14,9 @@ use super::PATIENCE;
 
 const READ_BYTES: usize = 4096;
 
-/// A connected client, with all that the server has told it.
+/// A connected client, with all that it shows: what the server has told it, and what it has said itself.
 pub(super) struct Person {
+    nick: String,
     stream: TcpStream,
     buffer: LineBuffer,
     heard: Vec<Line>,
@@ -26,6 +27,7 @@ impl Person {
     pub(super) async fn connect(server: SocketAddr, nick: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(server).await?;
         let mut person = Self {
+            nick: nick.to_owned(),
             stream,
             buffer: LineBuffer::new(),
             heard: Vec::new(),
@@ -44,6 +46,11 @@ impl Person {
         let bytes = line.to_bytes()?;
         let written = timeout_at(deadline(), self.stream.write_all(&bytes)).await;
         written.context("the IRC server takes nothing")??;
+        // Servers do not send back what was said, unless they are asked to.
+        if line.command == "PRIVMSG" {
+            let own = Source::named(&self.nick);
+            self.heard.push(line.from(own));
+        }
         Ok(())
     }
 
@@ -54,7 +61,7 @@ impl Person {
             .await
     }
 
-    /// All that the server has told so far.
+    /// All lines so far.
     pub(super) fn heard(&self) -> &[Line] {
         &self.heard
     }
