@@ -19,6 +19,7 @@
 //! - `command` what people ask for
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
 mod client;
@@ -26,8 +27,10 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod figures;
 mod hear;
 mod history;
+mod look;
 mod memory;
 mod offers;
 mod pace;
@@ -58,11 +61,14 @@ use tokio::{
 
 pub(crate) use self::directory::{Directory, Owner};
 use self::{
-    client::Client, deeds::Deed, history::CatchingUp, memory::Memory, pace::Bucket,
-    speaking::Patience, speech::Pending,
+    client::Client, deeds::Deed, figures::Figures, history::CatchingUp, memory::Memory,
+    pace::Bucket, speaking::Patience, speech::Pending,
 };
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    connect::{sasl, secret, words},
+    figures::reference as figures_reference,
+    look::{ClientLook, Look},
     offers::Offers,
     speech::{Outcome, Speech},
     threads::{InThread, Threads},
@@ -102,6 +108,8 @@ pub(crate) enum Input {
     Command(Asking),
     /// Who of Matrix is writing somewhere; nobody else is.
     Typing(Place, Vec<UserId>),
+    /// Somebody wants to know how the network stands.
+    Look(oneshot::Sender<Look>),
 }
 
 /// A network, for those who have something for its loop.
@@ -162,6 +170,13 @@ impl Handle {
             return gone();
         }
         report.await.unwrap_or_else(|_| gone())
+    }
+
+    /// How the network stands; `None` when its loop has ended.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        self.inputs.send(Input::Look(reply)).await.ok()?;
+        look.await.ok()
     }
 }
 
@@ -224,6 +239,7 @@ pub(crate) struct Hub {
     people: People,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
     next_link: LinkId,
@@ -275,6 +291,7 @@ impl Waiting {
             typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
             people: People::load(store.clone(), &self.beginning.name).await?,
+            figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
             deeds,
@@ -343,6 +360,9 @@ impl Hub {
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
             Input::Typing(place, people) => self.take_typing(&place, &people),
+            Input::Look(reply) => {
+                reply.send(self.look()).ok();
+            }
         }
     }
 
@@ -421,6 +441,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.count_levels();
     }
 
     /// What has waited for its connection for too long is given back.
@@ -447,6 +468,7 @@ impl Hub {
     /// Something is to be done in Matrix.
     fn deed(&mut self, deed: Deed) {
         if self.deeds.try_send(deed).is_err() {
+            self.figures.lost();
             // Reading on would lose more; the observer begins again when Matrix has caught up.
             tracing::error!(
                 network = self.name,
