@@ -10,7 +10,6 @@ use bridgehead_appservice::{
     },
     id::UserId,
 };
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -26,8 +25,7 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
-    /// Until they run.
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Vec<Waiting>,
     ident: Ident,
 }
 
@@ -58,7 +56,7 @@ impl Irc {
         Self {
             settings: Arc::new(settings.clone()),
             networks,
-            waiting: Mutex::new(waiting),
+            waiting,
             ident,
         }
     }
@@ -229,19 +227,12 @@ impl Network for Irc {
     const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        if waiting.is_empty() {
-            return Err(std::io::Error::other(
-                "the networks have ended; the bridge has to be started again",
-            )
-            .into());
-        }
         let _ident = match self.settings.ident.listen {
             Some(address) => Some(self.ident.serve(address).await?),
             None => None,
         };
         let mut running = JoinSet::new();
-        for network in waiting {
+        for network in self.waiting.iter().cloned() {
             running.spawn(network.run(remote.clone()));
         }
         while let Some(ended) = running.join_next().await {

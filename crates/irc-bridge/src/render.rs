@@ -17,7 +17,7 @@ use bridgehead_irc_protocol::{
 use crate::{
     Irc,
     ids::{Place, Target, msgid},
-    network::{Handle, Owner, InThread},
+    network::{Handle, InThread, Owner},
     settings::{Mode, Reactions},
     text::to_irc::{
         self, Around, Limits, Page, Plan, Reply, ReplyRules, Said, Speaker, Verb, thread::Thread,
@@ -357,7 +357,11 @@ impl Original {
             content: target.content.clone(),
             age: age(target, outgoing.sent_at_ms),
             is_own: target.sender == outgoing.speaker.user_id,
-            msgid: target.ids.iter().find_map(|id| msgid(id)).map(str::to_owned),
+            msgid: target
+                .ids
+                .iter()
+                .find_map(|id| msgid(id))
+                .map(str::to_owned),
         }
     }
 
@@ -384,7 +388,9 @@ fn age(target: &MessageRef, answered_at_ms: i64) -> Duration {
     };
     // Clocks of other homeservers may be wrong, but not wronger than a message from the future.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now_ms = now.map_or(i64::MAX, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let now_ms = now.map_or(i64::MAX, |now| {
+        i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    });
     let age_ms = answered_at_ms.min(now_ms).saturating_sub(said_at_ms);
     Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
 }

@@ -7,8 +7,10 @@ use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
 use crate::{
     Irc, Settings,
     commands::commands,
+    examine::examine,
     link::{claims::CLAIMS, dial::Way},
     mappings,
+    page::page,
     people::PEOPLE,
     settings::MediaSettings,
     votes,
@@ -24,7 +26,9 @@ pub fn service(settings: &Settings) -> Service {
 #[must_use]
 pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let kept = Arc::new(settings.clone());
-    let bridge = Bridge::new(Irc::by(settings, way))
+    let irc = Irc::by(settings, way);
+    let networks = irc.networks().cloned().collect();
+    let bridge = Bridge::new(irc)
         .users(&settings.users)
         .aliases(&settings.aliases)
         .prefix("!irc")
@@ -34,7 +38,12 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .permissions(settings.permissions.clone())
         .migrations(&[CLAIMS, PEOPLE])
         .commands(commands())
-        .bridge(bridge);
+        .bridge(bridge)
+        .operator_pages(page(networks))
+        .doctor({
+            let kept = kept.clone();
+            move || examine(kept.clone())
+        });
     media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
 }

@@ -315,8 +315,7 @@ impl Drive {
         facts.has_history = session.has_cap("draft/chathistory");
         let relays = ["draft/relaymsg", "overdrivenetworks.com/relaymsg"];
         let relays = relays.into_iter().find(|cap| session.has_cap(cap));
-        facts.relays =
-            relays.map(|cap| session.cap_value(cap).unwrap_or("/").to_owned());
+        facts.relays = relays.map(|cap| session.cap_value(cap).unwrap_or("/").to_owned());
         facts.multiline = session
             .multiline()
             .map(|multiline| (multiline.max_bytes, multiline.max_lines));

@@ -57,21 +57,37 @@ impl Hub {
                     self.people.is_called(person, &to).await;
                 }
             }
-            Event::Line(heard) => self.hear(owner, &heard),
+            Event::Line(heard) => {
+                self.figures.heard();
+                self.hear(owner, &heard);
+            }
             Event::Multiline {
                 first,
                 lines,
                 batch,
                 ..
-            } => self.hear_lines(owner, (first, batch.as_deref()), &lines),
+            } => {
+                self.figures.heard();
+                self.hear_lines(owner, (first, batch.as_deref()), &lines);
+            }
             Event::Written { id } => self.client(owner).written(id),
             Event::Said { id, proof } => {
+                self.figures.said();
                 let client = self.client(owner);
                 client.said(id, &proof);
                 client.failures = 0;
             }
             Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)),
-            Event::Refused { id, text, line, .. } => {
+            Event::Refused {
+                id,
+                numeric,
+                fail,
+                text,
+                line,
+            } => {
+                let numeric = numeric.map(|numeric| format!("{numeric:03}"));
+                let reason = numeric.or(fail);
+                self.figures.refused(reason.as_deref().unwrap_or("none"));
                 let refusal = Refusal { text, line };
                 self.refused(owner, id, &refusal);
             }
@@ -101,6 +117,7 @@ impl Hub {
             return;
         };
         live.is_ready = true;
+        let took = now().saturating_duration_since(live.begun_at);
         let facts = live.link.facts();
         tracing::info!(
             network = name,
@@ -114,6 +131,7 @@ impl Hub {
         drop(directory);
         self.note_offers(owner);
         self.is_former(&facts.source.name);
+        self.figures.connected(took);
         if *owner == Owner::Bot {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote
@@ -182,9 +200,10 @@ impl Hub {
             pending.parts.iter().any(|part| part.say == Some(say))
         };
         for pending in self.client(owner).take_pendings(is_meant) {
-            if let (Some(_), Some(channel)) =
-                (&pending.speech.relayed_as, pending.speech.place.as_channel())
-            {
+            if let (Some(_), Some(channel)) = (
+                &pending.speech.relayed_as,
+                pending.speech.place.as_channel(),
+            ) {
                 // It is said under the bridge's own name.
                 self.directory.write().relays_not_in(channel);
                 pending.end(Err(SendError::retry(words)));

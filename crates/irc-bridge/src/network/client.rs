@@ -143,7 +143,7 @@ impl Client {
                 Some(channel) => live.standings.get(channel) == Some(&Standing::In),
                 None => true,
             };
-            if is_there && !pending.is_handed() {
+            if is_there && !pending.is_handed() && !pending.reply.is_closed() {
                 live.hand_over(pending);
             }
         }

@@ -224,6 +224,7 @@ impl Hub {
             return;
         };
         let why = words(ended);
+        self.figures.ended(kind(ended));
         tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
         let void = self.client(&owner).unhand();
         for claim in void {
@@ -303,12 +304,12 @@ impl Hub {
     }
 }
 
-fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
+pub(crate) fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
     secret.map(|secret| secret.expose().to_owned())
 }
 
 /// How a configured login is done.
-fn sasl(login: &LoginSettings) -> Option<Sasl> {
+pub(crate) fn sasl(login: &LoginSettings) -> Option<Sasl> {
     let password = secret(login.password.get());
     match (&login.account, password, &login.certificate) {
         (Some(account), Some(password), _) => Some(Sasl::Plain {
@@ -322,8 +323,20 @@ fn sasl(login: &LoginSettings) -> Option<Sasl> {
     }
 }
 
+/// Why a session is over, as figures have it.
+fn kind(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Error(_) => "error",
+        Ended::Timeout(_) => "timeout",
+        Ended::Registration(..) => "refused",
+        Ended::LoginRequired(_) => "login",
+        Ended::Quit => "quit",
+        Ended::NicksTaken => "nicks",
+    }
+}
+
 /// Why a session is over, in words for people.
-fn words(ended: &Ended) -> String {
+pub(crate) fn words(ended: &Ended) -> String {
     match ended {
         Ended::Error(text) => format!("the server closed the connection: {text}"),
         Ended::Timeout(what) => format!("the server did not answer in time ({what})"),

@@ -244,6 +244,9 @@ impl Hub {
         if self.own(&who.name).is_some() {
             return;
         }
+        if is_split {
+            self.figures.split();
+        }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() {
             let folded = self.directory.read().case_mapping().fold(&who.name);

@@ -48,7 +48,8 @@ impl Hub {
     pub(super) fn catch_up(&mut self, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
         let heard_ms = self.heard_until.channels.get(&folded).copied();
-        self.recalled.insert(folded.clone(), heard_ms.unwrap_or_else(now_ms));
+        self.recalled
+            .insert(folded.clone(), heard_ms.unwrap_or_else(now_ms));
         let unheard_since_ms = self.unheard.remove(&folded);
         if heard_ms.is_none() {
             self.heard_until.hear(&folded, now_ms());
@@ -108,7 +109,10 @@ impl Hub {
         if let Some(last_ms) = last.filter_map(server_time_ms).max() {
             self.heard_until.hear(channel, last_ms);
         }
-        let left = self.catching_up.get(channel).map_or(0, |catching| catching.left);
+        let left = self
+            .catching_up
+            .get(channel)
+            .map_or(0, |catching| catching.left);
         let has_more = told.count() >= page;
         if has_more && left > 0 {
             self.ask_history(channel);
@@ -172,14 +176,16 @@ impl Hub {
     /// there.
     pub(super) fn tend_history(&mut self, now: Instant) {
         let over = self.catching_up.iter();
-        let over = over.filter(|(_, catching)| {
-            catching.until <= now || catching.held.len() >= MAX_HELD
-        });
+        let over =
+            over.filter(|(_, catching)| catching.until <= now || catching.held.len() >= MAX_HELD);
         let over: Vec<String> = over.map(|(channel, _)| channel.clone()).collect();
         for channel in over {
             self.has_no_history(&channel, "it takes too long");
         }
-        let bot = self.clients.get(&Owner::Bot).and_then(|bot| bot.live.as_ref());
+        let bot = self
+            .clients
+            .get(&Owner::Bot)
+            .and_then(|bot| bot.live.as_ref());
         let is_there = bot.is_some_and(|live| live.is_ready);
         let now_ms = now_ms();
         if is_there && now_ms - self.heard_until.alive_ms >= ALIVE_EVERY_MS {

@@ -19,6 +19,7 @@
 //! - `command` what people ask for
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
 mod client;
@@ -26,8 +27,10 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod figures;
 mod hear;
 mod history;
+mod look;
 mod memory;
 mod offers;
 mod pace;
@@ -50,18 +53,25 @@ use bridgehead_appservice::{
     id::UserId,
 };
 use parking_lot::{Mutex, RwLock};
-use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 
 pub(crate) use self::directory::{Directory, Owner};
 use self::{
-    client::Client, deeds::Deed, history::CatchingUp, memory::Memory, pace::Bucket,
-    speaking::Patience, speech::Pending,
+    client::Client, deeds::Deed, figures::Figures, history::CatchingUp, memory::Memory,
+    pace::Bucket, speaking::Patience, speech::Pending,
 };
 pub(crate) use self::{
-    offers::Offers,
-    threads::{InThread, Threads},
     command::{Asking, Command, Report},
+    connect::{sasl, secret, words},
+    figures::reference as figures_reference,
+    look::{ClientLook, Look},
+    offers::Offers,
     speech::{Outcome, Speech},
+    threads::{InThread, Threads},
     upkeep::Upkeep,
 };
 use crate::{
@@ -98,6 +108,8 @@ pub(crate) enum Input {
     Command(Asking),
     /// Who of Matrix is writing somewhere; nobody else is.
     Typing(Place, Vec<UserId>),
+    /// Somebody wants to know how the network stands.
+    Look(oneshot::Sender<Look>),
 }
 
 /// A network, for those who have something for its loop.
@@ -159,9 +171,17 @@ impl Handle {
         }
         report.await.unwrap_or_else(|_| gone())
     }
+
+    /// How the network stands; `None` when its loop has ended.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        self.inputs.send(Input::Look(reply)).await.ok()?;
+        look.await.ok()
+    }
 }
 
 /// What a network's loop is made of.
+#[derive(Clone)]
 pub(crate) struct Beginning {
     pub(crate) name: String,
     pub(crate) settings: Arc<NetworkSettings>,
@@ -170,12 +190,14 @@ pub(crate) struct Beginning {
     pub(crate) way: Way,
 }
 
-/// A network that is about to run.
+/// A network that may run, and run again.
+#[derive(Clone)]
 pub(crate) struct Waiting {
     beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
-    inputs: mpsc::Receiver<Input>,
+    /// Held by the loop that runs.
+    inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
 }
 
 /// A network: for those who have something for it, and to be run.
@@ -195,7 +217,7 @@ pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
         beginning,
         directory,
         threads,
-        inputs,
+        inputs: Arc::new(AsyncMutex::new(inputs)),
     };
     (handle, waiting)
 }
@@ -217,6 +239,7 @@ pub(crate) struct Hub {
     people: People,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
     next_link: LinkId,
@@ -244,8 +267,10 @@ pub(crate) struct Hub {
 
 impl Waiting {
     /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(mut self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+    pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
         let store = remote.store()?;
+        let mut inputs = self.inputs.lock().await;
+        *self.directory.write() = Directory::default();
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
@@ -266,6 +291,7 @@ impl Waiting {
             typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
             people: People::load(store.clone(), &self.beginning.name).await?,
+            figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
             deeds,
@@ -295,7 +321,7 @@ impl Waiting {
         loop {
             tokio::select! {
                 Some((id, told)) = told.recv() => hub.take_told(id, told).await,
-                Some(input) = self.inputs.recv() => hub.take_input(input).await,
+                Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
         }
@@ -334,10 +360,17 @@ impl Hub {
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
             Input::Typing(place, people) => self.take_typing(&place, &people),
+            Input::Look(reply) => {
+                reply.send(self.look()).ok();
+            }
         }
     }
 
     async fn take_speech(&mut self, speech: Speech, reply: oneshot::Sender<Outcome>) {
+        // Whoever asked an earlier loop for it asks this one again.
+        if reply.is_closed() {
+            return;
+        }
         let now = now();
         let owner = self.owner_for(&speech.place, &speech.speaker);
         let deadline = now + self.settings.limits.patience.get();
@@ -408,6 +441,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.count_levels();
     }
 
     /// What has waited for its connection for too long is given back.
@@ -434,6 +468,7 @@ impl Hub {
     /// Something is to be done in Matrix.
     fn deed(&mut self, deed: Deed) {
         if self.deeds.try_send(deed).is_err() {
+            self.figures.lost();
             // Reading on would lose more; the observer begins again when Matrix has caught up.
             tracing::error!(
                 network = self.name,

@@ -26,7 +26,9 @@ const PAGE: usize = 100;
 impl Offers {
     pub(super) fn of(facts: &Facts) -> Self {
         let isupport = &facts.isupport;
-        let page = isupport.get("CHATHISTORY").and_then(|page| page.parse().ok());
+        let page = isupport
+            .get("CHATHISTORY")
+            .and_then(|page| page.parse().ok());
         // 0 says that there is no limit.
         let page = page.filter(|page| *page > 0).unwrap_or(PAGE);
         Self {

@@ -115,7 +115,10 @@ impl Hub {
         let (words, _) = encoding::decode(&bytes, Some(encoding));
         let mut words = words.as_ref();
         let mark = marked(words);
-        let root = self.threads.lock().heard(&place, mark.map(|(mark, _)| mark));
+        let root = self
+            .threads
+            .lock()
+            .heard(&place, mark.map(|(mark, _)| mark));
         if let (Some(_), Some((_, rest))) = (&root, mark) {
             words = rest;
         }

@@ -65,7 +65,11 @@ pub enum Reactions {
 impl MessageSettings {
     /// Whether somebody is one of the bots that speak for others.
     #[must_use]
-    pub fn is_relay_bot(&self, who: &Source, mapping: bridgehead_irc_protocol::CaseMapping) -> bool {
+    pub fn is_relay_bot(
+        &self,
+        who: &Source,
+        mapping: bridgehead_irc_protocol::CaseMapping,
+    ) -> bool {
         let mut masks = self.relay_bots.iter();
         masks.any(|mask| Mask::parse(mask).matches(who, mapping))
     }
@@ -153,9 +157,8 @@ mod tests {
             relay_bots: vec!["*!*@discord.example".to_owned(), "gate".to_owned()],
             ..MessageSettings::default()
         };
-        let is_bot = |source: &str| {
-            settings.is_relay_bot(&Source::parse(source), CaseMapping::Rfc1459)
-        };
+        let is_bot =
+            |source: &str| settings.is_relay_bot(&Source::parse(source), CaseMapping::Rfc1459);
         assert!(is_bot("d!u@discord.example") && is_bot("GATE!a@b"));
         assert!(!is_bot("d!u@example") && !is_bot("gateway!a@b"));
     }

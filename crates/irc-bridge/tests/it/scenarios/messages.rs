@@ -45,11 +45,7 @@ pub(crate) async fn two_in(
 }
 
 /// The text of the next line with this, as it was said in the channel.
-pub(crate) async fn told(
-    bob: &mut RawClient,
-    channel: &str,
-    part: &str,
-) -> anyhow::Result<String> {
+pub(crate) async fn told(bob: &mut RawClient, channel: &str, part: &str) -> anyhow::Result<String> {
     let is_it = |line: &str| line.contains(&format!(" {channel} :")) && line.contains(part);
     let line = bob.heard.next(part, is_it).await?;
     Ok(text_of(&line)?.to_owned())
@@ -107,7 +103,10 @@ async fn looks_survive_both_ways(stage: Stage) -> anyhow::Result<()> {
         .await;
     let heard = alice.hears(&room, "hex and many <b>no html</b>").await?;
     let html = heard.content["formatted_body"].as_str().context("html")?;
-    anyhow::ensure!(html.contains("#ff8800") && html.contains("&lt;b&gt;no"), "{html}");
+    anyhow::ensure!(
+        html.contains("#ff8800") && html.contains("&lt;b&gt;no"),
+        "{html}"
+    );
     Ok(())
 }
 
@@ -141,7 +140,10 @@ async fn a_long_text_is_cut_between_characters_with_its_looks(stage: Stage) -> a
     });
     alice.send(&room, "m.room.message", &content).await?;
     let mut lines = Vec::new();
-    while lines.last().is_none_or(|line: &String| !line.ends_with("over")) {
+    while lines
+        .last()
+        .is_none_or(|line: &String| !line.ends_with("over"))
+    {
         lines.push(told(&mut bob, "#long", "").await?);
     }
     anyhow::ensure!(lines.len() > 1, "{lines:?}");
@@ -153,7 +155,9 @@ async fn a_long_text_is_cut_between_characters_with_its_looks(stage: Stage) -> a
     let whole: String = lines.join(" ").replace('\x02', "");
     assert_eq!(
         whole.split_whitespace().collect::<Vec<_>>(),
-        format!("{words} over").split_whitespace().collect::<Vec<_>>()
+        format!("{words} over")
+            .split_whitespace()
+            .collect::<Vec<_>>()
     );
     Ok(())
 }
@@ -173,12 +177,18 @@ async fn edits_are_said_in_few_words(stage: Stage) -> anyhow::Result<()> {
     let (mut bob, alice, room) = two_in(&stage, "#edits", ("deditsa", "deditsb")).await?;
     let said = alice.say(&room, "I like green tea very much").await?;
     told(&mut bob, "#edits", "green").await?;
-    alice.edit(&room, &said, "I like black tea very much").await?;
+    alice
+        .edit(&room, &said, "I like black tea very much")
+        .await?;
     assert_eq!(told(&mut bob, "#edits", "black").await?, "s/green/black/");
     // The next is told from what it became.
-    alice.edit(&room, &said, "I like black coffee very much").await?;
+    alice
+        .edit(&room, &said, "I like black coffee very much")
+        .await?;
     assert_eq!(told(&mut bob, "#edits", "coffee").await?, "s/tea/coffee/");
-    alice.edit(&room, &said, "something else altogether").await?;
+    alice
+        .edit(&room, &said, "something else altogether")
+        .await?;
     assert_eq!(
         told(&mut bob, "#edits", "else").await?,
         "* something else altogether"
@@ -225,7 +235,8 @@ async fn threads_have_marks_that_lead_back(stage: Stage) -> anyhow::Result<()> {
     assert_eq!(first, format!("[t:{mark} \"lunch?\"] pizza"));
     in_thread("or soup").await?;
     assert_eq!(told(&mut bob, "#threads", "soup").await?, "or soup");
-    bob.say(&format!("PRIVMSG #threads :[t:{mark}] soup!")).await;
+    bob.say(&format!("PRIVMSG #threads :[t:{mark}] soup!"))
+        .await;
     let answer = alice.hears(&room, "soup!").await?;
     assert_eq!(answer.content["m.relates_to"]["event_id"], json!(root));
     bob.say("PRIVMSG #threads :by the way").await;
@@ -336,7 +347,8 @@ async fn names_are_mentions_on_both_sides(stage: Stage) -> anyhow::Result<()> {
 async fn questions_of_programs_are_answered_and_no_flood(stage: Stage) -> anyhow::Result<()> {
     let (mut bob, alice, _) = two_in(&stage, "#ctcp", ("dctcpa", "dctcpb")).await?;
     let alices = nick(&alice);
-    bob.say(&format!("PRIVMSG {alices} :\x01PING 4711\x01")).await;
+    bob.say(&format!("PRIVMSG {alices} :\x01PING 4711\x01"))
+        .await;
     let pong = bob.hear("4711").await?;
     anyhow::ensure!(pong.ends_with("NOTICE dctcpb :\x01PING 4711\x01"), "{pong}");
     bob.say(&format!("PRIVMSG {alices} :\x01VERSION\x01")).await;
@@ -422,7 +434,9 @@ async fn who_writes_is_seen_on_both_sides(stage: Stage) -> anyhow::Result<()> {
     }
     let (mut bob, alice, room) = two_in(&stage, "#typing", ("dtypa", "dtypb")).await?;
     bob.ask("CAP REQ :message-tags", "ACK").await?;
-    alice.typing(&room, std::time::Duration::from_secs(20)).await?;
+    alice
+        .typing(&room, std::time::Duration::from_secs(20))
+        .await?;
     let writes = bob.hear("TAGMSG :#typing").await?;
     assert_eq!(tag(&writes, "+typing"), Some("active"));
     alice.typing(&room, std::time::Duration::ZERO).await?;
