@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     ident::Ident,
     link::{
-        dial::{Dial, Server, Stream},
+        dial::{Dial, Server, Stream, Way},
         tls::{self, Trust},
     },
     network::{sasl, secret, words},
@@ -123,6 +123,7 @@ impl Patient<'_> {
             }
         };
         let dial = Dial {
+            way: Way::Network,
             server: server.clone(),
             tls,
             from: None,

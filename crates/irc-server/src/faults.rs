@@ -83,7 +83,8 @@ impl Faults<'_> {
             .await
     }
 
-    /// Cuts a connection off at the n-th line that comes over it from now on; of `command` alone, if one is named.
+    /// Cuts a connection off at the n-th line that comes over it from now on; of `command` alone, if one is named. Who
+    /// has no nick yet is `*`.
     pub async fn drop_connection_after(
         &self,
         nick: &str,
@@ -142,7 +143,7 @@ impl Faults<'_> {
     pub async fn kill(&self, nick: &str, reason: &str) -> bool {
         let reason = reason.to_owned();
         self.on(nick, move |state, id| {
-            commands::kill_client(state, None, id, &reason)
+            commands::kill_client(state, None, id, &reason);
         })
         .await
     }
@@ -173,11 +174,12 @@ impl Faults<'_> {
     }
 
     /// Answers no `PING`.
-    pub async fn ignore_pings(&self, is_on: bool) {
-        self.turn(move |knobs| knobs.ignores_pings = is_on).await;
+    pub async fn ignore_pings(&self) {
+        self.ignore("PING").await;
     }
 
-    /// Answers a command with a numeric instead of obeying it: `answer("JOIN", "477 #tea :No")`. Nothing when it is no line.
+    /// Answers a command, whoever gives it, with a numeric instead of obeying it: `answer("JOIN", "477 #tea :No")`. Does
+    /// nothing when the answer is no line.
     pub async fn answer(&self, command: &str, reply: &str) {
         let command = command.to_ascii_uppercase();
         let Ok(line) = Line::parse(reply.as_bytes()) else {
@@ -185,6 +187,15 @@ impl Faults<'_> {
         };
         self.turn(move |knobs| knobs.answers.push((command, line)))
             .await;
+    }
+
+    /// Neither obeys nor answers a command, whoever gives it.
+    pub async fn ignore(&self, command: &str) {
+        let command = command.to_ascii_uppercase();
+        self.turn(move |knobs| {
+            knobs.ignored.insert(command);
+        })
+        .await;
     }
 
     /// Breaks the network: these people are on the far side. Each side sees the other quit.

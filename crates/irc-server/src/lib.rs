@@ -56,7 +56,7 @@ mod wire;
 
 pub use self::{
     clock::Clock,
-    dialect::{Dialect, Flood, Limits, LongLines, Pings, Throttle},
+    dialect::{Dialect, Flood, Limits, LongLines, Pings, Quirks, Refusals, Throttle},
     ear::NotHeard,
     faults::{Faults, LastLine},
     person::{Gone, Person},

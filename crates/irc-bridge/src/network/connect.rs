@@ -12,7 +12,11 @@ use bridgehead_irc_protocol::{
     session::{Ended, KeepAlive, Pace, Sasl, Settings, WebIrc},
 };
 
-use super::{Hub, Owner, client::Live, pace};
+use super::{
+    Hub, Owner,
+    client::{Live, Standing},
+    pace,
+};
 use crate::{
     clock::now,
     link::{
@@ -125,6 +129,7 @@ impl Hub {
         let session = self.session(owner, person.as_ref());
         Ok(drive::Beginning {
             dial: Dial {
+                way: self.way.clone(),
                 server,
                 tls,
                 from: person.as_ref().and_then(|person| person.address),
@@ -231,6 +236,9 @@ impl Hub {
         self.failed(&owner, &why, live.begun_at);
         self.heed(&owner, ended);
         if owner == Owner::Bot {
+            let heard = live.standings.iter();
+            let heard = heard.filter(|(_, standing)| **standing == Standing::In);
+            self.is_deaf(heard.map(|(channel, _)| channel.clone()));
             self.directory.write().forget_all();
         }
     }

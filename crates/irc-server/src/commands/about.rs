@@ -77,7 +77,7 @@ pub(super) fn version(state: &mut State, id: ClientId, _line: &Line) {
     state.reply(id, "351", [version.as_str(), server.as_str(), "in memory"]);
     let nick = state.client(id).map_or("*", Client::name).to_owned();
     for line in state.dialect.isupport_lines(&nick) {
-        let line = state.from_server(line);
+        let line = state.by_server(line);
         state.send(id, line);
     }
 }

@@ -51,57 +51,67 @@ pub(super) fn take_part(state: &mut State, id: ClientId, line: &Line) -> bool {
     let Some(reference) = line.tags.get("batch") else {
         return false;
     };
-    let (max_bytes, max_lines) = limits(state);
+    let limits = limits(state);
     let incoming = state
         .client_mut(id)
         .and_then(|client| client.incoming.as_mut());
     let Some(incoming) = incoming.filter(|incoming| incoming.reference == reference) else {
         return false;
     };
-    let target = incoming.opening.text(2).into_owned();
+    if let Err((code, rest)) = add(incoming, line, limits) {
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        give_up(state, id, code, &rest);
+    }
+    true
+}
+
+/// Adds a line, or says why the whole batch is given up: a code and what stands behind it.
+fn add(
+    incoming: &mut Incoming,
+    line: &Line,
+    (max_bytes, max_lines): (usize, usize),
+) -> Result<(), (&'static str, Vec<String>)> {
+    let failed = |code, rest: &[&str]| {
+        let rest = rest.iter().map(|part| (*part).to_owned());
+        Err((code, rest.collect()))
+    };
     let is_fitting = matches!(&*line.command, "PRIVMSG" | "NOTICE")
         && incoming
             .command
             .as_ref()
             .is_none_or(|command| *command == line.command);
     if !is_fitting {
-        give_up(state, id, "MULTILINE_INVALID", &["Invalid multiline batch"]);
-        return true;
+        return failed("MULTILINE_INVALID", &["Invalid multiline batch"]);
     }
-    if line.text(0) != target {
-        let rest = [&*target, &*line.text(0), "Invalid multiline target"];
-        give_up(state, id, "MULTILINE_INVALID_TARGET", &rest);
-        return true;
+    let (target, other) = (incoming.opening.text(2), line.text(0));
+    if target != other {
+        let rest = [&*target, &*other, "Invalid multiline target"];
+        return failed("MULTILINE_INVALID_TARGET", &rest);
     }
     incoming.command = Some(line.command.clone());
     incoming.parts.push(Part {
         text: line.param(1).unwrap_or_default().to_vec(),
         is_joined: line.tags.get("draft/multiline-concat").is_some(),
     });
-    let lines = incoming.parts.len();
-    let bytes: usize = incoming
-        .parts
-        .iter()
-        .map(|part| part.text.len() + usize::from(!part.is_joined))
-        .sum();
-    if bytes > max_bytes + 1 {
-        let limit = max_bytes.to_string();
-        give_up(
-            state,
-            id,
-            "MULTILINE_MAX_BYTES",
-            &[&limit, "Multiline batch max-bytes exceeded"],
-        );
-    } else if lines > max_lines {
-        let limit = max_lines.to_string();
-        give_up(
-            state,
-            id,
-            "MULTILINE_MAX_LINES",
-            &[&limit, "Multiline batch max-lines exceeded"],
-        );
+    let parts = &incoming.parts;
+    // The line breaks between lines that are not joined count as well.
+    let breaks = parts.iter().skip(1).filter(|part| !part.is_joined).count();
+    let bytes: usize = parts.iter().map(|part| part.text.len()).sum();
+    if bytes + breaks > max_bytes {
+        let rest = [
+            &*max_bytes.to_string(),
+            "Multiline batch max-bytes exceeded",
+        ];
+        return failed("MULTILINE_MAX_BYTES", &rest);
     }
-    true
+    if parts.len() > max_lines {
+        let rest = [
+            &*max_lines.to_string(),
+            "Multiline batch max-lines exceeded",
+        ];
+        return failed("MULTILINE_MAX_LINES", &rest);
+    }
+    Ok(())
 }
 
 fn close(state: &mut State, id: ClientId, reference: &str) {

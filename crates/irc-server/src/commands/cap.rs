@@ -96,7 +96,9 @@ fn request(state: &mut State, id: ClientId, asked: &str) {
     begin(state, id);
     let is_granted = asked.split_ascii_whitespace().all(|cap| {
         let name = cap.strip_prefix('-').unwrap_or(cap);
-        state.dialect.offers(name) && !state.knobs.naks.contains(name) && !name.ends_with("/poison")
+        // What is to be known of TLS is no capability to have (IRCv3 sts).
+        let is_trap = name == "sts" || name.ends_with("/poison");
+        state.dialect.offers(name) && !state.knobs.naks.contains(name) && !is_trap
     });
     if !is_granted {
         tell(state, id, &["NAK", asked]);
@@ -143,7 +145,7 @@ fn tell(state: &mut State, id: ClientId, params: &[&str]) {
         .map_or("*", |client| client.name())
         .to_owned();
     let params = std::iter::once(nick.as_str()).chain(params.iter().copied());
-    let line = state.from_server(Line::new("CAP", params));
+    let line = state.by_server(Line::new("CAP", params));
     state.send(id, line);
 }
 

@@ -2,7 +2,7 @@
 
 use bridgehead_irc_protocol::Line;
 
-use super::{names, part, topic};
+use super::{chathistory, names, part, topic};
 use crate::state::{
     State,
     channel::Channel,
@@ -152,6 +152,7 @@ fn enter(state: &mut State, id: ClientId, name: &str) {
     tell_away(state, id, &name);
     topic::tell(state, id, &name, false);
     names::tell(state, id, &name);
+    chathistory::replay(state, id, &name);
 }
 
 /// Who joins while away says so to those who want to know.

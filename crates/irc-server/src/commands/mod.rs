@@ -125,6 +125,9 @@ fn deafen(state: &mut State, id: ClientId) {
 
 /// Does what the line asks for, and answers with its label if it has one.
 fn obey(state: &mut State, id: ClientId, line: &Line) {
+    if state.knobs.ignored.contains(&line.command) {
+        return;
+    }
     let knows_labels = state
         .client(id)
         .is_some_and(|client| client.has("labeled-response"));
@@ -135,21 +138,22 @@ fn obey(state: &mut State, id: ClientId, line: &Line) {
     state.end_answer();
 }
 
+fn is_utf8(line: &Line) -> bool {
+    line.params
+        .iter()
+        .all(|param| std::str::from_utf8(param).is_ok())
+}
+
 fn run(state: &mut State, id: ClientId, line: &Line) {
     let answers = state.knobs.answers.iter();
-    let answer = answers
+    let mut answer = answers
         .filter(|(command, _)| *command == line.command)
         .map(|(_, line)| line);
-    if let Some(answer) = answer.cloned().next() {
+    if let Some(answer) = answer.next().cloned() {
         state.reply(id, &answer.command, answer.params);
         return;
     }
-    if state.dialect.is_utf8_only
-        && line
-            .params
-            .iter()
-            .any(|param| std::str::from_utf8(param).is_err())
-    {
+    if state.dialect.is_utf8_only && !is_utf8(line) {
         let text = "Message rejected, your IRC software MUST use UTF-8 encoding on this network";
         state.fail(id, &line.command, "INVALID_UTF8", &[text]);
         return;
@@ -164,7 +168,9 @@ fn run(state: &mut State, id: ClientId, line: &Line) {
     let is_registered = state.client(id).is_some_and(Client::is_registered);
     match command.stage {
         Stage::Registered if !is_registered => {
-            state.reply(id, "451", ["You have not registered"]);
+            let names_it = state.dialect.quirks.names_early_commands;
+            let named = names_it.then_some(line.command.as_str()).into_iter();
+            state.reply(id, "451", named.chain(["You have not registered"]));
         }
         Stage::Registering if is_registered => {
             state.reply(id, "462", ["You may not reregister"]);

@@ -73,7 +73,10 @@ fn tell_state(state: &mut State, id: ClientId, nicks: &[String]) {
     let (mut here, mut gone) = (Vec::new(), Vec::new());
     for nick in nicks {
         match state.find(id, nick).and_then(|found| state.client(found)) {
-            Some(client) => here.push(client.source().to_string()),
+            Some(client) if state.dialect.quirks.monitor_shows_masks => {
+                here.push(client.source().to_string());
+            }
+            Some(client) => here.push(client.nick.clone()),
             None => gone.push(nick.clone()),
         }
     }

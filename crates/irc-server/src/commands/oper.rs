@@ -51,7 +51,7 @@ pub(crate) fn kill_client(state: &mut State, by: Option<ClientId>, target: Clien
             let killer = state.client(by).map_or("*", Client::name).to_owned();
             (state.stamp(by, line), killer)
         }
-        None => (state.from_server(line), state.dialect.server_name.clone()),
+        None => (state.by_server(line), state.dialect.server_name.clone()),
     };
     state.send(target, line);
     let text = format!("Killed ({killer} ({reason}))");

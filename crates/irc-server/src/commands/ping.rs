@@ -2,6 +2,7 @@
 
 use bridgehead_irc_protocol::Line;
 
+use super::register;
 use crate::{
     names,
     state::{
@@ -15,23 +16,23 @@ pub(super) fn ping(state: &mut State, id: ClientId, line: &Line) {
         state.reply(id, "409", ["No origin specified"]);
         return;
     }
-    if state.knobs.ignores_pings {
-        return;
-    }
     let server = state.dialect.server_name.clone();
     let pong = Line::new("PONG", [server.as_bytes(), &line.params[0]]);
-    let pong = state.from_server(pong);
+    let pong = state.by_server(pong);
     state.send(id, pong);
 }
 
-/// A sign of life, which any line is.
-pub(super) fn pong(_state: &mut State, _id: ClientId, _line: &Line) {}
+/// A sign of life, which any line is; before the welcome it may be asked for.
+pub(super) fn pong(state: &mut State, id: ClientId, line: &Line) {
+    let text = String::from_utf8_lossy(line.last()).into_owned();
+    register::take_cookie(state, id, &text);
+}
 
 pub(super) fn quit(state: &mut State, id: ClientId, line: &Line) {
     let text = names::shortened(line.last(), state.dialect.limits.text_bytes);
     let text = String::from_utf8_lossy(&text);
     let reason = match state.client(id).is_some_and(Client::is_registered) {
-        true => format!("Quit: {text}"),
+        true => format!("{}{text}", state.dialect.quirks.quit_prefix),
         false => "Client exited".to_owned(),
     };
     state.close(id, &reason, &reason);

@@ -21,6 +21,7 @@ pub(super) fn pass(state: &mut State, id: ClientId, line: &Line) {
 /// `USER user mode * :real name`. A `~` says that no ident server vouches for the user.
 pub(super) fn user(state: &mut State, id: ClientId, line: &Line) {
     let limits = state.dialect.limits.clone();
+    let is_marked = state.dialect.quirks.marks_all_users || state.dialect.ident_port.is_some();
     let asked = line.text(0).replace(['!', '@', ' '], "");
     let realname = names::shortened(line.last(), limits.text_bytes);
     let Some(client) = state.client_mut(id) else {
@@ -28,7 +29,8 @@ pub(super) fn user(state: &mut State, id: ClientId, line: &Line) {
     };
     let user = match &client.peer.ident {
         Some(ident) => ident.clone(),
-        None => format!("~{asked}"),
+        None if is_marked => format!("~{asked}"),
+        None => asked,
     };
     let user = names::shortened(user.as_bytes(), limits.user_bytes);
     client.user = String::from_utf8_lossy(&user).into_owned();
@@ -43,11 +45,8 @@ pub(super) fn try_welcome(state: &mut State, id: ClientId) {
         return;
     };
     let progress = &client.progress;
-    if progress.is_registered
-        || progress.is_negotiating
-        || !progress.has_user
-        || client.nick.is_empty()
-    {
+    let is_negotiating = progress.is_negotiating && state.dialect.quirks.waits_for_cap_end;
+    if progress.is_registered || is_negotiating || !progress.has_user || client.nick.is_empty() {
         return;
     }
     if state.dialect.password.is_some() && progress.password != state.dialect.password {
@@ -55,7 +54,34 @@ pub(super) fn try_welcome(state: &mut State, id: ClientId) {
         state.close(id, "Bad password", "Bad password");
         return;
     }
-    welcome(state, id);
+    if !state.dialect.quirks.has_ping_cookie || has_cookie(state, id) {
+        welcome(state, id);
+    }
+}
+
+/// Whether the `PING` that goes before the welcome was answered. It is sent where it was not.
+fn has_cookie(state: &mut State, id: ClientId) -> bool {
+    let cookie = format!("cookie{}", state.next_id());
+    let Some(client) = state.client_mut(id) else {
+        return false;
+    };
+    if let Some((_, is_answered)) = &client.progress.cookie {
+        return *is_answered;
+    }
+    client.progress.cookie = Some((cookie.clone(), false));
+    state.send(id, Line::new("PING", [cookie]));
+    false
+}
+
+/// Takes the answer to that `PING`.
+pub(super) fn take_cookie(state: &mut State, id: ClientId, text: &str) {
+    let cookie = state
+        .client_mut(id)
+        .and_then(|client| client.progress.cookie.as_mut());
+    if let Some((_, is_answered)) = cookie.filter(|(wanted, _)| wanted == text) {
+        *is_answered = true;
+        try_welcome(state, id);
+    }
 }
 
 /// Says who they are and what the server is: 001 to 005, `LUSERS` and the message of the day.
@@ -90,7 +116,7 @@ pub(crate) fn welcome(state: &mut State, id: ClientId) {
     let user_modes = state.dialect.user_modes.clone();
     state.reply(id, "004", [server, version, user_modes, channel_modes]);
     for line in state.dialect.isupport_lines(&nick) {
-        let line = state.from_server(line);
+        let line = state.by_server(line);
         state.send(id, line);
     }
     about::tell_lusers(state, id);

@@ -18,7 +18,7 @@ pub(super) struct Said<'a> {
 }
 
 /// Why something cannot be said: a numeric and its text.
-type Refusal = (&'static str, &'static str);
+type Refusal = (&'static str, String);
 
 pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
     if line.params.is_empty() {
@@ -79,7 +79,7 @@ pub(super) fn say(state: &mut State, id: ClientId, target: &str, said: Said<'_>)
     if let Err((numeric, text)) = result
         && (said.command == "PRIVMSG" || state.dialect.answers_notices)
     {
-        state.reply(id, numeric, [target, text]);
+        state.reply(id, numeric, [target, &text]);
     }
 }
 
@@ -122,7 +122,10 @@ fn in_channel(
 /// Why somebody may not speak in a channel.
 fn refusal(state: &State, id: ClientId, name: &str, said: &Said<'_>) -> Option<Refusal> {
     let Some(channel) = state.channel(name) else {
-        return Some(("403", "No such channel"));
+        return Some(match state.dialect.quirks.unknown_channel_is_401 {
+            true => ("401", "No such nick or channel name".to_owned()),
+            false => ("403", "No such channel".to_owned()),
+        });
     };
     let client = state.client(id)?;
     let flag = |flag| channel.flags.contains(&flag);
@@ -140,21 +143,23 @@ fn refusal(state: &State, id: ClientId, name: &str, said: &Said<'_>) -> Option<R
         .text
         .is_some_and(|text| text.starts_with(b"\x01") && !text.starts_with(b"\x01ACTION"));
     if !is_member && flag('n') {
-        return Some(("404", "Cannot send to channel (+n)"));
+        return Some(cannot(state, 'n'));
     }
     if flag('m') && !has_voice {
-        return Some(("404", "Cannot send to channel (+m)"));
+        return Some(cannot(state, 'm'));
     }
     if flag('M') && !has_voice && client.account.is_none() {
-        return Some((
-            "477",
-            "You need to be identified to a registered account to message this channel",
-        ));
+        let text = "You need to be identified to a registered account to message this channel";
+        return Some(("477", text.to_owned()));
     }
     if (is_muted || is_quiet) && !has_voice && !channel.lists('e', &who, case_mapping) {
-        return Some(("404", "Cannot send to channel (+b)"));
+        return Some(cannot(state, 'b'));
     }
-    (flag('C') && is_ctcp).then_some(("404", "Cannot send to channel (+C)"))
+    (flag('C') && is_ctcp).then(|| cannot(state, 'C'))
+}
+
+fn cannot(state: &State, mode: char) -> Refusal {
+    ("404", state.dialect.quirks.refusals.text(mode))
 }
 
 fn to_somebody(
@@ -164,7 +169,7 @@ fn to_somebody(
     said: &Said<'_>,
 ) -> Result<(), Refusal> {
     let Some(target) = state.find(id, nick) else {
-        return Err(("401", "No such nick"));
+        return Err(("401", "No such nick".to_owned()));
     };
     let Some(client) = state.client(target) else {
         return Ok(());

@@ -35,10 +35,9 @@ pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
 
 fn set(state: &mut State, id: ClientId, name: &str, text: &[u8]) {
     let text = names::shortened(text, state.dialect.limits.topic_bytes);
-    let by = state.client(id).map(|client| client.source().to_string());
     let topic = Topic {
         text: text.clone(),
-        by: by.unwrap_or_default(),
+        by: state.setter(id),
         at_s: state.now_s(),
     };
     let Some(channel) = state.channel_mut(name) else {

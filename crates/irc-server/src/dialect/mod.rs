@@ -4,7 +4,10 @@
 //! before the server starts. Nothing in here acts: the rest of the crate asks.
 
 mod presets;
+mod quirks;
 mod tokens;
+
+pub use self::quirks::{Quirks, Refusals};
 
 use std::{sync::Arc, time::Duration};
 
@@ -73,6 +76,8 @@ pub struct Dialect {
     pub pings: Pings,
     /// Lines of the message of the day; none for 422.
     pub motd: Vec<String>,
+    /// Small ways in which it is like no other.
+    pub quirks: Quirks,
     /// What the time is.
     pub clock: Clock,
 }
@@ -199,11 +204,11 @@ impl Dialect {
         self.offers("message-tags")
     }
 
-    /// What clients read out of 005.
+    /// What clients read out of 005, where the server says it.
     #[must_use]
     pub fn isupport(&self) -> Isupport {
         let mut isupport = Isupport::default();
-        for line in self.isupport_lines("*") {
+        for line in self.token_lines("*") {
             isupport.take(&line);
         }
         isupport

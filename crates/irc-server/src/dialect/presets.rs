@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bridgehead_irc_protocol::CaseMapping;
 
-use super::{Dialect, Limits, LongLines, Pings};
+use super::{Dialect, Limits, LongLines, Pings, Quirks, Refusals};
 use crate::Clock;
 
 /// What the newest servers offer together.
@@ -78,7 +78,7 @@ impl Dialect {
     /// A server with all that this crate knows.
     #[must_use]
     pub fn modern() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "modern-1.0".clone_into(&mut dialect.version);
         dialect.offer(MODERN_CAPS);
         dialect.mechanisms = ["PLAIN", "EXTERNAL", "SCRAM-SHA-256"]
@@ -99,7 +99,7 @@ impl Dialect {
     /// As Debian's ngIRCd 26.1: one capability, and no tags at all.
     #[must_use]
     pub fn ngircd() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "ngircd-26.1".clone_into(&mut dialect.version);
         dialect.offer(&["multi-prefix"]);
         dialect.case_mapping = CaseMapping::Ascii;
@@ -109,19 +109,24 @@ impl Dialect {
         "abBcCFioqrRswx".clone_into(&mut dialect.user_modes);
         dialect.limits.nick_bytes = 30;
         dialect.limits.channel_bytes = 50;
-        dialect.limits.topic_bytes = 126;
+        dialect.limits.topic_bytes = 490;
+        dialect.limits.text_bytes = 400;
         dialect.limits.modes_at_once = 5;
+        dialect.limits.list_entries = 50;
+        dialect.quirks.setters_are_nicks = true;
+        dialect.quirks.unknown_channel_is_401 = true;
+        dialect.quirks.refusals = Refusals::Bare;
         dialect
     }
 
     /// As Debian's InspIRCd 3.15 with services.
     #[must_use]
     pub fn inspircd() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "InspIRCd-3".clone_into(&mut dialect.version);
         dialect.offer(INSPIRCD_CAPS);
         dialect.mechanisms = ["PLAIN", "EXTERNAL"].map(str::to_owned).to_vec();
-        dialect.channel_modes = ["beI", "k", "l", "imnpst"].map(str::to_owned);
+        dialect.channel_modes = ["beI", "k", "Hl", "imnpst"].map(str::to_owned);
         "nt".clone_into(&mut dialect.default_flags);
         "@+".clone_into(&mut dialect.status_prefixes);
         "Biosw".clone_into(&mut dialect.user_modes);
@@ -130,7 +135,20 @@ impl Dialect {
         dialect.limits.nick_bytes = 30;
         dialect.limits.channel_bytes = 64;
         dialect.limits.monitors = Some(30);
+        dialect.limits.modes_at_once = 20;
+        dialect.limits.user_bytes = 12;
         dialect.answers_notices = true;
+        dialect.quirks = Quirks {
+            quit_prefix: String::new(),
+            marks_all_users: false,
+            setters_are_nicks: true,
+            names_early_commands: true,
+            ids_on_events: false,
+            reuses_references: true,
+            monitor_shows_masks: false,
+            refusals: Refusals::Wordy,
+            ..Quirks::default()
+        };
         dialect
     }
 
@@ -154,7 +172,7 @@ impl Dialect {
     /// As ircd-hybrid 8.2.43: some capabilities, no tags, no SASL.
     #[must_use]
     pub fn hybrid() -> Self {
-        let mut dialect = Self::bare();
+        let mut dialect = Self::plain();
         "ircd-hybrid-8.2.43".clone_into(&mut dialect.version);
         dialect.offer(HYBRID_CAPS);
         dialect.case_mapping = CaseMapping::Ascii;
@@ -163,12 +181,21 @@ impl Dialect {
         "@%+".clone_into(&mut dialect.status_prefixes);
         dialect.limits.nick_bytes = 30;
         dialect.limits.monitors = Some(50);
+        let greeting = "*** Looking up your hostname...".to_owned();
+        dialect.quirks.greetings = vec![greeting];
         dialect
     }
 
-    /// As RFC 1459 has it: nicks of 9 bytes, no capabilities and no `CAP` either.
+    /// As RFC 1459 has it: nicks of 9 bytes, no capabilities, no `CAP` and no 005 either.
     #[must_use]
     pub fn bare() -> Self {
+        let mut dialect = Self::plain();
+        dialect.quirks.has_isupport = false;
+        dialect
+    }
+
+    /// What the others begin with.
+    fn plain() -> Self {
         Self {
             server_name: "irc.test.invalid".to_owned(),
             network: "TestNet".to_owned(),
@@ -199,6 +226,7 @@ impl Dialect {
             throttle: None,
             pings: Pings::default(),
             motd: vec!["A server in memory: what is said here is forgotten.".to_owned()],
+            quirks: Quirks::default(),
             clock: Clock::default(),
         }
     }

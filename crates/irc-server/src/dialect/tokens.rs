@@ -10,6 +10,14 @@ const TOKENS_A_LINE: usize = 13;
 impl Dialect {
     /// The lines of 005 for somebody of this nick, without a source.
     pub(crate) fn isupport_lines(&self, nick: &str) -> Vec<Line> {
+        match self.quirks.has_isupport {
+            true => self.token_lines(nick),
+            false => Vec::new(),
+        }
+    }
+
+    /// The same, whether the server says it or not.
+    pub(super) fn token_lines(&self, nick: &str) -> Vec<Line> {
         let tokens = self.all_tokens();
         let chunks = tokens.chunks(TOKENS_A_LINE).map(|chunk| {
             let mut params = vec![nick.to_owned()];

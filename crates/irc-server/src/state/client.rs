@@ -75,6 +75,8 @@ pub(crate) struct Progress {
     pub(crate) has_user: bool,
     pub(crate) is_negotiating: bool,
     pub(crate) is_registered: bool,
+    /// What a `PONG` has to say before the welcome, and whether it did.
+    pub(crate) cookie: Option<(String, bool)>,
     /// Whether a gateway has told where it really comes from.
     pub(crate) is_gatewayed: bool,
     /// The version of `CAP LS`: 302 and above get values.

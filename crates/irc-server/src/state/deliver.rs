@@ -30,18 +30,18 @@ impl State {
         let mut line = Line::new(numeric, params);
         let nick = self.client(to).map_or("*", Client::name);
         line.params.insert(0, nick.as_bytes().to_vec());
-        self.send(to, self.from_server(line));
+        self.send(to, self.by_server(line));
     }
 
     /// A line of the server itself.
-    pub(crate) fn from_server(&self, line: Line) -> Line {
+    pub(crate) fn by_server(&self, line: Line) -> Line {
         line.from(Source::named(&self.dialect.server_name))
     }
 
     /// Says that a command failed (IRCv3 standard-replies).
     pub(crate) fn fail(&mut self, to: ClientId, command: &str, code: &str, rest: &[&str]) {
         let params = [&[command, code], rest].concat();
-        let line = self.from_server(Line::new("FAIL", params));
+        let line = self.by_server(Line::new("FAIL", params));
         self.send(to, line);
     }
 
@@ -87,10 +87,12 @@ impl State {
         let Some(Answering { to, label, lines }) = self.answering.take() else {
             return;
         };
+        let knows_batches = self.client(to).is_some_and(|client| client.has("batch"));
         let lines = match lines.len() {
-            0 => vec![self.from_server(Line::new("ACK", [""; 0]))],
+            0 => vec![self.by_server(Line::new("ACK", [""; 0]))],
             1 => lines,
-            _ => self.batch("labeled-response", &[], lines),
+            _ if knows_batches => self.batch("labeled-response", &[], lines),
+            _ => lines,
         };
         for (at, mut line) in lines.into_iter().enumerate() {
             if at == 0 {
@@ -102,19 +104,22 @@ impl State {
 
     /// Puts lines into a batch; those that are in one already stay there.
     pub(crate) fn batch(&mut self, kind: &str, params: &[&str], lines: Vec<Line>) -> Vec<Line> {
-        let reference = format!("b{}", self.next_id());
+        let reference = match self.dialect.quirks.reuses_references && kind == "labeled-response" {
+            true => "1".to_owned(),
+            false => format!("b{}", self.next_id()),
+        };
         let start = format!("+{reference}");
         let opening = [start.as_str(), kind]
             .into_iter()
             .chain(params.iter().copied());
-        let mut batch = vec![self.from_server(Line::new("BATCH", opening))];
+        let mut batch = vec![self.by_server(Line::new("BATCH", opening))];
         batch.extend(lines.into_iter().map(|mut line| {
             if line.tags.get("batch").is_none() {
                 line.tags.set("batch", &reference);
             }
             line
         }));
-        batch.push(self.from_server(Line::new("BATCH", [format!("-{reference}")])));
+        batch.push(self.by_server(Line::new("BATCH", [format!("-{reference}")])));
         batch
     }
 

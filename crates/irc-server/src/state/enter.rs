@@ -38,6 +38,10 @@ impl State {
         let refused = self.refusal(now);
         let client = Client::new(peer, Sink::Socket(outlet), now, self.now_s());
         self.clients.insert(id, client);
+        for greeting in self.dialect.quirks.greetings.clone() {
+            let notice = Line::new("NOTICE", ["*", &greeting]);
+            self.send(id, self.by_server(notice));
+        }
         if let Some(text) = refused {
             self.send(id, Line::new("ERROR", [text]));
             self.drop_client(id, "", false);

@@ -18,7 +18,8 @@ pub(crate) struct Knobs {
     pub(crate) lag: Duration,
     /// Folded names: what is said to them goes nowhere.
     pub(crate) swallowed: BTreeSet<String>,
-    pub(crate) ignores_pings: bool,
+    /// Commands that are neither obeyed nor answered.
+    pub(crate) ignored: BTreeSet<String>,
     /// What connections are told, and closed.
     pub(crate) refuses: Option<String>,
     pub(crate) cut_offs: Vec<CutOff>,

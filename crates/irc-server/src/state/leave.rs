@@ -11,7 +11,11 @@ impl State {
     /// Somebody goes: those around are told, the connection gets an `ERROR` and is closed.
     pub(crate) fn close(&mut self, id: ClientId, reason: &str, told: &str) {
         if let Some(client) = self.client(id) {
-            let error = format!("Closing link: ({}) [{told}]", client.host);
+            let who = match client.user.as_str() {
+                "" => client.host.clone(),
+                user => format!("{user}@{}", client.host),
+            };
+            let error = format!("Closing link: ({who}) [{told}]");
             self.send(id, Line::new("ERROR", [error]));
         }
         self.end_answer_to(id);
@@ -76,7 +80,7 @@ impl State {
 
     /// Closes those who were marked.
     pub(crate) fn close_marked(&mut self) {
-        for (id, reason) in std::mem::take(&mut self.doomed) {
+        while let Some((id, reason)) = self.doomed.pop() {
             if let Some(client) = self.client_mut(id) {
                 client.is_deaf = true;
             }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 pub use self::enter::NoPerson;
 use self::{
     channel::Channel,
-    client::{Client, ClientId},
+    client::{Client, ClientId, Sink},
     deliver::Answering,
     history::History,
     knobs::Knobs,
@@ -82,6 +82,17 @@ pub(crate) struct State {
     last_id: u64,
 }
 
+impl Drop for State {
+    /// Nobody waits for what cannot come any more.
+    fn drop(&mut self) {
+        for client in self.clients.values() {
+            if let Sink::Ear(ear) = &client.sink {
+                ear.close();
+            }
+        }
+    }
+}
+
 impl State {
     pub(crate) fn new(dialect: Dialect) -> Self {
         Self {
@@ -136,6 +147,17 @@ impl State {
         let id = self.holder(nick)?;
         let is_registered = self.client(id).is_some_and(Client::is_registered);
         (is_registered && self.sees(viewer, id)).then_some(id)
+    }
+
+    /// Somebody as they are shown as the one who has set something.
+    pub(crate) fn setter(&self, id: ClientId) -> String {
+        let client = self.client(id);
+        match self.dialect.quirks.setters_are_nicks {
+            true => client.map(|client| client.nick.clone()).unwrap_or_default(),
+            false => client
+                .map(|client| client.source().to_string())
+                .unwrap_or_default(),
+        }
     }
 
     /// Whether no split stands between two.

@@ -17,10 +17,12 @@ impl State {
         let Some(client) = self.client(from) else {
             return line;
         };
-        let mut line = line
-            .from(client.source())
-            .tag("time", &now)
-            .tag("msgid", &msgid);
+        let has_id = self.dialect.quirks.ids_on_events
+            || matches!(&*line.command, "PRIVMSG" | "NOTICE" | "TAGMSG");
+        let mut line = line.from(client.source()).tag("time", &now);
+        if has_id {
+            line.tags.set("msgid", &msgid);
+        }
         if let Some(account) = &client.account {
             line.tags.set("account", account);
         }
@@ -50,8 +52,8 @@ impl State {
     }
 
     /// Tells everybody in a channel something of the server itself.
-    pub(crate) fn announce_from_server(&mut self, channel: &str, line: Line) {
-        let line = self.from_server(line);
+    pub(crate) fn announce_by_server(&mut self, channel: &str, line: Line) {
+        let line = self.by_server(line);
         let members = self.channel(channel).map(|channel| &channel.members);
         let members: Vec<ClientId> = members.into_iter().flatten().map(|(id, _)| *id).collect();
         for member in members {
@@ -119,7 +121,7 @@ impl State {
                 .collect();
             let mut params = vec![name, modes];
             params.extend(standing.iter().map(|_| nick.clone()));
-            lines.push(self.from_server(Line::new("MODE", params)));
+            lines.push(self.by_server(Line::new("MODE", params)));
         }
         lines
     }
@@ -129,7 +131,8 @@ impl State {
         let numeric = if is_here { "730" } else { "731" };
         let who = self.holder(nick).and_then(|id| self.client(id));
         let what = match who.filter(|_| is_here) {
-            Some(client) => client.source().to_string(),
+            Some(client) if self.dialect.quirks.monitor_shows_masks => client.source().to_string(),
+            Some(client) => client.nick.clone(),
             None => nick.to_owned(),
         };
         for watcher in self.watchers(nick) {

@@ -12,7 +12,7 @@ use std::{
 use bridgehead_irc_protocol::LineBuffer;
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinSet,
@@ -49,6 +49,8 @@ pub(crate) enum Traffic {
 /// Listens on one port. The connections end with it.
 pub(crate) struct Acceptor {
     pub(crate) listener: TcpListener,
+    /// Connections without sockets.
+    pub(crate) wired: Option<mpsc::Receiver<DuplexStream>>,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) ident_port: Option<u16>,
     /// The number of the last connection, shared by all ports.
@@ -60,13 +62,16 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Accepts until it is told to stop, and then waits until those who are there have gone.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut connections = JoinSet::new();
         let mut is_stopping = self.is_stopping.clone();
         loop {
             tokio::select! {
                 Some(_) = connections.join_next() => {}
                 _ = is_stopping.changed() => break,
+                wire = next(&mut self.wired) => {
+                    connections.spawn(self.wire(wire));
+                }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, remote)) => {
                         connections.spawn(self.connection(stream, remote));
@@ -79,6 +84,16 @@ impl Acceptor {
             }
         }
         while connections.join_next().await.is_some() {}
+    }
+
+    fn wire(&self, stream: DuplexStream) -> impl Future<Output = ()> + use<> {
+        let connection = Connection {
+            id: ClientId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1),
+            remote: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ident_port: None,
+            traffic: self.traffic.clone(),
+        };
+        connection.serve(stream, false, None, None)
     }
 
     fn connection(
@@ -100,6 +115,17 @@ impl Acceptor {
                 Some(tls) => connection.serve_tls(stream, tls).await,
             }
         }
+    }
+}
+
+/// The next connection without a socket; never, where none can come.
+async fn next(wired: &mut Option<mpsc::Receiver<DuplexStream>>) -> DuplexStream {
+    match wired {
+        Some(wires) => match wires.recv().await {
+            Some(wire) => wire,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 

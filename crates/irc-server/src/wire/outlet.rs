@@ -17,6 +17,9 @@ use tokio::{
 /// How long a connection that is closed may take to read what it was told before.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Bytes that are written at once, give or take a line.
+const WRITE_BYTES: usize = 16 << 10;
+
 /// Where what a socket is told is put.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -97,10 +100,8 @@ impl Inlet {
             mut abort,
         } = self;
         let write = async {
-            while let Some(Chunk { bytes, at }) = chunks.recv().await {
-                if at > Instant::now() {
-                    tokio::time::sleep_until(at).await;
-                }
+            let mut ahead = None;
+            while let Some(bytes) = next_bytes(&mut chunks, &mut ahead).await {
                 let written = writer.write_all(&bytes).await;
                 waiting_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
                 if written.is_err() || writer.flush().await.is_err() {
@@ -120,4 +121,31 @@ impl Inlet {
             },
         }
     }
+}
+
+/// Waits for what is to be written next, with all that is due behind it. What is not due yet is kept ahead.
+async fn next_bytes(
+    chunks: &mut mpsc::UnboundedReceiver<Chunk>,
+    ahead: &mut Option<Chunk>,
+) -> Option<Vec<u8>> {
+    let first = match ahead.take() {
+        Some(chunk) => chunk,
+        None => chunks.recv().await?,
+    };
+    if first.at > Instant::now() {
+        tokio::time::sleep_until(first.at).await;
+    }
+    let now = Instant::now();
+    let mut bytes = first.bytes;
+    while bytes.len() < WRITE_BYTES {
+        match chunks.try_recv() {
+            Ok(next) if next.at <= now => bytes.extend_from_slice(&next.bytes),
+            Ok(next) => {
+                *ahead = Some(next);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    Some(bytes)
 }

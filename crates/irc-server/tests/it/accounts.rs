@@ -54,7 +54,7 @@ async fn a_password_opens_an_account_before_the_welcome() -> Result<()> {
              ann> AUTHENTICATE plain
              ann< AUTHENTICATE +
              ann> AUTHENTICATE {good}
-             ann< :irc.test.invalid 900 ann ann!~ann@127.0.0.1 Ann :You are now logged in as Ann
+             ann< :irc.test.invalid 900 ann ann!ann@127.0.0.1 Ann :You are now logged in as Ann
              ann< :irc.test.invalid 903 ann :SASL authentication successful
              ann> CAP END
              ann< :irc.test.invalid 001 ann *"
@@ -136,7 +136,7 @@ async fn a_certificate_opens_an_account() -> Result<()> {
     // A server that closes without the alert of TLS is as good.
     stream.read_to_string(&mut heard).await.ok();
     for line in [
-        " 900 ann ann!~ann@127.0.0.1 ann :You are now logged in as ann\r\n",
+        " 900 ann ann!ann@127.0.0.1 ann :You are now logged in as ann\r\n",
         " 903 ann :",
         " 671 ann ann :is using a secure connection\r\n",
         &format!(" 276 ann ann :has client certificate fingerprint {fingerprint}\r\n"),

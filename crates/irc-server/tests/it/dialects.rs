@@ -24,6 +24,23 @@ async fn a_server_without_tags_takes_them_for_a_command() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_oldest_say_nothing_of_themselves() -> Result<()> {
+    let mut stage = Stage::new(Dialect::bare()).await?;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< * 001 *
+             ann< * 002 *
+             ann< * 003 *
+             ann< * 004 *
+             ann< * 251 *",
+        )
+        .await
+}
+
+#[tokio::test]
 async fn nothing_new_reaches_an_old_client() -> Result<()> {
     let mut stage = Stage::with(Dialect::modern(), &["old"]).await?;
     let bob = stage.server.person("bob").await?;
@@ -44,7 +61,7 @@ async fn nothing_new_reaches_an_old_client() -> Result<()> {
 /// The prefix `:ann!~ann@127.0.0.1 PRIVMSG bob :` takes 33 bytes: 477 are left, and characters of two bytes do not fit evenly.
 #[tokio::test]
 async fn a_line_is_cut_at_512_bytes_without_a_word() -> Result<()> {
-    for dialect in [Dialect::inspircd(), Dialect::ngircd()] {
+    for dialect in [Dialect::modern(), Dialect::ngircd()] {
         let mut stage = Stage::with(dialect, &["ann", "bob"]).await?;
         let text = "é".repeat(300);
         let said = format!("PRIVMSG bob :{text}");
@@ -54,6 +71,96 @@ async fn a_line_is_cut_at_512_bytes_without_a_word() -> Result<()> {
         assert_eq!(&heard[33..], &text.as_bytes()[..477]);
         assert!(std::str::from_utf8(&heard).is_err());
         stage.raw("ann").is_quiet().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_quits_may_say_what_a_netsplit_says() -> Result<()> {
+    for (dialect, text) in [
+        (Dialect::inspircd(), "a.example b.example"),
+        (Dialect::modern(), "Quit: a.example b.example"),
+    ] {
+        let server = Server::start(dialect).await?;
+        let (ann, bob) = (server.person("ann").await?, server.person("bob").await?);
+        ann.join("#tea").await?;
+        bob.join("#tea").await?;
+        bob.quit("a.example b.example").await?;
+        let quit = ann.wait_for(|line| line.command == "QUIT").await?;
+        assert_eq!(quit.text(0), text);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ping_may_come_before_the_welcome() -> Result<()> {
+    let mut dialect = Dialect::modern();
+    dialect.quirks.has_ping_cookie = true;
+    dialect.quirks.greetings = vec!["*** Looking up your hostname...".to_owned()];
+    let mut stage = Stage::new(dialect).await?;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "ann< :irc.test.invalid NOTICE * :*** Looking up your hostname...
+             ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< PING cookie1
+             ann> PONG :nonsense
+             ann> JOIN #tea
+             ann< :irc.test.invalid 451 ann :You have not registered
+             ann> PONG :cookie1
+             ann< :irc.test.invalid 001 ann *",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn the_welcome_may_come_before_all_is_agreed_on() -> Result<()> {
+    let mut dialect = Dialect::ngircd();
+    dialect.quirks.waits_for_cap_end = false;
+    dialect.motd.clear();
+    let mut stage = Stage::new(dialect).await?;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "ann> CAP LS 302
+             ann< * CAP * LS :multi-prefix
+             ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< * 001 *",
+        )
+        .await?;
+    stage
+        .raw("ann")
+        .next_matching("* 422 ann :MOTD File is missing")
+        .await?;
+    stage
+        .play(
+            "ann> CAP REQ multi-prefix
+             ann< * CAP ann ACK :multi-prefix
+             ann> CAP END",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn setters_are_shown_as_the_server_does() -> Result<()> {
+    for (dialect, setter) in [
+        (Dialect::ngircd(), "ann"),
+        (Dialect::inspircd(), "ann"),
+        (Dialect::modern(), "ann!~ann@127.0.0.1"),
+    ] {
+        let mut stage = Stage::with(dialect, &["ann"]).await?;
+        stage.join("#tea", &["ann"]).await?;
+        stage
+            .play(&format!(
+                "ann> TOPIC #tea :Tea
+                 ann< * TOPIC #tea :Tea
+                 ann> TOPIC #tea
+                 ann< * 332 ann #tea :Tea
+                 ann< * 333 ann #tea {setter} :1767323045"
+            ))
+            .await?;
     }
     Ok(())
 }

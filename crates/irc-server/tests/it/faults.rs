@@ -143,7 +143,7 @@ async fn connections_are_cut_off_closed_and_killed() -> Result<()> {
     }
     stage
         .raw("bob")
-        .next_matching("ERROR :Closing link: (127.0.0.1) [K-Lined: go away]")
+        .next_matching("ERROR :Closing link: (~bob@127.0.0.1) [K-Lined: go away]")
         .await?;
     stage
         .raw("eve")
@@ -190,7 +190,7 @@ async fn services_rename_people() -> Result<()> {
 #[tokio::test]
 async fn pings_and_commands_are_not_answered_as_they_should_be() -> Result<()> {
     let mut stage = Stage::with(Dialect::modern(), &["ann"]).await?;
-    stage.server.faults().ignore_pings(true).await;
+    stage.server.faults().ignore_pings().await;
     stage
         .server
         .faults()
@@ -213,6 +213,26 @@ async fn pings_and_commands_are_not_answered_as_they_should_be() -> Result<()> {
         .await?;
     stage.server.faults().clear().await;
     stage.play("").await
+}
+
+#[tokio::test]
+async fn what_is_ignored_is_not_even_acknowledged() -> Result<()> {
+    let mut stage = Stage::new(Dialect::modern()).await?;
+    stage.enter("bob", "batch labeled-response").await?;
+    stage.server.faults().ignore("cap").await;
+    stage.server.faults().ignore("whois").await;
+    stage.connect("ann").await?;
+    stage
+        .part(
+            "bob> @label=1 WHOIS bob
+             bob> @label=2 PONG x
+             bob< @label=2 :irc.test.invalid ACK
+             ann> CAP LS 302
+             ann> NICK ann
+             ann> USER ann 0 * :Ann
+             ann< * 001 *",
+        )
+        .await
 }
 
 #[tokio::test]

@@ -171,6 +171,30 @@ async fn talks_of_two_are_theirs() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_joins_may_be_shown_what_was_said() -> Result<()> {
+    let mut stage = Stage::new(Dialect::inspircd()).await?;
+    let bob = stage.server.person("bob").await?;
+    bob.join("#tea").await?;
+    for text in ["one", "two", "three"] {
+        bob.say("#tea", text).await?;
+    }
+    bob.mode("#tea", "+H 2:1d").await?;
+    stage.enter("ann", "batch server-time").await?;
+    stage
+        .play(
+            "ann> JOIN #tea
+             ann< @time=* :ann!ann@127.0.0.1 JOIN #tea
+             ann< @time=* 353 *
+             ann< @time=* 366 *
+             ann< @time=* :irc.test.invalid BATCH +b* chathistory :#tea
+             ann< @time=*;batch=b* :bob!person@people.test.invalid PRIVMSG #tea :two
+             ann< @time=*;batch=b* :bob!person@people.test.invalid PRIVMSG #tea :three
+             ann< @time=* :irc.test.invalid BATCH -b*",
+        )
+        .await
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused() -> Result<()> {
     let mut stage = told(CAPS).await?;
     stage

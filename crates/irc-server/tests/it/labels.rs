@@ -15,8 +15,8 @@ async fn an_answer_bears_its_label() -> Result<()> {
     stage
         .play(
             "ann> @label=1 PRIVMSG bob :hello
-             ann< @msgid=m*;label=1 :ann!~ann@127.0.0.1 PRIVMSG bob :hello
-             bob< :ann!~ann@127.0.0.1 PRIVMSG bob :hello
+             ann< @msgid=m*;label=1 :ann!ann@127.0.0.1 PRIVMSG bob :hello
+             bob< :ann!ann@127.0.0.1 PRIVMSG bob :hello
              ann> @label=2 PONG x
              ann< @label=2 :irc.test.invalid ACK
              ann> @label=3 PRIVMSG nobody :hello
@@ -24,12 +24,12 @@ async fn an_answer_bears_its_label() -> Result<()> {
              ann> @label=4 NONSENSE
              ann< @label=4 :irc.test.invalid 421 ann NONSENSE :Unknown command
              ann> @label=5 WHOIS bob
-             ann< @label=5 :irc.test.invalid BATCH +b* :labeled-response
-             ann< @batch=b* :irc.test.invalid 311 ann bob ~bob 127.0.0.1 * :bob
-             ann< @batch=b* :irc.test.invalid 312 ann bob irc.test.invalid :TestNet
-             ann< @batch=b* :irc.test.invalid 317 ann bob 0 1767323045 :seconds idle, signon time
-             ann< @batch=b* :irc.test.invalid 318 ann bob :End of /WHOIS list.
-             ann< :irc.test.invalid BATCH -b*",
+             ann< @label=5 :irc.test.invalid BATCH +1 :labeled-response
+             ann< @batch=1 :irc.test.invalid 311 ann bob bob 127.0.0.1 * :bob
+             ann< @batch=1 :irc.test.invalid 312 ann bob irc.test.invalid :TestNet
+             ann< @batch=1 :irc.test.invalid 317 ann bob 0 1767323045 :seconds idle, signon time
+             ann< @batch=1 :irc.test.invalid 318 ann bob :End of /WHOIS list.
+             ann< :irc.test.invalid BATCH -1",
         )
         .await
 }
@@ -69,8 +69,21 @@ async fn who_kills_is_answered_and_who_is_killed_is_not() -> Result<()> {
              ann> @label=k KILL bob :out
              ann< @label=k :irc.test.invalid ACK
              bob< :ann!~ann@127.0.0.1 KILL bob :out
-             bob< ERROR :Closing link: (127.0.0.1) [Killed (ann (out))]
+             bob< ERROR :Closing link: (~bob@127.0.0.1) [Killed (ann (out))]
              bob. closed",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn without_batches_the_first_line_bears_the_label() -> Result<()> {
+    let mut stage = Stage::new(Dialect::modern()).await?;
+    stage.enter("ann", "labeled-response").await?;
+    stage
+        .play(
+            "ann> @label=1 WHOIS nobody
+             ann< @label=1 :irc.test.invalid 401 ann nobody :No such nick
+             ann< :irc.test.invalid 318 ann nobody :End of /WHOIS list.",
         )
         .await
 }

@@ -88,7 +88,7 @@ async fn who_is_silent_is_asked_and_then_closed() -> Result<()> {
             "ann< PING irc.test.invalid
              ann> PONG irc.test.invalid
              ann< PING irc.test.invalid
-             ann< ERROR :Closing link: (127.0.0.1) [Ping timeout: 0 seconds]
+             ann< ERROR :Closing link: (~ann@127.0.0.1) [Ping timeout: 0 seconds]
              ann. closed",
         )
         .await

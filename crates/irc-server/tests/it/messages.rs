@@ -26,7 +26,7 @@ async fn what_is_said_is_heard_by_those_who_are_meant() -> Result<()> {
              ann< :irc.test.invalid 401 ann nobody :No such nick
              ann> NOTICE nobody :hello
              ann> PRIVMSG #none :hello
-             ann< :irc.test.invalid 403 ann #none :No such channel
+             ann< :irc.test.invalid 401 ann #none :No such nick or channel name
              ann> PRIVMSG a,b,c,d,e :hello
              ann< :irc.test.invalid 407 ann a :Too many targets",
         )
@@ -50,7 +50,12 @@ async fn who_may_not_speak_is_told_why() -> Result<()> {
         (
             Dialect::inspircd(),
             "+b m:bob!*@*",
-            "Cannot send to channel (+b)",
+            "You cannot send messages to this channel whilst a m: (mute) extban is set matching you.",
+        ),
+        (
+            Dialect::inspircd(),
+            "+m",
+            "You cannot send messages to this channel whilst the +m (moderated) mode is set.",
         ),
         (Dialect::ergo(), "+b ~m:bob", "Cannot send to channel (+b)"),
     ];
@@ -82,7 +87,7 @@ async fn those_outside_may_speak_where_the_channel_lets_them() -> Result<()> {
              ann> MODE #tea +n
              ann< :ann!~ann@127.0.0.1 MODE #tea :+n
              eve> PRIVMSG #tea :knock knock
-             eve< :irc.test.invalid 404 eve #tea :Cannot send to channel (+n)
+             eve< :irc.test.invalid 404 eve #tea :Cannot send to channel
              eve> NOTICE #tea :knock knock",
         )
         .await

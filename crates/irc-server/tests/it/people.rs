@@ -103,11 +103,18 @@ async fn people_learn_capabilities_like_clients() -> Result<()> {
 
 #[tokio::test]
 async fn a_server_that_ends_takes_its_people_along() -> Result<()> {
-    let server = Server::start(Dialect::modern()).await?;
-    let bob = server.person("bob").await?;
-    server.stop().await;
-    assert!(matches!(bob.join("#tea").await, Err(Gone::Left(_))));
-    let missed = bob.wait_for(|line| line.command == "JOIN").await;
-    assert!(missed.is_err(), "and nobody waits ten seconds");
+    for is_stopped in [true, false] {
+        let server = Server::start(Dialect::modern()).await?;
+        let bob = server.person("bob").await?;
+        if is_stopped {
+            server.stop().await;
+        } else {
+            drop(server);
+        }
+        let began = std::time::Instant::now();
+        let missed = bob.wait_for(|line| line.command == "JOIN").await;
+        assert!(missed.is_err() && began.elapsed() < Duration::from_secs(5));
+        assert!(matches!(bob.join("#tea").await, Err(Gone::Left(_))));
+    }
     Ok(())
 }

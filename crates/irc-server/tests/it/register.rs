@@ -38,10 +38,10 @@ async fn nothing_but_registration_comes_before_the_welcome() -> Result<()> {
     stage
         .play(
             "ann> JOIN #tea
-             ann< :irc.test.invalid 451 * :You have not registered
+             ann< :irc.test.invalid 451 * JOIN :You have not registered
              ann> NICK ann
              ann> PRIVMSG #tea :hello
-             ann< :irc.test.invalid 451 ann :You have not registered
+             ann< :irc.test.invalid 451 ann PRIVMSG :You have not registered
              ann> NONSENSE
              ann< :irc.test.invalid 421 ann NONSENSE :Unknown command
              ann> USER ann
@@ -93,7 +93,7 @@ async fn a_password_opens_the_door() -> Result<()> {
              ann> NICK ann
              ann> USER ann 0 * :Ann
              ann< :irc.test.invalid 464 ann :Password incorrect
-             ann< ERROR :Closing link: (127.0.0.1) [Bad password]
+             ann< ERROR :Closing link: (~ann@127.0.0.1) [Bad password]
              ann. closed
              bob> PASS open
              bob> NICK bob
@@ -134,7 +134,7 @@ async fn who_quits_is_gone_and_remembered() -> Result<()> {
     stage
         .play(
             "ann> QUIT :so long
-             ann< ERROR :Closing link: (127.0.0.1) [Quit: so long]
+             ann< ERROR :Closing link: (~ann@127.0.0.1) [Quit: so long]
              ann. closed
              bob< :ann!~ann@127.0.0.1 QUIT :Quit: so long
              bob> WHOWAS ann
@@ -161,7 +161,7 @@ async fn a_gateway_tells_where_somebody_comes_from() -> Result<()> {
             "ann> WEBIRC gate gateway 2001:db8::1 2001:db8::1
              ann> NICK ann
              ann> USER ann 0 * :Ann
-             ann< :irc.test.invalid 001 ann :Welcome to the TestNet IRC Network ann!~ann@2001:db8::1
+             ann< :irc.test.invalid 001 ann :Welcome to the TestNet IRC Network ann!ann@2001:db8::1
              bob> WEBIRC guess gateway host 192.0.2.7
              bob< ERROR :Closing link: (127.0.0.1) [WEBIRC: Access denied from your address]
              bob. closed",

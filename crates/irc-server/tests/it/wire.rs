@@ -109,7 +109,7 @@ async fn all_are_told_when_the_server_stops() -> Result<()> {
     let mut ann = clients.remove("ann").context("she is there")?;
     assert_eq!(
         ann.next().await?,
-        "ERROR :Closing link: (127.0.0.1) [Server shutdown]"
+        "ERROR :Closing link: (~ann@127.0.0.1) [Server shutdown]"
     );
     ann.is_closed().await?;
     drop(ann);
@@ -142,6 +142,18 @@ async fn a_server_ends_when_it_is_dropped() -> Result<()> {
         tokio::task::yield_now().await;
     }
     anyhow::bail!("it still listens")
+}
+
+#[tokio::test]
+async fn a_server_comes_back_where_it_was() -> Result<()> {
+    let Stage { server, clients } = Stage::with(Dialect::modern(), &["ann"]).await?;
+    let mut dialect = Dialect::modern();
+    dialect.port = server.address().port();
+    drop(clients);
+    server.stop().await;
+    let server = Server::start(dialect).await?;
+    Raw::register(server.address(), "ann", "").await?;
+    Ok(())
 }
 
 #[tokio::test]

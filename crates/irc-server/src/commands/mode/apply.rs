@@ -116,6 +116,7 @@ fn setting(
     };
     let is_fine = match change.mode {
         'l' => value.parse::<usize>().is_ok_and(|limit| limit > 0),
+        'H' => value.contains(':'),
         _ => !value.contains([' ', ',', ':']),
     };
     if !is_fine {

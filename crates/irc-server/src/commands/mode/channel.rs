@@ -85,10 +85,7 @@ fn tell_list(state: &mut State, id: ClientId, name: &str, mode: char) {
 
 /// Makes the changes that may be made, and tells everybody of them.
 fn change(state: &mut State, id: ClientId, name: &str, modes: &str, params: &[String]) {
-    let by = state
-        .client(id)
-        .map(|client| client.source().to_string())
-        .unwrap_or_default();
+    let by = state.setter(id);
     let mut done = Vec::new();
     let mut with_param = 0;
     for change in ModeChange::parse(&state.isupport, modes, params) {

@@ -26,6 +26,6 @@ pub(crate) fn set_as_server(state: &mut State, name: &str, modes: &str, params: 
         .collect();
     for params in ModeChange::commands(&state.isupport, &done) {
         let params = std::iter::once(name.to_owned()).chain(params);
-        state.announce_from_server(name, Line::new("MODE", params));
+        state.announce_by_server(name, Line::new("MODE", params));
     }
 }

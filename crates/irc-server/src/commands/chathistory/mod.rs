@@ -1,7 +1,10 @@
 //! `CHATHISTORY`: what was said before (draft/chathistory).
 
+mod select;
+
 use bridgehead_irc_protocol::Line;
 
+use self::select::{Place, Span, is_at, place, select, time_of};
 use crate::{
     clock,
     state::{
@@ -10,20 +13,6 @@ use crate::{
         history::Message,
     },
 };
-
-/// A place in a history.
-enum Place {
-    Msgid(String),
-    AtMs(i64),
-}
-
-/// Which messages are wanted: those after one place and before another, and of these the last or the first.
-#[derive(Default)]
-struct Span {
-    after: Option<Place>,
-    before: Option<Place>,
-    takes_last: bool,
-}
 
 pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
     let sub = line.text(0).to_ascii_uppercase();
@@ -42,24 +31,10 @@ pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
         return;
     }
     let span = match sub.as_str() {
-        "LATEST" if first == "*" => Some(Span {
-            takes_last: true,
-            ..Span::default()
-        }),
-        "LATEST" => place(&first).map(|after| Span {
-            after: Some(after),
-            takes_last: true,
-            ..Span::default()
-        }),
-        "BEFORE" => place(&first).map(|before| Span {
-            before: Some(before),
-            takes_last: true,
-            ..Span::default()
-        }),
-        "AFTER" => place(&first).map(|after| Span {
-            after: Some(after),
-            ..Span::default()
-        }),
+        "LATEST" if first == "*" => Some(Span::latest(None)),
+        "LATEST" => place(&first).map(|after| Span::latest(Some(after))),
+        "BEFORE" => place(&first).map(Span::before),
+        "AFTER" => place(&first).map(Span::after),
         "AROUND" => return around(state, id, &target, &first, &second),
         "BETWEEN" => return between(state, id, line),
         _ => {
@@ -124,15 +99,7 @@ fn around(state: &mut State, id: ClientId, target: &str, middle: &str, limit: &s
         return;
     };
     let half = limit.div_ceil(2);
-    let earlier = Span {
-        before: Some(before),
-        takes_last: true,
-        ..Span::default()
-    };
-    let later = Span {
-        after: Some(after),
-        ..Span::default()
-    };
+    let (earlier, later) = (Span::before(before), Span::after(after));
     let mut messages = select(state, id, &key, &earlier, half);
     let place = place(middle);
     let itself = state
@@ -171,49 +138,33 @@ fn readable(state: &mut State, id: ClientId, sub: &str, target: &str) -> Option<
     Some(state.history_key(id, target))
 }
 
-fn select(state: &State, id: ClientId, key: &str, span: &Span, limit: usize) -> Vec<Message> {
-    let Some(history) = state.history(key) else {
-        return Vec::new();
-    };
-    let plays_events = state
-        .client(id)
-        .is_some_and(|client| client.has("draft/event-playback"));
-    let messages = &history.messages;
-    let index = |place: &Place| match place {
-        Place::Msgid(msgid) => messages.iter().position(|message| message.msgid == *msgid),
-        Place::AtMs(_) => None,
-    };
-    let is_after = |at: usize, message: &Message| match &span.after {
-        None => true,
-        Some(Place::AtMs(time)) => message.at_ms > *time,
-        Some(place) => index(place).is_some_and(|found| at > found),
-    };
-    let is_before = |at: usize, message: &Message| match &span.before {
-        None => true,
-        Some(Place::AtMs(time)) => message.at_ms < *time,
-        Some(place) => index(place).is_some_and(|found| at < found),
-    };
-    let wanted = messages.iter().enumerate();
-    let wanted = wanted.filter(|(at, message)| is_after(*at, message) && is_before(*at, message));
-    let wanted = wanted.map(|(_, message)| message);
-    let mut wanted: Vec<Message> = wanted
-        .filter(|message| plays_events || !message.is_event())
-        .cloned()
-        .collect();
-    if span.takes_last {
-        wanted.drain(..wanted.len().saturating_sub(limit));
-    } else {
-        wanted.truncate(limit);
-    }
-    wanted
-}
-
 fn send(state: &mut State, id: ClientId, target: &str, messages: Vec<Message>) {
     let mut lines = Vec::new();
     for message in &messages {
         lines.extend(state.render(id, message));
     }
     state.send_batch(id, "chathistory", &[target], lines);
+}
+
+/// Shows who joins what was said last, where the channel is set so: `+H 50:1d`, of InspIRCd.
+pub(super) fn replay(state: &mut State, id: ClientId, name: &str) {
+    let Some(channel) = state.channel(name) else {
+        return;
+    };
+    let wanted = channel
+        .settings
+        .get(&'H')
+        .and_then(|value| value.split(':').next());
+    let Some(limit) = wanted.and_then(|limit| read_limit(state, limit)) else {
+        return;
+    };
+    let last = Span::latest(None);
+    let key = state.fold(name);
+    let mut messages = select(state, id, &key, &last, limit);
+    messages.retain(|message| !message.is_event());
+    if !messages.is_empty() {
+        send(state, id, name, messages);
+    }
 }
 
 /// `CHATHISTORY TARGETS timestamp=… timestamp=… limit`: where something was said in that time.
@@ -243,7 +194,7 @@ fn targets(state: &mut State, id: ClientId, one: &str, other: &str, limit: &str)
     found.truncate(limit);
     let lines = found.into_iter().map(|(at_ms, name)| {
         let params = ["TARGETS".to_owned(), name, clock::write_time(at_ms)];
-        state.from_server(Line::new("CHATHISTORY", params))
+        state.by_server(Line::new("CHATHISTORY", params))
     });
     let lines = lines.collect();
     state.send_batch(id, "draft/chathistory-targets", &[], lines);
@@ -271,33 +222,7 @@ fn read_limit(state: &State, text: &str) -> Option<usize> {
     Some(limit.min(state.dialect.limits.history))
 }
 
-fn place(text: &str) -> Option<Place> {
-    match text.split_once('=')? {
-        ("msgid", msgid) => Some(Place::Msgid(msgid.to_owned())),
-        ("timestamp", at) => clock::read_time(at).map(Place::AtMs),
-        _ => None,
-    }
-}
-
-fn is_at(message: &Message, place: &Place) -> bool {
-    match place {
-        Place::Msgid(msgid) => message.msgid == *msgid,
-        Place::AtMs(at_ms) => message.at_ms == *at_ms,
-    }
-}
-
-fn time_of(state: &State, key: &str, place: &Place) -> (i64, usize) {
-    match place {
-        Place::AtMs(at_ms) => (*at_ms, 0),
-        Place::Msgid(msgid) => {
-            let messages = state.history(key).map(|history| &history.messages);
-            let mut messages = messages.into_iter().flatten().enumerate();
-            let found = messages.find(|(_, message)| message.msgid == *msgid);
-            found.map_or((0, 0), |(at, message)| (message.at_ms, at))
-        }
-    }
-}
-
+/// Says why nothing comes (IRCv3 standard-replies).
 fn fail(state: &mut State, id: ClientId, code: &str, rest: &[&str]) {
     state.fail(id, "CHATHISTORY", code, rest);
 }

@@ -1,4 +1,10 @@
 //! The server as its owner has it.
+//!
+//! - `look` what is in it
+//! - `act` what services and operators do
+
+mod act;
+mod look;
 
 use std::{
     io,
@@ -8,6 +14,7 @@ use std::{
 };
 
 use tokio::{
+    io::DuplexStream,
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -15,17 +22,20 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    ChannelView, Clock, Dialect, Faults, Logged, NoPerson, Person, PersonView,
+    Clock, Dialect, Faults, NoPerson, Person,
     actor::{self, Call, MAX_CALLS, MAX_TRAFFIC},
-    commands,
     ear::Ear,
-    sasl::Account,
     state::State,
     wire::{Acceptor, Traffic},
 };
 
 /// How long connections may take to read that the server stops.
 const STOP: Duration = Duration::from_secs(2);
+
+/// Bytes that wait in a connection without a socket, each way.
+const WIRE_BYTES: usize = 64 << 10;
+/// Connections without a socket that may be asked for at once.
+const MAX_WIRES: usize = 1024;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +58,7 @@ pub struct Server {
     tls_address: Option<SocketAddr>,
     clock: Clock,
     is_stopping: watch::Sender<bool>,
+    wires: mpsc::Sender<DuplexStream>,
     acceptors: Vec<JoinHandle<()>>,
     actor: JoinHandle<()>,
 }
@@ -70,8 +81,10 @@ impl Server {
         let (traffic, came) = mpsc::channel(MAX_TRAFFIC);
         let (is_stopping, stops) = watch::channel(false);
         let last_id = Arc::new(AtomicU64::new(0));
-        let acceptor = |listener, tls| Acceptor {
+        let (wires, wired) = mpsc::channel(MAX_WIRES);
+        let acceptor = |listener, wired, tls| Acceptor {
             listener,
+            wired,
             tls,
             ident_port: dialect.ident_port,
             last_id: last_id.clone(),
@@ -80,12 +93,12 @@ impl Server {
         };
         let listener = listen(dialect.port).await?;
         let address = local(&listener, dialect.port)?;
-        let mut acceptors = vec![acceptor(listener, None)];
+        let mut acceptors = vec![acceptor(listener, Some(wired), None)];
         let mut tls_address = None;
         if let Some(config) = dialect.tls.clone() {
             let listener = listen(0).await?;
             tls_address = Some(local(&listener, 0)?);
-            acceptors.push(acceptor(listener, Some(TlsAcceptor::from(config))));
+            acceptors.push(acceptor(listener, None, Some(TlsAcceptor::from(config))));
         }
         let acceptors = acceptors
             .into_iter()
@@ -96,6 +109,7 @@ impl Server {
             tls_address,
             clock: dialect.clock.clone(),
             is_stopping,
+            wires,
             acceptors: acceptors.collect(),
             actor: tokio::spawn(actor::run(State::new(dialect), called, came)),
         })
@@ -105,6 +119,16 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A connection without a socket, for those in the same process. It is closed at once where too many are asked for,
+    /// or the server ends.
+    #[must_use]
+    pub fn wire(&self) -> DuplexStream {
+        let (own, other) = tokio::io::duplex(WIRE_BYTES);
+        // What is dropped is closed.
+        self.wires.try_send(other).ok();
+        own
     }
 
     /// Where it listens with TLS, if the dialect has it.
@@ -125,32 +149,6 @@ impl Server {
         Faults { server: self }
     }
 
-    /// Adds an account that a password opens (SASL PLAIN, SCRAM-SHA-256).
-    pub async fn account(&self, name: &str, password: &str) {
-        self.add_account(name, Some(password), None).await;
-    }
-
-    /// Adds a certificate, SHA-256 in hex, to an account, which is made where it is not there (SASL EXTERNAL).
-    pub async fn certificate(&self, name: &str, fingerprint: &str) {
-        self.add_account(name, None, Some(fingerprint)).await;
-    }
-
-    async fn add_account(&self, name: &str, password: Option<&str>, fingerprint: Option<&str>) {
-        let (name, password) = (name.to_owned(), password.map(str::to_owned));
-        let fingerprint = fingerprint.map(str::to_ascii_lowercase);
-        self.with(move |state| {
-            let key = state.fold(&name);
-            let account = state.accounts.entry(key).or_insert_with(|| Account {
-                name,
-                password: None,
-                fingerprints: Vec::new(),
-            });
-            account.password = password.or(account.password.take());
-            account.fingerprints.extend(fingerprint);
-        })
-        .await;
-    }
-
     /// Somebody in the server's memory, registered at once.
     ///
     /// # Errors
@@ -161,107 +159,6 @@ impl Server {
         let opened = self.with(move |state| state.open_person(&wanted, hearing));
         let id = opened.await?;
         Ok(Person::new(self.calls.clone(), id, nick, ear))
-    }
-
-    /// A channel as it is now.
-    pub async fn channel(&self, name: &str) -> Option<ChannelView> {
-        let name = name.to_owned();
-        self.with(move |state| ChannelView::of(state, &name)).await
-    }
-
-    /// The names of all channels, in order.
-    pub async fn channels(&self) -> Vec<String> {
-        self.with(|state| {
-            state
-                .channels
-                .values()
-                .map(|channel| channel.name.clone())
-                .collect()
-        })
-        .await
-    }
-
-    /// Somebody who is registered, as they are now.
-    pub async fn whois(&self, nick: &str) -> Option<PersonView> {
-        let nick = nick.to_owned();
-        self.with(move |state| PersonView::of(state, state.holder(&nick)?))
-            .await
-    }
-
-    /// The nicks of all who are registered, in order.
-    pub async fn nicks(&self) -> Vec<String> {
-        self.with(|state| {
-            let clients = state
-                .clients
-                .values()
-                .filter(|client| client.is_registered());
-            let mut nicks: Vec<String> = clients.map(|client| client.nick.clone()).collect();
-            nicks.sort();
-            nicks
-        })
-        .await
-    }
-
-    /// Everything that each connection and each person sent, in order.
-    pub async fn log(&self) -> Vec<Logged> {
-        self.with(|state| state.log.iter().cloned().collect()).await
-    }
-
-    /// Forgets what the log holds.
-    pub async fn clear_log(&self) {
-        self.with(|state| state.log.clear()).await;
-    }
-
-    /// Sets modes of a channel as the server does, whoever may or may not: `set_modes("#tea", "+o bob")`.
-    pub async fn set_modes(&self, channel: &str, modes: &str) {
-        let channel = channel.to_owned();
-        let mut words = modes.split_ascii_whitespace().map(str::to_owned);
-        let modes = words.next().unwrap_or_default();
-        let params: Vec<String> = words.collect();
-        self.with(move |state| commands::set_as_server(state, &channel, &modes, &params))
-            .await;
-    }
-
-    /// Logs somebody in, or out, as services do.
-    pub async fn log_in(&self, nick: &str, account: Option<&str>) {
-        let (nick, account) = (nick.to_owned(), account.map(str::to_owned));
-        self.with(move |state| {
-            if let Some(id) = state.holder(&nick) {
-                commands::log_in(state, id, account.as_deref());
-            }
-        })
-        .await;
-    }
-
-    /// Gives somebody another user name and host (IRCv3 chghost).
-    pub async fn change_host(&self, nick: &str, user: &str, host: &str) {
-        let [nick, user, host] = [nick, user, host].map(str::to_owned);
-        self.with(move |state| {
-            if let Some(id) = state.holder(&nick) {
-                commands::change_host(state, id, &user, &host);
-            }
-        })
-        .await;
-    }
-
-    /// Offers a capability from now on, `sasl=PLAIN` say, and tells those who want to know (`CAP NEW`).
-    pub async fn add_cap(&self, cap: &str) {
-        let cap = cap.to_owned();
-        self.with(move |state| {
-            state.dialect.add_cap(&cap);
-            commands::announce_cap(state, "NEW", &cap);
-        })
-        .await;
-    }
-
-    /// Takes a capability back from everybody (`CAP DEL`).
-    pub async fn remove_cap(&self, cap: &str) {
-        let cap = cap.to_owned();
-        self.with(move |state| {
-            state.dialect.caps.retain(|(known, _)| *known != cap);
-            commands::announce_cap(state, "DEL", &cap);
-        })
-        .await;
     }
 
     /// Ends the server: everybody is told, and gets a moment to read it.
