@@ -23,6 +23,8 @@ pub(super) struct Registration {
     is_told: bool,
     pub(super) gathered: Gathered,
     pub(super) identify: Identify,
+    /// Whether the server wants encryption, and has none yet (IRCv3 sts).
+    pub(super) wants_tls: bool,
     /// Whether the client's own host was asked for.
     pub(super) wants_host: bool,
 }
@@ -89,9 +91,10 @@ impl Session {
 
     /// Until when the welcome may take.
     pub(super) fn settles_at(&self, since: Instant) -> Instant {
-        match self.registration.identify {
-            Identify::Waiting(until) => until,
-            _ => self.step_began_at().map_or(since + WELCOME, |at| at + STEP),
+        match (self.step_began_at(), &self.registration.identify) {
+            (Some(at), _) => at + STEP,
+            (None, Identify::Waiting(until)) => *until,
+            (None, _) => since + WELCOME,
         }
     }
 
