@@ -131,6 +131,7 @@ impl Link {
                         observes: beginning.observes,
                         claims: beginning.claims,
                         claimed: BTreeMap::new(),
+                        stored: BTreeMap::new(),
                         events: VecDeque::new(),
                         tell: tell.clone(),
                         facts: known,
@@ -171,6 +172,8 @@ struct Drive {
     claims: Claims,
     /// What is stored when a say goes out.
     claimed: BTreeMap<u64, Claim>,
+    /// What was stored, until it is known what has become of it.
+    stored: BTreeMap<u64, Claim>,
     /// What has happened and is not told yet.
     events: VecDeque<Event>,
     tell: mpsc::Sender<(LinkId, Told)>,
@@ -181,7 +184,11 @@ impl Drive {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            self.write().await?;
+            if let Err(error) = self.write().await {
+                // What was written, or partly so, is told all the same: it may have arrived.
+                self.tell_all().await;
+                return Err(error);
+            }
             if self.tell_all().await {
                 return Ok(());
             }
@@ -254,6 +261,7 @@ impl Drive {
                 && let Some(claim) = self.claimed.remove(id)
             {
                 self.claims.store(&claim).await;
+                self.stored.insert(*id, claim);
             }
             self.events.push_back(event);
         }
@@ -274,12 +282,28 @@ impl Drive {
                 continue;
             }
             self.note(&event);
+            self.settle_claim(&event).await;
             let told = Told::Event(Box::new(event));
             if self.tell.send((self.id, told)).await.is_err() {
                 return true;
             }
         }
         is_over
+    }
+
+    /// What the server has refused was not said: asked for again, it is tried again.
+    async fn settle_claim(&mut self, event: &Event) {
+        match event {
+            Event::Said { id, .. } => {
+                self.stored.remove(id);
+            }
+            Event::Refused { id, .. } => {
+                if let Some(claim) = self.stored.remove(id) {
+                    self.claims.release(&claim).await;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Keeps what others ask of the connection up to date.

@@ -63,25 +63,25 @@ impl Hub {
             .view
             .take_in(line, &facts.source.name, &facts.isupport, batch);
         for happening in happenings {
-            match owner {
-                Owner::Bot => self.observe(happening),
-                Owner::Person(person) => self.overhear(owner, &person.clone(), happening),
+            if let Owner::Person(person) = owner {
+                self.overhear(owner, person, &happening);
             }
+            self.route(owner, happening);
         }
     }
 
     /// What a person's own connection hears is for them alone.
-    fn overhear(&mut self, owner: &Owner, person: &UserId, happening: Happening) {
+    fn overhear(&mut self, owner: &Owner, person: &UserId, happening: &Happening) {
         match happening {
-            Happening::Entered { channel } => self.entered(owner, &channel),
+            Happening::Entered { channel } => self.entered(owner, channel),
             Happening::Expelled {
                 channel,
                 by,
                 reason,
                 is_kick,
-            } => self.was_expelled(person, &channel, (by, reason, is_kick)),
+            } => self.was_expelled(person, channel, (by.clone(), reason.clone(), *is_kick)),
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
-                self.private(owner, person, &said);
+                self.private(owner, person, said);
             }
             Happening::Typing {
                 place: Where::Private,
@@ -90,19 +90,16 @@ impl Hub {
             } => {
                 let nick = self.nick(&who.name);
                 let place = Place::private(&nick, person);
-                self.deed(Deed::Typing(place, nick, state == Typing::Active));
+                self.deed(Deed::Typing(place, nick, *state == Typing::Active));
             }
             _ => {}
         }
     }
 
     /// What the observer hears is for everybody.
-    fn observe(&mut self, happening: Happening) {
+    pub(super) fn observe(&mut self, happening: Happening) {
         match happening {
-            Happening::Entered { channel } => {
-                self.entered(&Owner::Bot, &channel);
-                self.is_seen(&channel);
-            }
+            Happening::Entered { channel } => self.entered(&Owner::Bot, &channel),
             Happening::Expelled {
                 channel, reason, ..
             } => self.is_unseen(&channel, reason.as_deref()),
@@ -191,7 +188,9 @@ impl Hub {
         };
         if let Some(own) = self.own(&said.who.name) {
             let text = wire_text(said);
-            self.client(&own).overheard(&channel, &text);
+            let client = self.client(&own);
+            client.overheard(&channel, &text);
+            client.settle();
             return;
         }
         if said.is_own || said.is_server {
@@ -202,7 +201,9 @@ impl Hub {
 
     /// Something was said to a person alone.
     fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        if said.is_server || self.own(&said.who.name).is_some() {
+        // A nick that was one of ours may be somebody else's by now.
+        let is_ours = self.directory.read().owner(&said.who.name).is_some();
+        if said.is_server || is_ours {
             return;
         }
         if matches!(said.kind, Kind::Ctcp { .. }) {
@@ -272,6 +273,7 @@ impl Hub {
     }
 
     fn joined(&mut self, channel: &str, who: &Source) {
+        self.directory.write().is_certain(&who.name, now());
         self.directory.write().entered(channel, &who.name);
         let folded = self.directory.read().case_mapping().fold(&who.name);
         let is_back = self.split.remove(&folded).is_some();
@@ -370,7 +372,9 @@ impl Hub {
     }
 
     fn renamed(&mut self, from: &Source, to: &str) {
+        self.directory.write().is_certain(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
+        self.directory.write().is_certain(&from.name, now());
         self.directory.write().renamed(&from.name, to);
         if is_own {
             return;
@@ -398,31 +402,13 @@ impl Hub {
         self.deed(Deed::Change(place, by, change));
     }
 
-    /// The observer is in a channel now.
-    fn is_seen(&mut self, channel: &str) {
-        let place = self.channel(channel);
-        self.deed(Deed::Back(place));
-        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
-            let asks = Line::new("MODE", [channel]);
-            live.ask(
-                asks,
-                bridgehead_irc_protocol::session::Priority::Membership,
-                super::client::Asked::Upkeep,
-            );
-        }
-    }
-
-    /// The observer is in a channel no more: it is not known what is said there.
+    /// The bridge's own connection is in a channel no more.
     fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>) {
         self.expelled(&Owner::Bot, channel);
-        self.directory.write().forget(channel);
         let folded = self.directory.read().case_mapping().fold(channel);
         if self.client(&Owner::Bot).wanted.contains(&folded) {
             let words = self.words(Some(channel), reason).unwrap_or_default();
-            self.client(&Owner::Bot).refused_by(&folded, &words, now());
-            let place = self.channel(channel);
-            let reason = format!("the bridge was put out of the channel: {words}");
-            self.deed(Deed::Gone(place, reason));
+            self.is_kept_out(&folded, &format!("it was put out ({words})"));
         }
     }
 
@@ -451,7 +437,7 @@ impl Hub {
 
     /// Whose of ours a nick is.
     pub(super) fn own(&self, nick: &str) -> Option<Owner> {
-        self.directory.read().owner(nick).cloned()
+        self.directory.read().owner_or_former(nick).cloned()
     }
 
     pub(super) fn nick(&self, nick: &str) -> Nick {

@@ -6,13 +6,14 @@
 //!                         └──────┘──deeds───▶ Matrix
 //! ```
 //!
-//! One connection observes: what is said in channels is taken from it alone. The others say what their people say, and
-//! hear what is said to them alone. The loop waits for nobody: orders and deeds go by bounded queues, and who asks it
+//! In each channel one connection observes: what is said there is taken from it alone. The others say what their people
+//! say, and hear what is said to them alone. The loop waits for nobody: orders and deeds go by bounded queues, and who asks it
 //! something is answered later.
 //!
 //! - `client`, `speech` a client, and what it has to say
-//! - `connect` connections: when, and what becomes of them
+//! - `connect` connections: when, and of what; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
+//! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
@@ -24,7 +25,10 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod ended;
 mod hear;
+mod observe;
+mod overlap;
 mod pace;
 mod speech;
 mod standing;
@@ -45,7 +49,9 @@ use parking_lot::RwLock;
 use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
 
 pub(crate) use self::directory::{Directory, Owner};
-use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
+use self::{
+    client::Client, deeds::Deed, observe::AllEars, pace::Breaker, pace::Bucket, speech::Pending,
+};
 pub(crate) use self::{
     command::{Asking, Command, Report},
     speech::{Outcome, Speech},
@@ -173,6 +179,11 @@ pub(crate) struct Hub {
     /// Whose turn to connect it is: the server of the network's that is tried next.
     next_server: usize,
     bucket: Bucket,
+    breaker: Breaker,
+    /// Servers that want encryption (IRCv3 sts), and the port that they have for it.
+    encrypted: HashMap<String, u16>,
+    /// Who hears each channel.
+    ears: AllEars,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (Vec<String>, Instant)>,
     /// Names what is heard and has no id of its own.
@@ -192,6 +203,9 @@ impl Waiting {
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
             bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
+            breaker: Breaker::default(),
+            encrypted: HashMap::new(),
+            ears: AllEars::new(),
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
@@ -213,8 +227,10 @@ impl Waiting {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // While Matrix does not keep up, servers are read no further: what they say waits with them.
+            let keeps_up = hub.deeds.capacity() >= deeds::RESERVE;
             tokio::select! {
-                Some((id, told)) = told.recv() => hub.take_told(id, told).await,
+                Some((id, told)) = told.recv(), if keeps_up => hub.take_told(id, told).await,
                 Some(input) = self.inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
@@ -225,9 +241,10 @@ impl Waiting {
 impl Hub {
     /// Finds out where everybody is to be.
     async fn begin(&mut self) -> Result<(), HandlerError> {
-        let now = now();
-        self.clients
-            .insert(Owner::Bot, Client::new(Owner::Bot, now));
+        if self.settings.bot.enabled {
+            let bot = Client::new(Owner::Bot, now());
+            self.clients.insert(Owner::Bot, bot);
+        }
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
@@ -251,6 +268,13 @@ impl Hub {
         let client = self.client(&owner);
         client.spoke_at = now;
         client.is_parked = false;
+        if let Some((_, why)) = client.barred.as_ref().filter(|(until, _)| *until > now)
+            && client.live.is_none()
+        {
+            let why = why.clone();
+            reply.send(Err(SendError::forbidden(why))).ok();
+            return;
+        }
         if owner != Owner::Bot {
             client.name = Some(speech.name.clone());
         }
@@ -258,6 +282,7 @@ impl Hub {
             speech,
             reply,
             deadline,
+            is_in_doubt: false,
             parts: Vec::new(),
         });
         self.advance(&owner).await;
@@ -284,9 +309,11 @@ impl Hub {
     async fn advance(&mut self, owner: &Owner) {
         let now = now();
         let settings = self.settings.clone();
+        self.end_doubts(owner, now).await;
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
+        client.settle();
         if client.live.is_none() {
             if client.wants_connection() && client.may_try(now) {
                 self.connect(owner).await;
@@ -302,6 +329,10 @@ impl Hub {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.take_over(now);
+        self.directory.write().end_former(now);
+        self.clients
+            .retain(|owner, client| *owner == Owner::Bot || !client.is_over(now));
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
@@ -316,15 +347,12 @@ impl Hub {
 
     /// What has waited for its connection for too long is given back.
     fn give_up_late(&mut self, now: Instant) {
-        // Without the bridge's own connection it is the network that is away, and not one person's place in it.
-        let bot = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref());
-        let is_away = !bot.is_some_and(|live| live.is_ready);
+        // Where nobody is connected it is the network that is away, and not one person's place in it.
+        let is_away = !self.clients.keys().any(|owner| self.is_ready(owner));
+        let breaker = self.bucket.why(now).map(str::to_owned);
         for client in self.clients.values_mut() {
             let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
-            let why = client.last_error.clone();
+            let why = client.last_error.clone().or_else(|| breaker.clone());
             for pending in client.take_pendings(is_late) {
                 let why = why.as_deref().unwrap_or("the connection takes too long");
                 pending.end(Err(match is_away {
@@ -332,6 +360,33 @@ impl Hub {
                     false => SendError::Reject(Rejected::new(Cause::Network, why)),
                 }));
             }
+        }
+    }
+
+    /// Whether somebody's connection stands.
+    fn is_ready(&self, owner: &Owner) -> bool {
+        let live = self.clients.get(owner).and_then(|client| client.live.as_ref());
+        live.is_some_and(|live| live.is_ready)
+    }
+
+    /// What is known of a lost connection by now is all that will be known.
+    async fn end_doubts(&mut self, owner: &Owner, now: Instant) {
+        let patience = self.settings.limits.patience.get();
+        let Some(client) = self.clients.get_mut(owner) else {
+            return;
+        };
+        if client.doubts_until.take_if(|until| *until <= now).is_none() {
+            return;
+        }
+        // What the old connection had, and not the new one.
+        let pendings = client.pendings.iter_mut();
+        let mut void = Vec::new();
+        for pending in pendings.filter(|pending| pending.is_in_doubt) {
+            pending.is_in_doubt = false;
+            void.extend(pending.unhand(now + patience));
+        }
+        for claim in void {
+            self.claims.release(&claim).await;
         }
     }
 
