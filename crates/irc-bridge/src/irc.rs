@@ -10,7 +10,6 @@ use bridgehead_appservice::{
     },
     id::UserId,
 };
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -26,8 +25,8 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
-    /// Until they run.
-    waiting: Mutex<Vec<Waiting>>,
+    /// What runs them.
+    waiting: Vec<Waiting>,
     ident: Ident,
 }
 
@@ -50,7 +49,7 @@ impl Irc {
         Self {
             settings: Arc::new(settings.clone()),
             networks,
-            waiting: Mutex::new(waiting),
+            waiting,
             ident,
         }
     }
@@ -185,20 +184,13 @@ impl Network for Irc {
     const POWER: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        if waiting.is_empty() {
-            return Err(std::io::Error::other(
-                "the networks have ended; the bridge has to be started again",
-            )
-            .into());
-        }
         let _ident = match self.settings.ident.listen {
             Some(address) => Some(self.ident.serve(address).await?),
             None => None,
         };
         let mut running = JoinSet::new();
-        for network in waiting {
-            running.spawn(network.run(remote.clone()));
+        for network in &self.waiting {
+            running.spawn(network.clone().run(remote.clone()));
         }
         while let Some(ended) = running.join_next().await {
             ended??;
@@ -304,6 +296,11 @@ impl Network for Irc {
         let handle = self.network(&user.network)?;
         let directory = handle.directory.read();
         directory.owner(&user.nick)?.person().cloned()
+    }
+
+    async fn leave(&self) {
+        let left = self.networks.values().map(Handle::leave);
+        futures_util::future::join_all(left).await;
     }
 
     async fn signal(&self, _: Signal<Self>) {}

@@ -20,7 +20,7 @@ use bridgehead_irc_protocol::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::mpsc,
     task::JoinHandle,
     time::timeout,
@@ -37,6 +37,8 @@ use super::{
 const MAX_ORDERS: usize = 2048;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
+/// What is read before it is looked at, in reads.
+const MAX_READS: usize = 64;
 /// How long the server may take with what is written.
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -124,9 +126,10 @@ impl Link {
                 Err(error) => Some(error.to_string()),
                 Ok(dialled) => {
                     let now = now();
+                    let (reader, writer) = tokio::io::split(dialled.stream);
                     let drive = Drive {
                         id,
-                        stream: dialled.stream,
+                        stream: writer,
                         session: Session::new(beginning.session, now),
                         observes: beginning.observes,
                         claims: beginning.claims,
@@ -136,7 +139,7 @@ impl Link {
                         tell: tell.clone(),
                         facts: known,
                     };
-                    let ended = drive.run(inbox).await;
+                    let ended = drive.run(reader, inbox).await;
                     drop(dialled.vouched);
                     ended.err().map(|error| error.to_string())
                 }
@@ -166,7 +169,7 @@ impl Link {
 
 struct Drive {
     id: LinkId,
-    stream: Box<dyn Stream>,
+    stream: WriteHalf<Box<dyn Stream>>,
     session: Session,
     observes: bool,
     claims: Claims,
@@ -181,8 +184,24 @@ struct Drive {
 }
 
 impl Drive {
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BYTES];
+    async fn run(
+        self,
+        stream: ReadHalf<Box<dyn Stream>>,
+        orders: mpsc::Receiver<Order>,
+    ) -> io::Result<()> {
+        let (found, reads) = mpsc::channel(MAX_READS);
+        // Whatever else takes its time: with something unread in a socket, its end may cost the server what was written
+        // last.
+        let mut reading = tokio::task::JoinSet::new();
+        reading.spawn(read(stream, found));
+        self.turn(reads, orders).await
+    }
+
+    async fn turn(
+        mut self,
+        mut reads: mpsc::Receiver<io::Result<Vec<u8>>>,
+        mut orders: mpsc::Receiver<Order>,
+    ) -> io::Result<()> {
         loop {
             if let Err(error) = self.write().await {
                 // What was written, or partly so, is told all the same: it may have arrived.
@@ -194,9 +213,9 @@ impl Drive {
             }
             let wake = self.session.wake_at();
             tokio::select! {
-                read = self.stream.read(&mut buffer) => match read? {
-                    0 => return Err(io::Error::other("the server has closed the connection")),
-                    count => self.session.receive(&buffer[..count], now()),
+                read = reads.recv() => match read {
+                    Some(read) => self.session.receive(&read?, now()),
+                    None => return Err(io::Error::other("the server has closed the connection")),
                 },
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
@@ -352,6 +371,22 @@ fn concerns(line: &Line, session: &Session) -> bool {
         "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
         | "348" | "349" | "728" | "729" => false,
         _ => true,
+    }
+}
+
+/// Reads until there is no more, or nobody wants it.
+async fn read(mut stream: ReadHalf<Box<dyn Stream>>, found: mpsc::Sender<io::Result<Vec<u8>>>) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) => return,
+            Ok(count) => Ok(buffer[..count].to_vec()),
+            Err(error) => Err(error),
+        };
+        let is_over = read.is_err();
+        if found.send(read).await.is_err() || is_over {
+            return;
+        }
     }
 }
 

@@ -267,7 +267,8 @@ impl Client {
             .iter_mut()
             .filter(|pending| pending.speech.place.as_channel() == Some(channel))
             .flat_map(|pending| pending.parts.iter_mut());
-        let mut unproven = parts.filter(|part| part.proof.is_none() && part.is_written);
+        // That it was written is told by another way, and may come later.
+        let mut unproven = parts.filter(|part| part.proof.is_none());
         if let Some(part) = unproven.find(|part| part.text.as_bytes() == text) {
             part.proof = Some(Vec::new());
         }

@@ -125,7 +125,9 @@ impl Directory {
             return;
         }
         self.unnamed(owner, now);
-        self.former.remove(&self.case_mapping.fold(nick));
+        let folded = self.case_mapping.fold(nick);
+        // Where it was theirs before, the network has yet to tell that they were gone.
+        self.former.retain(|former, (whose, _)| *former != folded || whose == owner);
         self.owners
             .insert(self.case_mapping.fold(nick), owner.clone());
         self.nicks.insert(owner.clone(), nick.to_owned());

@@ -74,6 +74,8 @@ use crate::{
 const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
+/// What connections say when the bridge ends.
+const LAST_WORDS: &str = "The bridge is being restarted";
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -85,6 +87,8 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// The bridge ends.
+    Leave(oneshot::Sender<()>),
 }
 
 /// A network, for those who have something for its loop.
@@ -114,6 +118,14 @@ impl Handle {
         self.inputs.send(Input::Upkeep(upkeep)).await.ok();
     }
 
+    /// Ends all connections in order. Returns when there are none.
+    pub(crate) async fn leave(&self) {
+        let (reply, left) = oneshot::channel();
+        if self.inputs.send(Input::Leave(reply)).await.is_ok() {
+            left.await.ok();
+        }
+    }
+
     /// Asks for something; gives back what people are told.
     pub(crate) async fn command(&self, who: &UserId, command: Command) -> Report {
         let (reply, report) = oneshot::channel();
@@ -131,17 +143,19 @@ impl Handle {
 }
 
 /// What a network's loop is made of.
+#[derive(Clone)]
 pub(crate) struct Beginning {
     pub(crate) name: String,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) ident: Ident,
 }
 
-/// A network that is about to run.
+/// A network that is about to run, and to run again where that has failed.
+#[derive(Clone)]
 pub(crate) struct Waiting {
     beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
-    inputs: mpsc::Receiver<Input>,
+    inputs: Arc<tokio::sync::Mutex<mpsc::Receiver<Input>>>,
 }
 
 /// A network: for those who have something for it, and to be run.
@@ -157,7 +171,7 @@ pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
     let waiting = Waiting {
         beginning,
         directory,
-        inputs,
+        inputs: Arc::new(tokio::sync::Mutex::new(inputs)),
     };
     (handle, waiting)
 }
@@ -184,6 +198,10 @@ pub(crate) struct Hub {
     encrypted: HashMap<String, u16>,
     /// Who hears each channel.
     ears: AllEars,
+    /// The bridge ends: nobody connects any more.
+    is_leaving: bool,
+    /// Who waits until nobody is connected.
+    left: Option<oneshot::Sender<()>>,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (Vec<String>, Instant)>,
     /// Names what is heard and has no id of its own.
@@ -193,7 +211,8 @@ pub(crate) struct Hub {
 
 impl Waiting {
     /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(mut self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+    pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+        let mut inputs = self.inputs.lock().await;
         let store = remote.store()?;
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
@@ -206,6 +225,8 @@ impl Waiting {
             breaker: Breaker::default(),
             encrypted: HashMap::new(),
             ears: AllEars::new(),
+            is_leaving: false,
+            left: None,
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
@@ -231,7 +252,7 @@ impl Waiting {
             let keeps_up = hub.deeds.capacity() >= deeds::RESERVE;
             tokio::select! {
                 Some((id, told)) = told.recv(), if keeps_up => hub.take_told(id, told).await,
-                Some(input) = self.inputs.recv() => hub.take_input(input).await,
+                Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
         }
@@ -258,6 +279,13 @@ impl Hub {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Leave(reply) => {
+                let owners: Vec<Owner> = self.clients.keys().cloned().collect();
+                for owner in owners {
+                    self.drop_link(&owner, LAST_WORDS);
+                }
+                (self.is_leaving, self.left) = (true, Some(reply));
+            }
         }
     }
 
@@ -307,6 +335,9 @@ impl Hub {
 
     /// Brings a client as far as it comes now.
     async fn advance(&mut self, owner: &Owner) {
+        if self.is_leaving {
+            return;
+        }
         let now = now();
         let settings = self.settings.clone();
         self.end_doubts(owner, now).await;
@@ -326,6 +357,13 @@ impl Hub {
     }
 
     async fn tick(&mut self) {
+        if self.is_leaving {
+            let is_left = self.clients.values().all(|client| client.live.is_none());
+            if let Some(reply) = self.left.take_if(|_| is_left) {
+                reply.send(()).ok();
+            }
+            return;
+        }
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);

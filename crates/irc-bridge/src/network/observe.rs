@@ -309,18 +309,15 @@ impl Hub {
     /// arrived.
     pub(super) fn is_gone(&mut self, nick: &str) {
         let former = self.directory.write().is_certain(nick, now());
-        let owner = match former {
-            Some(owner) => owner,
-            None => match self.directory.read().owner(nick) {
-                Some(owner) => owner.clone(),
-                None => return,
-            },
-        };
-        let client = self.client(&owner);
-        match &mut client.live {
+        if let Some(client) = former.and_then(|owner| self.clients.get_mut(&owner)) {
+            client.doubts_until = Some(now());
+            return;
+        }
+        let owner = self.directory.read().owner(nick).cloned();
+        let client = owner.and_then(|owner| self.clients.get_mut(&owner));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
             // The observer knows before the connection itself does.
-            Some(live) => live.is_gone = true,
-            None => client.doubts_until = Some(now()),
+            live.is_gone = true;
         }
     }
 }

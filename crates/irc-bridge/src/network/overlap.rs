@@ -170,8 +170,13 @@ mod tests {
         let later = now + TOLD_FOR;
         assert_eq!(hear(&mut overlap, Ear::Standby, 1, later), None);
         assert_eq!(overlap.swap(later), [1]);
+        assert_eq!(hear(&mut overlap, Ear::Standby, 2, later), None);
         overlap.replace_standby();
-        assert!(overlap.lines.is_empty(), "the observer alone has a past");
+        assert_eq!(
+            overlap.swap(later),
+            [0; 0],
+            "what only the last one has heard"
+        );
     }
 
     proptest! {

@@ -61,10 +61,10 @@ impl Bucket {
         let is_longer = self.closed.as_ref().is_none_or(|(at, _)| *at < until);
         if is_longer {
             self.closed = Some((until, why.to_owned()));
+            // The first may go as soon as it opens, and the others after it.
+            self.tokens = 1.0;
+            self.filled_at = until;
         }
-        // The first may go as soon as it opens, and the others after it.
-        self.tokens = 1.0;
-        self.filled_at = until;
     }
 
     /// Why nobody connects now.
