@@ -215,7 +215,7 @@ impl Drive {
             tokio::select! {
                 read = reads.recv() => match read {
                     Some(read) => self.session.receive(&read?, now()),
-                    None => return Err(io::Error::other("the server has closed the connection")),
+                    None => self.session.closed(),
                 },
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
