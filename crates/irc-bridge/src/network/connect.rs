@@ -128,6 +128,7 @@ impl Hub {
         session.is_tls = is_encrypted;
         Ok(drive::Beginning {
             dial: Dial {
+                way: self.way.clone(),
                 server,
                 tls,
                 from: person.as_ref().and_then(|person| person.address),
@@ -232,12 +233,12 @@ impl Hub {
     }
 }
 
-fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
+pub(crate) fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
     secret.map(|secret| secret.expose().to_owned())
 }
 
 /// How a configured login is done.
-fn sasl(login: &LoginSettings) -> Option<Sasl> {
+pub(crate) fn sasl(login: &LoginSettings) -> Option<Sasl> {
     let password = secret(login.password.get());
     match (&login.account, password, &login.certificate) {
         (Some(account), Some(password), _) => Some(Sasl::Plain {

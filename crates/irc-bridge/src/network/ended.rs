@@ -42,6 +42,7 @@ impl Hub {
             return;
         };
         let why = words(ended);
+        self.figures.ended(kind(ended));
         tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
         self.elect_without(&owner);
         let overheard = self.overheard_without(&owner);
@@ -88,7 +89,10 @@ impl Hub {
     fn heed_ending(&mut self, owner: &Owner, ending: &Ending) {
         match ending {
             Ending::Throttled { retry_after } => {
-                self.trip(*retry_after, "the network wants fewer new connections at a time");
+                self.trip(
+                    *retry_after,
+                    "the network wants fewer new connections at a time",
+                );
             }
             Ending::Overload => self.trip(None, "the server is full"),
             Ending::PasswordRequired => {
@@ -117,7 +121,8 @@ impl Hub {
         // Of those that fail together, the first has said it.
         if self.bucket.why(now).is_none() {
             let wait = self.breaker.trip();
-            self.bucket.close(now, retry_after.unwrap_or(wait).max(wait), why);
+            self.bucket
+                .close(now, retry_after.unwrap_or(wait).max(wait), why);
         }
     }
 
@@ -170,8 +175,20 @@ impl Hub {
     }
 }
 
+/// Why a session is over, as figures have it.
+fn kind(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Error(_) => "error",
+        Ended::Timeout(_) => "timeout",
+        Ended::Registration(..) => "refused",
+        Ended::LoginRequired(_) => "login",
+        Ended::Quit => "quit",
+        Ended::NicksTaken => "nicks",
+    }
+}
+
 /// Why a session is over, in words for people.
-fn words(ended: &Ended) -> String {
+pub(crate) fn words(ended: &Ended) -> String {
     match ended {
         Ended::Error(text) => format!("the server closed the connection: {text}"),
         Ended::Timeout(what) => format!("the server did not answer in time ({what})"),

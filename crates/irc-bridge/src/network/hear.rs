@@ -3,39 +3,35 @@
 //! Lines of the bridge's own clients are no news there: they were said in Matrix first. They are proof that they have
 //! arrived.
 
-use std::{sync::LazyLock, time::Instant};
+use std::time::Instant;
 
-use bridgehead_appservice::{
-    Content,
-    bridge::{RemoteMessage, RoomChange},
-    id::UserId,
-};
+use bridgehead_appservice::{bridge::RoomChange, id::UserId};
 use bridgehead_irc_protocol::{
     Line, Source,
-    channels::{Happening, Kind, Place as Where, Said, Typing},
-    ctcp, encoding, formatting,
-    session::Heard,
+    channels::{Happening, Place as Where, Typing},
+    encoding, formatting,
+    session::{Batch, Heard},
 };
 
-use super::{Hub, Owner, deeds::Deed};
+use super::{Hub, Owner, deeds::Deed, history};
 use crate::{
     clock::now,
     ids::{Nick, Place},
-    text::to_matrix::{self, MentionRules},
 };
-
-/// What is taken for somebody's name.
-static MENTION_RULES: LazyLock<MentionRules> = LazyLock::new(MentionRules::default);
 
 impl Hub {
     /// A line has come.
     pub(super) fn hear(&mut self, owner: &Owner, heard: &Heard) {
-        let batch = heard.batch.as_ref().map(|batch| batch.kind.clone());
-        self.hear_line(owner, &heard.line, batch.as_deref());
+        self.hear_line(owner, &heard.line, heard.batch.as_deref());
     }
 
     /// A message of several lines has come: it is one in Matrix as well.
-    pub(super) fn hear_lines(&mut self, owner: &Owner, first: Line, lines: &[(Vec<u8>, bool)]) {
+    pub(super) fn hear_lines(
+        &mut self,
+        owner: &Owner,
+        (first, batch): (Line, Option<&Batch>),
+        lines: &[(Vec<u8>, bool)],
+    ) {
         let mut whole = first;
         let mut text = Vec::new();
         for (at, (line, goes_on)) in lines.iter().enumerate() {
@@ -47,10 +43,11 @@ impl Hub {
         if let Some(last) = whole.params.last_mut() {
             *last = text;
         }
-        self.hear_line(owner, &whole, None);
+        self.hear_line(owner, &whole, batch);
     }
 
-    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&str>) {
+    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&Batch>) {
+        let kind = batch.map(kind_of);
         let Some(live) = self
             .clients
             .get_mut(owner)
@@ -61,8 +58,14 @@ impl Hub {
         let facts = live.link.facts();
         let happenings = live
             .view
-            .take_in(line, &facts.source.name, &facts.isupport, batch);
+            .take_in(line, &facts.source.name, &facts.isupport, kind);
+        let is_history = kind.is_some_and(history::is_history);
         for happening in happenings {
+            if is_history {
+                // What a person was told alone before is not told again.
+                self.route_history(owner, happening);
+                continue;
+            }
             if let Owner::Person(person) = owner {
                 self.overhear(owner, person, &happening);
             }
@@ -103,7 +106,7 @@ impl Hub {
             Happening::Expelled {
                 channel, reason, ..
             } => self.is_unseen(&channel, reason.as_deref()),
-            Happening::Said(said) => self.said(&said),
+            Happening::Said(said) => self.said_now(*said),
             Happening::Joined { channel, who, .. } => self.joined(&channel, &who),
             Happening::Parted {
                 channel,
@@ -157,6 +160,7 @@ impl Hub {
                     self.deed(Deed::Typing(place, who, state == Typing::Active));
                 }
             }
+            Happening::Away { who, reason } => self.away(&who, reason.as_deref()),
             _ => {}
         }
     }
@@ -173,103 +177,6 @@ impl Hub {
                 is_undone,
             });
         }
-    }
-
-    /// Something was said where the observer hears it.
-    fn said(&mut self, said: &Said) {
-        let Some(place) = self.place_of(&said.place) else {
-            if said.place == Where::Private && !said.is_own {
-                self.answer_ctcp(&Owner::Bot, said);
-            }
-            return;
-        };
-        let Some(channel) = place.as_channel().map(str::to_owned) else {
-            return;
-        };
-        if let Some(own) = self.own(&said.who.name) {
-            let text = wire_text(said);
-            let client = self.client(&own);
-            client.overheard(&channel, &text);
-            client.settle();
-            return;
-        }
-        if said.is_own || said.is_server {
-            return;
-        }
-        self.bring(place, said);
-    }
-
-    /// Something was said to a person alone.
-    fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        // A nick that was one of ours may be somebody else's by now.
-        let is_ours = self.directory.read().owner(&said.who.name).is_some();
-        if said.is_server || is_ours {
-            return;
-        }
-        if matches!(said.kind, Kind::Ctcp { .. }) {
-            self.answer_ctcp(owner, said);
-            return;
-        }
-        let nick = self.nick(&said.who.name);
-        self.directory.write().met(&said.who.name);
-        self.bring(Place::private(&nick, person), said);
-    }
-
-    fn bring(&mut self, place: Place, said: &Said) {
-        let nick = self.nick(&said.who.name);
-        let id = said.msgid.clone().unwrap_or_else(|| {
-            self.heard += 1;
-            format!("{:x}.{}", self.run, self.heard)
-        });
-        // Nearly always one; the parts of a text that is too long for an event have ids of their own.
-        for (at, content) in self.contents(said, &place).into_iter().enumerate() {
-            let id = match at {
-                0 => id.clone(),
-                _ => format!("{id}/{at}"),
-            };
-            let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
-            message.ts_ms = said.time_ms;
-            message.reply_to = said.reply_to.clone();
-            self.deed(Deed::Message(message));
-        }
-    }
-
-    fn contents(&self, said: &Said, place: &Place) -> Vec<Content> {
-        let encoding = self.settings.encoding_of(place.as_channel());
-        let bytes = wire_text(said);
-        let (words, _) = encoding::decode(&bytes, Some(encoding));
-        let directory = self.directory.read();
-        let lookup = |nick: &str| self.mention(&directory, place, nick);
-        let heard = to_matrix::Heard {
-            text: &words,
-            is_notice: matches!(said.kind, Kind::Notice | Kind::CtcpReply { .. }),
-            voice: match &said.relayed_by {
-                Some(_) => to_matrix::Voice::Relayed(&said.who.name),
-                None => to_matrix::Voice::Own,
-            },
-        };
-        let people = to_matrix::People {
-            lookup: &lookup,
-            rules: &MENTION_RULES,
-        };
-        to_matrix::to_matrix(&heard, &people)
-    }
-
-    /// Whom a word means: somebody of the channel, or a person of Matrix by their nick.
-    fn mention(
-        &self,
-        directory: &super::Directory,
-        place: &Place,
-        word: &str,
-    ) -> Option<(UserId, String)> {
-        if let Some(Owner::Person(person)) = directory.owner(word) {
-            return Some((person.clone(), word.to_owned()));
-        }
-        let channel = place.as_channel()?;
-        let written = directory.written(channel, word)?;
-        let nick = Nick::new(&self.name, word, directory.case_mapping());
-        let ghost = self.remote.ghost_id(&nick).ok()?;
-        Some((ghost, written.to_owned()))
     }
 
     fn joined(&mut self, channel: &str, who: &Source) {
@@ -336,6 +243,9 @@ impl Hub {
         }
         if self.own(&who.name).is_some() {
             return;
+        }
+        if is_split {
+            self.figures.split();
         }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() {
@@ -412,29 +322,6 @@ impl Hub {
         }
     }
 
-    /// Answers a program's question, of what may be told to anybody.
-    fn answer_ctcp(&mut self, owner: &Owner, said: &Said) {
-        if !matches!(said.kind, Kind::Ctcp { .. }) {
-            return;
-        }
-        let facts = ctcp::Facts {
-            version: concat!("bridgehead-irc ", env!("CARGO_PKG_VERSION")),
-            ..ctcp::Facts::default()
-        };
-        let text = wire_text(said);
-        let Some(answer) = facts.answer("PRIVMSG", &String::from_utf8_lossy(&text)) else {
-            return;
-        };
-        let line = Line::new("NOTICE", [said.who.name.as_str(), answer.as_str()]);
-        if let Some(live) = self.client(owner).live.as_mut() {
-            let order = crate::link::drive::Order::Send(
-                line,
-                bridgehead_irc_protocol::session::Priority::Membership,
-            );
-            let _ = live.link.order(order);
-        }
-    }
-
     /// Whose of ours a nick is.
     pub(super) fn own(&self, nick: &str) -> Option<Owner> {
         self.directory.read().owner_or_former(nick).cloned()
@@ -449,7 +336,7 @@ impl Hub {
     }
 
     /// Where it was said, if that is a channel that everybody in it hears.
-    fn place_of(&self, place: &Where) -> Option<Place> {
+    pub(super) fn place_of(&self, place: &Where) -> Option<Place> {
         match place {
             Where::Channel { name, status: None } => Some(self.channel(name)),
             _ => None,
@@ -457,19 +344,15 @@ impl Hub {
     }
 
     /// A text of IRC as text.
-    fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
+    pub(super) fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
         let encoding = self.settings.encoding_of(channel);
         bytes.map(|bytes| encoding::decode(bytes, Some(encoding)).0.into_owned())
     }
 }
 
-/// What was said as it stood on the wire.
-fn wire_text(said: &Said) -> Vec<u8> {
-    match &said.kind {
-        Kind::Action => [b"\x01ACTION ".as_slice(), &said.text, b"\x01"].concat(),
-        Kind::Ctcp { command, args } | Kind::CtcpReply { command, args } => {
-            [b"\x01", command.as_bytes(), b" ", args.as_slice(), b"\x01"].concat()
-        }
-        Kind::Text | Kind::Notice => said.text.clone(),
-    }
+/// What a line's batch means, which is what the outermost one that is not the answer to a question means.
+fn kind_of(batch: &Batch) -> &str {
+    let parent = batch.parent.as_deref();
+    let parent = parent.filter(|parent| parent.kind != "labeled-response");
+    parent.map_or(&batch.kind, |parent| kind_of(parent))
 }

@@ -82,6 +82,20 @@ impl Hub {
         }
     }
 
+    /// What a server repeats, of what was.
+    pub(super) fn route_history(&mut self, owner: &Owner, happening: Happening) {
+        let channel = match &happening {
+            Happening::Said(said) => match &said.place {
+                Where::Channel { name, .. } => Some(name.as_str()),
+                _ => None,
+            },
+            other => channel_of(other),
+        };
+        if channel.is_some_and(|channel| self.ear(owner, channel) == Some(Ear::Observer)) {
+            self.recall(happening);
+        }
+    }
+
     fn route_said(&mut self, owner: &Owner, said: Box<Said>) {
         let Where::Channel { name, .. } = &said.place else {
             if *owner == Owner::Bot {
@@ -132,10 +146,15 @@ impl Hub {
         }
     }
 
+    /// Whose connection hears a channel for all.
+    pub(super) fn observer(&self, channel: &str) -> Option<&Owner> {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        self.ears.get(&folded)?.observer.as_ref()
+    }
+
     /// The connection that knows most of a channel.
     pub(super) fn watcher(&self, channel: &str) -> Option<&Live> {
-        let folded = self.directory.read().case_mapping().fold(channel);
-        let observer = self.ears.get(&folded)?.observer.as_ref()?;
+        let observer = self.observer(channel)?;
         self.clients.get(observer)?.live.as_ref()
     }
 
@@ -173,7 +192,10 @@ impl Hub {
         let is_there = |owner: &Owner| candidates.contains(owner);
         let lost_standby = ears.standby.take_if(|standby| !is_there(standby)).is_some();
         let mut told = Vec::new();
-        let is_lost = ears.observer.take_if(|observer| !is_there(observer)).is_some();
+        let is_lost = ears
+            .observer
+            .take_if(|observer| !is_there(observer))
+            .is_some();
         if lost_standby && !is_lost {
             ears.heard.replace_standby();
         }
@@ -208,6 +230,7 @@ impl Hub {
             self.is_heard(channel);
         } else if is_lost && is_unheard {
             self.directory.write().forget(channel);
+            self.is_deaf([channel.to_owned()]);
         }
     }
 
@@ -220,7 +243,10 @@ impl Hub {
         });
         let mut there: Vec<_> = there.collect();
         there.sort();
-        there.into_iter().map(|(_, _, owner)| owner.clone()).collect()
+        there
+            .into_iter()
+            .map(|(_, _, owner)| owner.clone())
+            .collect()
     }
 
     /// A connection is over: others hear what it has heard.
@@ -265,7 +291,11 @@ impl Hub {
         let people = self.clients.values_mut();
         for client in people.filter(|client| client.owner != Owner::Bot) {
             let observes = hearing.contains(&client.owner);
-            if let Some(live) = client.live.as_mut().filter(|live| live.observes != observes) {
+            if let Some(live) = client
+                .live
+                .as_mut()
+                .filter(|live| live.observes != observes)
+            {
                 live.observes = observes;
                 // One that takes no orders is about to end.
                 let _ = live.link.order(Order::Observe(observes));
@@ -277,6 +307,7 @@ impl Hub {
     fn is_heard(&mut self, channel: &str) {
         let place = self.channel(channel);
         self.deed(Deed::Back(place));
+        self.catch_up(channel);
         let Some(owner) = self
             .ears
             .get(channel)

@@ -4,3 +4,4 @@ mod once;
 mod peers;
 mod scenarios;
 mod stage;
+mod within;

@@ -274,6 +274,7 @@ pub(super) async fn remember<N: Network>(
         &event.sender,
         receipt.ids.clone(),
     );
+    message.said_at_ms = Some(event.sent_at_ms);
     match action {
         Action::Message { content, .. } => {
             message.map = receipt.map.clone();

@@ -11,6 +11,7 @@ use crate::{
     bridge::links::LinkKind as _,
     bridge::{RemoteId, ghosts, live::LiveRef, portal::Rooms},
     id::RoomId,
+    metrics::Metrics,
     state::Membership,
     store::{NewTask, Store},
 };
@@ -126,6 +127,14 @@ impl<N: Network> Remote<N> {
     /// When the service ends.
     pub fn store(&self) -> Result<Store, Error> {
         Ok(self.live.get()?.core()?.store.clone())
+    }
+
+    /// The service's instruments, for counters of the network's own ([`Metrics::counter`]).
+    ///
+    /// # Errors
+    /// When the service ends.
+    pub fn metrics(&self) -> Result<Metrics, Error> {
+        Ok(self.live.get()?.core()?.metrics.clone())
     }
 
     /// Somebody said something.

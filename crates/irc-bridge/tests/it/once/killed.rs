@@ -1,8 +1,13 @@
 //! `kill -9` of the bridge, a process, while both sides talk: a real client and the room's timeline see each line once
 //! and in order.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
+use anyhow::Context as _;
 use bridgehead_irc::{Settings, service};
 use bridgehead_testkit::{
     Process, SERVER_NAME, TestServer, free_port,
@@ -38,7 +43,7 @@ struct Bridge {
 
 impl Bridge {
     fn start(&mut self) -> anyhow::Result<()> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bridgehead-irc"));
+        let mut command = Command::new(program()?);
         command
             .current_dir(self.folder.path())
             .env("IRC_HOMESERVER_SERVER_NAME", SERVER_NAME)
@@ -53,7 +58,11 @@ impl Bridge {
     async fn works(&self) -> anyhow::Result<()> {
         let works = |lines: &[String]| lines.iter().any(|line| line.contains("the service works"));
         match &self.process {
-            Some(process) => process.wait_for_output("the service works", SOON, works).await,
+            Some(process) => {
+                process
+                    .wait_for_output("the service works", SOON, works)
+                    .await
+            }
             None => anyhow::bail!("it runs"),
         }
     }
@@ -64,6 +73,20 @@ impl Bridge {
         }
         Ok(())
     }
+}
+
+/// The program, built with this test.
+fn program() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let target = test.parent().and_then(Path::parent);
+    let path = target.context("the test lies in target/…/deps")?;
+    let path = path.join("examples").join("irc");
+    anyhow::ensure!(
+        path.is_file(),
+        "{} is missing: build with `cargo build --examples`",
+        path.display()
+    );
+    Ok(path)
 }
 
 fn configuration(irc: u16) -> String {
@@ -138,7 +161,9 @@ fn history(seed: u64) -> anyhow::Result<()> {
             let texts = heard.iter().filter(|(_, text)| text.starts_with(begin));
             texts.map(|(_, text)| text.clone()).collect()
         };
-        let expected: Vec<String> = (0..LINES).map(|line| format!("from Matrix {line}")).collect();
+        let expected: Vec<String> = (0..LINES)
+            .map(|line| format!("from Matrix {line}"))
+            .collect();
         assert_eq!(texts("from Matrix"), expected);
         let end = from_irc.last().cloned().unwrap_or_default();
         alice.hears(&room, &end).await?;
@@ -150,11 +175,17 @@ fn history(seed: u64) -> anyhow::Result<()> {
         let mut once = found.clone();
         once.dedup();
         assert_eq!(once, found, "nothing twice");
-        let order: Vec<&String> = from_irc.iter().filter(|line| found.contains(line)).collect();
+        let order: Vec<&String> = from_irc
+            .iter()
+            .filter(|line| found.contains(line))
+            .collect();
         assert_eq!(order, found.iter().collect::<Vec<_>>(), "in order");
         // What stood in the socket at the kill is gone where the server keeps no history: a line for each kill.
         let lost = from_irc.len() - found.len();
-        println!("seed {seed}: {lost} of {} lines from IRC were on the way when it was killed", from_irc.len());
+        println!(
+            "seed {seed}: {lost} of {} lines from IRC were on the way when it was killed",
+            from_irc.len()
+        );
         assert!(lost <= KILLS * 2, "lost: {lost}");
         Ok(())
     });

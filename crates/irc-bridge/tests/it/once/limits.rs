@@ -5,7 +5,14 @@ use std::time::Duration;
 use bridgehead_testkit::free_port;
 
 use crate::{
-    peers::{SOON, ii::{Ii, Shown}, inspircd::{Inspircd, InspircdOptions}, judge::Judge, ngircd::NgircdOptions, raw::RawClient},
+    peers::{
+        SOON,
+        ii::{Ii, Shown},
+        inspircd::{Inspircd, InspircdOptions},
+        judge::Judge,
+        ngircd::NgircdOptions,
+        raw::RawClient,
+    },
     scenarios::silence::{refused, told_of},
     stage::{Server, alias, nick, on_ours, server_at, settings},
 };
@@ -19,22 +26,26 @@ fn where_a_server_takes_few_connections_who_speaks_gets_one() -> anyhow::Result<
         connections_per_address: Some(4),
         ..NgircdOptions::default()
     };
-    with_ngircd(options, |_| {}, async |stage, _| {
-        let mut judge = Judge::listen(stage.port, "judge", "#few").await?;
-        let mut people = Vec::new();
-        for number in 0..5 {
-            let user = stage.lab.user(&format!("user{number}")).await?;
-            let room = user.join(&alias("#few")).await?;
-            people.push((user, room));
-        }
-        // Each in turn, and the first again: whoever is silent makes room.
-        for (user, room) in people.iter().chain(people.first()) {
-            let text = format!("I am {}", user.name());
-            user.say(room, &text).await?;
-            judge.said_until(&nick(user), &text).await?;
-        }
-        Ok(())
-    })
+    with_ngircd(
+        options,
+        |_| {},
+        async |stage, _| {
+            let mut judge = Judge::listen(stage.port, "judge", "#few").await?;
+            let mut people = Vec::new();
+            for number in 0..5 {
+                let user = stage.lab.user(&format!("user{number}")).await?;
+                let room = user.join(&alias("#few")).await?;
+                people.push((user, room));
+            }
+            // Each in turn, and the first again: whoever is silent makes room.
+            for (user, room) in people.iter().chain(people.first()) {
+                let text = format!("I am {}", user.name());
+                user.say(room, &text).await?;
+                judge.said_until(&nick(user), &text).await?;
+            }
+            Ok(())
+        },
+    )
 }
 
 #[test]
@@ -47,58 +58,69 @@ fn a_network_that_throttles_is_left_alone_and_nobody_is_banned() -> anyhow::Resu
     let irc = runtime.block_on(Inspircd::start(options))?;
     let proxy = Proxy::default();
     let port = runtime.block_on(proxy.listen(irc.port))?;
-    on_ours(&settings(port)?, (irc.port, Server::Inspircd), async |stage| {
-        let mut people = Vec::new();
-        for number in 0..6 {
-            let user = stage.lab.user(&format!("user{number}")).await?;
-            let room = user.join(&alias("#slow")).await?;
-            let event = user.say(&room, "here").await?;
-            people.push((user, room, event));
-        }
-        // All are put out with the first that was too many.
-        let is_shut = |lines: &[String]| lines.iter().any(|line| line.contains("Connect flooding"));
-        irc.process.wait_for_output("the throttle", SOON, is_shut).await?;
-        let before = proxy.connections();
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        let attempts = proxy.connections() - before;
-        assert!(attempts <= 6, "{attempts} attempts against a closed door");
-        let still = proxy.connections();
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        assert_eq!(proxy.connections(), still, "it knocks on");
-        for (user, room, event) in &people {
-            let told = told_of(user, room, event).await?.unwrap_or_default();
-            assert!(!told.contains("banned you"), "{told}");
-        }
-        Ok(())
-    })
+    on_ours(
+        &settings(port)?,
+        (irc.port, Server::Inspircd),
+        async |stage| {
+            let mut people = Vec::new();
+            for number in 0..6 {
+                let user = stage.lab.user(&format!("user{number}")).await?;
+                let room = user.join(&alias("#slow")).await?;
+                let event = user.say(&room, "here").await?;
+                people.push((user, room, event));
+            }
+            // All are put out with the first that was too many.
+            let is_shut =
+                |lines: &[String]| lines.iter().any(|line| line.contains("Connect flooding"));
+            irc.process
+                .wait_for_output("the throttle", SOON, is_shut)
+                .await?;
+            let before = proxy.connections();
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            let attempts = proxy.connections() - before;
+            assert!(attempts <= 6, "{attempts} attempts against a closed door");
+            let still = proxy.connections();
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            assert_eq!(proxy.connections(), still, "it knocks on");
+            for (user, room, event) in &people {
+                let told = told_of(user, room, event).await?.unwrap_or_default();
+                assert!(!told.contains("banned you"), "{told}");
+            }
+            Ok(())
+        },
+    )
 }
 
 #[test]
 fn a_ban_of_one_person_is_theirs_alone_and_they_are_told() -> anyhow::Result<()> {
-    with_ngircd(NgircdOptions::default(), |_| {}, async |stage, _| {
-        let mut judge = Judge::listen(stage.port, "judge", "#line").await?;
-        let mut oper = RawClient::welcomed(stage.port, "oper").await?;
-        oper.become_operator().await?;
-        let (alice, carol) = (
-            stage.lab.user("alice").await?,
-            stage.lab.user("carol").await?,
-        );
-        let room = alice.join(&alias("#line")).await?;
-        carol.join(&alias("#line")).await?;
-        for user in [&alice, &carol] {
-            user.say(&room, "here").await?;
-            judge.said_until(&nick(user), "here").await?;
-        }
-        oper.say("KLINE alice*!*@* 3600 :no spam").await;
-        let (_, words) = refused(&alice, &room, "me too").await?;
-        assert!(words.contains("no spam"), "{words}");
-        // At once, without another attempt.
-        let (_, words) = refused(&alice, &room, "me still").await?;
-        assert!(words.contains("no spam"), "{words}");
-        carol.say(&room, "I am not meant").await?;
-        judge.said_until(&nick(&carol), "I am not meant").await?;
-        Ok(())
-    })
+    with_ngircd(
+        NgircdOptions::default(),
+        |_| {},
+        async |stage, _| {
+            let mut judge = Judge::listen(stage.port, "judge", "#line").await?;
+            let mut oper = RawClient::welcomed(stage.port, "oper").await?;
+            oper.become_operator().await?;
+            let (alice, carol) = (
+                stage.lab.user("alice").await?,
+                stage.lab.user("carol").await?,
+            );
+            let room = alice.join(&alias("#line")).await?;
+            carol.join(&alias("#line")).await?;
+            for user in [&alice, &carol] {
+                user.say(&room, "here").await?;
+                judge.said_until(&nick(user), "here").await?;
+            }
+            oper.say("KLINE alice*!*@* 3600 :no spam").await;
+            let (_, words) = refused(&alice, &room, "me too").await?;
+            assert!(words.contains("no spam"), "{words}");
+            // At once, without another attempt.
+            let (_, words) = refused(&alice, &room, "me still").await?;
+            assert!(words.contains("no spam"), "{words}");
+            carol.say(&room, "I am not meant").await?;
+            judge.said_until(&nick(&carol), "I am not meant").await?;
+            Ok(())
+        },
+    )
 }
 
 #[test]
@@ -117,7 +139,8 @@ fn where_the_first_server_is_dead_the_next_is_taken() -> anyhow::Result<()> {
             let alice = stage.lab.user("alice").await?;
             let room = alice.join(&alias("#over")).await?;
             alice.say(&room, "here").await?;
-            bob.wait_for("#over", &Shown::said(&nick(&alice), "here")).await?;
+            bob.wait_for("#over", &Shown::said(&nick(&alice), "here"))
+                .await?;
             bob.say("#over", "there").await?;
             alice.hears(&room, "there").await?;
             Ok(())
@@ -157,9 +180,10 @@ fn many_start_one_by_one_and_who_speaks_goes_first() -> anyhow::Result<()> {
         |network| {
             network.limits.connects_per_minute = 60;
             network.limits.connects_at_once = 2;
-            network.limits.patience = network.limits.patience.max(
-                "60s".parse().unwrap_or(network.limits.patience),
-            );
+            network.limits.patience = network
+                .limits
+                .patience
+                .max("60s".parse().unwrap_or(network.limits.patience));
         },
         async |stage, _| {
             let mut bob = RawClient::welcomed(stage.port, "bob").await?;

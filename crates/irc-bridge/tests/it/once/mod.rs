@@ -28,7 +28,10 @@ fn with_inspircd(
     let runtime = tokio::runtime::Runtime::new()?;
     let mut irc = runtime.block_on(Inspircd::start(options))?;
     let mut settings = settings(irc.port)?;
-    settings.networks.entry(NETWORK.to_owned()).and_modify(change);
+    settings
+        .networks
+        .entry(NETWORK.to_owned())
+        .and_modify(change);
     on_ours(&settings, (irc.port, Server::Inspircd), async |stage| {
         play(stage, &mut irc).await
     })
@@ -43,7 +46,10 @@ fn with_ngircd(
     let runtime = tokio::runtime::Runtime::new()?;
     let mut irc = runtime.block_on(Ngircd::start(options))?;
     let mut settings = settings(irc.port)?;
-    settings.networks.entry(NETWORK.to_owned()).and_modify(change);
+    settings
+        .networks
+        .entry(NETWORK.to_owned())
+        .and_modify(change);
     on_ours(&settings, (irc.port, Server::Ngircd), async |stage| {
         play(stage, &mut irc).await
     })

@@ -105,40 +105,47 @@ fn a_message_is_there_once_wherever_its_connection_is_cut() -> anyhow::Result<()
     let proxy = Proxy::default();
     let port = runtime.block_on(proxy.listen(irc.port))?;
     let cuts = proxy.0.clone();
-    on_ours(&settings(port)?, (irc.port, Server::Inspircd), async |stage| {
-        let mut judge = Judge::listen(stage.port, "judge", "#cut").await?;
-        let alice = stage.lab.user("alice").await?;
-        let room = alice.join(&alias("#cut")).await?;
-        let said = lines("line", 24);
-        for (number, line) in said.iter().enumerate() {
-            // Of every third line the server gets nothing, half, or all, and the bridge hears nothing any more.
-            let after = [0, 3, line.len() + 2].get(number % 9 / 3).copied();
-            if let (0, Some(after), Ok(mut cuts)) = (number % 3, after, cuts.lock()) {
-                let mark = format!(":{line}\r");
-                let after = match after {
-                    0 => 0,
-                    3 => 3,
-                    all => all + 1,
-                };
-                cuts.push(Cut { mark, after });
+    on_ours(
+        &settings(port)?,
+        (irc.port, Server::Inspircd),
+        async |stage| {
+            let mut judge = Judge::listen(stage.port, "judge", "#cut").await?;
+            let alice = stage.lab.user("alice").await?;
+            let room = alice.join(&alias("#cut")).await?;
+            let said = lines("line", 24);
+            for (number, line) in said.iter().enumerate() {
+                // Of every third line the server gets nothing, half, or all, and the bridge hears nothing any more.
+                let after = [0, 3, line.len() + 2].get(number % 9 / 3).copied();
+                if let (0, Some(after), Ok(mut cuts)) = (number % 3, after, cuts.lock()) {
+                    let mark = format!(":{line}\r");
+                    let after = match after {
+                        0 => 0,
+                        3 => 3,
+                        all => all + 1,
+                    };
+                    cuts.push(Cut { mark, after });
+                }
+                alice.say(&room, line).await?;
             }
-            alice.say(&room, line).await?;
-        }
-        let nick = nick(&alice);
-        let heard = judge.said_until(&nick, &said[said.len() - 1]).await?;
-        let texts: Vec<String> = heard.into_iter().map(|(_, text)| text).collect();
-        assert_eq!(texts, said);
-        assert!(
-            cuts.lock().is_ok_and(|cuts| cuts.is_empty()),
-            "all of them were made"
-        );
-        // Nothing of it is news in Matrix: no ghost of hers has said it.
-        let own = alice.timeline(&room).await?;
-        let repeated = own.iter().filter(|event| {
-            event.kind == "m.room.message" && event.sender != *alice.id()
-                && event.content["body"].as_str().is_some_and(|body| body.starts_with("line"))
-        });
-        assert_eq!(repeated.count(), 0);
-        Ok(())
-    })
+            let nick = nick(&alice);
+            let heard = judge.said_until(&nick, &said[said.len() - 1]).await?;
+            let texts: Vec<String> = heard.into_iter().map(|(_, text)| text).collect();
+            assert_eq!(texts, said);
+            assert!(
+                cuts.lock().is_ok_and(|cuts| cuts.is_empty()),
+                "all of them were made"
+            );
+            // Nothing of it is news in Matrix: no ghost of hers has said it.
+            let own = alice.timeline(&room).await?;
+            let repeated = own.iter().filter(|event| {
+                event.kind == "m.room.message"
+                    && event.sender != *alice.id()
+                    && event.content["body"]
+                        .as_str()
+                        .is_some_and(|body| body.starts_with("line"))
+            });
+            assert_eq!(repeated.count(), 0);
+            Ok(())
+        },
+    )
 }

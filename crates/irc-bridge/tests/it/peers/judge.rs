@@ -24,9 +24,7 @@ impl Judge {
     /// How often somebody was seen to come into the channel.
     pub(crate) fn entries(&mut self, nick: &str) -> anyhow::Result<usize> {
         let shown = self.ii.shown(&self.channel)?;
-        let is_entry = |shown: &&Shown| {
-            matches!(shown, Shown::Note(note) if note.contains(nick) && note.contains("has joined"))
-        };
+        let is_entry = |shown: &&Shown| matches!(shown, Shown::Note(note) if note.contains(nick) && note.contains("has joined"));
         Ok(shown.iter().filter(is_entry).count())
     }
 

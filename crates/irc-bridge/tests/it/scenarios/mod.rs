@@ -11,6 +11,9 @@ macro_rules! scenarios {
     };
 }
 
+mod messages;
+mod modern;
+mod own_settings;
 pub(crate) mod silence;
 mod talk;
 
@@ -22,7 +25,7 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[silence::ALL, talk::ALL];
+const ALL: &[&[Scenario]] = &[messages::ALL, silence::ALL, talk::ALL];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {

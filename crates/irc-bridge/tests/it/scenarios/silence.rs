@@ -69,9 +69,7 @@ async fn in_channel(
     operator.join(channel).await?;
     let user = stage.lab.user(user).await?;
     let room = user.join(&alias(channel)).await?;
-    operator
-        .hear(&format!(":{}!", nick(&user)))
-        .await?;
+    operator.hear(&format!(":{}!", nick(&user))).await?;
     Ok((user, room, operator))
 }
 
@@ -149,7 +147,9 @@ async fn refuses(
 ) -> anyhow::Result<()> {
     let (first, room, mut operator) =
         in_channel(stage, (&format!("first{user}"), operator), channel).await?;
-    operator.ask(&format!("MODE {channel} {close}"), "MODE").await?;
+    operator
+        .ask(&format!("MODE {channel} {close}"), "MODE")
+        .await?;
     // Invited on Matrix, for the room may be as closed as the channel.
     let user = stage.lab.user(user).await?;
     if user.join(&alias(channel)).await.is_err() {
@@ -160,7 +160,9 @@ async fn refuses(
     }
     let (_, words) = refused(&user, &room, "let me in").await?;
     assert!(words.to_lowercase().contains(cure), "no cure: {words}");
-    operator.ask(&format!("MODE {channel} {open}"), "MODE").await?;
+    operator
+        .ask(&format!("MODE {channel} {open}"), "MODE")
+        .await?;
     // It is tried again by itself, and by speaking.
     let mut turn = 0;
     comes_to(&true, async || {
@@ -195,7 +197,8 @@ async fn nobody_of_that_nick_is_told(stage: Stage) -> anyhow::Result<()> {
     let alice = stage.lab.user("alice27").await?;
     let shared = alice.join(&alias("#nobody")).await?;
     alice.say(&shared, "hello").await?;
-    bob.wait_for("#nobody", &Shown::said(&nick(&alice), "hello")).await?;
+    bob.wait_for("#nobody", &Shown::said(&nick(&alice), "hello"))
+        .await?;
     let body = serde_json::json!({ "invite": [ghost("nobody27")], "is_direct": true, "preset": "trusted_private_chat" });
     let room = alice.create_room_with(&body).await?;
     comes_to(&Some("join".to_owned()), async || {

@@ -1,4 +1,5 @@
-//! The program `bridgehead-irc`.
+//! The bridge as a program and nothing else, for tests that end it by force. `bridgehead-irc` in `irc-cli` has a
+//! demonstration beside it.
 
 use std::process::ExitCode;
 
