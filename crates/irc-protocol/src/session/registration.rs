@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Ended, Event, Session, Stage, WebIrc, identify::Identify, login::Gathered};
-use crate::Line;
+use crate::{Line, ending::Ending};
 
 /// How long the server may take for one step of the negotiation.
 pub(super) const STEP: Duration = Duration::from_secs(20);
@@ -27,6 +27,8 @@ pub(super) struct Registration {
     pub(super) wants_tls: bool,
     /// Whether the client's own host was asked for.
     pub(super) wants_host: bool,
+    /// The refusal that the server has told, until it closes the connection.
+    pub(super) refused: Option<(u16, String)>,
 }
 
 impl Session {
@@ -63,12 +65,26 @@ impl Session {
                 true
             }
             _ if REFUSALS.contains(&numeric) => {
+                // Which ban it is, and whether it is one at all, the `ERROR` says that follows.
                 let text = String::from_utf8_lossy(line.last()).into_owned();
-                self.end(Ended::Registration(numeric, text));
+                self.registration.refused = Some((numeric, text));
                 true
             }
             _ => false,
         }
+    }
+
+    /// Takes `ERROR`: the server's last words, or those that it had before, where they tell more.
+    pub(super) fn hear_error(&mut self, text: String) {
+        let says_nothing = matches!(
+            Ending::of_error(&text),
+            Ending::Other(_) | Ending::Lost | Ending::Quit | Ending::NotAuthorized
+        );
+        let why = match self.registration.refused.take_if(|_| says_nothing) {
+            Some((numeric, text)) => Ended::Registration(numeric, text),
+            None => Ended::Error(text),
+        };
+        self.end(why);
     }
 
     /// Takes 001: the server says what the client is called.
