@@ -61,6 +61,8 @@ pub(super) struct Part {
     pub(super) text: Vec<u8>,
     /// Whether the server was given it.
     pub(super) is_written: bool,
+    /// Whether the observer has heard it.
+    pub(super) is_overheard: bool,
     /// How it is known that the server took it, with its ids.
     pub(super) proof: Option<Vec<String>>,
 }
