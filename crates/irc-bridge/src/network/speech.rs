@@ -9,7 +9,7 @@ use bridgehead_appservice::{
 use bridgehead_irc_protocol::session::{Proof, SayCommand};
 use tokio::sync::oneshot;
 
-use crate::ids::Place;
+use crate::{ids::Place, link::claims::Claim};
 
 /// How an event fares.
 pub(crate) type Outcome = Result<Receipt, SendError>;
@@ -83,6 +83,16 @@ impl Pending {
             Proof::Barrier => Vec::new(),
         });
         true
+    }
+
+    /// The claim of a line.
+    pub(super) fn claim_of(&self, say: u64) -> Option<Claim> {
+        let mut parts = (0..).zip(&self.parts);
+        let (part, _) = parts.find(|(_, part)| part.say == Some(say))?;
+        Some(Claim {
+            key: self.speech.key.clone(),
+            part,
+        })
     }
 
     pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
