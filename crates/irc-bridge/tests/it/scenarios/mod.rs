@@ -12,6 +12,8 @@ macro_rules! scenarios {
 }
 
 mod messages;
+mod modern;
+mod own_settings;
 mod talk;
 
 use crate::{
