@@ -6,7 +6,7 @@ use super::{Portal, PortalData, PortalKind, Rooms, sync::broken};
 use crate::{
     Error, Event, HandlerError,
     bridge::{
-        Level, Network, RemoteId, calls, ghosts, info, links::Links, live::Live, network::Task,
+        Level, Network, calls, ghosts, info, links::Links, live::Live, network::Task,
         network::Undone,
     },
     core::Core,
