@@ -39,6 +39,9 @@ use crate::{
 /// What the network says may wait in this many pieces; beyond that it waits itself.
 const HIGH_WATER: isize = 20_000;
 
+/// How long the network may take to say goodbye.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+
 /// The first wait before the network is connected to again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -466,7 +469,15 @@ impl<N: Network> Part for Live<N> {
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        self.tasks.stop(grace).boxed()
+        let leaving = AssertUnwindSafe(self.network().leave()).catch_unwind();
+        async move {
+            self.tasks.stop(grace).await;
+            let left = tokio::time::timeout(LEAVES_WITHIN, leaving).await;
+            if !matches!(left, Ok(Ok(()))) {
+                tracing::warn!(network = N::NAME, "the network was left without a goodbye");
+            }
+        }
+        .boxed()
     }
 }
 

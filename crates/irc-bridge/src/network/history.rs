@@ -18,7 +18,7 @@ use bridgehead_irc_protocol::{
     session::Priority,
 };
 
-use super::{Hub, Owner, client::Asked, deeds::Deed, speaking::now_ms};
+use super::{Hub, client::Asked, deeds::Deed, speaking::now_ms};
 use crate::clock::now;
 
 /// What is said in a channel while its history comes waits; so much of it, and for so long.
@@ -96,7 +96,9 @@ impl Hub {
             ],
         );
         let asked = Asked::History(channel.to_owned(), page);
-        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+        let observer = self.observer(channel).cloned();
+        let client = observer.and_then(|owner| self.clients.get_mut(&owner));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
             live.ask(line, Priority::Urgent, asked);
         }
     }
@@ -182,11 +184,7 @@ impl Hub {
         for channel in over {
             self.has_no_history(&channel, "it takes too long");
         }
-        let bot = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref());
-        let is_there = bot.is_some_and(|live| live.is_ready);
+        let is_there = self.clients.keys().any(|owner| self.is_ready(owner));
         let now_ms = now_ms();
         if is_there && now_ms - self.heard_until.alive_ms >= ALIVE_EVERY_MS {
             self.heard_until.alive_ms = now_ms;

@@ -41,7 +41,9 @@ fn on_a_modern_server() -> anyhow::Result<()> {
             mode: Some(Mode::Relay),
             ..ChannelSettings::default()
         };
-        network(&mut settings)?.channels.insert(channel.to_owned(), relay);
+        network(&mut settings)?
+            .channels
+            .insert(channel.to_owned(), relay);
     }
     on_ours(&settings, (port, Server::Modern), async |stage| {
         play_all(stage, &[ALL]).await
@@ -50,7 +52,9 @@ fn on_a_modern_server() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn network(settings: &mut Settings) -> anyhow::Result<&mut bridgehead_irc::settings::NetworkSettings> {
+fn network(
+    settings: &mut Settings,
+) -> anyhow::Result<&mut bridgehead_irc::settings::NetworkSettings> {
     settings.networks.get_mut(NETWORK).context("the network")
 }
 
@@ -83,12 +87,16 @@ async fn several_lines_are_one_message_on_both_sides(stage: Stage) -> anyhow::Re
     anyhow::ensure!(opening.contains(&nick(&alice)), "{opening}");
     for line in ["one", "two", "three"] {
         let said = bob.hear("PRIVMSG").await?;
-        anyhow::ensure!(said.starts_with("@batch=") && said.ends_with(line), "{said}");
+        anyhow::ensure!(
+            said.starts_with("@batch=") && said.ends_with(line),
+            "{said}"
+        );
     }
     bob.say("BATCH +7 draft/multiline #multi").await;
     bob.say("@batch=7 PRIVMSG #multi :four").await;
     bob.say("@batch=7 PRIVMSG #multi :five").await;
-    bob.say("@batch=7;draft/multiline-concat PRIVMSG #multi : and six").await;
+    bob.say("@batch=7;draft/multiline-concat PRIVMSG #multi : and six")
+        .await;
     bob.say("BATCH -7").await;
     alice.hears(&room, "four\nfive and six").await?;
     Ok(())
@@ -99,7 +107,9 @@ async fn what_is_taken_back_is_taken_back_on_both_sides(stage: Stage) -> anyhow:
     let (mut bob, alice, room) = modern(&stage, "#redact", ("mreda", "mredb", CAPS)).await?;
     let said = alice.say(&room, "a mistake").await?;
     let heard = bob.hear("a mistake").await?;
-    let msgid = super::messages::tag(&heard, "msgid").context("an id")?.to_owned();
+    let msgid = super::messages::tag(&heard, "msgid")
+        .context("an id")?
+        .to_owned();
     alice.redact(&room, &said).await?;
     let taken = bob.hear("REDACT #redact").await?;
     anyhow::ensure!(taken.contains(&msgid), "{taken}");
@@ -108,9 +118,8 @@ async fn what_is_taken_back_is_taken_back_on_both_sides(stage: Stage) -> anyhow:
     alice.hears(&room, "another mistake").await?;
     let msgid = super::messages::tag(&echo, "msgid").context("an id")?;
     bob.say(&format!("REDACT #redact {msgid} :oops")).await;
-    let is_it = |event: &Event| {
-        event.kind == "m.room.redaction" && event.sender.as_str() == ghost("mredb")
-    };
+    let is_it =
+        |event: &Event| event.kind == "m.room.redaction" && event.sender.as_str() == ghost("mredb");
     alice.wait_for(&room, "the redaction", is_it).await?;
     Ok(())
 }
@@ -141,7 +150,10 @@ async fn who_is_away_is_away_in_matrix(stage: Stage) -> anyhow::Result<()> {
     bob.say("PRIVMSG #away :hello").await;
     alice.hears(&room, "hello").await?;
     bob.say("AWAY :at lunch").await;
-    let path = format!("/_matrix/client/v3/presence/{}/status", ghost("mawab").replace('#', "%23"));
+    let path = format!(
+        "/_matrix/client/v3/presence/{}/status",
+        ghost("mawab").replace('#', "%23")
+    );
     let presence = async || {
         let told = alice.call(http::Method::GET, &path, &json!(null)).await?;
         Ok((told["presence"].clone(), told["status_msg"].clone()))
@@ -195,7 +207,8 @@ async fn missed(stage: &Stage, bob: &Person, irc: &OurServer) -> anyhow::Result<
     bob.join("#missed").await?;
     let (alice, room) = a_talk(stage, "#missed").await?;
     alice.say(&room, "before, from Matrix").await?;
-    bob.wait_for(|line| line.last() == b"before, from Matrix").await?;
+    bob.wait_for(|line| line.last() == b"before, from Matrix")
+        .await?;
     bob.say("#missed", "before, from IRC").await?;
     alice.hears(&room, "before, from IRC").await?;
     stage.service.stop().await?;
@@ -208,7 +221,9 @@ async fn missed(stage: &Stage, bob: &Person, irc: &OurServer) -> anyhow::Result<
     stage.service.start().await?;
     let bodies = async || {
         let events = those(&alice, &room, "meanwhile").await?;
-        let bodies = events.iter().filter_map(|event| event.content["body"].as_str());
+        let bodies = events
+            .iter()
+            .filter_map(|event| event.content["body"].as_str());
         Ok(bodies.map(str::to_owned).collect::<Vec<_>>())
     };
     comes_to(&expected, bodies).await?;
@@ -222,7 +237,12 @@ async fn missed(stage: &Stage, bob: &Person, irc: &OurServer) -> anyhow::Result<
     alice.hears(&room, "while it was lost").await?;
     bob.say("#missed", "after").await?;
     alice.hears(&room, "after").await?;
-    for once in ["before, from Matrix", "before, from IRC", "while it was lost", "after"] {
+    for once in [
+        "before, from Matrix",
+        "before, from IRC",
+        "while it was lost",
+        "after",
+    ] {
         let count = those(&alice, &room, once).await?.len();
         anyhow::ensure!(count == 1, "{once}: {count} times");
     }
@@ -302,7 +322,11 @@ async fn gap(stage: &Stage) -> anyhow::Result<()> {
         event.content["msgtype"] == "m.notice" && body.contains("was not in #gap from")
     };
     let notice = alice.wait_for(&room, "the notice", is_notice).await?;
-    anyhow::ensure!(notice.content["body"].as_str().is_some_and(|body| body.ends_with("is missing here.")));
+    anyhow::ensure!(
+        notice.content["body"]
+            .as_str()
+            .is_some_and(|body| body.ends_with("is missing here."))
+    );
     bob.say("PRIVMSG #gap :after").await;
     alice.hears(&room, "after").await?;
     anyhow::ensure!(those(&alice, &room, "is missing here.").await?.len() == 1);

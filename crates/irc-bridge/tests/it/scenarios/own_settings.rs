@@ -68,7 +68,8 @@ fn own(port: u16) -> anyhow::Result<Settings> {
 async fn a_channel_is_spoken_to_in_its_encoding(stage: Stage) -> anyhow::Result<()> {
     let (bob, alice, room) = two_in(&stage, "#koi", ("okoia", "okoib")).await?;
     // In KOI8-R, as clients there write it; and in UTF-8, as others do.
-    bob.say_bytes(b"PRIVMSG #koi :\xf0\xd2\xc9\xd7\xc5\xd4").await;
+    bob.say_bytes(b"PRIVMSG #koi :\xf0\xd2\xc9\xd7\xc5\xd4")
+        .await;
     alice.hears(&room, "Привет").await?;
     bob.say("PRIVMSG #koi :Пока").await;
     alice.hears(&room, "Пока").await?;
@@ -90,7 +91,10 @@ async fn three_thousand_characters_arrive_whole(stage: Stage) -> anyhow::Result<
     while lines.last().is_none_or(|line| !line.ends_with("end")) {
         lines.push(told(&mut bob, "#whole", "").await?);
     }
-    anyhow::ensure!(lines.iter().all(|line| !line.contains('\u{fffd}')), "{lines:?}");
+    anyhow::ensure!(
+        lines.iter().all(|line| !line.contains('\u{fffd}')),
+        "{lines:?}"
+    );
     let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
     assert_eq!(without_spaces(&lines.concat()), without_spaces(&whole));
     Ok(())
@@ -129,7 +133,10 @@ async fn long_code_and_pictures_are_links_that_anybody_can_open(
         .and_then(|rest| rest.strip_suffix(" a cat"))
         .with_context(|| line.clone())?;
     let (head, body) = fetched(&stage, link)?;
-    anyhow::ensure!(head.starts_with("HTTP/1.1 200") && body.contains("PNG a cat"), "{head}");
+    anyhow::ensure!(
+        head.starts_with("HTTP/1.1 200") && body.contains("PNG a cat"),
+        "{head}"
+    );
     // Who changes a link gets nothing by it.
     let (head, _) = fetched(&stage, &link.replacen("media/", "media/x", 1))?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 404"), "{head}");
@@ -154,7 +161,8 @@ fn fetched(stage: &Stage, path: &str) -> anyhow::Result<(String, String)> {
 
 async fn old_messages_are_quoted_by_replies(stage: Stage) -> anyhow::Result<()> {
     let (mut bob, alice, room) = two_in(&stage, "#quotes", ("oquota", "OQuotB")).await?;
-    bob.say("PRIVMSG #quotes :does \x02anybody\x02 know why?").await;
+    bob.say("PRIVMSG #quotes :does \x02anybody\x02 know why?")
+        .await;
     let asked = alice.hears(&room, "does anybody know why?").await?;
     alice.reply(&room, &asked.id, "because").await?;
     assert_eq!(
@@ -208,10 +216,18 @@ async fn relayed_people_are_named_before_each_line_and_no_name_can_be_faked(
         lines[0].ends_with("> <root> hello") && lines[1].ends_with("> * root waves"),
         "{lines:?}"
     );
-    anyhow::ensure!(lines.iter().all(|line| line.starts_with("<x root>") || line.starts_with("<x  root>")), "{lines:?}");
+    anyhow::ensure!(
+        lines
+            .iter()
+            .all(|line| line.starts_with("<x root>") || line.starts_with("<x  root>")),
+        "{lines:?}"
+    );
     let wave = json!({ "msgtype": "m.emote", "body": "waves" });
     alice.send(&room, "m.room.message", &wave).await?;
-    assert_eq!(shown(told(&mut bob, "#relay", "waves").await?), "* Alice waves");
+    assert_eq!(
+        shown(told(&mut bob, "#relay", "waves").await?),
+        "* Alice waves"
+    );
     // Who is relayed has no connection.
     let names = bob.ask("NAMES #relay", " 353 ").await?;
     anyhow::ensure!(!names.contains("orela"), "{names}");
