@@ -89,6 +89,16 @@ impl Pending {
         true
     }
 
+    /// The claim of a line.
+    pub(super) fn claim_of(&self, say: u64) -> Option<Claim> {
+        let mut parts = (0..).zip(&self.parts);
+        let (part, _) = parts.find(|(_, part)| part.say == Some(say))?;
+        Some(Claim {
+            key: self.speech.key.clone(),
+            part,
+        })
+    }
+
     pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
         self.parts.iter_mut().find(|part| part.say == Some(say))
     }
