@@ -25,6 +25,7 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
+    /// What runs them.
     waiting: Vec<Waiting>,
     ident: Ident,
 }
@@ -359,6 +360,11 @@ impl Network for Irc {
         let handle = self.network(&user.network)?;
         let directory = handle.directory.read();
         directory.owner(&user.nick)?.person().cloned()
+    }
+
+    async fn leave(&self) {
+        let left = self.networks.values().map(Handle::leave);
+        futures_util::future::join_all(left).await;
     }
 
     async fn signal(&self, signal: Signal<Self>) {

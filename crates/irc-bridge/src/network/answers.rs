@@ -51,7 +51,7 @@ impl Hub {
         match event {
             Event::Ready => self.ready(owner),
             Event::Nick { to, .. } => {
-                self.directory.write().named(owner, &to);
+                self.directory.write().named(owner, &to, now());
                 self.is_former(&to);
                 if let Some(person) = owner.person() {
                     self.people.is_called(person, &to).await;
@@ -95,13 +95,7 @@ impl Hub {
                 tracing::warn!(network = self.name, ?owner, text, "a login has failed");
                 self.client(owner).last_error = Some(format!("the login failed: {text}"));
             }
-            Event::Sts { port, .. } => {
-                tracing::warn!(
-                    network = self.name,
-                    ?port,
-                    "the server wants encrypted connections: set tls = true and this port"
-                );
-            }
+            Event::Sts { port, .. } => self.encrypt(owner, port),
             Event::Caps => self.note_offers(owner),
             Event::Account(_) => {}
             Event::Ended { why } => self.closed(id, &why).await,
@@ -113,6 +107,7 @@ impl Hub {
         let client = self.client(owner);
         client.last_error = None;
         client.retry_at = None;
+        client.barred = None;
         let Some(live) = client.live.as_mut() else {
             return;
         };
@@ -127,12 +122,15 @@ impl Hub {
         );
         let mut directory = self.directory.write();
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
-        directory.named(owner, &facts.source.name);
+        directory.named(owner, &facts.source.name, now());
         drop(directory);
+        self.breaker.calm();
         self.note_offers(owner);
         self.is_former(&facts.source.name);
         self.figures.connected(took);
-        if *owner == Owner::Bot {
+        // Where the bridge's own connection does not stand, the network is back with the first that does.
+        let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
+        if is_back {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote
                 .connected_in(move |place| *place.network == *own);
@@ -157,8 +155,8 @@ impl Hub {
             return;
         };
         match asked {
-            // That it is in, the channel's own line has said.
-            Asked::Join(_) | Asked::Upkeep => {}
+            Asked::Upkeep => {}
+            Asked::Join(channel) => self.is_let_in(owner, &channel),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
@@ -217,10 +215,28 @@ impl Hub {
         }
     }
 
+    /// Entering has ended without a refusal: the channel's own line has said so, or the client was sent elsewhere.
+    fn is_let_in(&mut self, owner: &Owner, channel: &str) {
+        let live = self.client(owner).live.as_ref();
+        let standing = live.and_then(|live| live.standings.get(channel));
+        if standing == Some(&Standing::Joining) {
+            self.refused_join(
+                owner,
+                channel,
+                "the server did not let you into the channel",
+            );
+        }
+    }
+
     /// Who is not let in cannot speak there.
     fn refused_join(&mut self, owner: &Owner, channel: &str, words: &str) {
+        if *owner == Owner::Bot {
+            self.is_kept_out(channel, words);
+        }
         let client = self.client(owner);
-        client.refused_by(channel, words, now());
+        if client.owner != Owner::Bot {
+            client.refused_by(channel, words, now());
+        }
         let waits_for =
             |pending: &super::speech::Pending| pending.speech.place.as_channel() == Some(channel);
         for pending in client.take_pendings(waits_for) {
@@ -239,8 +255,10 @@ impl Hub {
     pub(super) fn entered(&mut self, owner: &Owner, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
         if let Some(live) = self.client(owner).live.as_mut() {
-            live.standings.insert(folded, Standing::In);
+            live.standings.insert(folded.clone(), Standing::In);
         }
+        self.client(owner).is_in_at_last(&folded);
+        self.elect(&folded);
     }
 
     /// A client is in a channel no more.
@@ -249,6 +267,7 @@ impl Hub {
         if let Some(live) = self.client(owner).live.as_mut() {
             live.standings.remove(&folded);
         }
+        self.elect(&folded);
     }
 }
 

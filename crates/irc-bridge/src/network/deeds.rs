@@ -21,6 +21,8 @@ use crate::{
 
 /// Deeds that may wait.
 pub(super) const MAX_DEEDS: usize = 20_000;
+/// Deeds that there must be room for before another line is read: one line may mean something in many channels.
+pub(super) const RESERVE: usize = 4_000;
 
 /// How what is remembered changes.
 type Change = Box<dyn FnOnce(&mut Heard) + Send>;

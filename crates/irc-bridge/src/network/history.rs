@@ -21,7 +21,7 @@ use bridgehead_irc_protocol::{
     session::Priority,
 };
 
-use super::{Hub, Owner, client::Asked, deeds::Deed, memory::Heard, speaking::now_ms};
+use super::{Hub, client::Asked, deeds::Deed, memory::Heard, speaking::now_ms};
 use crate::clock::now;
 
 /// What is said in a channel while its history comes waits; so much of it, and for so long.
@@ -140,7 +140,9 @@ impl Hub {
             ],
         );
         let asked = Asked::History(channel.to_owned(), page);
-        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+        let observer = self.observer(channel).cloned();
+        let client = observer.and_then(|owner| self.clients.get_mut(&owner));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
             live.ask(line, Priority::Urgent, asked);
         }
     }
@@ -227,11 +229,7 @@ impl Hub {
         for channel in over {
             self.has_no_history(&channel, "it takes too long");
         }
-        let bot = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref());
-        let is_there = bot.is_some_and(|live| live.is_ready);
+        let is_there = self.clients.keys().any(|owner| self.is_ready(owner));
         let now_ms = now_ms();
         if is_there && now_ms - self.history.heard.alive_ms >= ALIVE_EVERY_MS {
             self.history.heard.alive_ms = now_ms;

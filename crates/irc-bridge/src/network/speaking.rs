@@ -75,7 +75,9 @@ impl Hub {
         if let Some(own) = self.whose(said) {
             let text = wire_text(said);
             let msgid = said.msgid.as_deref();
-            self.client(&own).overheard(&channel, &text, msgid);
+            let client = self.client(&own);
+            client.overheard(&channel, &text, msgid);
+            client.settle();
             return;
         }
         if said.is_own || said.is_server {
@@ -92,7 +94,9 @@ impl Hub {
 
     /// Something was said to a person alone.
     pub(super) fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        if said.is_server || self.own(&said.who.name).is_some() {
+        // A nick that was one of ours may be somebody else's by now.
+        let is_ours = self.directory.read().owner(&said.who.name).is_some();
+        if said.is_server || is_ours {
             return;
         }
         if self.answer_ctcp(owner, said) {

@@ -47,6 +47,8 @@ pub(super) struct Pending {
     pub(super) reply: oneshot::Sender<Outcome>,
     /// Until when its connection may take to be made.
     pub(super) deadline: Instant,
+    /// Its connection was lost, and somebody else may have heard it arrive.
+    pub(super) is_in_doubt: bool,
     /// What of it was given to the connection; empty before.
     pub(super) parts: Vec<Part>,
 }
@@ -97,6 +99,24 @@ impl Pending {
 
     pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
         self.parts.iter_mut().find(|part| part.say == Some(say))
+    }
+
+    /// Its connection is gone: what has not arrived is said again by the next, which has until `deadline` to come. Gives
+    /// back the claims that are void.
+    pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+        self.deadline = self.deadline.max(deadline);
+        self.speech.claimed.clear();
+        let mut void = Vec::new();
+        for (number, part) in (0..).zip(self.parts.drain(..)) {
+            match part.proof {
+                Some(_) => self.speech.claimed.push(number),
+                None => void.push(Claim {
+                    key: self.speech.key.clone(),
+                    part: number,
+                }),
+            }
+        }
+        void
     }
 
     /// Tells how it fared. Nobody may want to know any more.

@@ -1,5 +1,6 @@
 //! The bridge between real parts.
 
+mod once;
 mod peers;
 mod scenarios;
 mod stage;

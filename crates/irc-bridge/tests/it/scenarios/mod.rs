@@ -14,6 +14,7 @@ macro_rules! scenarios {
 mod messages;
 mod modern;
 mod own_settings;
+pub(crate) mod silence;
 mod talk;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[talk::ALL, messages::ALL];
+const ALL: &[&[Scenario]] = &[messages::ALL, silence::ALL, talk::ALL];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {
