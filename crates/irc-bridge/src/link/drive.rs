@@ -84,6 +84,8 @@ pub struct Facts {
     pub lag_ms: Option<u64>,
     /// Whether messages carry ids.
     pub has_ids: bool,
+    /// Whether all modes of members are shown (multi-prefix).
+    pub shows_all_prefixes: bool,
 }
 
 /// A connection, as the network's loop holds it. It ends when this is dropped.
@@ -285,7 +287,8 @@ impl Drive {
     /// Keeps what others ask of the connection up to date.
     fn note(&self, event: &Event) {
         let is_news = !matches!(event, Event::Line(_) | Event::Multiline { .. });
-        if !is_news {
+        // How others see it, lines tell: its own entry into a channel, or a new host.
+        if !is_news && self.facts.lock().source == *self.session.source() {
             return;
         }
         let session = &self.session;
@@ -296,6 +299,7 @@ impl Drive {
             .lag()
             .map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         facts.has_ids = session.has_cap("message-tags");
+        facts.shows_all_prefixes = session.has_cap("multi-prefix");
         facts.multiline = session
             .multiline()
             .map(|multiline| (multiline.max_bytes, multiline.max_lines));

@@ -95,6 +95,7 @@ impl Hub {
         };
         live.is_ready = true;
         let facts = live.link.facts();
+        live.view.set_shows_all_prefixes(facts.shows_all_prefixes);
         tracing::info!(
             network = name,
             ?owner,
@@ -180,8 +181,13 @@ impl Hub {
     /// A client is in a channel now.
     pub(super) fn entered(&mut self, owner: &Owner, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
-        if let Some(live) = self.client(owner).live.as_mut() {
-            live.standings.insert(folded, Standing::In);
+        let Some(live) = self.client(owner).live.as_mut() else {
+            return;
+        };
+        live.standings.insert(folded, Standing::In);
+        let facts = live.link.facts();
+        if let Some(person) = owner.person() {
+            self.is_seen_as(person, &facts.source, facts.account.as_deref());
         }
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Live {
     pub(super) standings: BTreeMap<String, Standing>,
     pub(super) asks: BTreeMap<u64, Asked>,
     pub(super) next_id: u64,
+    /// Channels whose names were asked for again.
+    pub(super) naming: BTreeSet<String>,
 }
 
 /// How a client stands to a channel.
@@ -97,6 +99,15 @@ impl Client {
     /// Whether it may try to connect now.
     pub(super) fn may_try(&self, now: Instant) -> bool {
         self.live.is_none() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// Whether nothing is known of it that another would not begin with.
+    pub(super) fn is_nobody(&self, now: Instant) -> bool {
+        self.owner != Owner::Bot
+            && self.live.is_none()
+            && self.wanted.is_empty()
+            && self.pendings.is_empty()
+            && self.retry_at.is_none_or(|at| at <= now)
     }
 
     /// Whether it is in a channel.
@@ -262,6 +273,11 @@ impl Live {
         } else if let Asked::Answer(reply) = asked {
             reply.send(Err("the connection is stuck".to_owned())).ok();
         }
+    }
+
+    /// Gives a command that keeps both sides the same.
+    pub(super) fn upkeep(&mut self, line: Line) {
+        self.ask(line, Priority::Membership, Asked::Upkeep);
     }
 
     fn hand_over(&mut self, pending: &mut Pending) {

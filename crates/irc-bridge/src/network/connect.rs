@@ -58,6 +58,7 @@ impl Hub {
                     standings: Default::default(),
                     asks: Default::default(),
                     next_id: 0,
+                    naming: Default::default(),
                 });
             }
         }

@@ -2,7 +2,10 @@
 //!
 //! The network's loop writes it, others read it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
 use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::CaseMapping;
@@ -39,7 +42,14 @@ pub(crate) struct Directory {
     channels: HashMap<String, BTreeMap<String, String>>,
     /// Who has spoken to somebody alone, by folded nick.
     met: BTreeMap<String, String>,
+    /// Nicks that were ours a moment ago, folded: servers that have not noticed yet that a connection is dead show them.
+    former: BTreeMap<String, Instant>,
 }
+
+/// How long a server may take to notice that a connection is dead.
+const FORMER_FOR: Duration = Duration::from_secs(600);
+/// Former nicks that are remembered; then it is begun anew.
+const MAX_FORMER: usize = 8192;
 
 /// Those who have spoken to somebody alone that are remembered; then it is begun anew.
 const MAX_MET: usize = 4096;
@@ -63,10 +73,25 @@ impl Directory {
         self.owners.get(&self.case_mapping.fold(nick))
     }
 
+    /// Whether a nick is one of ours, or was until a moment ago and nobody else was seen to take it.
+    #[must_use]
+    pub(crate) fn is_or_was_ours(&self, nick: &str) -> bool {
+        let folded = self.case_mapping.fold(nick);
+        let since = self.former.get(&folded);
+        self.owners.contains_key(&folded) || since.is_some_and(|since| since.elapsed() < FORMER_FOR)
+    }
+
     /// Somebody's nick, while they are connected.
     #[must_use]
     pub(crate) fn nick(&self, owner: &Owner) -> Option<&str> {
         self.nicks.get(owner).map(String::as_str)
+    }
+
+    /// Whether the members of a channel are known: the bridge is there.
+    #[must_use]
+    pub(crate) fn is_seen(&self, channel: &str) -> bool {
+        let folded = self.case_mapping.fold(channel);
+        self.channels.contains_key(&folded)
     }
 
     /// How somebody in a channel writes their nick.
@@ -115,11 +140,23 @@ impl Directory {
             if self.owners.get(&folded) == Some(owner) {
                 self.owners.remove(&folded);
             }
+            self.was_ours(&nick);
         }
+    }
+
+    /// One of ours may still be seen under this nick.
+    pub(super) fn was_ours(&mut self, nick: &str) {
+        if self.former.len() >= MAX_FORMER {
+            self.former.clear();
+        }
+        self.former
+            .insert(self.case_mapping.fold(nick), Instant::now());
     }
 
     pub(super) fn entered(&mut self, channel: &str, nick: &str) {
         let folded = self.case_mapping.fold(nick);
+        // Who comes is alive.
+        self.former.remove(&folded);
         self.channels
             .entry(self.case_mapping.fold(channel))
             .or_default()
@@ -144,6 +181,7 @@ impl Directory {
 
     pub(super) fn renamed(&mut self, from: &str, to: &str) {
         let (from, folded) = (self.case_mapping.fold(from), self.case_mapping.fold(to));
+        self.former.remove(&folded);
         for members in self.channels.values_mut() {
             if members.remove(&from).is_some() {
                 members.insert(folded.clone(), to.to_owned());

@@ -13,7 +13,8 @@
 //! - `client`, `speech` a client, and what it has to say
 //! - `connect` connections: when, and what becomes of them
 //! - `answers` what a connection tells of what it was asked for
-//! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both
+//! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both; `lists` bans; `rules` who may come
+//! - `moderate` what people of Matrix do to others; `look` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
@@ -25,13 +26,17 @@ mod connect;
 mod deeds;
 mod directory;
 mod hear;
+mod lists;
+mod look;
+mod moderate;
 mod pace;
+mod rules;
 mod speech;
-mod standing;
+pub(crate) mod standing;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,18 +49,24 @@ use bridgehead_appservice::{
 use parking_lot::RwLock;
 use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
 
-pub(crate) use self::directory::{Directory, Owner};
+#[cfg(test)]
+pub(crate) use self::look::Seat;
 use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
 pub(crate) use self::{
     command::{Asking, Command, Report},
     speech::{Outcome, Speech},
     upkeep::Upkeep,
 };
+pub(crate) use self::{
+    directory::{Directory, Owner},
+    look::Look,
+};
 use crate::{
     Irc,
     clock::now,
     ident::Ident,
     ids::Place,
+    kept::{Kept, Masks, Seen},
     link::{
         claims::Claims,
         drive::{LinkId, Told},
@@ -79,6 +90,8 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// Somebody wants to know what a channel is like.
+    Look(String, oneshot::Sender<Option<Look>>),
 }
 
 /// A network, for those who have something for its loop.
@@ -121,6 +134,16 @@ impl Handle {
             return gone();
         }
         report.await.unwrap_or_else(|_| gone())
+    }
+}
+
+impl Handle {
+    /// What a channel is like, as the observer sees it; `None` where it does not.
+    pub(crate) async fn look(&self, channel: &str) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        let input = Input::Look(channel.to_owned(), reply);
+        self.inputs.send(input).await.ok()?;
+        look.await.ok().flatten()
     }
 }
 
@@ -174,7 +197,17 @@ pub(crate) struct Hub {
     next_server: usize,
     bucket: Bucket,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
-    split: BTreeMap<String, (Vec<String>, Instant)>,
+    split: BTreeMap<String, (BTreeSet<String>, Instant)>,
+    /// Changes of modes that Matrix has asked for.
+    expected: Vec<standing::Expected>,
+    /// Topics that Matrix has asked for, by folded channel.
+    topics: BTreeMap<String, String>,
+    /// Keys of channels, by folded name.
+    keys: BTreeMap<String, String>,
+    /// Masks by which Matrix keeps somebody out, by folded channel and nick.
+    masks: Masks,
+    /// What others see of people of Matrix.
+    seen: BTreeMap<UserId, Seen>,
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
@@ -187,7 +220,9 @@ impl Waiting {
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
-        tasks.spawn(deeds::carry_out(remote.clone(), to_do));
+        let name = self.beginning.name.clone();
+        let kept = Kept::load(&store, &name).await?;
+        tasks.spawn(deeds::carry_out(remote.clone(), name, to_do));
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -206,6 +241,11 @@ impl Waiting {
             next_link: 0,
             next_server: 0,
             split: BTreeMap::new(),
+            expected: Vec::new(),
+            topics: BTreeMap::new(),
+            keys: kept.keys,
+            masks: kept.masks,
+            seen: kept.seen,
             heard: 0,
             run: rand::random(),
         };
@@ -241,6 +281,9 @@ impl Hub {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Look(channel, reply) => {
+                reply.send(self.look(&channel)).ok();
+            }
         }
     }
 
@@ -274,6 +317,12 @@ impl Hub {
         }
     }
 
+    /// The observer's connection, once it stands.
+    fn observed(&self) -> Option<&client::Live> {
+        let live = self.clients.get(&Owner::Bot)?.live.as_ref()?;
+        live.is_ready.then_some(live)
+    }
+
     fn client(&mut self, owner: &Owner) -> &mut Client {
         self.clients
             .entry(owner.clone())
@@ -293,7 +342,13 @@ impl Hub {
             }
             return;
         }
-        client.join_wanted(|channel| settings.key_of(channel), now);
+        let keys = &self.keys;
+        let key_of = |channel: &str| {
+            keys.get(channel)
+                .cloned()
+                .or_else(|| settings.key_of(channel))
+        };
+        client.join_wanted(key_of, now);
         client.hand_over();
         client.settle();
     }
@@ -312,6 +367,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.clients.retain(|_, client| !client.is_nobody(now));
     }
 
     /// What has waited for its connection for too long is given back.

@@ -11,8 +11,8 @@ use bridgehead_appservice::{
 use serde::{Deserialize, Serialize};
 
 pub use self::network::{
-    BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode, NetworkSettings,
-    PeopleSettings, SyncSettings, Verify, WebircSettings,
+    BanBy, BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode,
+    NetworkSettings, PeopleSettings, SyncSettings, Verify, WebircSettings,
 };
 use crate::ids::is_channel;
 
