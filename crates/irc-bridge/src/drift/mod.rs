@@ -117,12 +117,15 @@ fn is_same_topic(channel: &str, room: &str) -> bool {
     channel == room || (!channel.is_empty() && room.starts_with(channel))
 }
 
-/// What differs between a channel and its room. `fold` folds a nick.
+/// How the network folds a nick.
+type Fold<'a> = &'a dyn Fn(&str) -> String;
+
+/// What differs between a channel and its room.
 fn compare(
     look: &Look,
     room: &RoomLook,
     kept: Kept,
-    (topic, fold): (Option<&str>, &dyn Fn(&str) -> String),
+    (topic, fold): (Option<&str>, Fold<'_>),
 ) -> Vec<Drift> {
     let mut all = members(look, room, kept, fold);
     if kept.powers {
@@ -139,7 +142,7 @@ fn compare(
     all
 }
 
-fn members(look: &Look, room: &RoomLook, kept: Kept, fold: &dyn Fn(&str) -> String) -> Vec<Drift> {
+fn members(look: &Look, room: &RoomLook, kept: Kept, fold: Fold<'_>) -> Vec<Drift> {
     let mut all = Vec::new();
     let others = look.seats.iter().filter(|seat| seat.person.is_none());
     let there: BTreeMap<String, &str> = others
@@ -169,7 +172,7 @@ fn members(look: &Look, room: &RoomLook, kept: Kept, fold: &dyn Fn(&str) -> Stri
     all
 }
 
-fn powers(look: &Look, room: &RoomLook, fold: &dyn Fn(&str) -> String) -> Vec<Drift> {
+fn powers(look: &Look, room: &RoomLook, fold: Fold<'_>) -> Vec<Drift> {
     let powers = look.seats.iter().filter_map(|seat| match &seat.person {
         Some(person) => {
             let level = *room.people.get(person)?;

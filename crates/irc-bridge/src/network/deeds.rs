@@ -58,7 +58,8 @@ impl Level {
 
     /// Whether somebody who has this much has to be given another level.
     fn differs_from(&self, now: i64) -> bool {
-        !standing::is_same_standing(now, self.level) && !(self.is_least && now >= self.level)
+        let is_enough = self.is_least && now >= self.level;
+        !is_enough && !standing::is_same_standing(now, self.level)
     }
 }
 

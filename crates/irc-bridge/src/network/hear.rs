@@ -157,10 +157,8 @@ impl Hub {
                 is_cut,
                 ..
             } => self.list_is(&channel, is_cut),
-            Happening::Invited { channel, by, whom } => {
-                if self.own(&whom) == Some(Owner::Bot) {
-                    self.is_invited(&Owner::Bot, &channel, &by);
-                }
+            Happening::Invited { channel, by, whom } if self.own(&whom) == Some(Owner::Bot) => {
+                self.is_invited(&Owner::Bot, &channel, &by);
             }
             Happening::Host { who, user, host } => {
                 if let Some(Owner::Person(person)) = self.own(&who.name) {

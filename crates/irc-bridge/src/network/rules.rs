@@ -80,10 +80,9 @@ impl Hub {
 
     /// Something that has kept people out of a channel is not so any more: those who were refused are tried at once.
     pub(super) fn may_be_let_in(&mut self, channel: &str, changes: &[ModeChange]) {
-        let opens = |change: &ModeChange| match (change.mode, change.is_set) {
-            ('i' | 'k' | 'l' | 'b' | 'R' | 'r' | 'O' | 'z', false)
-            | ('k' | 'l' | 'e' | 'I', true) => true,
-            _ => false,
+        let opens = |change: &ModeChange| match change.is_set {
+            true => "kleI".contains(change.mode),
+            false => "iklbRrOz".contains(change.mode),
         };
         if changes.iter().any(opens) {
             let folded = self.directory.read().case_mapping().fold(channel);
