@@ -10,13 +10,16 @@
 //! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
 //! - `kept` what is remembered of channels and people; `drift` what differs between both sides
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
+//! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
+//! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`service`] all of it as a service
 
 mod clock;
 mod commands;
 mod drift;
+pub mod examine;
 pub mod ident;
 pub mod ids;
 pub mod irc;
@@ -24,10 +27,22 @@ mod kept;
 pub mod link;
 mod mappings;
 mod network;
+mod page;
 mod people;
 mod render;
 pub mod service;
 pub mod settings;
 pub mod text;
+mod votes;
 
-pub use self::{irc::Irc, service::service, settings::Settings};
+pub use self::{
+    irc::Irc,
+    service::{service, service_by},
+    settings::Settings,
+};
+
+/// The bridge's own figures as a Markdown table, for documentation.
+#[must_use]
+pub fn figures_reference() -> String {
+    network::figures_reference()
+}

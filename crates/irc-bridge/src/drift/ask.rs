@@ -6,10 +6,10 @@ use bridgehead_appservice::{
 };
 use bridgehead_irc_protocol::{encoding, formatting};
 
-use super::{Drift, Kept, RoomLook, compare, lacks, mend, told};
+use super::{Drift, Kept, RoomPicture, compare, lacks, mend, told};
 use crate::{
     Irc,
-    network::{Handle, Look},
+    network::{Handle, Picture},
     settings::Mode,
 };
 
@@ -40,8 +40,8 @@ pub(super) struct Pair<'a> {
     pub(super) portal: Portal<Irc>,
     pub(super) irc: &'a Portals<Irc>,
     pub(super) handle: &'a Handle,
-    pub(super) look: Look,
-    pub(super) room: RoomLook,
+    pub(super) look: Picture,
+    pub(super) room: RoomPicture,
     pub(super) kept: Kept,
     /// The channel's topic as text.
     pub(super) topic: Option<String>,
@@ -58,7 +58,7 @@ impl<'a> Pair<'a> {
         let channel = portal.remote.as_channel().ok_or_else(nowhere)?;
         let handle = irc.network().network(&portal.remote.network);
         let handle = handle.ok_or_else(|| other("There is no such network any more."))?;
-        let look = handle.look(channel).await;
+        let look = handle.picture(channel).await;
         let look = look.ok_or_else(|| other("The bridge is not in the channel at the moment."))?;
         let room = room_look(irc, &portal, bot).await.map_err(other)?;
         let sync = &handle.settings.sync;
@@ -98,7 +98,7 @@ async fn room_look(
     irc: &Portals<Irc>,
     portal: &Portal<Irc>,
     bot: &Bot,
-) -> Result<RoomLook, HandlerError> {
+) -> Result<RoomPicture, HandlerError> {
     let room = bot.room(&portal.matrix);
     let levels = room.power_levels().await?.value();
     let level_of = |user: &_| match levels.as_ref().map(|levels| levels.of(user)) {
@@ -106,9 +106,9 @@ async fn room_look(
         Some(Power::Infinite) => i64::MAX,
         None => 0,
     };
-    let mut look = RoomLook {
+    let mut look = RoomPicture {
         topic: room.topic().await?.value().flatten().unwrap_or_default(),
-        ..RoomLook::default()
+        ..RoomPicture::default()
     };
     let remote = irc.remote();
     let people = remote.people(&portal.remote).await?;

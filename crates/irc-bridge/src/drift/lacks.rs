@@ -3,7 +3,7 @@
 use bridgehead_appservice::{JoinRule, Power, PowerLevels};
 
 use super::Kept;
-use crate::network::{Look, standing::level_of};
+use crate::network::{Picture, standing::level_of};
 
 /// What the bridge's own user cannot do in a room, and what that takes.
 pub(super) fn in_room(
@@ -43,7 +43,7 @@ pub(super) fn in_room(
 }
 
 /// What the bridge cannot do in a channel.
-pub(super) fn in_channel(look: &Look, kept: Kept) -> Vec<String> {
+pub(super) fn in_channel(look: &Picture, kept: Kept) -> Vec<String> {
     let is_half = level_of(look.own) >= level_of(Some('h'));
     let is_full = level_of(look.own) >= level_of(Some('o'));
     let all = [
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn an_operator_lacks_nothing() {
-        let look = |own| Look {
+        let look = |own| Picture {
             own,
             is_topic_kept: true,
-            ..Look::default()
+            ..Picture::default()
         };
         assert_eq!(in_channel(&look(Some('o')), KEPT), Vec::<String>::new());
         assert_eq!(in_channel(&look(Some('h')), KEPT).len(), 1);

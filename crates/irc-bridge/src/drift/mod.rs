@@ -21,7 +21,7 @@ use bridgehead_appservice::id::UserId;
 
 pub(crate) use self::ask::commands;
 use crate::network::{
-    Look,
+    Picture,
     standing::{is_same_standing, level_of},
 };
 
@@ -30,7 +30,7 @@ const MAX_TOLD: usize = 50;
 
 /// A room, as far as it is to be like its channel.
 #[derive(Debug, Default)]
-struct RoomLook {
+struct RoomPicture {
     /// Nicks of those on IRC who are in it, folded.
     ghosts: BTreeSet<String>,
     /// Powers of those on IRC, by folded nick; who has none is not named.
@@ -122,8 +122,8 @@ type Fold<'a> = &'a dyn Fn(&str) -> String;
 
 /// What differs between a channel and its room.
 fn compare(
-    look: &Look,
-    room: &RoomLook,
+    look: &Picture,
+    room: &RoomPicture,
     kept: Kept,
     (topic, fold): (Option<&str>, Fold<'_>),
 ) -> Vec<Drift> {
@@ -142,7 +142,7 @@ fn compare(
     all
 }
 
-fn members(look: &Look, room: &RoomLook, kept: Kept, fold: Fold<'_>) -> Vec<Drift> {
+fn members(look: &Picture, room: &RoomPicture, kept: Kept, fold: Fold<'_>) -> Vec<Drift> {
     let mut all = Vec::new();
     let others = look.seats.iter().filter(|seat| seat.person.is_none());
     let there: BTreeMap<String, &str> = others
@@ -172,7 +172,7 @@ fn members(look: &Look, room: &RoomLook, kept: Kept, fold: Fold<'_>) -> Vec<Drif
     all
 }
 
-fn powers(look: &Look, room: &RoomLook, fold: Fold<'_>) -> Vec<Drift> {
+fn powers(look: &Picture, room: &RoomPicture, fold: Fold<'_>) -> Vec<Drift> {
     let powers = look.seats.iter().filter_map(|seat| match &seat.person {
         Some(person) => {
             let level = *room.people.get(person)?;
@@ -230,27 +230,27 @@ mod tests {
         }
     }
 
-    fn check(look: &Look, room: &RoomLook, kept: Kept, wanted: &[&str]) {
+    fn check(look: &Picture, room: &RoomPicture, kept: Kept, wanted: &[&str]) {
         let fold = |nick: &str| nick.to_lowercase();
         let all = compare(look, room, kept, (Some("tea"), &fold));
         let all: Vec<String> = all.iter().map(ToString::to_string).collect();
         assert_eq!(all, wanted);
     }
 
-    fn same() -> (Look, RoomLook) {
-        let look = Look {
+    fn same() -> (Picture, RoomPicture) {
+        let look = Picture {
             seats: vec![
                 seat("Bob", None, Some('o')),
                 seat("alice[m]", Some("alice"), Some('v')),
             ],
-            ..Look::default()
+            ..Picture::default()
         };
-        let room = RoomLook {
+        let room = RoomPicture {
             ghosts: ["bob".to_owned()].into(),
             ghost_levels: [("bob".to_owned(), 60)].into(),
             people: [(id("alice"), 10)].into(),
             topic: "tea".to_owned(),
-            ..RoomLook::default()
+            ..RoomPicture::default()
         };
         (look, room)
     }

@@ -5,7 +5,7 @@ use bridgehead_irc_protocol::{Line, session::Priority};
 use tokio::sync::oneshot;
 
 use super::{Hub, Owner, client::Asked, standing};
-use crate::{clock::now, link::drive::Facts};
+use crate::{clock::now, ids::Place, link::drive::Facts};
 
 /// What people are told: that it is done, or why not.
 pub(crate) type Report = Result<String, String>;
@@ -34,6 +34,12 @@ pub(crate) enum Command {
     Quit,
     /// How they are connected, and where they are.
     Status,
+    /// What was said taken back.
+    Unsay {
+        place: Place,
+        id: String,
+        reason: Option<String>,
+    },
     /// Another topic.
     Topic { channel: String, topic: String },
     /// Somebody out of a channel, for good or not.
@@ -86,6 +92,15 @@ impl Hub {
             }
             Command::Status => {
                 reply.send(Ok(self.status_of(&owner))).ok();
+            }
+            Command::Unsay { place, id, reason } => {
+                let whose = match owner.person() {
+                    Some(person) => self.owner_for(&place, person),
+                    None => owner,
+                };
+                let reason = reason.as_deref().map(one_line);
+                let params = [place.target_name(), &id].into_iter().chain(reason);
+                self.ask_as(&whose, Line::new("REDACT", params), reply);
             }
             Command::Topic { channel, topic } => {
                 let topic = in_one_line(&topic);

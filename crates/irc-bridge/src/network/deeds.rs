@@ -3,70 +3,29 @@
 //! The network's loop never waits for Matrix: what Matrix takes its time with waits here. So what depends on how it is
 //! in Matrix is found out here, and what the loop has to do about it goes back to it.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use bridgehead_appservice::{
-    Error, HandlerError, Power,
+    Error,
     bridge::{Member, Remote, RemoteMessage, RoomChange, UserInfo},
     format::Rich,
     id::UserId,
 };
 use tokio::sync::mpsc;
 
-use super::{Upkeep, standing};
+use super::{
+    doing::{Doing, Powers},
+    memory::{Heard, Memory},
+};
 use crate::{
     Irc,
     clock::now,
     ids::{Nick, Place},
-    kept::{self, Seen},
+    kept::Seen,
 };
 
 /// Deeds that may wait.
 pub(super) const MAX_DEEDS: usize = 20_000;
-
-/// How long a level that was set counts for more than what is read: until it has come back as an event.
-const SET_FOR: Duration = Duration::from_secs(60);
-
-/// The power that somebody is to have.
-pub(super) struct Level {
-    who: Member<Irc>,
-    level: i64,
-    /// More is as good.
-    is_least: bool,
-}
-
-impl Level {
-    /// Not more and not less than what this means on IRC.
-    pub(super) fn exactly(who: Member<Irc>, level: i64) -> Self {
-        Self {
-            who,
-            level,
-            is_least: false,
-        }
-    }
-
-    /// This, where they have less.
-    pub(super) fn at_least(who: Member<Irc>, level: i64) -> Self {
-        Self {
-            is_least: true,
-            ..Self::exactly(who, level)
-        }
-    }
-
-    /// Whether somebody who has this much has to be given another level.
-    fn differs_from(&self, now: i64) -> bool {
-        let is_enough = self.is_least && now >= self.level;
-        !is_enough && !standing::is_same_standing(now, self.level)
-    }
-}
-
-/// The powers that some are to have.
-pub(super) struct Powers {
-    pub(super) levels: Vec<Level>,
-}
 
 /// What is to be done in Matrix.
 pub(super) enum Deed {
@@ -103,6 +62,14 @@ pub(super) enum Deed {
     Typing(Place, Nick, bool),
     Gone(Place, String),
     Back(Place),
+    /// The bridge itself says something in a channel's room.
+    Notice(Place, Rich),
+    /// A channel was heard up to then.
+    Heard(String, i64),
+    /// A channel is listened to no more.
+    Unheard(String),
+    /// The network was connected to then.
+    Alive(i64),
 }
 
 /// Does them until there are no more.
@@ -110,142 +77,68 @@ pub(super) async fn carry_out(
     remote: Remote<Irc>,
     network: String,
     mut deeds: mpsc::Receiver<Deed>,
+    mut memory: Memory,
 ) {
-    let mut doing = Doing {
-        remote,
-        network,
-        levels: BTreeMap::new(),
-    };
-    while let Some(deed) = deeds.recv().await {
+    let mut doing = Doing::new(remote, network);
+    loop {
+        let deed = tokio::select! {
+            deed = deeds.recv() => deed,
+            () = sleep_until(memory.due_at(now())) => {
+                memory.write(now()).await;
+                continue;
+            }
+        };
+        let Some(deed) = deed else {
+            memory.write(now()).await;
+            return;
+        };
+        let heard = deed.heard();
         if let Err(error) = doing.carry_out(deed).await {
             // Only where the database cannot be written, or the service ends.
             tracing::error!(%error, "something from IRC is lost");
+        } else if let Some(heard) = heard {
+            // Only now: what was not stored is not heard.
+            memory.change(heard);
         }
     }
 }
 
-/// Who does them.
-struct Doing {
-    remote: Remote<Irc>,
-    network: String,
-    /// Levels that were set a moment ago, by room and user.
-    levels: BTreeMap<(Place, UserId), (i64, Instant)>,
-}
-
-impl Doing {
-    async fn carry_out(&mut self, deed: Deed) -> Result<(), Error> {
-        match deed {
-            Deed::Power(place, powers) => self.power(&place, powers).await,
-            Deed::Stand(place, person) => self.stand(place, person).await,
-            Deed::Invite(place, person, by) => {
-                if let Err(error) = self.invite(&place, &person, &by).await {
-                    tracing::warn!(%person, %error, "an invitation from IRC cannot be brought");
-                }
-                Ok(())
-            }
-            Deed::Tell(person, text) => self.remote.tell(&person, &text).await,
-            Deed::Key(channel, key) => {
-                let store = self.remote.store()?;
-                let channel = (self.network.as_str(), channel.as_str());
-                Ok(kept::keep_key(&store, channel, key.as_deref()).await?)
-            }
-            Deed::Mask((channel, nick), mask) => {
-                let store = self.remote.store()?;
-                let whom = (self.network.as_str(), channel.as_str(), nick.as_str());
-                Ok(kept::keep_mask(&store, whom, mask.as_deref()).await?)
-            }
-            Deed::SeenAs(person, seen) => {
-                let store = self.remote.store()?;
-                Ok(kept::keep_seen(&store, (&self.network, &person), &seen).await?)
-            }
-            deed => deed.carry_out(&self.remote).await,
-        }
-    }
-
-    /// What somebody has in a room, as far as is known; creators have more than can be given.
-    async fn level(&self, place: &Place, user: &UserId) -> Result<Option<i64>, Error> {
-        let set = self.levels.get(&(place.clone(), user.clone()));
-        if let Some((level, at)) = set
-            && now().duration_since(*at) < SET_FOR
-        {
-            return Ok(Some(*level));
-        }
-        let Some(portal) = self.remote.portal(place).await? else {
-            return Ok(None);
-        };
-        let room = self.remote.handle()?.room(&portal.matrix)?;
-        let levels = room.power_levels().await?.value();
-        Ok(levels.map(|levels| match levels.of(user) {
-            Power::Level(level) => level,
-            Power::Infinite => i64::MAX,
-        }))
-    }
-
-    async fn power(&mut self, place: &Place, powers: Powers) -> Result<(), Error> {
-        let (mut users, mut people) = (Vec::new(), Vec::new());
-        let now = now();
-        self.levels
-            .retain(|_, (_, at)| now.duration_since(*at) < SET_FOR);
-        for level in powers.levels {
-            let id = match &level.who {
-                Member::User(nick) => self.remote.ghost_id(nick)?,
-                Member::Person(person) => person.clone(),
-            };
-            let Some(before) = self.level(place, &id).await? else {
-                continue;
-            };
-            if !level.differs_from(before) {
-                continue;
-            }
-            self.levels.insert((place.clone(), id), (level.level, now));
-            match level.who {
-                Member::User(nick) => users.push((nick, level.level)),
-                Member::Person(person) => people.push((person, level.level)),
-            }
-        }
-        if !users.is_empty() {
-            self.remote.power(place, &users).await?;
-        }
-        if !people.is_empty() {
-            self.remote.power_of_people(place, &people).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells the loop what somebody has in Matrix.
-    async fn stand(&self, place: Place, person: UserId) -> Result<(), Error> {
-        let Some(level) = self.level(&place, &person).await? else {
-            return Ok(());
-        };
-        if standing::mode_of(level, true).is_none() {
-            return Ok(());
-        }
-        let portals = self.remote.portals()?;
-        if let Some(handle) = portals.network().network(&self.network) {
-            let upkeep = Upkeep::Standing {
-                place,
-                person,
-                level,
-            };
-            handle.upkeep(upkeep).await;
-        }
-        Ok(())
-    }
-
-    /// Invites a person to a channel's room; there may be none yet.
-    async fn invite(&self, place: &Place, person: &UserId, by: &str) -> Result<(), HandlerError> {
-        let portal = self.remote.portals()?.ensure(place, Some(person)).await?;
-        let bot = self.remote.handle()?.bot()?;
-        bot.invite(&portal.matrix, person).await?;
-        let channel = place.target_name();
-        let words = format!("{by} invites you to {channel}: you are invited to its room.");
-        self.remote.tell(person, &Rich::plain(&words)).await?;
-        Ok(())
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 
 impl Deed {
-    async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
+    /// What is to be remembered when it is done.
+    fn heard(&self) -> Option<Box<dyn FnOnce(&mut Heard) + Send>> {
+        match self {
+            Self::Message(message) => {
+                let channel = message.room.as_channel()?.to_owned();
+                let at_ms = message.ts_ms?;
+                Some(Box::new(move |heard| heard.hear(&channel, at_ms)))
+            }
+            Self::Heard(channel, at_ms) => {
+                let (channel, at_ms) = (channel.clone(), *at_ms);
+                Some(Box::new(move |heard| heard.hear(&channel, at_ms)))
+            }
+            Self::Unheard(channel) => {
+                let channel = channel.clone();
+                Some(Box::new(move |heard| {
+                    heard.channels.remove(&channel);
+                }))
+            }
+            Self::Alive(at_ms) => {
+                let at_ms = *at_ms;
+                Some(Box::new(move |heard| heard.alive_ms = at_ms))
+            }
+            _ => None,
+        }
+    }
+
+    /// Does what nothing has to be remembered for.
+    pub(super) async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
         match self {
             Self::Message(message) => remote.message(message).await,
             Self::Join(place, nick) => remote.join(&place, &nick).await,
@@ -289,6 +182,8 @@ impl Deed {
             | Self::Key(..)
             | Self::Mask(..)
             | Self::SeenAs(..) => Ok(()),
+            Self::Notice(place, words) => remote.notice(&place, &words).await,
+            Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
         }
     }
 }

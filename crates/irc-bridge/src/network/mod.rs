@@ -13,11 +13,14 @@
 //! - `client`, `speech` a client, and what it has to say
 //! - `connect` connections: when, and what becomes of them
 //! - `answers` what a connection tells of what it was asked for
-//! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both; `lists` bans; `rules` who may come
-//! - `moderate` what people of Matrix do to others; `look` what a channel is like
+//! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
+//!   listened, and `memory` how far that is; `standing` who may do what in both
+//! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
+//! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
 mod client;
@@ -25,14 +28,23 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod doing;
+mod figures;
 mod hear;
+mod history;
 mod lists;
 mod look;
+mod memory;
 mod moderate;
+mod offers;
 mod pace;
+mod picture;
 mod rules;
+mod speaking;
 mod speech;
 pub(crate) mod standing;
+mod threads;
+mod typing;
 mod upkeep;
 
 use std::{
@@ -46,20 +58,32 @@ use bridgehead_appservice::{
     bridge::{Cause, Rejected, Remote, SendError},
     id::UserId,
 };
-use parking_lot::RwLock;
-use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 
 #[cfg(test)]
-pub(crate) use self::look::Seat;
-use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
+pub(crate) use self::picture::Seat;
+use self::{
+    client::Client, deeds::Deed, figures::Figures, history::CatchingUp, memory::Memory,
+    pace::Bucket, speaking::Patience, speech::Pending,
+};
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    connect::{sasl, secret, words},
+    figures::reference as figures_reference,
+    look::{ClientLook, Look},
+    offers::Offers,
     speech::{Outcome, Speech},
+    threads::{InThread, Threads},
     upkeep::Upkeep,
 };
 pub(crate) use self::{
     directory::{Directory, Owner},
-    look::Look,
+    picture::Picture,
 };
 use crate::{
     Irc,
@@ -69,16 +93,20 @@ use crate::{
     kept::{Kept, Masks, Seen},
     link::{
         claims::Claims,
+        dial::Way,
         drive::{LinkId, Told},
     },
     people::People,
     settings::{Mode, NetworkSettings},
+    text::to_matrix::MentionRules,
 };
 
 /// What may wait for the loop; who brings more waits.
 const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
+/// Nicks of the bridge's clients, present and past, that are known.
+const MAX_FORMER: usize = 100_000;
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -90,8 +118,12 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// Who of Matrix is writing somewhere; nobody else is.
+    Typing(Place, Vec<UserId>),
+    /// Somebody wants to know how the network stands.
+    Look(oneshot::Sender<Look>),
     /// Somebody wants to know what a channel is like.
-    Look(String, oneshot::Sender<Option<Look>>),
+    Picture(String, oneshot::Sender<Option<Picture>>),
 }
 
 /// A network, for those who have something for its loop.
@@ -100,10 +132,28 @@ pub(crate) struct Handle {
     pub(crate) name: Arc<str>,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) directory: Arc<RwLock<Directory>>,
+    pub(crate) threads: Arc<Mutex<Threads>>,
+    /// Whether media and pages can be linked to.
+    pub(crate) has_links: bool,
     inputs: mpsc::Sender<Input>,
 }
 
+/// Under this name it is remembered which threads IRC knows.
+fn threads_key(network: &str) -> String {
+    format!("threads/{network}")
+}
+
 impl Handle {
+    /// Under this name it is remembered which threads the network knows.
+    pub(crate) fn threads_key(&self) -> String {
+        threads_key(&self.name)
+    }
+
+    /// Tells who is writing; where too much waits it is not told.
+    pub(crate) fn typing(&self, place: Place, people: Vec<UserId>) {
+        self.inputs.try_send(Input::Typing(place, people)).ok();
+    }
+
     /// Says something. Returns when the network has it, or has said no.
     pub(crate) async fn say(&self, speech: Speech) -> Outcome {
         let (reply, outcome) = oneshot::channel();
@@ -135,46 +185,63 @@ impl Handle {
         }
         report.await.unwrap_or_else(|_| gone())
     }
+
+    /// How the network stands; `None` when its loop has ended.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        self.inputs.send(Input::Look(reply)).await.ok()?;
+        look.await.ok()
+    }
 }
 
 impl Handle {
     /// What a channel is like, as the observer sees it; `None` where it does not.
-    pub(crate) async fn look(&self, channel: &str) -> Option<Look> {
-        let (reply, look) = oneshot::channel();
-        let input = Input::Look(channel.to_owned(), reply);
+    pub(crate) async fn picture(&self, channel: &str) -> Option<Picture> {
+        let (reply, picture) = oneshot::channel();
+        let input = Input::Picture(channel.to_owned(), reply);
         self.inputs.send(input).await.ok()?;
-        look.await.ok().flatten()
+        picture.await.ok().flatten()
     }
 }
 
 /// What a network's loop is made of.
+#[derive(Clone)]
 pub(crate) struct Beginning {
     pub(crate) name: String,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) ident: Ident,
+    pub(crate) has_links: bool,
+    pub(crate) way: Way,
 }
 
-/// A network that is about to run.
+/// A network that may run, and run again.
+#[derive(Clone)]
 pub(crate) struct Waiting {
     beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
-    inputs: mpsc::Receiver<Input>,
+    threads: Arc<Mutex<Threads>>,
+    /// Held by the loop that runs.
+    inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
 }
 
 /// A network: for those who have something for it, and to be run.
 pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
     let (sender, inputs) = mpsc::channel(MAX_INPUTS);
     let directory = Arc::new(RwLock::default());
+    let threads = Arc::new(Mutex::default());
     let handle = Handle {
         name: beginning.name.as_str().into(),
         settings: beginning.settings.clone(),
         directory: directory.clone(),
+        threads: threads.clone(),
+        has_links: beginning.has_links,
         inputs: sender,
     };
     let waiting = Waiting {
         beginning,
         directory,
-        inputs,
+        threads,
+        inputs: Arc::new(AsyncMutex::new(inputs)),
     };
     (handle, waiting)
 }
@@ -184,12 +251,19 @@ pub(crate) struct Hub {
     name: String,
     settings: Arc<NetworkSettings>,
     ident: Ident,
+    way: Way,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
+    threads: Arc<Mutex<Threads>>,
+    /// What is not taken for a name.
+    mention_rules: MentionRules,
+    /// Who of Matrix is writing, and when the network was told so last.
+    typing: BTreeMap<(Owner, Place), Instant>,
     claims: Claims,
     people: People,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
     next_link: LinkId,
@@ -208,6 +282,18 @@ pub(crate) struct Hub {
     masks: Masks,
     /// What others see of people of Matrix.
     seen: BTreeMap<UserId, Seen>,
+    /// How far channels were heard.
+    heard_until: memory::Heard,
+    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
+    recalled: BTreeMap<String, i64>,
+    /// Since when nobody listens, of channels that were listened to.
+    unheard: BTreeMap<String, i64>,
+    /// Channels whose history is being fetched.
+    catching_up: BTreeMap<String, CatchingUp>,
+    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
+    former: BTreeSet<String>,
+    /// How many questions of programs are still answered.
+    patience: Patience,
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
@@ -215,14 +301,18 @@ pub(crate) struct Hub {
 
 impl Waiting {
     /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(mut self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+    pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
         let store = remote.store()?;
+        let mut inputs = self.inputs.lock().await;
+        *self.directory.write() = Directory::default();
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
         let name = self.beginning.name.clone();
         let kept = Kept::load(&store, &name).await?;
-        tasks.spawn(deeds::carry_out(remote.clone(), name, to_do));
+        let heard = memory::load(&store, &self.beginning.name).await?;
+        let memory = Memory::new(store.clone(), &self.beginning.name, heard.clone());
+        tasks.spawn(deeds::carry_out(remote.clone(), name, to_do, memory));
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -230,9 +320,14 @@ impl Waiting {
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
+            way: self.beginning.way.clone(),
             directory: self.directory.clone(),
+            threads: self.threads.clone(),
+            mention_rules: self.beginning.settings.messages.mention_rules(),
+            typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
-            people: People::load(store, &self.beginning.name).await?,
+            people: People::load(store.clone(), &self.beginning.name).await?,
+            figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
             deeds,
@@ -246,16 +341,28 @@ impl Waiting {
             keys: kept.keys,
             masks: kept.masks,
             seen: kept.seen,
+            unheard: heard
+                .channels
+                .keys()
+                .map(|channel| (channel.clone(), heard.alive_ms))
+                .collect(),
+            heard_until: heard,
+            recalled: BTreeMap::new(),
+            catching_up: BTreeMap::new(),
+            former: BTreeSet::new(),
+            patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
         };
+        let threads = store.get(&threads_key(&hub.name)).await?;
+        hub.threads.lock().restore(threads.unwrap_or_default());
         hub.begin().await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((id, told)) = told.recv() => hub.take_told(id, told).await,
-                Some(input) = self.inputs.recv() => hub.take_input(input).await,
+                Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
         }
@@ -268,6 +375,10 @@ impl Hub {
         let now = now();
         self.clients
             .insert(Owner::Bot, Client::new(Owner::Bot, now));
+        self.is_former(&self.settings.bot.nick.clone());
+        for nick in self.people.nicks().await? {
+            self.is_former(&nick);
+        }
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
@@ -276,18 +387,34 @@ impl Hub {
         Ok(())
     }
 
+    /// One of the bridge's clients has this nick, or had it.
+    fn is_former(&mut self, nick: &str) {
+        if self.former.len() < MAX_FORMER {
+            let folded = self.directory.read().case_mapping().fold(nick);
+            self.former.insert(folded);
+        }
+    }
+
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
-            Input::Look(channel, reply) => {
-                reply.send(self.look(&channel)).ok();
+            Input::Picture(channel, reply) => {
+                reply.send(self.picture(&channel)).ok();
+            }
+            Input::Typing(place, people) => self.take_typing(&place, &people),
+            Input::Look(reply) => {
+                reply.send(self.look()).ok();
             }
         }
     }
 
     async fn take_speech(&mut self, speech: Speech, reply: oneshot::Sender<Outcome>) {
+        // Whoever asked an earlier loop for it asks this one again.
+        if reply.is_closed() {
+            return;
+        }
         let now = now();
         let owner = self.owner_for(&speech.place, &speech.speaker);
         let deadline = now + self.settings.limits.patience.get();
@@ -297,12 +424,14 @@ impl Hub {
         if owner != Owner::Bot {
             client.name = Some(speech.name.clone());
         }
+        let place = speech.place.clone();
         client.pendings.push_back(Pending {
             speech,
             reply,
             deadline,
             parts: Vec::new(),
         });
+        self.has_written(&owner, &place);
         self.advance(&owner).await;
     }
 
@@ -357,6 +486,7 @@ impl Hub {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.tend_history(now);
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
@@ -368,6 +498,7 @@ impl Hub {
         }
         self.part_with_idle(now);
         self.clients.retain(|_, client| !client.is_nobody(now));
+        self.count_levels();
     }
 
     /// What has waited for its connection for too long is given back.
@@ -394,6 +525,7 @@ impl Hub {
     /// Something is to be done in Matrix.
     fn deed(&mut self, deed: Deed) {
         if self.deeds.try_send(deed).is_err() {
+            self.figures.lost();
             // Reading on would lose more; the observer begins again when Matrix has caught up.
             tracing::error!(
                 network = self.name,

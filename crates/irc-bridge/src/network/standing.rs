@@ -15,7 +15,8 @@ use bridgehead_irc_protocol::{Isupport, ModeChange, Source, channels::Member, is
 
 use super::{
     Hub, Owner,
-    deeds::{Deed, Level, Powers},
+    deeds::Deed,
+    doing::{Level, Powers},
 };
 use crate::{
     clock::now,
@@ -127,7 +128,7 @@ impl Hub {
     }
 
     /// Who is away in a netsplit, and so is a member all the same.
-    fn absent(&self, place: &Place) -> Vec<Nick> {
+    pub(super) fn absent(&self, place: &Place) -> Vec<Nick> {
         let channel = place.as_channel().unwrap_or_default();
         let absent = self.split.iter();
         let absent = absent.filter(|(_, (channels, _))| channels.contains(channel));

@@ -91,6 +91,7 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.forget_heard(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
             self.leave(&owner, channel, Some("This channel is bridged no more"));

@@ -1,5 +1,6 @@
 //! The bridge's own keys of the configuration, beside the kit's.
 
+mod messages;
 mod network;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -10,6 +11,7 @@ use bridgehead_appservice::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::messages::{MediaSettings, MessageSettings, Reactions};
 pub use self::network::{
     BanBy, BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode,
     NetworkSettings, PeopleSettings, SyncSettings, Verify, WebircSettings,
@@ -31,6 +33,8 @@ pub struct Settings {
     pub permissions: Permissions,
     /// Answers servers that ask who is behind a connection (RFC 1413).
     pub ident: IdentSettings,
+    /// Links by which people on IRC see pictures, files and long texts.
+    pub media: MediaSettings,
     /// The networks, each under the name that ids and commands know it by: lower-case letters, digits and `-`.
     pub networks: BTreeMap<String, NetworkSettings>,
 }
@@ -51,6 +55,7 @@ impl Default for Settings {
             aliases: "#irc_{network}_{channel}".to_owned(),
             permissions: Permissions::new(),
             ident: IdentSettings::default(),
+            media: MediaSettings::default(),
             networks: BTreeMap::new(),
         }
     }
@@ -65,6 +70,7 @@ impl Config for Settings {
                 "add a section such as [networks.libera] with servers = [\"irc.libera.chat:6697\"]",
             );
         }
+        self.media.check(refusals);
         let mut rooms = BTreeMap::new();
         for (name, network) in &self.networks {
             self.check_network(refusals, name, network);

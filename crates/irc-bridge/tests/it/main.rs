@@ -3,3 +3,4 @@
 mod peers;
 mod scenarios;
 mod stage;
+mod within;

@@ -11,6 +11,7 @@ macro_rules! scenarios {
     };
 }
 
+mod messages;
 mod talk;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[talk::ALL];
+const ALL: &[&[Scenario]] = &[talk::ALL, messages::ALL];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {

@@ -139,6 +139,7 @@ fn play_at(
     (port, server): (u16, Server),
     play: impl AsyncFnOnce(Stage) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    log();
     let options = LabOptions::default()
         .against(base_url, SERVER_NAME)
         .registration(&registered.text);
@@ -153,6 +154,16 @@ fn play_at(
         })
         .await
     })
+}
+
+/// Shows what `RUST_LOG` asks for, when a test has failed.
+fn log() {
+    let shown = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .try_init();
+    // Another stage of the same process may have done it.
+    drop(shown);
 }
 
 /// Plays scenarios, all at the same time; fails with what each of them has failed with.
