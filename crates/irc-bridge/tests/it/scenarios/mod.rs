@@ -11,7 +11,9 @@ macro_rules! scenarios {
     };
 }
 
+mod membership;
 mod messages;
+mod moderation;
 mod talk;
 
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[talk::ALL, messages::ALL];
+const ALL: &[&[Scenario]] = &[talk::ALL, messages::ALL, membership::ALL, moderation::ALL];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {
