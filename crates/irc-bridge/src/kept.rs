@@ -21,14 +21,14 @@ pub(crate) const KEPT: Migration = Migration {
         key TEXT NOT NULL,
         PRIMARY KEY (network, channel)
     );
-    CREATE TABLE masks (
+    CREATE TABLE channel_masks (
         network TEXT NOT NULL,
         channel TEXT NOT NULL,
         nick TEXT NOT NULL,
         mask TEXT NOT NULL,
         PRIMARY KEY (network, channel, nick)
     );
-    CREATE TABLE seen (
+    CREATE TABLE seen_as (
         network TEXT NOT NULL,
         user_id TEXT NOT NULL,
         source TEXT NOT NULL,
@@ -68,7 +68,7 @@ impl Kept {
                 kept.keys.insert(channel.to_owned(), key.to_owned());
             }
         }
-        let sql = "SELECT channel, nick, mask FROM masks WHERE network = ?1";
+        let sql = "SELECT channel, nick, mask FROM channel_masks WHERE network = ?1";
         for row in store.query(sql, [network.into()]).await? {
             if let (Some(channel), Some(nick), Some(mask)) = (row.text(0), row.text(1), row.text(2))
             {
@@ -76,7 +76,7 @@ impl Kept {
                 kept.masks.insert(key, mask.to_owned());
             }
         }
-        let sql = "SELECT user_id, source, account FROM seen WHERE network = ?1";
+        let sql = "SELECT user_id, source, account FROM seen_as WHERE network = ?1";
         for row in store.query(sql, [network.into()]).await? {
             let person = row.text(0).and_then(|id| UserId::parse(id).ok());
             if let (Some(person), Some(source)) = (person, row.text(1)) {
@@ -120,13 +120,13 @@ pub(crate) async fn keep_mask(
 ) -> Result<(), StoreError> {
     match mask {
         Some(mask) => {
-            let sql = "INSERT INTO masks VALUES (?1, ?2, ?3, ?4)
+            let sql = "INSERT INTO channel_masks VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT (network, channel, nick) DO UPDATE SET mask = excluded.mask";
             let values = [network.into(), channel.into(), nick.into(), mask.into()];
             store.execute(sql, values).await?;
         }
         None => {
-            let sql = "DELETE FROM masks WHERE network = ?1 AND channel = ?2 AND nick = ?3";
+            let sql = "DELETE FROM channel_masks WHERE network = ?1 AND channel = ?2 AND nick = ?3";
             let values = [network.into(), channel.into(), nick.into()];
             store.execute(sql, values).await?;
         }
@@ -140,7 +140,7 @@ pub(crate) async fn keep_seen(
     (network, person): (&str, &UserId),
     seen: &Seen,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO seen VALUES (?1, ?2, ?3, ?4) ON CONFLICT (network, user_id)
+    let sql = "INSERT INTO seen_as VALUES (?1, ?2, ?3, ?4) ON CONFLICT (network, user_id)
         DO UPDATE SET source = excluded.source, account = excluded.account";
     let source = seen.source.to_string();
     let account = seen.account.as_deref();

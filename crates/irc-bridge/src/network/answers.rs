@@ -230,6 +230,9 @@ impl Hub {
             words,
             "a channel refuses a client"
         );
+        if *owner == Owner::Bot {
+            self.is_shut_out(channel, words);
+        }
     }
 
     /// A client is in a channel now.

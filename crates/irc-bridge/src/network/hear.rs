@@ -399,6 +399,7 @@ impl Hub {
     /// The observer is in a channel now.
     fn is_seen(&mut self, channel: &str) {
         let place = self.channel(channel);
+        self.shut_out.remove(place.target_name());
         self.deed(Deed::Back(place));
         self.catch_up(channel);
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {

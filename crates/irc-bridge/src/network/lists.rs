@@ -42,6 +42,9 @@ impl Hub {
             return;
         }
         if let Some(barred) = self.barred(channel) {
+            for person in &barred {
+                self.leave_banned(channel, person);
+            }
             let place = self.channel(channel);
             let barred = barred.into_iter().map(Who::Person).collect();
             self.deed(Deed::Bans(place, barred));
@@ -86,11 +89,24 @@ impl Hub {
         let by = self.who_did(channel, by);
         let barred = self.barred(channel).unwrap_or_default();
         for person in people {
+            if barred.contains(person) {
+                self.leave_banned(channel, person);
+            }
             let deed = match barred.contains(person) {
                 true => Deed::Ban(place.clone(), Who::Person(person.clone()), by.clone()),
                 false => Deed::Unban(place.clone(), Who::Person(person.clone()), by.clone()),
             };
             self.deed(deed);
+        }
+    }
+
+    /// Who is banned is put out of the room by the bridge, of which it hears nothing more: so they leave the channel here.
+    fn leave_banned(&mut self, channel: &str, person: &UserId) {
+        let owner = Owner::Person(person.clone());
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let client = self.clients.get(&owner);
+        if client.is_some_and(|client| client.wanted.contains(&folded)) {
+            self.leave(&owner, &folded, Some("Banned"));
         }
     }
 

@@ -276,6 +276,8 @@ pub(crate) struct Hub {
     expected: Vec<standing::Expected>,
     /// Topics that Matrix has asked for, by folded channel.
     topics: BTreeMap<String, String>,
+    /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
+    shut_out: BTreeMap<String, String>,
     /// Keys of channels, by folded name.
     keys: BTreeMap<String, String>,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
@@ -338,6 +340,7 @@ impl Waiting {
             split: BTreeMap::new(),
             expected: Vec::new(),
             topics: BTreeMap::new(),
+            shut_out: BTreeMap::new(),
             keys: kept.keys,
             masks: kept.masks,
             seen: kept.seen,

@@ -1,6 +1,6 @@
 //! Who may come into a channel: invited, with a key, or everybody; and who is let in after all.
 
-use bridgehead_appservice::{JoinRule, bridge::RoomChange, id::UserId};
+use bridgehead_appservice::{JoinRule, bridge::RoomChange, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{ModeChange, Source};
 
 use super::{Hub, Owner, deeds::Deed};
@@ -89,6 +89,18 @@ impl Hub {
             for client in self.clients.values_mut() {
                 client.refused.remove(&folded);
             }
+        }
+    }
+
+    /// The bridge is not let into a channel: those in the room are told, once for each reason.
+    pub(super) fn is_shut_out(&mut self, channel: &str, words: &str) {
+        let before = self.shut_out.insert(channel.to_owned(), words.to_owned());
+        if before.as_deref() != Some(words) {
+            let place = self.channel(channel);
+            let words = format!(
+                "The bridge is not let into {channel}, so nothing from there is heard here: {words}"
+            );
+            self.deed(Deed::Notice(place, Rich::plain(&words)));
         }
     }
 

@@ -92,6 +92,8 @@ impl Hub {
             return;
         };
         self.forget_heard(channel);
+        self.shut_out.remove(channel);
+        self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
             self.leave(&owner, channel, Some("This channel is bridged no more"));
@@ -127,7 +129,7 @@ impl Hub {
         }
     }
 
-    fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
+    pub(super) fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
         let client = self.client(owner);
         client.wanted.remove(channel);
         let is_idle = client.wanted.is_empty() && client.pendings.is_empty();

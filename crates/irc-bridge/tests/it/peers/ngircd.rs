@@ -93,6 +93,7 @@ fn plain_config(port: u16, options: NgircdOptions) -> String {
          MaxConnectionsIP = {connections}\n\
          MaxNickLength = 30\n\
          MaxPenaltyTime = 0\n\
+         MaxJoins = 0\n\
          [Options]\n\
          DNS = {ident}\n\
          Ident = {ident}\n\

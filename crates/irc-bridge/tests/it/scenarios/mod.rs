@@ -11,6 +11,7 @@ macro_rules! scenarios {
     };
 }
 
+mod apart;
 mod membership;
 mod messages;
 mod moderation;

@@ -1,8 +1,16 @@
 //! A homeserver, an IRC server and the bridge between them.
 
-use std::{fmt::Debug, net::TcpListener, time::Duration};
+use std::{
+    fmt::Debug,
+    net::TcpListener,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::Context as _;
 
 use bridgehead_appservice::{
+    Handle,
     bridge::{Level, Permissions},
     config::HostPort,
 };
@@ -30,10 +38,20 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) service: LabService,
+    /// The bridge from inside, once it has started.
+    inside: Arc<OnceLock<Handle>>,
     /// Where the IRC server listens.
     pub(crate) port: u16,
     /// Which IRC server it is.
     pub(crate) server: Server,
+}
+
+impl Stage {
+    /// The bridge from inside, for what nobody does by a command.
+    pub(crate) async fn handle(&self) -> anyhow::Result<Handle> {
+        comes_to(&true, async || Ok(self.inside.get().is_some())).await?;
+        Ok(self.inside.get().context("it has just been there")?.clone())
+    }
 }
 
 /// The kinds of IRC servers.
@@ -145,10 +163,17 @@ fn play_at(
         .registration(&registered.text);
     options.run(async |lab| {
         let settings = settings.clone();
-        let service = lab.mount(service(&settings)).await?;
+        let started = Arc::new(OnceLock::new());
+        let inside = started.clone();
+        let service = service(&settings).on_start(move |handle: Handle| {
+            inside.get_or_init(|| handle);
+            std::future::ready(())
+        });
+        let service = lab.mount(service).await?;
         play(Stage {
             lab,
             service,
+            inside: started,
             port,
             server,
         })
