@@ -22,6 +22,10 @@ use crate::link::{
 
 /// How long a channel that has refused a client is left alone.
 const REFUSED_FOR: Duration = Duration::from_secs(300);
+/// Commands of the bridge's own that may wait for their answers at the same time.
+const MAX_ASKED: usize = 16;
+/// Questions that may wait for their turn: some for each of the channels that a client is in.
+const MAX_QUESTIONS: usize = 10_000;
 
 /// A client of a network.
 pub(super) struct Client {
@@ -56,6 +60,8 @@ pub(super) struct Live {
     pub(super) next_id: u64,
     /// Channels whose names were asked for again.
     pub(super) naming: BTreeSet<String>,
+    /// What is to be asked for when there is nothing better to do: modes, lists, names.
+    pub(super) questions: VecDeque<Line>,
 }
 
 /// How a client stands to a channel.
@@ -132,7 +138,7 @@ impl Client {
             .filter(|channel| !self.refused.contains_key(*channel))
             .map(str::to_owned)
             .collect();
-        for channel in missing {
+        for channel in missing.into_iter().take(live.may_ask()) {
             let key = key_of(&channel);
             let params = std::iter::once(channel.clone()).chain(key);
             live.ask(
@@ -280,6 +286,28 @@ impl Live {
     /// Gives a command that keeps both sides the same.
     pub(super) fn upkeep(&mut self, line: Line) {
         self.ask(line, Priority::Membership, Asked::Upkeep);
+    }
+
+    /// How many more commands may wait for their answers: whoever is in hundreds of channels asks a few at a time.
+    fn may_ask(&self) -> usize {
+        MAX_ASKED.saturating_sub(self.asks.len())
+    }
+
+    /// Asks for something, when its turn comes.
+    pub(super) fn question(&mut self, line: Line) {
+        if self.questions.len() < MAX_QUESTIONS && !self.questions.contains(&line) {
+            self.questions.push_back(line);
+        }
+    }
+
+    /// Asks what may be asked now.
+    pub(super) fn ask_questions(&mut self) {
+        for _ in 0..self.may_ask() {
+            match self.questions.pop_front() {
+                Some(line) => self.upkeep(line),
+                None => return,
+            }
+        }
     }
 
     fn hand_over(&mut self, pending: &mut Pending) {

@@ -63,6 +63,7 @@ impl Hub {
                     asks: Default::default(),
                     next_id: 0,
                     naming: Default::default(),
+                    questions: Default::default(),
                 });
             }
         }

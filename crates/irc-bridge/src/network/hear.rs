@@ -404,7 +404,7 @@ impl Hub {
         self.catch_up(channel);
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
             let asks = Line::new("MODE", [channel]);
-            live.upkeep(asks);
+            live.question(asks);
         }
         self.ask_for_lists(channel);
     }

@@ -31,7 +31,7 @@ impl Hub {
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
             for list in lists {
                 let list = format!("+{list}");
-                live.upkeep(Line::new("MODE", [channel, list.as_str()]));
+                live.question(Line::new("MODE", [channel, list.as_str()]));
             }
         }
     }

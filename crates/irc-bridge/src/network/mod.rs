@@ -481,6 +481,9 @@ impl Hub {
                 .or_else(|| settings.key_of(channel))
         };
         client.join_wanted(key_of, now);
+        if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
+            live.ask_questions();
+        }
         client.hand_over();
         client.settle();
     }

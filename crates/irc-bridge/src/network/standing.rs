@@ -84,6 +84,9 @@ impl Hub {
     pub(super) fn members(&mut self, channel: &str, members: &[Member]) {
         let nicks = members.iter().map(|member| member.source.name.as_str());
         self.directory.write().set_members(channel, nicks);
+        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+            live.naming.remove(channel);
+        }
         let place = self.channel(channel);
         let others: Vec<&Member> = members
             .iter()
@@ -304,7 +307,7 @@ impl Hub {
         };
         for channel in live.view.needs_names() {
             if live.naming.insert(channel.clone()) {
-                live.upkeep(bridgehead_irc_protocol::Line::new("NAMES", [channel]));
+                live.question(bridgehead_irc_protocol::Line::new("NAMES", [channel]));
             }
         }
     }
