@@ -30,7 +30,7 @@ pub(crate) const NETWORK: &str = "net";
 /// The bridge's own nick.
 pub(crate) const BOT: &str = "bridge";
 /// How long is waited for what has to come.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a scenario is played with.
@@ -196,7 +196,7 @@ pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow:
     let played = scenarios.iter().copied().flatten().map(|scenario| {
         let playing = (scenario.play)(stage.clone());
         async move {
-            let outcome = tokio::time::timeout(Duration::from_secs(120), playing).await;
+            let outcome = tokio::time::timeout(Duration::from_secs(240), playing).await;
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
             outcome
                 .err()
