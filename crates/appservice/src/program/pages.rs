@@ -47,10 +47,12 @@ pub(super) fn add(running: &mut Running, keys: &Arc<dyn Kits>) {
             inner: inner.clone(),
         };
         let guarded = middleware::from_fn_with_state(guard, guarded);
-        let operators = operators
-            .route_layer(guarded.clone())
-            .fallback_service(inner);
-        let figures = any(figures).route_layer(guarded);
+        let operators = match operators.has_routes() {
+            true => operators.route_layer(guarded.clone()),
+            false => operators,
+        };
+        let operators = operators.fallback_service(inner);
+        let figures = any(figures).layer(guarded);
         pages
             .route(&figures_path, figures)
             .with_state(source)

@@ -228,7 +228,7 @@ impl Client {
     }
 
     /// The observer has heard this client say a line: it has arrived, whatever becomes of the connection.
-    pub(super) fn overheard(&mut self, channel: &str, text: &[u8]) {
+    pub(super) fn overheard(&mut self, channel: &str, text: &[u8], msgid: Option<&str>) {
         let parts = self
             .pendings
             .iter_mut()
@@ -236,7 +236,7 @@ impl Client {
             .flat_map(|pending| pending.parts.iter_mut());
         let mut unproven = parts.filter(|part| part.proof.is_none() && part.is_written);
         if let Some(part) = unproven.find(|part| part.text == text) {
-            part.proof = Some(Vec::new());
+            part.proof = Some(msgid.map(str::to_owned).into_iter().collect());
         }
     }
 

@@ -74,7 +74,8 @@ impl Hub {
         };
         if let Some(own) = self.whose(said) {
             let text = wire_text(said);
-            self.client(&own).overheard(&channel, &text);
+            let msgid = said.msgid.as_deref();
+            self.client(&own).overheard(&channel, &text, msgid);
             return;
         }
         if said.is_own || said.is_server {

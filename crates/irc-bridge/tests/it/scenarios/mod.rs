@@ -15,6 +15,8 @@ mod apart;
 mod membership;
 mod messages;
 mod moderation;
+mod modern;
+mod own_settings;
 mod talk;
 
 use crate::{

@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) port: u16,
     /// Which IRC server it is.
     pub(crate) server: Server,
+    /// Where the bridge listens.
+    pub(crate) url: String,
 }
 
 impl Stage {
@@ -59,6 +61,8 @@ impl Stage {
 pub(crate) enum Server {
     Ngircd,
     Inspircd,
+    /// Ours, with all that it knows.
+    Modern,
 }
 
 /// One scenario: what happens in a channel of its own.
@@ -99,6 +103,7 @@ pub(crate) fn server_at(port: u16) -> anyhow::Result<HostPort> {
 struct Registered {
     folder: TempDir,
     text: String,
+    url: String,
 }
 
 fn register(settings: &Settings) -> anyhow::Result<Registered> {
@@ -107,7 +112,7 @@ fn register(settings: &Settings) -> anyhow::Result<Registered> {
     let text = registration_for(&service(settings), &url, SERVER_NAME, 1)?;
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("irc.yaml"), &text)?;
-    Ok(Registered { folder, text })
+    Ok(Registered { folder, text, url })
 }
 
 /// Plays on our homeserver over HTTP.
@@ -176,6 +181,7 @@ fn play_at(
             inside: started,
             port,
             server,
+            url: registered.url.clone(),
         })
         .await
     })

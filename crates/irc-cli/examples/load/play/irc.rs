@@ -65,9 +65,6 @@ impl Listener {
         listener
             .send(&format!("NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\n"))
             .await?;
-        listener
-            .send(&format!("JOIN {}\r\n", listener.channel))
-            .await?;
         let entered = tokio::time::timeout(PATIENCE, entered.wait_for(|is_in| *is_in)).await;
         entered.context("somebody on IRC does not get in")??;
         Ok(listener)
@@ -114,6 +111,10 @@ impl Ears {
             "PING" => {
                 let pong = Line::new("PONG", &line.params).to_bytes()?;
                 self.writer.lock().await.write_all(&pong).await?;
+            }
+            "376" | "422" => {
+                let join = format!("JOIN #load{}\r\n", self.number);
+                self.writer.lock().await.write_all(join.as_bytes()).await?;
             }
             "366" => {
                 self.is_in.send_replace(true);

@@ -107,11 +107,18 @@ impl Ledger {
         };
         let waited = tokio::time::timeout(patience, book.wait_for(is_whole)).await;
         let book = self.book.borrow();
+        let missing = |way: Way| {
+            let said = book.said.iter().enumerate();
+            let missing =
+                said.filter(|(number, said)| said.way == way && !book.heard.contains_key(number));
+            missing.map(|(number, _)| number).collect::<Vec<_>>()
+        };
         ensure!(
             waited.is_ok(),
-            "of {} messages {} were heard",
+            "of {} messages these were not heard: to IRC {:?}, to Matrix {:?}",
             book.said.len(),
-            book.heard.len()
+            missing(Way::ToIrc),
+            missing(Way::ToMatrix)
         );
         Ok(())
     }

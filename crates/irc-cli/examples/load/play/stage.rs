@@ -205,7 +205,6 @@ fn config(host: &TestServer, irc: u16, port: u16) -> String {
          admin_address = \"{address}\"\nadmin_token_file = \"{}\"\n\
          [listen]\naddress = \"127.0.0.1:{port}\"\n\
          [metrics]\ntoken = \"{TOKEN}\"\n\
-         [log]\nlevel = \"warn\"\n\
          [permissions]\n\"*\" = \"user\"\n\
          [networks.net]\nservers = [\"127.0.0.1:{irc}\"]\ntls = false\n\
          [networks.net.limits]\nconnects_per_minute = 60000\nconnects_at_once = 1000\n\
