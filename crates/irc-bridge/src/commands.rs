@@ -35,7 +35,11 @@ type Told = Result<String, CommandError>;
 pub(crate) fn commands() -> Commands {
     Commands::new("!irc")
         .command("nick", "[network] <nick>: what you are called on IRC", nick)
-        .command("join", "[network] <channel>: the room of a channel", join)
+        .command(
+            "join",
+            "[network] <channel> [key]: the room of a channel",
+            join,
+        )
         .command(
             "msg",
             "[network] <nick> <text>: says something to somebody alone",
@@ -137,6 +141,10 @@ async fn join(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>, b
     }
     let mapping = handle.directory.read().case_mapping();
     let place = Place::channel(&handle.name, channel, mapping);
+    if let Some(key) = words.get(1) {
+        let (channel, key) = (channel.to_owned(), key.clone());
+        carry_out(handle, &ask, Command::Key { channel, key }).await?;
+    }
     let made = irc.ensure(&place, Some(&ask.sender)).await;
     let made = made.map_err(|error| other(error.to_string()))?;
     bot.invite(&made.matrix, &ask.sender)

@@ -161,12 +161,12 @@ impl Irc {
             Action::Join => Upkeep::Join {
                 place,
                 person,
-                name: outgoing.speaker.name.clone(),
+                name: Some(outgoing.speaker.name.clone()),
             },
-            Action::Leave { reason, .. } => Upkeep::Leave {
+            Action::Leave { reason, by, is_ban } => Upkeep::Leave {
                 place,
                 person,
-                reason: reason.clone(),
+                reason: why_left((by.as_ref(), *is_ban), reason.as_deref()),
             },
             _ => return Err(SendError::unsupported("IRC knows no such thing")),
         };
@@ -208,26 +208,52 @@ impl Irc {
             },
             Action::Power { changes } => {
                 let directory = handle.directory.read();
-                let changes = changes.iter().filter_map(|change| {
+                let levels = changes.iter().filter_map(|change| {
                     let nick = match &change.whom {
                         Member::User(user) => user.nick.clone(),
                         Member::Person(person) => {
                             directory.nick(&Owner::Person(person.clone()))?.to_owned()
                         }
                     };
-                    Some((nick, change.before, change.now))
+                    Some((nick, change.now))
                 });
-                let changes = changes.collect();
-                Command::Power { channel, changes }
+                let levels = levels.collect();
+                Command::Power { channel, levels }
             }
             // People of Matrix who may not come are kept out there.
             _ => return Ok(Receipt::new()),
         };
+        is_seen(handle, &outgoing.room)?;
         let person = &outgoing.speaker.user_id;
         match handle.command(person, command).await {
             Ok(_) => Ok(Receipt::new()),
             Err(words) => Err(SendError::reject(words)),
         }
+    }
+}
+
+/// Why somebody leaves, as IRC is told: who was put out does not leave by themselves.
+fn why_left((by, is_ban): (Option<&UserId>, bool), reason: Option<&str>) -> Option<String> {
+    let Some(by) = by else {
+        return reason.map(str::to_owned);
+    };
+    let done = match is_ban {
+        true => "Banned",
+        false => "Kicked",
+    };
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    Some(format!("{done} by {}{reason}", by.localpart()))
+}
+
+/// Whether the bridge is in a channel: before that, nothing can be changed there.
+fn is_seen(handle: &Handle, place: &Place) -> Result<(), SendError> {
+    let directory = handle.directory.read();
+    if directory.nick(&Owner::Bot).is_none() {
+        return Err(SendError::away("the network is not connected"));
+    }
+    match directory.is_seen(place.target_name()) {
+        true => Ok(()),
+        false => Err(SendError::retry("the bridge is not in the channel")),
     }
 }
 

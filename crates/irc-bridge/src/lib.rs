@@ -8,6 +8,7 @@
 //! - `network` the loop of a network: who is where, who speaks, what is heard
 //! - [`link`] a connection: made, encrypted, driven
 //! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
+//! - `kept` what is remembered of channels and people; `drift` what differs between both sides
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
 //! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
@@ -17,10 +18,12 @@
 
 mod clock;
 mod commands;
+mod drift;
 pub mod examine;
 pub mod ident;
 pub mod ids;
 pub mod irc;
+mod kept;
 pub mod link;
 mod mappings;
 mod network;

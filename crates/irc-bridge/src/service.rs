@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use bridgehead_appservice::{Handle, Service, bridge::Bridge, media::MediaProxy};
+use bridgehead_appservice::{
+    Handle, HandlerError, Member, Service,
+    bridge::{Bridge, Portals},
+    media::MediaProxy,
+};
 
 use crate::{
     Irc, Settings,
     commands::commands,
+    drift,
     examine::examine,
+    kept::KEPT,
     link::{claims::CLAIMS, dial::Way},
     mappings,
+    network::Upkeep,
     page::page,
     people::PEOPLE,
     settings::MediaSettings,
@@ -34,8 +41,9 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE])
-        .commands(commands())
+        .migrations(&[CLAIMS, PEOPLE, KEPT])
+        .commands(drift::commands(commands()))
+        .on(names)
         .bridge(bridge)
         .operator_pages(page(networks))
         .doctor({
@@ -44,6 +52,30 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         });
     media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+}
+
+/// Somebody of Matrix is called something else: their nick may follow.
+async fn names(member: Member, irc: Portals<Irc>) -> Result<(), HandlerError> {
+    let is_there = member.membership == "join" && member.before.as_deref() == Some("join");
+    let before = member.event.previous_content();
+    let before = before.and_then(|content| content.get("displayname")?.as_str());
+    let name = member
+        .displayname
+        .as_deref()
+        .filter(|name| Some(*name) != before);
+    let Some(name) = name.filter(|_| is_there && !member.is_own) else {
+        return Ok(());
+    };
+    if let Some(portal) = irc.at(&member.event.room_id).await?
+        && let Some(handle) = irc.network().network(&portal.remote.network)
+    {
+        let upkeep = Upkeep::Name {
+            person: member.user_id.clone(),
+            name: name.to_owned(),
+        };
+        handle.upkeep(upkeep).await;
+    }
+    Ok(())
 }
 
 /// The service with links to media, if they are wanted.

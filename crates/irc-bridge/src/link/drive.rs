@@ -86,6 +86,8 @@ pub struct Facts {
     pub lag_ms: Option<u64>,
     /// Whether messages carry ids and other tags.
     pub has_ids: bool,
+    /// Whether all modes of members are shown (multi-prefix).
+    pub shows_all_prefixes: bool,
     /// Whether messages can be taken back (draft/message-redaction).
     pub redacts: bool,
     /// The characters of which one has to stand in the names of those who are spoken for (draft/relaymsg), where that
@@ -343,7 +345,8 @@ impl Drive {
     /// Keeps what others ask of the connection up to date.
     fn note(&self, event: &Event) {
         let is_news = !matches!(event, Event::Line(_) | Event::Multiline { .. });
-        if !is_news {
+        // How others see it, lines tell: its own entry into a channel, or a new host.
+        if !is_news && self.facts.lock().source == *self.session.source() {
             return;
         }
         let session = &self.session;
@@ -354,6 +357,7 @@ impl Drive {
             .lag()
             .map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         facts.has_ids = session.has_cap("message-tags");
+        facts.shows_all_prefixes = session.has_cap("multi-prefix");
         facts.redacts = session.has_cap("draft/message-redaction");
         facts.has_history = session.has_cap("draft/chathistory");
         let relays = ["draft/relaymsg", "overdrivenetworks.com/relaymsg"];

@@ -114,6 +114,7 @@ impl Hub {
         live.is_ready = true;
         let took = now().saturating_duration_since(live.begun_at);
         let facts = live.link.facts();
+        live.view.set_shows_all_prefixes(facts.shows_all_prefixes);
         tracing::info!(
             network = name,
             ?owner,
@@ -249,13 +250,21 @@ impl Hub {
             words,
             "a channel refuses a client"
         );
+        if *owner == Owner::Bot {
+            self.is_shut_out(channel, words);
+        }
     }
 
     /// A client is in a channel now.
     pub(super) fn entered(&mut self, owner: &Owner, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
-        if let Some(live) = self.client(owner).live.as_mut() {
-            live.standings.insert(folded.clone(), Standing::In);
+        let Some(live) = self.client(owner).live.as_mut() else {
+            return;
+        };
+        live.standings.insert(folded.clone(), Standing::In);
+        let facts = live.link.facts();
+        if let Some(person) = owner.person() {
+            self.is_seen_as(person, &facts.source, facts.account.as_deref());
         }
         self.client(owner).is_in_at_last(&folded);
         self.elect(&folded);

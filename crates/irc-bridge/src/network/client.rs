@@ -26,6 +26,10 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
 /// How long it is waited for what the observer has heard of a connection that was lost.
 pub(super) const DOUBTS_FOR: Duration = Duration::from_secs(10);
+/// Commands of the bridge's own that may wait for their answers at the same time.
+const MAX_ASKED: usize = 16;
+/// Questions that may wait for their turn: some for each of the channels that a client is in.
+const MAX_QUESTIONS: usize = 10_000;
 
 /// A client of a network.
 pub(super) struct Client {
@@ -71,6 +75,10 @@ pub(super) struct Live {
     pub(super) standings: BTreeMap<String, Standing>,
     pub(super) asks: BTreeMap<u64, Asked>,
     pub(super) next_id: u64,
+    /// Channels whose names were asked for again.
+    pub(super) naming: BTreeSet<String>,
+    /// What is to be asked for when there is nothing better to do: modes, lists, names.
+    pub(super) questions: VecDeque<Line>,
 }
 
 /// How a client stands to a channel.
@@ -139,6 +147,15 @@ impl Client {
         self.live.is_none() && self.retry_at.is_none_or(|at| at <= now)
     }
 
+    /// Whether nothing is known of it that another would not begin with.
+    pub(super) fn is_nobody(&self, now: Instant) -> bool {
+        self.owner != Owner::Bot
+            && self.live.is_none()
+            && self.wanted.is_empty()
+            && self.pendings.is_empty()
+            && self.retry_at.is_none_or(|at| at <= now)
+    }
+
     /// Whether it is in a channel.
     pub(super) fn is_in(&self, channel: &str) -> bool {
         let standing = self.live.as_ref().map(|live| live.standings.get(channel));
@@ -159,7 +176,7 @@ impl Client {
             .filter(|channel| !self.refused.contains_key(*channel))
             .map(str::to_owned)
             .collect();
-        for channel in missing {
+        for channel in missing.into_iter().take(live.may_ask()) {
             let key = key_of(&channel);
             let params = std::iter::once(channel.clone()).chain(key);
             live.ask(
@@ -321,6 +338,33 @@ impl Live {
             self.asks.insert(id, asked);
         } else if let Asked::Answer(reply) = asked {
             reply.send(Err("the connection is stuck".to_owned())).ok();
+        }
+    }
+
+    /// Gives a command that keeps both sides the same.
+    pub(super) fn upkeep(&mut self, line: Line) {
+        self.ask(line, Priority::Membership, Asked::Upkeep);
+    }
+
+    /// How many more commands may wait for their answers: whoever is in hundreds of channels asks a few at a time.
+    fn may_ask(&self) -> usize {
+        MAX_ASKED.saturating_sub(self.asks.len())
+    }
+
+    /// Asks for something, when its turn comes.
+    pub(super) fn question(&mut self, line: Line) {
+        if self.questions.len() < MAX_QUESTIONS && !self.questions.contains(&line) {
+            self.questions.push_back(line);
+        }
+    }
+
+    /// Asks what may be asked now.
+    pub(super) fn ask_questions(&mut self) {
+        for _ in 0..self.may_ask() {
+            match self.questions.pop_front() {
+                Some(line) => self.upkeep(line),
+                None => return,
+            }
         }
     }
 

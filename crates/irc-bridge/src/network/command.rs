@@ -1,7 +1,7 @@
 //! What people ask a network for: by commands, and by what they do in rooms.
 
 use bridgehead_appservice::id::UserId;
-use bridgehead_irc_protocol::{Line, ModeChange, session::Priority};
+use bridgehead_irc_protocol::{Line, session::Priority};
 use tokio::sync::oneshot;
 
 use super::{Hub, Owner, client::Asked, standing};
@@ -53,11 +53,13 @@ pub(crate) enum Command {
     Unban { channel: String, nick: String },
     /// Somebody into a channel.
     Invite { channel: String, nick: String },
-    /// Others have other standings: nick, and what the level was and is.
+    /// Others have other standings: nicks and their levels.
     Power {
         channel: String,
-        changes: Vec<(String, i64, i64)>,
+        levels: Vec<(String, i64)>,
     },
+    /// A channel's key.
+    Key { channel: String, key: String },
 }
 
 impl Hub {
@@ -101,7 +103,10 @@ impl Hub {
                 self.ask_as(&whose, Line::new("REDACT", params), reply);
             }
             Command::Topic { channel, topic } => {
-                let line = Line::new("TOPIC", [channel.as_str(), one_line(&topic)]);
+                let topic = in_one_line(&topic);
+                let folded = self.directory.read().case_mapping().fold(&channel);
+                self.topics.insert(folded, topic.clone());
+                let line = Line::new("TOPIC", [channel.as_str(), topic.as_str()]);
                 self.ask_there(&owner, &channel, line, reply);
             }
             Command::Invite { channel, nick } => {
@@ -115,13 +120,19 @@ impl Hub {
                 is_ban,
             } => self.remove(&owner, (&channel, &nick), (reason, is_ban), reply),
             Command::Unban { channel, nick } => {
-                let mask = format!("{nick}!*@*");
-                let unban = ModeChange::unset('b', Some(&mask));
-                self.change_modes(&owner, &channel, &[unban], reply);
+                self.let_back(&owner, (&channel, &nick), reply);
             }
-            Command::Power { channel, changes } => {
-                let changes = self.modes_for(&changes);
+            Command::Power { channel, levels } => {
+                let changes = self.modes_for(&channel, &levels);
                 self.change_modes(&owner, &channel, &changes, reply);
+            }
+            Command::Key { channel, key } => {
+                let folded = self.directory.read().case_mapping().fold(&channel);
+                self.keep_key(&folded, Some(key));
+                for client in self.clients.values_mut() {
+                    client.refused.remove(&folded);
+                }
+                reply.send(Ok("The key is kept.".to_owned())).ok();
             }
         }
     }
@@ -192,7 +203,7 @@ impl Hub {
     }
 
     /// Whether a person or the bridge can do more in a channel.
-    fn strongest(&self, owner: &Owner, channel: &str) -> Owner {
+    pub(super) fn strongest(&self, owner: &Owner, channel: &str) -> Owner {
         let level = |owner: &Owner| {
             let facts = self.live_facts(owner)?;
             let is_in = self.clients.get(owner)?.is_in(channel);
@@ -209,68 +220,6 @@ impl Hub {
     fn live_facts(&self, owner: &Owner) -> Option<Facts> {
         let live = self.clients.get(owner)?.live.as_ref()?;
         live.is_ready.then(|| live.link.facts())
-    }
-
-    fn remove(
-        &mut self,
-        owner: &Owner,
-        (channel, nick): (&str, &str),
-        (reason, is_ban): (Option<String>, bool),
-        reply: oneshot::Sender<Report>,
-    ) {
-        if is_ban {
-            let mask = format!("{nick}!*@*");
-            let as_whom = self.strongest(owner, channel);
-            let modes = Line::new("MODE", [channel, "+b", mask.as_str()]);
-            if let Some(live) = self.client(&as_whom).live.as_mut() {
-                live.ask(modes, Priority::Moderation, Asked::Upkeep);
-            }
-        }
-        let reason = reason.as_deref().map(one_line).unwrap_or_default();
-        let kick = Line::new("KICK", [channel, nick, reason]);
-        self.ask_there(owner, channel, kick, reply);
-    }
-
-    fn change_modes(
-        &mut self,
-        owner: &Owner,
-        channel: &str,
-        changes: &[ModeChange],
-        reply: oneshot::Sender<Report>,
-    ) {
-        let as_whom = self.strongest(owner, channel);
-        let Some(facts) = self.live_facts(&as_whom) else {
-            reply.send(Err("There is no connection.".to_owned())).ok();
-            return;
-        };
-        let mut commands = ModeChange::commands(&facts.isupport, changes)
-            .into_iter()
-            .map(|command| Line::new("MODE", std::iter::once(channel.to_owned()).chain(command)));
-        let Some(last) = commands.next_back() else {
-            reply.send(Ok(String::new())).ok();
-            return;
-        };
-        let first: Vec<Line> = commands.collect();
-        if let Some(live) = self.client(&as_whom).live.as_mut() {
-            for line in first {
-                live.ask(line, Priority::Moderation, Asked::Upkeep);
-            }
-        }
-        self.ask_as(&as_whom, last, reply);
-    }
-
-    /// What levels mean as modes.
-    fn modes_for(&self, changes: &[(String, i64, i64)]) -> Vec<ModeChange> {
-        let changes = changes.iter().flat_map(|(nick, before, now)| {
-            let (before, now) = (standing::mode_of(*before), standing::mode_of(*now));
-            let unset = before.filter(|_| before != now);
-            let set = now.filter(|_| before != now);
-            let unset = unset.map(|mode| ModeChange::unset(mode, Some(nick)));
-            unset
-                .into_iter()
-                .chain(set.map(|mode| ModeChange::set(mode, Some(nick))))
-        });
-        changes.collect()
     }
 
     /// How somebody is connected.
@@ -307,7 +256,7 @@ impl Hub {
 }
 
 /// The answers of a server, for people to read: without what only programs read.
-fn readable(lines: &[Line]) -> String {
+pub(super) fn readable(lines: &[Line]) -> String {
     let lines = lines.iter().map(|line| {
         let from = usize::from(line.numeric().is_some());
         let params = (from..line.params.len()).map(|at| line.text(at).into_owned());
@@ -320,6 +269,16 @@ fn readable(lines: &[Line]) -> String {
     }
 }
 
-fn one_line(text: &str) -> &str {
+/// The first line of a text.
+pub(super) fn one_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+/// All lines of a text in one.
+fn in_one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" | ")
 }

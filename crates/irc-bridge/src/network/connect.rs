@@ -51,6 +51,8 @@ impl Hub {
                     standings: Default::default(),
                     asks: Default::default(),
                     next_id: 0,
+                    naming: Default::default(),
+                    questions: Default::default(),
                 });
             }
         }

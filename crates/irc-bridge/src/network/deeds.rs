@@ -1,22 +1,27 @@
 //! What IRC says, on its way to Matrix: one after another, in the order in which it was heard.
 //!
-//! The network's loop never waits for Matrix: what Matrix takes its time with waits here.
+//! The network's loop never waits for Matrix: what Matrix takes its time with waits here. So what depends on how it is
+//! in Matrix is found out here, and what the loop has to do about it goes back to it.
 
 use std::time::Instant;
 
 use bridgehead_appservice::{
     Content, Error,
-    bridge::{Remote, RemoteMessage, RoomChange, UserInfo},
+    bridge::{Member, Remote, RemoteMessage, RoomChange, UserInfo},
     format::Rich,
     id::UserId,
 };
 use tokio::sync::mpsc;
 
-use super::memory::{Heard, Memory};
+use super::{
+    doing::{Doing, Powers},
+    memory::{Heard, Memory},
+};
 use crate::{
     Irc,
     clock::now,
     ids::{Nick, Place},
+    kept::Seen,
 };
 
 /// Deeds that may wait.
@@ -33,13 +38,24 @@ pub(super) enum Deed {
     Join(Place, Nick),
     Part(Place, Nick, Option<String>),
     Members(Place, Vec<Nick>),
-    Renamed(Nick, Nick),
+    Renamed(Vec<Place>, Nick, Nick),
     Profile(Nick, String),
     Change(Place, Option<Nick>, RoomChange),
-    Power(Place, Vec<(Nick, i64)>, Vec<(UserId, i64)>),
+    Power(Place, Powers),
+    /// A person has come: what they have in Matrix they are to have on IRC.
+    Stand(Place, UserId),
     Kick(Place, UserId, Option<Nick>, Option<String>),
-    Ban(Place, UserId, Option<Nick>),
-    Unban(Place, UserId, Option<Nick>),
+    Ban(Place, Member<Irc>, Option<Nick>),
+    Unban(Place, Member<Irc>, Option<Nick>),
+    Bans(Place, Vec<Member<Irc>>),
+    /// A person was invited to a channel, by somebody with this nick.
+    Invite(Place, UserId, String),
+    Tell(UserId, Rich),
+    /// A channel's key is kept, or forgotten.
+    Key(String, Option<String>),
+    /// The same with the mask for somebody in a channel.
+    Mask((String, String), Option<String>),
+    SeenAs(UserId, Seen),
     React {
         place: Place,
         target: String,
@@ -64,9 +80,11 @@ pub(super) enum Deed {
 /// Does them until there are no more.
 pub(super) async fn carry_out(
     remote: Remote<Irc>,
+    network: String,
     mut deeds: mpsc::Receiver<Deed>,
     mut memory: Memory,
 ) {
+    let mut doing = Doing::new(remote, network);
     loop {
         let deed = tokio::select! {
             deed = deeds.recv() => deed,
@@ -80,7 +98,7 @@ pub(super) async fn carry_out(
             return;
         };
         let heard = deed.heard();
-        if let Err(error) = deed.carry_out(&remote).await {
+        if let Err(error) = doing.carry_out(deed).await {
             // Only where the database cannot be written, or the service ends.
             tracing::error!(%error, "something from IRC is lost");
         } else if let Some(heard) = heard {
@@ -144,7 +162,8 @@ impl Deed {
         }
     }
 
-    async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
+    /// Does what nothing has to be remembered for.
+    pub(super) async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
         match self {
             Self::Message(message) => {
                 let message = in_thread(remote, message).await?;
@@ -153,24 +172,16 @@ impl Deed {
             Self::Join(place, nick) => remote.join(&place, &nick).await,
             Self::Part(place, nick, reason) => remote.part(&place, &nick, reason.as_deref()).await,
             Self::Members(place, nicks) => remote.members(&place, &nicks).await,
-            Self::Renamed(from, to) => remote.renamed(&from, &to).await,
+            Self::Renamed(places, from, to) => remote.renamed_in(&places, &from, &to).await,
             Self::Profile(nick, name) => remote.profile(&nick, UserInfo::named(&name)).await,
             Self::Change(place, by, change) => remote.change(&place, by.as_ref(), change).await,
-            Self::Power(place, users, people) => {
-                if !users.is_empty() {
-                    remote.power(&place, &users).await?;
-                }
-                match people.is_empty() {
-                    true => Ok(()),
-                    false => remote.power_of_people(&place, &people).await,
-                }
-            }
             Self::Kick(place, person, by, reason) => {
                 let reason = reason.as_deref();
                 remote.kick(&place, &person, by.as_ref(), reason).await
             }
-            Self::Ban(place, person, by) => remote.ban(&place, &person, by.as_ref(), None).await,
-            Self::Unban(place, person, by) => remote.unban(&place, &person, by.as_ref()).await,
+            Self::Ban(place, whom, by) => remote.ban(&place, whom, by.as_ref(), None).await,
+            Self::Unban(place, whom, by) => remote.unban(&place, whom, by.as_ref()).await,
+            Self::Bans(place, all) => remote.bans(&place, &all).await,
             Self::React {
                 place,
                 target,
@@ -191,6 +202,14 @@ impl Deed {
             }
             Self::Gone(place, reason) => remote.gone(&place, &reason).await,
             Self::Back(place) => remote.back(&place).await,
+            // Done by who remembers.
+            Self::Power(..)
+            | Self::Stand(..)
+            | Self::Invite(..)
+            | Self::Tell(..)
+            | Self::Key(..)
+            | Self::Mask(..)
+            | Self::SeenAs(..) => Ok(()),
             Self::Notice(place, words) => remote.notice(&place, &words).await,
             Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
         }

@@ -111,10 +111,23 @@ impl Directory {
         self.owners.get(&folded).or_else(former)
     }
 
+    /// Whether a nick is one of ours, or was until a moment ago and nobody else was seen to take it.
+    #[must_use]
+    pub(crate) fn is_or_was_ours(&self, nick: &str) -> bool {
+        self.owner_or_former(nick).is_some()
+    }
+
     /// Somebody's nick, while they are connected.
     #[must_use]
     pub(crate) fn nick(&self, owner: &Owner) -> Option<&str> {
         self.nicks.get(owner).map(String::as_str)
+    }
+
+    /// Whether the members of a channel are known: the bridge is there.
+    #[must_use]
+    pub(crate) fn is_seen(&self, channel: &str) -> bool {
+        let folded = self.case_mapping.fold(channel);
+        self.channels.contains_key(&folded)
     }
 
     /// How somebody in a channel writes their nick.
@@ -220,6 +233,7 @@ impl Directory {
 
     pub(super) fn renamed(&mut self, from: &str, to: &str) {
         let (from, folded) = (self.case_mapping.fold(from), self.case_mapping.fold(to));
+        self.former.remove(&folded);
         for members in self.channels.values_mut() {
             if members.remove(&from).is_some() {
                 members.insert(folded.clone(), to.to_owned());

@@ -5,7 +5,10 @@
 
 use std::time::Instant;
 
-use bridgehead_appservice::{bridge::RoomChange, id::UserId};
+use bridgehead_appservice::{
+    bridge::{Member, RoomChange},
+    id::UserId,
+};
 use bridgehead_irc_protocol::{
     Line, Source,
     channels::{Happening, Place as Where, Typing},
@@ -13,11 +16,20 @@ use bridgehead_irc_protocol::{
     session::{Batch, Heard},
 };
 
-use super::{Hub, Owner, deeds::Deed, history};
+use super::{
+    Hub, Owner,
+    deeds::Deed,
+    doing::{Level, Powers},
+    history,
+    standing::level_of,
+};
 use crate::{
     clock::now,
     ids::{Nick, Place},
 };
+
+/// Who may be away in a netsplit at the same time; others have left.
+const MAX_SPLIT: usize = 20_000;
 
 impl Hub {
     /// A line has come.
@@ -83,6 +95,7 @@ impl Hub {
                 reason,
                 is_kick,
             } => self.was_expelled(person, channel, (by.clone(), reason.clone(), *is_kick)),
+            Happening::Invited { channel, by, .. } => self.is_invited(owner, channel, by),
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
                 self.private(owner, person, said);
             }
@@ -107,7 +120,12 @@ impl Hub {
                 channel, reason, ..
             } => self.is_unseen(&channel, reason.as_deref()),
             Happening::Said(said) => self.said_now(*said),
-            Happening::Joined { channel, who, .. } => self.joined(&channel, &who),
+            Happening::Joined {
+                channel,
+                who,
+                account,
+                ..
+            } => self.joined(&channel, &who, account.as_deref()),
             Happening::Parted {
                 channel,
                 who,
@@ -125,7 +143,9 @@ impl Hub {
                 reason,
                 split,
             } => self.quit(&who, channels, &reason, split.is_some()),
-            Happening::Nick { from, to, .. } => self.renamed(&from, &to),
+            Happening::Nick {
+                from, to, channels, ..
+            } => self.renamed(&from, &to, &channels),
             Happening::Topic {
                 channel, by, topic, ..
             } => self.topic(&channel, by.as_ref(), &topic),
@@ -135,7 +155,26 @@ impl Hub {
                 by,
                 changes,
             } => self.modes(&channel, by.as_ref(), &changes),
-            Happening::ModesAre { channel, changes } => self.modes(&channel, None, &changes),
+            Happening::ModesAre { channel, changes } => self.modes_are(&channel, &changes),
+            Happening::ListIs {
+                channel,
+                mode: 'b',
+                is_cut,
+                ..
+            } => self.list_is(&channel, is_cut),
+            Happening::Invited { channel, by, whom } if self.own(&whom) == Some(Owner::Bot) => {
+                self.is_invited(&Owner::Bot, &channel, &by);
+            }
+            Happening::Host { who, user, host } => {
+                if let Some(Owner::Person(person)) = self.own(&who.name) {
+                    let source = Source {
+                        name: who.name,
+                        user: Some(user),
+                        host: Some(host),
+                    };
+                    self.is_seen_as(&person, &source, None);
+                }
+            }
             Happening::Reacted {
                 place,
                 who,
@@ -179,16 +218,40 @@ impl Hub {
         }
     }
 
-    fn joined(&mut self, channel: &str, who: &Source) {
+    fn joined(&mut self, channel: &str, who: &Source, account: Option<&str>) {
         self.directory.write().is_certain(&who.name, now());
         self.directory.write().entered(channel, &who.name);
-        let folded = self.directory.read().case_mapping().fold(&who.name);
-        let is_back = self.split.remove(&folded).is_some();
-        if is_back || !self.settings.sync.to_matrix || self.own(&who.name).is_some() {
-            return;
+        let place = self.channel(channel);
+        match self.own(&who.name) {
+            Some(Owner::Person(person)) => {
+                self.is_seen_as(&person, who, account);
+                if self.settings.sync.powers {
+                    self.deed(Deed::Stand(place, person));
+                }
+            }
+            Some(Owner::Bot) => {}
+            None => {
+                let is_back = self.is_back(channel, &who.name);
+                if !is_back && self.settings.sync.to_matrix {
+                    let nick = self.nick(&who.name);
+                    self.deed(Deed::Join(place, nick));
+                }
+            }
         }
-        let (place, nick) = (self.channel(channel), self.nick(&who.name));
-        self.deed(Deed::Join(place, nick));
+    }
+
+    /// Whether somebody has come back to a channel from a netsplit, of which Matrix has not been told.
+    fn is_back(&mut self, channel: &str, nick: &str) -> bool {
+        let mapping = self.directory.read().case_mapping();
+        let folded = mapping.fold(nick);
+        let Some((channels, _)) = self.split.get_mut(&folded) else {
+            return false;
+        };
+        let is_back = channels.remove(&mapping.fold(channel));
+        if channels.is_empty() {
+            self.split.remove(&folded);
+        }
+        is_back
     }
 
     fn parted(&mut self, channel: &str, who: &str, reason: Option<&[u8]>) {
@@ -248,9 +311,11 @@ impl Hub {
             self.figures.split();
         }
         let hold = self.settings.sync.netsplit.get();
-        if is_split && !hold.is_zero() {
-            let folded = self.directory.read().case_mapping().fold(&who.name);
-            self.split.insert(folded, (channels, now() + hold));
+        if is_split && !hold.is_zero() && self.split.len() < MAX_SPLIT {
+            let mapping = self.directory.read().case_mapping();
+            let channels = channels.iter().map(|channel| mapping.fold(channel));
+            let (folded, until) = (mapping.fold(&who.name), now() + hold);
+            self.split.insert(folded, (channels.collect(), until));
             return;
         }
         let reason = self.words(None, Some(reason));
@@ -281,7 +346,7 @@ impl Hub {
         }
     }
 
-    fn renamed(&mut self, from: &Source, to: &str) {
+    fn renamed(&mut self, from: &Source, to: &str, channels: &[String]) {
         self.directory.write().is_certain(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
         self.directory.write().is_certain(&from.name, now());
@@ -292,7 +357,26 @@ impl Hub {
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {
             true => self.deed(Deed::Profile(new, to.to_owned())),
-            false => self.deed(Deed::Renamed(old, new)),
+            false => {
+                let places = channels.iter().map(|channel| self.channel(channel));
+                let places: Vec<Place> = places.collect();
+                self.deed(Deed::Renamed(places.clone(), old, new.clone()));
+                self.stand_as(&places, &new);
+            }
+        }
+    }
+
+    /// What somebody holds they hold under another nick as well.
+    fn stand_as(&mut self, places: &[Place], nick: &Nick) {
+        if !self.settings.sync.powers {
+            return;
+        }
+        for place in places {
+            let level = level_of(self.standing(place.target_name(), &nick.nick));
+            if level > 0 {
+                let levels = vec![Level::exactly(Member::User(nick.clone()), level)];
+                self.deed(Deed::Power(place.clone(), Powers { levels }));
+            }
         }
     }
 
@@ -300,16 +384,18 @@ impl Hub {
         if !self.settings.sync.topics {
             return;
         }
-        let own = by.and_then(|by| self.own(&by.name));
-        if own.is_some() {
-            return;
-        }
         let place = self.channel(channel);
-        let by = by.filter(|by| !by.may_be_server());
-        let by = by.map(|by| self.nick(&by.name));
+        let own = by.and_then(|by| self.own(&by.name));
+        let by = self.who_did(channel, by);
         let words = self.words(Some(channel), Some(topic)).unwrap_or_default();
-        let change = RoomChange::new().topic(formatting::strip(&words));
-        self.deed(Deed::Change(place, by, change));
+        let words = formatting::strip(&words);
+        // What Matrix has asked for is no news there, whatever the server has made of its length.
+        let folded = place.target_name().to_owned();
+        let asked = own.and_then(|_| self.topics.remove(&folded));
+        if !asked.is_some_and(|asked| asked.starts_with(&*words)) {
+            let change = RoomChange::new().topic(words);
+            self.deed(Deed::Change(place, by, change));
+        }
     }
 
     /// The bridge's own connection is in a channel no more.

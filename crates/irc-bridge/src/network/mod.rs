@@ -16,6 +16,7 @@
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
 //!   listened, and `memory` how far that is; `standing` who may do what in both
+//! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command` what people ask for
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
@@ -28,25 +29,30 @@ mod command;
 mod connect;
 mod deeds;
 mod directory;
+mod doing;
 mod ended;
 mod figures;
 mod hear;
 mod history;
+mod lists;
 mod look;
 mod memory;
+mod moderate;
 mod observe;
 mod offers;
 mod overlap;
 mod pace;
+mod picture;
+mod rules;
 mod speaking;
 mod speech;
-mod standing;
+pub(crate) mod standing;
 mod threads;
 mod typing;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,7 +69,8 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-pub(crate) use self::directory::{Directory, Owner};
+#[cfg(test)]
+pub(crate) use self::picture::Seat;
 use self::{
     client::Client,
     deeds::Deed,
@@ -86,11 +93,16 @@ pub(crate) use self::{
     threads::{InThread, Threads},
     upkeep::Upkeep,
 };
+pub(crate) use self::{
+    directory::{Directory, Owner},
+    picture::Picture,
+};
 use crate::{
     Irc,
     clock::now,
     ident::Ident,
     ids::Place,
+    kept::{Kept, Masks, Seen},
     link::{
         claims::Claims,
         dial::Way,
@@ -124,6 +136,8 @@ pub(crate) enum Input {
     Typing(Place, Vec<UserId>),
     /// Somebody wants to know how the network stands.
     Look(oneshot::Sender<Look>),
+    /// Somebody wants to know what a channel is like.
+    Picture(String, oneshot::Sender<Option<Picture>>),
 }
 
 /// A network, for those who have something for its loop.
@@ -199,6 +213,16 @@ impl Handle {
         let (reply, look) = oneshot::channel();
         self.inputs.send(Input::Look(reply)).await.ok()?;
         look.await.ok()
+    }
+}
+
+impl Handle {
+    /// What a channel is like, as the observer sees it; `None` where it does not.
+    pub(crate) async fn picture(&self, channel: &str) -> Option<Picture> {
+        let (reply, picture) = oneshot::channel();
+        let input = Input::Picture(channel.to_owned(), reply);
+        self.inputs.send(input).await.ok()?;
+        picture.await.ok().flatten()
     }
 }
 
@@ -278,9 +302,21 @@ pub(crate) struct Hub {
     /// Who waits until nobody is connected.
     left: Option<oneshot::Sender<()>>,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
-    split: BTreeMap<String, (Vec<String>, Instant)>,
+    split: BTreeMap<String, (BTreeSet<String>, Instant)>,
     /// What was said while nobody listened.
     history: History,
+    /// Changes of modes that Matrix has asked for.
+    expected: Vec<standing::Expected>,
+    /// Topics that Matrix has asked for, by folded channel.
+    topics: BTreeMap<String, String>,
+    /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
+    shut_out: BTreeMap<String, String>,
+    /// Keys of channels, by folded name.
+    keys: BTreeMap<String, String>,
+    /// Masks by which Matrix keeps somebody out, by folded channel and nick.
+    masks: Masks,
+    /// What others see of people of Matrix.
+    seen: BTreeMap<UserId, Seen>,
     /// How many questions of programs are still answered.
     patience: Patience,
     /// Names what is heard and has no id of its own.
@@ -297,9 +333,11 @@ impl Waiting {
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
+        let name = self.beginning.name.clone();
+        let kept = Kept::load(&store, &name).await?;
         let heard = memory::load(&store, &self.beginning.name).await?;
         let memory = Memory::new(store.clone(), &self.beginning.name, heard.clone());
-        tasks.spawn(deeds::carry_out(remote.clone(), to_do, memory));
+        tasks.spawn(deeds::carry_out(remote.clone(), name, to_do, memory));
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -329,6 +367,12 @@ impl Waiting {
             next_server: 0,
             split: BTreeMap::new(),
             history: History::new(heard),
+            expected: Vec::new(),
+            topics: BTreeMap::new(),
+            shut_out: BTreeMap::new(),
+            keys: kept.keys,
+            masks: kept.masks,
+            seen: kept.seen,
             patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
@@ -381,6 +425,9 @@ impl Hub {
                 }
                 (self.is_leaving, self.left) = (true, Some(reply));
             }
+            Input::Picture(channel, reply) => {
+                reply.send(self.picture(&channel)).ok();
+            }
             Input::Typing(place, people) => self.take_typing(&place, &people),
             Input::Look(reply) => {
                 reply.send(self.look()).ok();
@@ -432,6 +479,12 @@ impl Hub {
         }
     }
 
+    /// The observer's connection, once it stands.
+    fn observed(&self) -> Option<&client::Live> {
+        let live = self.clients.get(&Owner::Bot)?.live.as_ref()?;
+        live.is_ready.then_some(live)
+    }
+
     fn client(&mut self, owner: &Owner) -> &mut Client {
         self.clients
             .entry(owner.clone())
@@ -456,7 +509,16 @@ impl Hub {
             }
             return;
         }
-        client.join_wanted(|channel| settings.key_of(channel), now);
+        let keys = &self.keys;
+        let key_of = |channel: &str| {
+            keys.get(channel)
+                .cloned()
+                .or_else(|| settings.key_of(channel))
+        };
+        client.join_wanted(key_of, now);
+        if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
+            live.ask_questions();
+        }
         client.hand_over();
         client.settle();
     }
@@ -487,6 +549,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.clients.retain(|_, client| !client.is_nobody(now));
         self.count_levels();
     }
 

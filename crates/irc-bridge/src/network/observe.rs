@@ -12,12 +12,11 @@ use std::{
 use bridgehead_irc_protocol::{
     Line,
     channels::{Happening, Kind, Place as Where, Said},
-    session::Priority,
 };
 
 use super::{
     Hub, Owner,
-    client::{Asked, Live, Standing},
+    client::{Live, Standing},
     deeds::Deed,
     overlap::{Ear, Overlap},
 };
@@ -306,6 +305,7 @@ impl Hub {
     /// A channel is heard by another connection from now on: who is there, and what it is like, is asked anew.
     fn is_heard(&mut self, channel: &str) {
         let place = self.channel(channel);
+        self.shut_out.remove(place.target_name());
         self.deed(Deed::Back(place));
         self.catch_up(channel);
         let Some(owner) = self
@@ -316,12 +316,10 @@ impl Hub {
             return;
         };
         if let Some(live) = self.client(&owner).live.as_mut() {
-            let modes = Line::new("MODE", [channel]);
-            live.ask(modes, Priority::Membership, Asked::Upkeep);
-            let names = Order::Send(Line::new("NAMES", [channel]), Priority::Membership);
-            // One that takes no orders is about to end.
-            let _ = live.link.order(names);
+            live.question(Line::new("MODE", [channel]));
+            live.question(Line::new("NAMES", [channel]));
         }
+        self.ask_for_lists(channel);
     }
 
     /// The bridge's own connection is not in a channel where it is to be. It tries again, more and more seldom; the

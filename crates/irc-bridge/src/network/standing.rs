@@ -1,18 +1,35 @@
-//! Who may do what: operators, voices, bans and the modes of channels, as powers and rules of rooms.
+//! Who may do what: operators and voices as powers of rooms, and the other way round.
+//!
+//! ```text
+//! MODE +o ──▶ has Matrix asked for it? ──no──▶ Deed::Power ──▶ the room's levels, where they mean something else
+//! a level ──▶ steps from what they hold to what it means ──▶ MODE, noted as asked for
+//! ```
+//!
+//! Levels that mean the same mode are the same: nobody's 60 becomes 50 because IRC calls both `o`. So neither side's
+//! change comes back, and a change that both sides have already is none.
 
-use bridgehead_appservice::{JoinRule, bridge::RoomChange, id::UserId};
-use bridgehead_irc_protocol::{
-    CaseMapping, ModeChange, Source,
-    channels::Member,
-    isupport::ModeKind,
-    mask::{ListEntry, Mask},
+use std::time::{Duration, Instant};
+
+use bridgehead_appservice::bridge::Member as Who;
+use bridgehead_irc_protocol::{Isupport, ModeChange, Source, channels::Member, isupport::ModeKind};
+
+use super::{
+    Hub, Owner,
+    deeds::Deed,
+    doing::{Level, Powers},
+};
+use crate::{
+    clock::now,
+    ids::{Nick, Place},
 };
 
-use super::{Hub, Owner, deeds::Deed};
-use crate::ids::{Nick, Place};
+/// How long a change that was asked for may take to be heard.
+const EXPECTED_FOR: Duration = Duration::from_secs(60);
+/// Changes that may be expected; then the oldest is not any more.
+const MAX_EXPECTED: usize = 512;
 
 /// The power level that a member's mode stands for: founders and admins are more than operators, half-operators less.
-pub(super) fn level_of(mode: Option<char>) -> i64 {
+pub(crate) fn level_of(mode: Option<char>) -> i64 {
     match mode {
         Some('q' | 'y' | 'Y') => 95,
         Some('a' | '!') => 75,
@@ -23,13 +40,43 @@ pub(super) fn level_of(mode: Option<char>) -> i64 {
     }
 }
 
-/// The mode that a power level stands for, of those that one can be given.
-pub(super) fn mode_of(level: i64) -> Option<char> {
+/// The mode that a power level stands for, of those that a bridge gives on a server that knows half-operators or not.
+pub(crate) fn mode_of(level: i64, knows_half: bool) -> Option<char> {
     match level {
         50.. => Some('o'),
+        40.. if knows_half => Some('h'),
         1.. => Some('v'),
         _ => None,
     }
+}
+
+/// Whether two power levels mean the same on IRC, founders and admins being operators.
+pub(crate) fn is_same_standing(level: i64, other: i64) -> bool {
+    mode_of(level, true) == mode_of(other, true)
+}
+
+/// What has to be changed so that somebody who holds these modes has what a level means. What founders and admins are
+/// is for the network's services alone.
+fn steps(nick: &str, held: &[char], want: Option<char>) -> Vec<ModeChange> {
+    let wanted = level_of(want);
+    if held.iter().any(|mode| level_of(Some(*mode)) > 50) {
+        return Vec::new();
+    }
+    let too_much = held.iter().filter(|mode| level_of(Some(**mode)) > wanted);
+    let mut changes: Vec<ModeChange> = too_much
+        .map(|mode| ModeChange::unset(*mode, Some(nick)))
+        .collect();
+    if let Some(mode) = want.filter(|mode| !held.contains(mode)) {
+        changes.push(ModeChange::set(mode, Some(nick)));
+    }
+    changes
+}
+
+/// A change of modes that Matrix has asked for, and that is to be heard.
+pub(super) struct Expected {
+    channel: String,
+    change: ModeChange,
+    until: Instant,
 }
 
 impl Hub {
@@ -37,10 +84,13 @@ impl Hub {
     pub(super) fn members(&mut self, channel: &str, members: &[Member]) {
         let nicks = members.iter().map(|member| member.source.name.as_str());
         self.directory.write().set_members(channel, nicks);
+        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+            live.naming.remove(channel);
+        }
         let place = self.channel(channel);
         let others: Vec<&Member> = members
             .iter()
-            .filter(|member| self.own(&member.source.name).is_none())
+            .filter(|member| !self.directory.read().is_or_was_ours(&member.source.name))
             .collect();
         if self.settings.sync.to_matrix {
             let mut nicks: Vec<Nick> = others
@@ -51,71 +101,148 @@ impl Hub {
             self.deed(Deed::Members(place.clone(), nicks));
         }
         if self.settings.sync.powers {
-            let powers = others.iter().map(|member| {
-                let level = level_of(member.modes.first().copied());
-                (self.nick(&member.source.name), level)
-            });
-            let powers: Vec<(Nick, i64)> = powers.filter(|(_, level)| *level > 0).collect();
-            if !powers.is_empty() {
-                self.deed(Deed::Power(place, powers, Vec::new()));
+            self.stand(&place, members);
+        }
+    }
+
+    /// Brings everybody's power in line with what was told of all of them. Of those on IRC, IRC knows best; people of
+    /// Matrix keep what they have there, and are given it on IRC where the bridge can.
+    fn stand(&mut self, place: &Place, members: &[Member]) {
+        let mut levels = Vec::new();
+        let mut people = Vec::new();
+        for member in members {
+            let level = level_of(member.modes.first().copied());
+            match self.own(&member.source.name) {
+                Some(Owner::Bot) => {}
+                Some(Owner::Person(person)) => {
+                    levels.push(Level::at_least(Who::Person(person.clone()), level));
+                    people.push(person);
+                }
+                None => {
+                    let nick = self.nick(&member.source.name);
+                    levels.push(Level::exactly(Who::User(nick), level));
+                }
             }
+        }
+        self.deed(Deed::Power(place.clone(), Powers { levels }));
+        for person in people {
+            self.deed(Deed::Stand(place.clone(), person));
         }
     }
 
     /// Who is away in a netsplit, and so is a member all the same.
     pub(super) fn absent(&self, place: &Place) -> Vec<Nick> {
-        let mapping = self.directory.read().case_mapping();
-        let is_there = |channels: &[String]| {
-            channels
-                .iter()
-                .any(|channel| Some(mapping.fold(channel).as_str()) == place.as_channel())
-        };
+        let channel = place.as_channel().unwrap_or_default();
         let absent = self.split.iter();
-        let absent = absent.filter(|(_, (channels, _))| is_there(channels));
+        let absent = absent.filter(|(_, (channels, _))| channels.contains(channel));
         absent.map(|(nick, _)| self.nick(nick)).collect()
     }
 
     /// Modes of a channel are other ones now.
     pub(super) fn modes(&mut self, channel: &str, by: Option<&Source>, changes: &[ModeChange]) {
-        let Some(live) = self.watcher(channel) else {
+        let Some(isupport) = self.watcher(channel).map(|live| live.link.facts().isupport) else {
             return;
         };
-        let facts = live.link.facts();
-        let kind_of = |change: &&ModeChange| facts.isupport.mode_kind(change.mode);
+        let is_own = by.is_some_and(|by| self.own(&by.name).is_some());
+        let mut news = Vec::new();
+        for change in changes {
+            if !(is_own && self.is_expected(channel, change)) {
+                news.push(change.clone());
+            }
+        }
         let of_kind = |kind: ModeKind| -> Vec<ModeChange> {
-            let of_kind = changes.iter().filter(|change| kind_of(change) == kind);
+            let of_kind = news
+                .iter()
+                .filter(|change| isupport.mode_kind(change.mode) == kind);
             of_kind.cloned().collect()
         };
         let (members, lists) = (of_kind(ModeKind::Member), of_kind(ModeKind::List));
-        let is_own = by.is_some_and(|by| self.own(&by.name).is_some());
-        if self.settings.sync.powers && !is_own && !members.is_empty() {
+        if self.settings.sync.powers && !members.is_empty() {
             self.standings(channel, &members);
         }
-        if self.settings.sync.bans && !is_own {
-            for change in lists.iter().filter(|change| change.mode == 'b') {
-                self.ban(channel, by, change);
+        if self.settings.sync.bans {
+            for change in &lists {
+                self.listed(channel, by, change);
             }
         }
-        if !is_own {
-            self.rules(channel, by, changes);
-        }
+        self.rules(channel, by, changes);
+        self.may_be_let_in(channel, changes);
+        self.ask_for_names();
     }
 
     /// Members have another standing.
     fn standings(&mut self, channel: &str, changes: &[ModeChange]) {
         let place = self.channel(channel);
-        let (mut users, mut people) = (Vec::new(), Vec::new());
-        for nick in changes.iter().filter_map(|change| change.param.as_deref()) {
+        let mut levels = Vec::new();
+        let mut is_stronger = false;
+        for change in changes {
+            let Some(nick) = change.param.as_deref() else {
+                continue;
+            };
             let level = level_of(self.standing(channel, nick));
-            match self.own(nick) {
-                Some(Owner::Person(person)) => people.push((person, level)),
-                Some(Owner::Bot) => {}
-                None => users.push((self.nick(nick), level)),
-            }
+            let who = match self.own(nick) {
+                Some(Owner::Bot) => {
+                    is_stronger |= change.is_set;
+                    continue;
+                }
+                Some(Owner::Person(person)) => Who::Person(person),
+                None => Who::User(self.nick(nick)),
+            };
+            levels.push(match change.is_set {
+                true => Level::at_least(who, level),
+                false => Level::exactly(who, level),
+            });
         }
-        if !users.is_empty() || !people.is_empty() {
-            self.deed(Deed::Power(place, users, people));
+        if !levels.is_empty() {
+            self.deed(Deed::Power(place.clone(), Powers { levels }));
         }
+        if is_stronger {
+            self.is_stronger(&place);
+        }
+    }
+
+    /// The bridge may do more in a channel: it sees lists that it did not see, and gives people what they have in
+    /// Matrix.
+    fn is_stronger(&mut self, place: &Place) {
+        let channel = place.target_name().to_owned();
+        self.ask_for_lists(&channel);
+        for person in self.people_in(&channel) {
+            self.deed(Deed::Stand(place.clone(), person));
+        }
+    }
+
+    /// People of Matrix who are in a channel with connections of their own.
+    pub(super) fn people_in(&self, folded: &str) -> Vec<bridgehead_appservice::id::UserId> {
+        let clients = self.clients.values();
+        let there = clients.filter(|client| client.is_in(folded));
+        there
+            .filter_map(|client| client.owner.person().cloned())
+            .collect()
+    }
+
+    /// A person of Matrix has this power there, and is to stand no lower on IRC, if the bridge can see to that.
+    pub(super) fn give_standing(
+        &mut self,
+        channel: &str,
+        person: &bridgehead_appservice::id::UserId,
+        level: i64,
+    ) {
+        let owner = Owner::Person(person.clone());
+        let nick = self.directory.read().nick(&owner).map(str::to_owned);
+        let Some(nick) = nick.filter(|_| self.settings.sync.powers) else {
+            return;
+        };
+        let bot = self.directory.read().nick(&Owner::Bot).map(str::to_owned);
+        let own = bot.and_then(|bot| self.standing(channel, &bot));
+        if level_of(own) < level_of(Some('h')) {
+            return;
+        }
+        let changes: Vec<ModeChange> = self
+            .modes_for(channel, &[(nick, level)])
+            .into_iter()
+            .filter(|change| change.is_set)
+            .collect();
+        self.change_modes_quietly(channel, &changes);
     }
 
     /// The highest mode that somebody has in a channel, as far as the observer knows.
@@ -124,63 +251,106 @@ impl Hub {
         live.view.standing(channel, nick)
     }
 
-    /// A ban was set or lifted: it is one for the people of Matrix whom it meets.
-    fn ban(&mut self, channel: &str, by: Option<&Source>, change: &ModeChange) {
-        let Some(ListEntry::Mask(mask, _)) = change.param.as_deref().map(ListEntry::parse) else {
-            return;
-        };
-        let mapping = self.directory.read().case_mapping();
-        let place = self.channel(channel);
-        let by = by.filter(|by| !by.may_be_server());
-        let by = by.map(|by| self.nick(&by.name));
-        for person in self.met_by(&mask, mapping) {
-            let deed = match change.is_set {
-                true => Deed::Ban(place.clone(), person, by.clone()),
-                false => Deed::Unban(place.clone(), person, by.clone()),
-            };
-            self.deed(deed);
-        }
-    }
-
-    /// People of Matrix whom a mask meets: those who are connected, by all that others see of them.
-    fn met_by(&self, mask: &Mask, mapping: CaseMapping) -> Vec<UserId> {
-        let connected = self.clients.values().filter_map(|client| {
-            let live = client.live.as_ref().filter(|live| live.is_ready)?;
-            let person = client.owner.person()?;
-            let source = live.link.facts().source;
-            mask.matches(&source, mapping).then(|| person.clone())
-        });
-        connected.collect()
-    }
-
-    /// Who may join a channel, and whether it may be found.
-    fn rules(&mut self, channel: &str, by: Option<&Source>, changes: &[ModeChange]) {
-        if !changes.iter().any(|change| "ikspr".contains(change.mode)) {
-            return;
-        }
+    /// What levels mean as changes of modes, for those who are in the channel.
+    pub(super) fn modes_for(&self, channel: &str, levels: &[(String, i64)]) -> Vec<ModeChange> {
         let Some(live) = self.watcher(channel) else {
+            return Vec::new();
+        };
+        let facts = live.link.facts();
+        let knows_half = knows_half(&facts.isupport);
+        let changes = levels.iter().filter_map(|(nick, level)| {
+            let member = live.view.channel(channel)?.member(nick)?;
+            let name = member.source.name;
+            Some(steps(&name, &member.modes, mode_of(*level, knows_half)))
+        });
+        changes.flatten().collect()
+    }
+
+    /// Notes that changes were asked for by Matrix: they are no news there.
+    pub(super) fn expect(&mut self, channel: &str, changes: &[ModeChange]) {
+        let channel = self.directory.read().case_mapping().fold(channel);
+        let until = now() + EXPECTED_FOR;
+        let expected = changes.iter().map(|change| Expected {
+            channel: channel.clone(),
+            change: change.clone(),
+            until,
+        });
+        self.expected.extend(expected);
+        let too_many = self.expected.len().saturating_sub(MAX_EXPECTED);
+        self.expected.drain(..too_many);
+    }
+
+    /// Whether Matrix has asked for this change; it is expected no more then.
+    fn is_expected(&mut self, channel: &str, change: &ModeChange) -> bool {
+        let now = now();
+        self.expected.retain(|expected| expected.until > now);
+        let mapping = self.directory.read().case_mapping();
+        let same = |one: &Option<String>, other: &Option<String>| {
+            let (one, other) = (one.as_deref(), other.as_deref());
+            mapping.is_same(one.unwrap_or_default(), other.unwrap_or_default())
+        };
+        let found = self.expected.iter().position(|expected| {
+            mapping.is_same(&expected.channel, channel)
+                && (expected.change.is_set, expected.change.mode) == (change.is_set, change.mode)
+                && same(&expected.change.param, &change.param)
+        });
+        found.map(|at| self.expected.remove(at)).is_some()
+    }
+
+    /// Asks again who is in channels where it is not known what somebody holds, now that the highest of it was taken.
+    fn ask_for_names(&mut self) {
+        let Some(live) = self
+            .clients
+            .get_mut(&Owner::Bot)
+            .and_then(|bot| bot.live.as_mut())
+        else {
             return;
         };
-        let isupport = live.link.facts().isupport;
-        let Some(known) = live.view.channel(channel) else {
-            return;
+        for channel in live.view.needs_names() {
+            if live.naming.insert(channel.clone()) {
+                live.question(bridgehead_irc_protocol::Line::new("NAMES", [channel]));
+            }
+        }
+    }
+}
+
+fn knows_half(isupport: &Isupport) -> bool {
+    isupport.prefix_of('h').is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_reached_from_whatever_is_held() {
+        let check = |held: &str, level: i64, knows_half: bool, wanted: &str| {
+            let held: Vec<char> = held.chars().collect();
+            let changes = steps("ann", &held, mode_of(level, knows_half));
+            let changes: Vec<String> = changes
+                .iter()
+                .map(|change| format!("{}{}", if change.is_set { '+' } else { '-' }, change.mode))
+                .collect();
+            assert_eq!(changes.join(""), wanted, "{held:?} to {level}");
         };
-        let is_closed = known.has_mode('i') || known.has_mode('k');
-        let is_hidden = known.has_mode('s') || known.has_mode('p') || is_closed;
-        let folded = isupport.case_mapping().fold(channel);
-        let Some(dynamic) = self.settings.dynamic_rules(&folded) else {
-            return;
-        };
-        let rule = match is_closed {
-            true => JoinRule::Invite,
-            false => JoinRule::Public,
-        };
-        let change = RoomChange::new()
-            .joined_by(rule)
-            .listed(dynamic.published && !is_hidden);
-        let place = self.channel(channel);
-        let by = by.filter(|by| !by.may_be_server());
-        let by = by.map(|by| self.nick(&by.name));
-        self.deed(Deed::Change(place, by, change));
+        check("", 50, false, "+o");
+        check("v", 100, false, "+o");
+        check("ov", 0, false, "-o-v");
+        check("ov", 1, false, "-o");
+        check("o", 10, false, "-o+v");
+        check("o", 40, true, "-o+h");
+        check("", 40, false, "+v");
+        check("o", 60, true, "");
+        // Founders are made by services.
+        check("qo", 0, true, "");
+    }
+
+    #[test]
+    fn levels_that_mean_the_same_are_the_same() {
+        assert!(is_same_standing(50, 95));
+        assert!(is_same_standing(1, 39));
+        assert!(is_same_standing(0, -5));
+        assert!(!is_same_standing(0, 1));
+        assert!(!is_same_standing(40, 50));
     }
 }

@@ -1,9 +1,9 @@
 //! What Matrix changes, and IRC is to follow: where the bridge listens, and who is where.
 
 use bridgehead_appservice::id::UserId;
-use bridgehead_irc_protocol::{Line, session::Priority};
+use bridgehead_irc_protocol::Line;
 
-use super::{Hub, Owner, client::Asked};
+use super::{Hub, Owner};
 use crate::{clock::now, ids::Place, settings::Mode};
 
 /// Something that Matrix has changed.
@@ -17,13 +17,22 @@ pub(crate) enum Upkeep {
     Join {
         place: Place,
         person: UserId,
-        name: String,
+        /// What they are called, where it is known.
+        name: Option<String>,
     },
     /// A person has left a room.
     Leave {
         place: Place,
         person: UserId,
         reason: Option<String>,
+    },
+    /// A person is called something else.
+    Name { person: UserId, name: String },
+    /// A person has this power in a room.
+    Standing {
+        place: Place,
+        person: UserId,
+        level: i64,
     },
 }
 
@@ -39,12 +48,18 @@ impl Hub {
                 place,
                 person,
                 name,
-            } => self.person_joins(&place, &person, &name).await,
+            } => self.person_joins(&place, &person, name).await,
             Upkeep::Leave {
                 place,
                 person,
                 reason,
             } => self.person_leaves(&place, &person, reason.as_deref()),
+            Upkeep::Name { person, name } => self.is_named(&person, &name).await,
+            Upkeep::Standing {
+                place,
+                person,
+                level,
+            } => self.give_standing(place.target_name(), &person, level),
         }
     }
 
@@ -79,6 +94,8 @@ impl Hub {
             return;
         };
         self.forget_heard(channel);
+        self.shut_out.remove(channel);
+        self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
             self.leave(&owner, channel, Some("This channel is bridged no more"));
@@ -90,7 +107,7 @@ impl Hub {
         self.settings.sync.to_irc && self.settings.mode_of(channel) == Mode::Puppet
     }
 
-    async fn person_joins(&mut self, place: &Place, person: &UserId, name: &str) {
+    async fn person_joins(&mut self, place: &Place, person: &UserId, name: Option<String>) {
         let Some(channel) = place.as_channel() else {
             return;
         };
@@ -99,7 +116,7 @@ impl Hub {
         }
         let owner = Owner::Person(person.clone());
         let client = self.client(&owner);
-        client.name = Some(name.to_owned());
+        client.name = name.or(client.name.take());
         client.wanted.insert(channel.to_owned());
         client.is_in_at_last(channel);
         client.is_parked = false;
@@ -114,7 +131,7 @@ impl Hub {
         }
     }
 
-    fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
+    pub(super) fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
         let client = self.client(owner);
         client.wanted.remove(channel);
         let is_idle = client.wanted.is_empty() && client.pendings.is_empty();
@@ -124,7 +141,7 @@ impl Hub {
         if live.standings.remove(channel).is_some() {
             let params = std::iter::once(channel).chain(reason.map(one_line));
             let line = Line::new("PART", params);
-            live.ask(line, Priority::Membership, Asked::Upkeep);
+            live.upkeep(line);
         }
         self.elect(channel);
         // Whoever is nowhere has nothing to stay for; who is talked to alone is connected again by speaking.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::messages::{MediaSettings, MessageSettings, Reactions};
 pub use self::network::{
-    BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode, NetworkSettings,
-    PeopleSettings, SyncSettings, Verify, WebircSettings,
+    BanBy, BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode,
+    NetworkSettings, PeopleSettings, SyncSettings, Verify, WebircSettings,
 };
 use crate::ids::is_channel;
 

@@ -153,6 +153,8 @@ pub struct PeopleSettings {
     pub addresses: Option<String>,
     /// The address from which all connect, where they have none of their own.
     pub address: Option<IpAddr>,
+    /// Who has chosen no nick goes by their name of the moment: where they change it in Matrix, their nick follows.
+    pub follow_names: bool,
 }
 
 impl Default for PeopleSettings {
@@ -165,6 +167,7 @@ impl Default for PeopleSettings {
             idle: Time::from_secs(0),
             addresses: None,
             address: None,
+            follow_names: true,
         }
     }
 }
@@ -225,6 +228,8 @@ pub struct SyncSettings {
     pub powers: bool,
     /// Bans are kept the same.
     pub bans: bool,
+    /// How somebody on IRC is banned from Matrix.
+    pub ban_by: BanBy,
     /// Topics are kept the same.
     pub topics: bool,
 }
@@ -237,9 +242,22 @@ impl Default for SyncSettings {
             netsplit: Time::from_secs(600),
             powers: true,
             bans: true,
+            ban_by: BanBy::default(),
             topics: true,
         }
     }
+}
+
+/// What a ban of somebody on IRC names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BanBy {
+    /// Their host, or their user name and host, where that is known and meets nobody else in the channel; else their
+    /// nick. Another nick does not help them then.
+    #[default]
+    Host,
+    /// Their nick alone.
+    Nick,
 }
 
 /// What the network puts up with.
@@ -315,6 +333,13 @@ impl NetworkSettings {
     pub fn mode_of(&self, channel: &str) -> Mode {
         let own = self.channel(channel).and_then(|channel| channel.mode);
         own.unwrap_or(self.dynamic.mode)
+    }
+
+    /// Whether the configuration maps a channel to a room of somebody's.
+    #[must_use]
+    pub fn is_mapped(&self, channel: &str) -> bool {
+        self.channel(channel)
+            .is_some_and(|channel| channel.room.is_some())
     }
 
     /// A channel's key.

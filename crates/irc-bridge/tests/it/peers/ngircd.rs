@@ -91,9 +91,9 @@ fn plain_config(port: u16, options: NgircdOptions) -> String {
          MotdPhrase = hello\n\
          [Limits]\n\
          MaxConnectionsIP = {connections}\n\
-         MaxJoins = 100\n\
          MaxNickLength = 30\n\
          MaxPenaltyTime = 0\n\
+         MaxJoins = 0\n\
          [Options]\n\
          DNS = {ident}\n\
          Ident = {ident}\n\

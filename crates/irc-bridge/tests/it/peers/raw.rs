@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+/// How often somebody comes again who is hung up on.
+const MAX_ATTEMPTS: u32 = 5;
 /// How many lines may wait to be written.
 const MAX_WAITING: usize = 1024;
 
@@ -48,12 +50,20 @@ impl RawClient {
         Ok(Self::speak(stream))
     }
 
-    /// Connects and registers.
+    /// Connects and registers. Where many connect at once, ngIRCd has no room for some, and hangs up without a word: they
+    /// come again.
     pub(crate) async fn welcomed(port: u16, nick: &str) -> anyhow::Result<Self> {
-        let mut client = Self::connect(port).await?;
-        client.register(nick).await;
-        client.welcome().await?;
-        Ok(client)
+        let mut attempts = 0;
+        loop {
+            let mut client = Self::connect(port).await?;
+            client.register(nick).await;
+            attempts += 1;
+            match client.welcome().await {
+                Ok(_) => return Ok(client),
+                Err(_) if client.heard.all().is_empty() && attempts < MAX_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn speak(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {

@@ -11,7 +11,10 @@ macro_rules! scenarios {
     };
 }
 
+mod apart;
+mod membership;
 mod messages;
+mod moderation;
 mod modern;
 mod own_settings;
 pub(crate) mod silence;
@@ -25,7 +28,13 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[messages::ALL, silence::ALL, talk::ALL];
+const ALL: &[&[Scenario]] = &[
+    membership::ALL,
+    messages::ALL,
+    moderation::ALL,
+    silence::ALL,
+    talk::ALL,
+];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {

@@ -1,8 +1,16 @@
 //! A homeserver, an IRC server and the bridge between them.
 
-use std::{fmt::Debug, net::TcpListener, time::Duration};
+use std::{
+    fmt::Debug,
+    net::TcpListener,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::Context as _;
 
 use bridgehead_appservice::{
+    Handle,
     bridge::{Level, Permissions},
     config::HostPort,
 };
@@ -22,7 +30,7 @@ pub(crate) const NETWORK: &str = "net";
 /// The bridge's own nick.
 pub(crate) const BOT: &str = "bridge";
 /// How long is waited for what has to come.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a scenario is played with.
@@ -30,12 +38,22 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) service: LabService,
+    /// The bridge from inside, once it has started.
+    inside: Arc<OnceLock<Handle>>,
     /// Where the IRC server listens.
     pub(crate) port: u16,
     /// Which IRC server it is.
     pub(crate) server: Server,
     /// Where the bridge listens.
     pub(crate) url: String,
+}
+
+impl Stage {
+    /// The bridge from inside, for what nobody does by a command.
+    pub(crate) async fn handle(&self) -> anyhow::Result<Handle> {
+        comes_to(&true, async || Ok(self.inside.get().is_some())).await?;
+        Ok(self.inside.get().context("it has just been there")?.clone())
+    }
 }
 
 /// The kinds of IRC servers.
@@ -150,10 +168,17 @@ fn play_at(
         .registration(&registered.text);
     options.run(async |lab| {
         let settings = settings.clone();
-        let service = lab.mount(service(&settings)).await?;
+        let started = Arc::new(OnceLock::new());
+        let inside = started.clone();
+        let service = service(&settings).on_start(move |handle: Handle| {
+            inside.get_or_init(|| handle);
+            std::future::ready(())
+        });
+        let service = lab.mount(service).await?;
         play(Stage {
             lab,
             service,
+            inside: started,
             port,
             server,
             url: registered.url.clone(),
@@ -177,7 +202,7 @@ pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow:
     let played = scenarios.iter().copied().flatten().map(|scenario| {
         let playing = (scenario.play)(stage.clone());
         async move {
-            let outcome = tokio::time::timeout(Duration::from_secs(120), playing).await;
+            let outcome = tokio::time::timeout(Duration::from_secs(240), playing).await;
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
             outcome
                 .err()

@@ -1,0 +1,292 @@
+//! Lists of masks: bans, exceptions and quiets, and whom of Matrix they meet.
+//!
+//! People are met by what others see of them on IRC. That is remembered, also on disk: who is banned has no connection
+//! any more by which they could be known when the ban is lifted.
+
+use std::collections::BTreeSet;
+
+use bridgehead_appservice::{bridge::Member as Who, format::Rich, id::UserId};
+use bridgehead_irc_protocol::{
+    Line, ModeChange, Source,
+    channels::ListEntry as Listed,
+    isupport::ModeKind,
+    mask::{ListEntry, Mask, Person},
+};
+
+use super::{Hub, Owner, deeds::Deed};
+use crate::{kept::Seen, settings::BanBy};
+
+impl Hub {
+    /// Asks for a channel's lists, as far as this server has them.
+    pub(super) fn ask_for_lists(&mut self, channel: &str) {
+        let Some(observer) = self.observer(channel).cloned() else {
+            return;
+        };
+        let Some(isupport) = self.watcher(channel).map(|live| live.link.facts().isupport) else {
+            return;
+        };
+        if !self.settings.sync.bans {
+            return;
+        }
+        let has_quiets = isupport.mode_kind('q') == ModeKind::List;
+        let lists = ['b'].into_iter().chain(isupport.except_mode());
+        let lists: Vec<char> = lists.chain(has_quiets.then_some('q')).collect();
+        if let Some(live) = self.client(&observer).live.as_mut() {
+            for list in lists {
+                let list = format!("+{list}");
+                live.question(Line::new("MODE", [channel, list.as_str()]));
+            }
+        }
+    }
+
+    /// A list was told whole: the room's bans are those of the channel.
+    pub(super) fn list_is(&mut self, channel: &str, is_cut: bool) {
+        if is_cut || !self.settings.sync.bans {
+            return;
+        }
+        if let Some(barred) = self.barred(channel) {
+            for person in &barred {
+                self.leave_banned(channel, person);
+            }
+            let place = self.channel(channel);
+            let barred = barred.into_iter().map(Who::Person).collect();
+            self.deed(Deed::Bans(place, barred));
+        }
+    }
+
+    /// A mask was put on a list, or taken from it.
+    pub(super) fn listed(&mut self, channel: &str, by: Option<&Source>, change: &ModeChange) {
+        let Some(written) = change.param.as_deref() else {
+            return;
+        };
+        let entry = ListEntry::parse(written);
+        let met: Vec<UserId> = self
+            .seen
+            .iter()
+            .filter(|(_, seen)| self.meets(&entry, seen))
+            .map(|(person, _)| person.clone())
+            .collect();
+        let except = self
+            .observed()
+            .and_then(|live| live.link.facts().isupport.except_mode());
+        match change.mode {
+            'q' => self.tell_quiet(channel, &met, change),
+            'b' if entry.is_quiet() => self.tell_quiet(channel, &met, change),
+            'b' => {
+                self.ban_or_not(channel, by, &met);
+                if !change.is_set {
+                    self.mask_is_gone(channel, written);
+                }
+            }
+            mode if Some(mode) == except => {
+                self.ban_or_not(channel, by, &met);
+                self.tell_excepted(channel, &met, change);
+            }
+            _ => {}
+        }
+    }
+
+    /// Those whom a change was about are banned now, or are not any more.
+    fn ban_or_not(&mut self, channel: &str, by: Option<&Source>, people: &[UserId]) {
+        let place = self.channel(channel);
+        let by = self.who_did(channel, by);
+        let barred = self.barred(channel).unwrap_or_default();
+        for person in people {
+            if barred.contains(person) {
+                self.leave_banned(channel, person);
+            }
+            let deed = match barred.contains(person) {
+                true => Deed::Ban(place.clone(), Who::Person(person.clone()), by.clone()),
+                false => Deed::Unban(place.clone(), Who::Person(person.clone()), by.clone()),
+            };
+            self.deed(deed);
+        }
+    }
+
+    /// Who is banned is put out of the room by the bridge, of which it hears nothing more: so they leave the channel here.
+    fn leave_banned(&mut self, channel: &str, person: &UserId) {
+        let owner = Owner::Person(person.clone());
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let client = self.clients.get(&owner);
+        if client.is_some_and(|client| client.wanted.contains(&folded)) {
+            self.leave(&owner, &folded, Some("Banned"));
+        }
+    }
+
+    /// People of Matrix whom a channel's bans meet and its exceptions do not; `None` where the bans are not known.
+    pub(super) fn barred(&self, channel: &str) -> Option<BTreeSet<UserId>> {
+        let live = self.watcher(channel)?;
+        let except = live.link.facts().isupport.except_mode();
+        let known = live.view.channel(channel)?;
+        let parsed = |list: &[Listed]| -> Vec<ListEntry> {
+            let entries = list.iter().map(|entry| ListEntry::parse(&entry.mask));
+            entries.filter(|entry| !entry.is_quiet()).collect()
+        };
+        let bans = parsed(known.list('b')?);
+        let exceptions = except.and_then(|mode| known.list(mode));
+        let exceptions = exceptions.map(parsed).unwrap_or_default();
+        let is_barred = |seen: &Seen| {
+            let is_met = |list: &[ListEntry]| list.iter().any(|entry| self.meets(entry, seen));
+            is_met(&bans) && !is_met(&exceptions)
+        };
+        let barred = self.seen.iter().filter(|(_, seen)| is_barred(seen));
+        Some(barred.map(|(person, _)| person.clone()).collect())
+    }
+
+    fn meets(&self, entry: &ListEntry, seen: &Seen) -> bool {
+        let person = Person {
+            source: &seen.source,
+            account: Some(seen.account.as_deref()),
+            real_name: None,
+        };
+        entry.matches(&person, self.directory.read().case_mapping()) == Some(true)
+    }
+
+    /// Who may stay in a channel and not speak is told so, and when they may again.
+    fn tell_quiet(&mut self, channel: &str, met: &[UserId], change: &ModeChange) {
+        let mask = change.param.as_deref().unwrap_or_default();
+        let words = match change.is_set {
+            true => format!(
+                "You may not speak in {channel} any more: it is quieted for {mask}. What you say there is not \
+                 delivered."
+            ),
+            false => format!(
+                "It is not quieted for {mask} in {channel} any more: you may speak there again."
+            ),
+        };
+        self.tell_there(channel, met, &words);
+    }
+
+    fn tell_excepted(&mut self, channel: &str, met: &[UserId], change: &ModeChange) {
+        let mask = change.param.as_deref().unwrap_or_default();
+        let words = match change.is_set {
+            true => format!("Bans of {channel} are not for you any more: {mask} is excepted."),
+            false => format!("Bans of {channel} may be for you again: {mask} is excepted no more."),
+        };
+        self.tell_there(channel, met, &words);
+    }
+
+    /// Tells something to those who are to be in a channel.
+    fn tell_there(&mut self, channel: &str, people: &[UserId], words: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        for person in people {
+            let owner = Owner::Person(person.clone());
+            let client = self.clients.get(&owner);
+            if client.is_some_and(|client| client.wanted.contains(&folded)) {
+                self.deed(Deed::Tell(person.clone(), Rich::plain(words)));
+            }
+        }
+    }
+
+    /// A mask that Matrix has set for somebody on IRC is lifted there: they may come to the room again.
+    fn mask_is_gone(&mut self, channel: &str, written: &str) {
+        let mapping = self.directory.read().case_mapping();
+        let folded = mapping.fold(channel);
+        let gone = self
+            .masks
+            .iter()
+            .filter(|((place, _), mask)| *place == folded && mapping.is_same(mask, written));
+        let gone: Vec<String> = gone.map(|((_, nick), _)| nick.clone()).collect();
+        for nick in gone {
+            self.forget_mask(&folded, &nick);
+            let (place, nick) = (self.channel(channel), self.nick(&nick));
+            self.deed(Deed::Unban(place, Who::User(nick), None));
+        }
+    }
+
+    /// The mask that keeps somebody out and meets nobody else who is there: of their host, where the settings say so, of
+    /// their user and host, or of their nick.
+    pub(super) fn mask_for(&self, channel: &str, nick: &str) -> String {
+        let by_nick = format!("{nick}!*@*");
+        let Some(live) = self
+            .observed()
+            .filter(|_| self.settings.sync.ban_by == BanBy::Host)
+        else {
+            return by_nick;
+        };
+        let mapping = self.directory.read().case_mapping();
+        let Some(known) = live.view.channel(channel) else {
+            return by_nick;
+        };
+        let source = known.member(nick).map(|member| member.source);
+        let Some((user, host)) = source.and_then(|source| source.user.zip(source.host)) else {
+            return by_nick;
+        };
+        let members: Vec<Source> = known.members().map(|member| member.source).collect();
+        let ours = self.seen.values().map(|seen| &seen.source);
+        let others: Vec<&Source> = members.iter().chain(ours).collect();
+        let is_theirs_alone = |mask: &String| {
+            let parsed = Mask::parse(mask);
+            let mut met = others.iter().filter(|other| parsed.matches(other, mapping));
+            met.all(|other| mapping.is_same(&other.name, nick))
+        };
+        let masks = [format!("*!*@{host}"), format!("*!{user}@{host}")];
+        masks.into_iter().find(is_theirs_alone).unwrap_or(by_nick)
+    }
+
+    /// The masks to lift so that somebody may come back.
+    pub(super) fn masks_of(&self, channel: &str, nick: &str) -> Vec<String> {
+        let mapping = self.directory.read().case_mapping();
+        let (folded, name) = (mapping.fold(channel), mapping.fold(nick));
+        let mut masks: Vec<String> = self
+            .masks
+            .get(&(folded, name))
+            .cloned()
+            .into_iter()
+            .collect();
+        let known = self
+            .watcher(channel)
+            .and_then(|live| live.view.channel(channel));
+        let listed = known.and_then(|known| known.list('b')).unwrap_or_default();
+        for entry in listed {
+            let mask = Mask::parse(&entry.mask);
+            if mapping.is_same(&mask.nick, nick) && !masks.contains(&entry.mask) {
+                masks.push(entry.mask.clone());
+            }
+        }
+        if masks.is_empty() {
+            masks.push(format!("{nick}!*@*"));
+        }
+        masks
+    }
+
+    pub(super) fn keep_mask(&mut self, channel: &str, nick: &str, mask: &str) {
+        let mapping = self.directory.read().case_mapping();
+        let key = (mapping.fold(channel), mapping.fold(nick));
+        self.deed(Deed::Mask(key.clone(), Some(mask.to_owned())));
+        self.masks.insert(key, mask.to_owned());
+    }
+
+    pub(super) fn forget_mask(&mut self, folded: &str, nick: &str) {
+        let mapping = self.directory.read().case_mapping();
+        let key = (folded.to_owned(), mapping.fold(nick));
+        if self.masks.remove(&key).is_some() {
+            self.deed(Deed::Mask(key, None));
+        }
+    }
+
+    /// This is what others see of one of our people.
+    pub(super) fn is_seen_as(&mut self, person: &UserId, source: &Source, account: Option<&str>) {
+        if source.host.is_none() {
+            return;
+        }
+        let seen = Seen {
+            source: source.clone(),
+            account: account.map(str::to_owned),
+        };
+        if self.seen.get(person) != Some(&seen) {
+            self.seen.insert(person.clone(), seen.clone());
+            self.deed(Deed::SeenAs(person.clone(), seen));
+        }
+    }
+
+    /// Who has done something, where they are seen in the channel: of others there is no ghost to do it.
+    pub(super) fn who_did(&self, channel: &str, by: Option<&Source>) -> Option<crate::ids::Nick> {
+        let by = by.filter(|by| !by.may_be_server())?;
+        let directory = self.directory.read();
+        let is_there = directory.written(channel, &by.name).is_some();
+        let is_own = directory.owner(&by.name).is_some();
+        drop(directory);
+        (is_there && !is_own).then(|| self.nick(&by.name))
+    }
+}

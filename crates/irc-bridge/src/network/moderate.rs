@@ -1,0 +1,133 @@
+//! What people of Matrix do to others: put them out of channels, keep them out, let them in again, give them power.
+//!
+//! It is done by whoever can do more there, the person's own connection or the bridge's. What is refused is told to who
+//! has asked for it.
+
+use bridgehead_irc_protocol::{Line, ModeChange, session::Priority};
+use tokio::sync::oneshot;
+
+use super::{
+    Hub, Owner,
+    client::Asked,
+    command::{Report, one_line, readable},
+};
+
+impl Hub {
+    /// Puts somebody out of a channel; for good, where that is asked for.
+    pub(super) fn remove(
+        &mut self,
+        owner: &Owner,
+        (channel, nick): (&str, &str),
+        (reason, is_ban): (Option<String>, bool),
+        reply: oneshot::Sender<Report>,
+    ) {
+        let as_whom = self.strongest(owner, channel);
+        let mut lines = Vec::new();
+        if is_ban {
+            let mask = self.mask_for(channel, nick);
+            let ban = ModeChange::set('b', Some(&mask));
+            lines.extend(self.mode_lines(channel, &[ban]));
+            self.keep_mask(channel, nick, &mask);
+        }
+        let known = self
+            .watcher(channel)
+            .and_then(|live| live.view.channel(channel));
+        let is_there = known.is_some_and(|known| known.member(nick).is_some());
+        if is_there || !is_ban {
+            let reason = reason.as_deref().map(one_line).unwrap_or_default();
+            lines.push(Line::new("KICK", [channel, nick, reason]));
+        }
+        self.ask_all(&as_whom, lines, reply);
+    }
+
+    /// Lets somebody in again.
+    pub(super) fn let_back(
+        &mut self,
+        owner: &Owner,
+        (channel, nick): (&str, &str),
+        reply: oneshot::Sender<Report>,
+    ) {
+        let masks = self.masks_of(channel, nick);
+        let changes: Vec<ModeChange> = masks
+            .iter()
+            .map(|mask| ModeChange::unset('b', Some(mask)))
+            .collect();
+        let folded = self.directory.read().case_mapping().fold(channel);
+        self.forget_mask(&folded, nick);
+        self.change_modes(owner, channel, &changes, reply);
+    }
+
+    /// Changes modes because Matrix is so: it is no news there when they are heard.
+    pub(super) fn change_modes(
+        &mut self,
+        owner: &Owner,
+        channel: &str,
+        changes: &[ModeChange],
+        reply: oneshot::Sender<Report>,
+    ) {
+        let as_whom = self.strongest(owner, channel);
+        let lines = self.mode_lines(channel, changes);
+        self.ask_all(&as_whom, lines, reply);
+    }
+
+    /// The same by the bridge, and nobody waits for it.
+    pub(super) fn change_modes_quietly(&mut self, channel: &str, changes: &[ModeChange]) {
+        let lines = self.mode_lines(channel, changes);
+        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+            for line in lines {
+                live.upkeep(line);
+            }
+        }
+    }
+
+    /// The commands for these changes, which are expected from now on.
+    fn mode_lines(&mut self, channel: &str, changes: &[ModeChange]) -> Vec<Line> {
+        let Some(isupport) = self.observed().map(|live| live.link.facts().isupport) else {
+            return Vec::new();
+        };
+        self.expect(channel, changes);
+        let commands = ModeChange::commands(&isupport, changes).into_iter();
+        let lines = commands
+            .map(|command| Line::new("MODE", std::iter::once(channel.to_owned()).chain(command)));
+        lines.collect()
+    }
+
+    /// Gives commands one after another; what is told is the first no, or that it is done.
+    pub(super) fn ask_all(
+        &mut self,
+        owner: &Owner,
+        lines: Vec<Line>,
+        reply: oneshot::Sender<Report>,
+    ) {
+        let Some(live) = self
+            .client(owner)
+            .live
+            .as_mut()
+            .filter(|live| live.is_ready)
+        else {
+            reply.send(Err("There is no connection.".to_owned())).ok();
+            return;
+        };
+        let mut answers = Vec::new();
+        for line in lines {
+            let (told, answer) = oneshot::channel();
+            live.ask(line, Priority::Moderation, Asked::Answer(told));
+            answers.push(answer);
+        }
+        // Ends with the connection at the latest, for that drops what it was asked.
+        tokio::spawn(async move {
+            let mut report = Ok("Done.".to_owned());
+            for answer in answers {
+                let told = match answer.await {
+                    Ok(Ok(lines)) => Ok(readable(&lines)),
+                    Ok(Err(words)) => Err(words),
+                    Err(_) => Err("The connection has ended meanwhile.".to_owned()),
+                };
+                if report.is_ok() {
+                    report = told;
+                }
+            }
+            reply.send(report).ok();
+        });
+    }
+}
