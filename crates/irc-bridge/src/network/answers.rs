@@ -89,7 +89,7 @@ impl Hub {
                 let reason = numeric.or(fail);
                 self.figures.refused(reason.as_deref().unwrap_or("none"));
                 let refusal = Refusal { text, line };
-                self.refused(owner, id, &refusal);
+                self.refused(owner, id, &refusal).await;
             }
             Event::LoginFailed { text } => {
                 tracing::warn!(network = self.name, ?owner, text, "a login has failed");
@@ -171,10 +171,10 @@ impl Hub {
         self.client(owner).live.as_mut()?.asks.remove(&id)
     }
 
-    fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
+    async fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
         let words = refusal.words();
         match self.asked(owner, id) {
-            None => self.refused_say(owner, id, &words),
+            None => self.refused_say(owner, id, &words).await,
             Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
             Some(Asked::Answer(reply)) => {
@@ -193,11 +193,15 @@ impl Hub {
     }
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
-    fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
+    async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
         let is_meant = |pending: &super::speech::Pending| {
             pending.parts.iter().any(|part| part.say == Some(say))
         };
         for pending in self.client(owner).take_pendings(is_meant) {
+            // What was refused was not said: when it is asked for again, it is said.
+            if let Some(claim) = pending.claim_of(say) {
+                self.claims.release(&claim).await;
+            }
             if let (Some(_), Some(channel)) = (
                 &pending.speech.relayed_as,
                 pending.speech.place.as_channel(),

@@ -273,10 +273,12 @@ impl Client {
             .iter_mut()
             .filter(|pending| pending.speech.place.as_channel() == Some(channel))
             .flat_map(|pending| pending.parts.iter_mut());
-        // That it was written is told by another way, and may come later.
-        let mut unproven = parts.filter(|part| part.proof.is_none());
-        if let Some(part) = unproven.find(|part| part.text == text) {
-            part.proof = Some(msgid.map(str::to_owned).into_iter().collect());
+        // The same words may be said several times. That they were written is told by another way, and may come later.
+        let mut unheard = parts.filter(|part| !part.is_overheard);
+        if let Some(part) = unheard.find(|part| part.text == text) {
+            part.is_overheard = true;
+            part.proof
+                .get_or_insert_with(|| msgid.map(str::to_owned).into_iter().collect());
         }
     }
 
@@ -336,6 +338,7 @@ impl Live {
                 say,
                 text: lines.join(&b'\n'),
                 is_written: is_claimed,
+                is_overheard: is_claimed,
                 proof: is_claimed.then(Vec::new),
             });
         }

@@ -46,7 +46,7 @@ mod typing;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,7 +68,7 @@ use self::{
     client::Client,
     deeds::Deed,
     figures::Figures,
-    history::CatchingUp,
+    history::History,
     memory::Memory,
     observe::AllEars,
     pace::{Breaker, Bucket},
@@ -107,8 +107,6 @@ const MAX_INPUTS: usize = 1024;
 const MAX_TOLD: usize = 4096;
 /// What connections say when the bridge ends.
 const LAST_WORDS: &str = "The bridge is being restarted";
-/// Nicks of the bridge's clients, present and past, that are known.
-const MAX_FORMER: usize = 100_000;
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -281,16 +279,8 @@ pub(crate) struct Hub {
     left: Option<oneshot::Sender<()>>,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (Vec<String>, Instant)>,
-    /// How far channels were heard.
-    heard_until: memory::Heard,
-    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
-    recalled: BTreeMap<String, i64>,
-    /// Since when nobody listens, of channels that were listened to.
-    unheard: BTreeMap<String, i64>,
-    /// Channels whose history is being fetched.
-    catching_up: BTreeMap<String, CatchingUp>,
-    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
-    former: BTreeSet<String>,
+    /// What was said while nobody listened.
+    history: History,
     /// How many questions of programs are still answered.
     patience: Patience,
     /// Names what is heard and has no id of its own.
@@ -338,15 +328,7 @@ impl Waiting {
             next_link: 0,
             next_server: 0,
             split: BTreeMap::new(),
-            unheard: heard
-                .channels
-                .keys()
-                .map(|channel| (channel.clone(), heard.alive_ms))
-                .collect(),
-            heard_until: heard,
-            recalled: BTreeMap::new(),
-            catching_up: BTreeMap::new(),
-            former: BTreeSet::new(),
+            history: History::new(heard),
             patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
@@ -385,14 +367,6 @@ impl Hub {
             }
         }
         Ok(())
-    }
-
-    /// One of the bridge's clients has this nick, or had it.
-    fn is_former(&mut self, nick: &str) {
-        if self.former.len() < MAX_FORMER {
-            let folded = self.directory.read().case_mapping().fold(nick);
-            self.former.insert(folded);
-        }
     }
 
     async fn take_input(&mut self, input: Input) {

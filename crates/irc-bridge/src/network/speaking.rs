@@ -139,7 +139,7 @@ impl Hub {
             let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
             message.ts_ms = said.time_ms.filter(|time| *time <= now_ms() + FUTURE_MS);
             if let (Some(channel), Some(at_ms)) = (place.as_channel(), message.ts_ms) {
-                self.heard_until.hear(channel, at_ms);
+                self.history.heard.hear(channel, at_ms);
             }
             message.reply_to = said.reply_to.clone();
             self.deed(Deed::Message(message));

@@ -61,6 +61,8 @@ pub(super) struct Part {
     pub(super) text: Vec<u8>,
     /// Whether the server was given it.
     pub(super) is_written: bool,
+    /// Whether the observer has heard it.
+    pub(super) is_overheard: bool,
     /// How it is known that the server took it, with its ids.
     pub(super) proof: Option<Vec<String>>,
 }
@@ -85,6 +87,16 @@ impl Pending {
             Proof::Barrier => Vec::new(),
         });
         true
+    }
+
+    /// The claim of a line.
+    pub(super) fn claim_of(&self, say: u64) -> Option<Claim> {
+        let mut parts = (0..).zip(&self.parts);
+        let (part, _) = parts.find(|(_, part)| part.say == Some(say))?;
+        Some(Claim {
+            key: self.speech.key.clone(),
+            part,
+        })
     }
 
     pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
