@@ -13,7 +13,7 @@
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
-//! - [`service`] all of it as a service
+//! - [`mod@service`] all of it as a service
 
 mod clock;
 mod commands;

@@ -65,8 +65,9 @@ impl SyncToken {
             return Ok(self);
         }
         // Snapshots see a commit a moment before it is announced, and tokens are made of what they see.
-        let last = store.read(|snapshot| snapshot.last_position()).await?;
-        match self.is_within(last) {
+        let looked =
+            store.read(move |snapshot| snapshot.last_position().map(|last| self.is_within(last)));
+        match looked.await? {
             true => Ok(self),
             false => Err(unknown(&self.to_string())),
         }
