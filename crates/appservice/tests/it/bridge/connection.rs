@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use bridgehead_appservice::bridge::{Bridge, RemotePresence};
+use bridgehead_appservice::bridge::{Bridge, Receipt, RemotePresence};
 use bridgehead_testkit::lab::{Fault, Lab};
 
-use super::{Stage, bridge, gate::GateOf, ghost, service, village::Village};
+use super::{
+    Stage, bridge,
+    gate::GateOf,
+    ghost,
+    plain::{Plain, Scene},
+    service,
+    village::Village,
+};
 
 #[test]
 fn a_connection_that_ends_is_made_again_after_growing_waits() {
@@ -296,5 +303,16 @@ fn an_authors_panic_is_tried_again_after_growing_waits() {
         stage.village.break_down("describe_user", false);
         stage.settle().await;
         assert_eq!(stage.said(&room).await, ["_village_eve: who am I?"]);
+    });
+}
+
+#[test]
+fn a_network_is_left_when_the_service_ends_in_order() {
+    Lab::run(async |lab| {
+        let plain = Plain::<0>::new(|_| Ok(Receipt::new()));
+        let scene = Scene::new(&lab, plain).await.expect("a stage");
+        assert!(!scene.plain.state.lock().is_left);
+        scene.service.stop().await.expect("stopped");
+        assert!(scene.plain.state.lock().is_left);
     });
 }

@@ -43,6 +43,8 @@ pub(crate) struct State<const F: u32> {
     pub(crate) sent: Vec<Outgoing<Plain<F>>>,
     /// How long it takes with each thing that is sent.
     pub(crate) delay: Duration,
+    /// Whether it was said goodbye to.
+    pub(crate) is_left: bool,
 }
 
 /// A network; clones are the same one.
@@ -75,6 +77,7 @@ impl<const F: u32> Plain<F> {
             accounts: BTreeSet::new(),
             sent: Vec::new(),
             delay: Duration::ZERO,
+            is_left: false,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -144,6 +147,10 @@ impl<const F: u32> Network for Plain<F> {
 
     async fn describe_room(&self, room: &String) -> Result<Option<RoomInfo<Self>>, HandlerError> {
         Ok(self.state.lock().rooms.get(room).cloned())
+    }
+
+    async fn leave(&self) {
+        self.state.lock().is_left = true;
     }
 
     async fn has_account(&self, person: &UserId, room: &String) -> bool {
