@@ -8,23 +8,31 @@
 //! - `network` the loop of a network: who is where, who speaks, what is heard
 //! - [`link`] a connection: made, encrypted, driven
 //! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
-//! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
-//! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
+//! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
+//!   in with, and `seal` how that is kept
+//! - `ignoring`, `talks` whom people hear alone, and where
+//! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
+//!   networks are browsed
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`service`] all of it as a service
 
+mod accounts;
 mod clock;
 mod commands;
 pub mod ident;
 pub mod ids;
+mod ignoring;
 pub mod irc;
 pub mod link;
+mod lookup;
 mod mappings;
 mod network;
 mod people;
 mod render;
+mod seal;
 pub mod service;
 pub mod settings;
+mod talks;
 pub mod text;
 
 pub use self::{irc::Irc, service::service, settings::Settings};

@@ -10,7 +10,12 @@ use bridgehead_appservice::{
     id::{EventId, UserId},
     media::Upload,
 };
-use bridgehead_irc_protocol::{Source, line::MAX_LINE_BYTES, session::SayCommand, split::Budget};
+use bridgehead_irc_protocol::{
+    Source,
+    line::MAX_LINE_BYTES,
+    session::SayCommand,
+    split::{Budget, split},
+};
 
 use crate::{
     Irc,
@@ -52,6 +57,15 @@ pub(crate) async fn render(
     Ok((command, lines.collect()))
 }
 
+/// A text as lines of a place, without any formatting.
+pub(crate) fn lines(text: &str, place: &Place) -> Vec<String> {
+    let bytes = payload_bytes(SayCommand::Privmsg, place);
+    // A program's question or answer begins with this, and nobody is to fake one.
+    let text = text.replace('\x01', "");
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.flat_map(|line| split(line, bytes)).collect()
+}
+
 fn payload_bytes(command: SayCommand, place: &Place) -> usize {
     let longest = Source {
         name: "n".repeat(LONGEST_NICK),
@@ -78,7 +92,10 @@ fn said(outgoing: &Outgoing<Irc>, handle: &Handle) -> Result<Said, SendError> {
     let media = outgoing.media();
     let link_of = |shown: &Media| media.public_url(&shown.uri, &shown.name).ok();
     let is_relayed = match &outgoing.room.target {
-        Target::Channel(channel) => handle.settings.mode_of(channel) == Mode::Relay,
+        Target::Channel(channel) => {
+            let level = outgoing.remote().level(&outgoing.speaker.user_id)?;
+            handle.settings.mode_for(channel, level) == Mode::Relay
+        }
         Target::Private { .. } => false,
     };
     let speaker = is_relayed.then_some(Speaker {

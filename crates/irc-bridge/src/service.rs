@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use bridgehead_appservice::{Handle, Service, bridge::Bridge};
+use bridgehead_appservice::{
+    Handle, Service,
+    bridge::{Bridge, provisioning::Provisioning},
+};
 
-use crate::{Irc, Settings, commands::commands, link::claims::CLAIMS, mappings, people::PEOPLE};
+use crate::{
+    Irc, Settings, accounts::ACCOUNTS, commands::commands, ignoring::IGNORED, link::claims::CLAIMS,
+    lookup, mappings, people::PEOPLE, talks::TALKS,
+};
 
 /// The bridge, as this configuration has it.
 #[must_use]
@@ -14,11 +20,33 @@ pub fn service(settings: &Settings) -> Service {
         .users(&settings.users)
         .aliases(&settings.aliases)
         .prefix("!irc");
-    Service::new("irc")
+    let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE])
+        .migrations(&[CLAIMS, PEOPLE, ACCOUNTS, IGNORED, TALKS])
         .commands(commands())
         .bridge(bridge)
-        .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+        .third_party(lookup::PROTOCOL, lookup::third_party(settings))
+        .on_start(move |service: Handle| mappings::keep(service, kept.clone()));
+    match provisioning(settings) {
+        Some(api) => service.provisioning(api),
+        None => service,
+    }
+}
+
+/// The API by which programs link rooms, where somebody may use it.
+fn provisioning(settings: &Settings) -> Option<Provisioning> {
+    let settings = &settings.provisioning;
+    let secret = settings.secret.get();
+    if secret.is_none() && !settings.openid {
+        return None;
+    }
+    let mut api = Provisioning::new().portals::<Irc>();
+    if let Some(secret) = secret {
+        api = api.secret(secret.clone());
+    }
+    Some(match settings.openid {
+        true => api.openid(),
+        false => api,
+    })
 }

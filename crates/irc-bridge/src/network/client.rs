@@ -12,6 +12,7 @@ use bridgehead_irc_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
+    command::{Reader, Reply},
     directory::Owner,
     speech::{Part, Pending},
 };
@@ -20,6 +21,8 @@ use crate::link::{
     drive::{Link, Order},
 };
 
+/// Commands that may wait for a connection.
+const MAX_WAITS: usize = 20;
 /// How long a channel that has refused a client is left alone.
 const REFUSED_FOR: Duration = Duration::from_secs(300);
 
@@ -33,6 +36,8 @@ pub(super) struct Client {
     /// Channels that have refused it: until when they are left alone, and why.
     pub(super) refused: BTreeMap<String, (Instant, String)>,
     pub(super) pendings: VecDeque<Pending>,
+    /// Commands that wait for the connection.
+    pub(super) waits: VecDeque<Wait>,
     /// In a row.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
@@ -72,6 +77,15 @@ pub(super) enum Asked {
     Upkeep,
 }
 
+/// A command that waits for the connection of who gives it.
+pub(super) struct Wait {
+    pub(super) line: Line,
+    pub(super) read: Reader,
+    pub(super) reply: Reply,
+    /// Until when the connection may take to be made.
+    pub(super) until: Instant,
+}
+
 impl Client {
     pub(super) fn new(owner: Owner, now: Instant) -> Self {
         Self {
@@ -80,6 +94,7 @@ impl Client {
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
             pendings: VecDeque::new(),
+            waits: VecDeque::new(),
             failures: 0,
             retry_at: None,
             last_error: None,
@@ -91,12 +106,39 @@ impl Client {
 
     /// Whether it has a reason to be connected.
     pub(super) fn wants_connection(&self) -> bool {
-        !self.pendings.is_empty() || (!self.is_parked && !self.wanted.is_empty())
+        let is_asked = !self.pendings.is_empty() || !self.waits.is_empty();
+        is_asked || (!self.is_parked && !self.wanted.is_empty())
     }
 
     /// Whether it may try to connect now.
     pub(super) fn may_try(&self, now: Instant) -> bool {
         self.live.is_none() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// A command waits for the connection, if not too many do already.
+    pub(super) fn wait_for(&mut self, wait: Wait) {
+        if self.waits.len() < MAX_WAITS {
+            self.waits.push_back(wait);
+        } else {
+            let words = "Too many commands of yours wait for your connection already.";
+            wait.reply.send(Err(words.to_owned())).ok();
+        }
+    }
+
+    /// Commands that have waited for too long are given back.
+    pub(super) fn give_waits_up(&mut self, now: Instant) {
+        let why = self.last_error.as_deref();
+        let words = why.map_or_else(
+            || "You are not connected in time: try again later.".to_owned(),
+            |why| format!("You are not connected: {why}."),
+        );
+        let (late, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waits)
+            .into_iter()
+            .partition(|wait| wait.until <= now);
+        self.waits = left;
+        for wait in late {
+            wait.reply.send(Err(words.clone())).ok();
+        }
     }
 
     /// Whether it is in a channel.

@@ -9,16 +9,17 @@ use bridgehead_appservice::bridge::SendError;
 use bridgehead_irc_protocol::{
     Channels,
     ending::Ending,
-    session::{Ended, KeepAlive, Pace, Sasl, Settings, WebIrc},
+    session::{Ended, KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
 };
 
 use super::{Hub, Owner, client::Live, pace};
 use crate::{
+    accounts::Account,
     clock::now,
     link::{
         dial::{Dial, Server},
         drive::{self, Link, LinkId},
-        tls::{self, Trust},
+        tls::{self, Own, Trust},
     },
     people::Person,
     settings::LoginSettings,
@@ -107,8 +108,18 @@ impl Hub {
                 )
             }
         };
+        let account = match owner {
+            Owner::Bot => Account::default(),
+            Owner::Person(user) => self
+                .accounts
+                .of(user)
+                .await
+                .map_err(|error| error.to_string())?,
+        };
         let login = person.is_none().then(|| &self.settings.bot.login);
         let certificate = login.and_then(|login| login.certificate.as_ref());
+        let certificate = certificate.map(|path| Own::File(path.as_ref()));
+        let own = account.certificate.as_ref();
         let trust = Trust {
             verify: self.settings.tls_verify,
             authorities: self
@@ -116,13 +127,24 @@ impl Hub {
                 .tls_ca
                 .as_ref()
                 .map(|path| -> &Path { path.as_ref() }),
-            certificate: certificate.map(|path| -> &Path { path.as_ref() }),
+            certificate: certificate.or(own.map(|own| Own::Pem(own.expose()))),
         };
         let tls = match self.settings.tls {
             true => Some(tls::connector(&trust).map_err(|error| error.to_string())?),
             false => None,
         };
-        let session = self.session(owner, person.as_ref());
+        let session = Settings {
+            nickserv: nickserv(&account),
+            ..self.session(owner, person.as_ref())
+        };
+        let session = match owner {
+            Owner::Bot => session,
+            Owner::Person(_) => Settings {
+                sasl: sasl_of(&account, self.settings.tls),
+                sasl_required: self.settings.people.login_required,
+                ..session
+            },
+        };
         Ok(drive::Beginning {
             dial: Dial {
                 server,
@@ -228,6 +250,9 @@ impl Hub {
             return;
         }
         self.failed(&owner, &why, live.begun_at);
+        if let Ended::LoginRequired(text) = ended {
+            self.tell_of_login(&owner, text, true);
+        }
         self.heed(&owner, ended);
         if owner == Owner::Bot {
             self.directory.write().forget_all();
@@ -312,6 +337,24 @@ fn sasl(login: &LoginSettings) -> Option<Sasl> {
         }),
         _ => None,
     }
+}
+
+/// How a person logs in: by password, or by the certificate that their connection shows.
+fn sasl_of(account: &Account, is_tls: bool) -> Option<Sasl> {
+    match (&account.password, &account.certificate) {
+        (Some((name, password)), _) => Some(Sasl::Plain {
+            account: name.clone(),
+            password: password.expose().to_owned(),
+        }),
+        (None, Some(_)) if is_tls => Some(Sasl::External { account: None }),
+        _ => None,
+    }
+}
+
+/// How a person logs in where the server has no SASL.
+fn nickserv(account: &Account) -> Option<NickServ> {
+    let (name, password) = account.password.as_ref()?;
+    Some(NickServ::new(name, password.expose()))
 }
 
 /// Why a session is over, in words for people.

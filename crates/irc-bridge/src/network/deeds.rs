@@ -5,6 +5,7 @@
 use bridgehead_appservice::{
     Error,
     bridge::{Remote, RemoteMessage, RoomChange, UserInfo},
+    format::Rich,
     id::UserId,
 };
 use tokio::sync::mpsc;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     Irc,
     ids::{Nick, Place},
+    talks::TalkChange,
 };
 
 /// Deeds that may wait.
@@ -23,7 +25,8 @@ pub(super) enum Deed {
     Join(Place, Nick),
     Part(Place, Nick, Option<String>),
     Members(Place, Vec<Nick>),
-    Renamed(Nick, Nick),
+    /// In these places.
+    Renamed(Vec<Place>, Nick, Nick),
     Profile(Nick, String),
     Change(Place, Option<Nick>, RoomChange),
     Power(Place, Vec<(Nick, i64)>, Vec<(UserId, i64)>),
@@ -39,6 +42,14 @@ pub(super) enum Deed {
     },
     Redact(Place, String, Nick, Option<String>),
     Typing(Place, Nick, bool),
+    /// The bridge says something in a room.
+    Notice(Place, Rich),
+    /// The bridge tells a person something.
+    Tell(UserId, Rich),
+    /// Somebody gives a person notice: a message where they talk, and else the bridge tells of it.
+    PrivateNotice(UserId, Rich, Vec<RemoteMessage<Irc>>),
+    /// Something of the talks of a network is written down.
+    Talk(String, TalkChange),
     Gone(Place, String),
     Back(Place),
 }
@@ -53,6 +64,25 @@ pub(super) async fn carry_out(remote: Remote<Irc>, mut deeds: mpsc::Receiver<Dee
     }
 }
 
+async fn notice(
+    remote: &Remote<Irc>,
+    person: &UserId,
+    text: &Rich,
+    messages: Vec<RemoteMessage<Irc>>,
+) -> Result<(), Error> {
+    let talk = match messages.first() {
+        Some(message) => remote.portal(&message.room).await?,
+        None => return Ok(()),
+    };
+    if talk.is_none() {
+        return remote.tell(person, text).await;
+    }
+    for message in messages {
+        remote.message(message).await?;
+    }
+    Ok(())
+}
+
 impl Deed {
     async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
         match self {
@@ -60,7 +90,7 @@ impl Deed {
             Self::Join(place, nick) => remote.join(&place, &nick).await,
             Self::Part(place, nick, reason) => remote.part(&place, &nick, reason.as_deref()).await,
             Self::Members(place, nicks) => remote.members(&place, &nicks).await,
-            Self::Renamed(from, to) => remote.renamed(&from, &to).await,
+            Self::Renamed(places, from, to) => remote.renamed_in(&places, &from, &to).await,
             Self::Profile(nick, name) => remote.profile(&nick, UserInfo::named(&name)).await,
             Self::Change(place, by, change) => remote.change(&place, by.as_ref(), change).await,
             Self::Power(place, users, people) => {
@@ -95,6 +125,15 @@ impl Deed {
             Self::Typing(place, who, is_typing) => {
                 remote.typing(&place, &who, is_typing).await;
                 Ok(())
+            }
+            Self::Notice(place, text) => remote.notice(&place, &text).await,
+            Self::Tell(person, text) => remote.tell(&person, &text).await,
+            Self::PrivateNotice(person, text, messages) => {
+                notice(remote, &person, &text, messages).await
+            }
+            Self::Talk(network, change) => {
+                let store = remote.store()?;
+                Ok(change.store(&store, &network).await?)
             }
             Self::Gone(place, reason) => remote.gone(&place, &reason).await,
             Self::Back(place) => remote.back(&place).await,

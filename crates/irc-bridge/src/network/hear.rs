@@ -19,6 +19,7 @@ use bridgehead_irc_protocol::{
 
 use super::{Hub, Owner, deeds::Deed};
 use crate::{
+    Irc,
     clock::now,
     ids::{Nick, Place},
     text::to_matrix::{self, MentionRules},
@@ -89,7 +90,14 @@ impl Hub {
                 state,
             } => {
                 let nick = self.nick(&who.name);
-                let place = Place::private(&nick, person);
+                let room = self.talks.room(person, &nick.nick).to_owned();
+                let place = Place::private(
+                    &Nick {
+                        nick: room,
+                        ..nick.clone()
+                    },
+                    person,
+                );
                 self.deed(Deed::Typing(place, nick, state == Typing::Active));
             }
             _ => {}
@@ -181,8 +189,8 @@ impl Hub {
     /// Something was said where the observer hears it.
     fn said(&mut self, said: &Said) {
         let Some(place) = self.place_of(&said.place) else {
-            if said.place == Where::Private && !said.is_own {
-                self.answer_ctcp(&Owner::Bot, said);
+            if said.place == Where::Private {
+                self.told_bot(said);
             }
             return;
         };
@@ -194,34 +202,28 @@ impl Hub {
             self.client(&own).overheard(&channel, &text);
             return;
         }
-        if said.is_own || said.is_server {
+        if said.is_own || said.is_server || self.only_asks_in(&channel) {
             return;
         }
         self.bring(place, said);
     }
 
-    /// Something was said to a person alone.
-    fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        if said.is_server || self.own(&said.who.name).is_some() {
-            return;
+    pub(super) fn bring(&mut self, place: Place, said: &Said) {
+        for message in self.messages(place, said) {
+            self.deed(Deed::Message(message));
         }
-        if matches!(said.kind, Kind::Ctcp { .. }) {
-            self.answer_ctcp(owner, said);
-            return;
-        }
-        let nick = self.nick(&said.who.name);
-        self.directory.write().met(&said.who.name);
-        self.bring(Place::private(&nick, person), said);
     }
 
-    fn bring(&mut self, place: Place, said: &Said) {
+    /// What was said, as messages of Matrix.
+    pub(super) fn messages(&mut self, place: Place, said: &Said) -> Vec<RemoteMessage<Irc>> {
         let nick = self.nick(&said.who.name);
         let id = said.msgid.clone().unwrap_or_else(|| {
             self.heard += 1;
             format!("{:x}.{}", self.run, self.heard)
         });
         // Nearly always one; the parts of a text that is too long for an event have ids of their own.
-        for (at, content) in self.contents(said, &place).into_iter().enumerate() {
+        let contents = self.contents(said, &place).into_iter().enumerate();
+        let messages = contents.map(|(at, content)| {
             let id = match at {
                 0 => id.clone(),
                 _ => format!("{id}/{at}"),
@@ -229,8 +231,9 @@ impl Hub {
             let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
             message.ts_ms = said.time_ms;
             message.reply_to = said.reply_to.clone();
-            self.deed(Deed::Message(message));
-        }
+            message
+        });
+        messages.collect()
     }
 
     fn contents(&self, said: &Said, place: &Place) -> Vec<Content> {
@@ -375,10 +378,15 @@ impl Hub {
         if is_own {
             return;
         }
+        self.talks_go_on(&from.name, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {
             true => self.deed(Deed::Profile(new, to.to_owned())),
-            false => self.deed(Deed::Renamed(old, new)),
+            false => {
+                let channels = self.directory.read().whereabouts(to);
+                let places = channels.iter().map(|channel| self.channel(channel));
+                self.deed(Deed::Renamed(places.collect(), old, new));
+            }
         }
     }
 
@@ -427,7 +435,7 @@ impl Hub {
     }
 
     /// Answers a program's question, of what may be told to anybody.
-    fn answer_ctcp(&mut self, owner: &Owner, said: &Said) {
+    pub(super) fn answer_ctcp(&mut self, owner: &Owner, said: &Said) {
         if !matches!(said.kind, Kind::Ctcp { .. }) {
             return;
         }
@@ -471,7 +479,7 @@ impl Hub {
     }
 
     /// A text of IRC as text.
-    fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
+    pub(super) fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
         let encoding = self.settings.encoding_of(channel);
         bytes.map(|bytes| encoding::decode(bytes, Some(encoding)).0.into_owned())
     }

@@ -15,53 +15,65 @@
 //! - `answers` what a connection tells of what it was asked for
 //! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both
 //! - `upkeep` what Matrix changes on IRC
-//! - `command` what people ask for
+//! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
+//! - `private` what is said to one person alone, or to the bridge
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 
 mod answers;
 mod client;
 mod command;
 mod connect;
+mod consent;
 mod deeds;
 mod directory;
 mod hear;
+mod own;
 mod pace;
+mod private;
 mod speech;
 mod standing;
 mod upkeep;
+mod words;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bridgehead_appservice::{
     HandlerError,
-    bridge::{Cause, Rejected, Remote, SendError},
+    bridge::{Cause, Level, Rejected, Remote, SendError},
     id::UserId,
 };
 use parking_lot::RwLock;
 use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
 
 pub(crate) use self::directory::{Directory, Owner};
-use self::{client::Client, deeds::Deed, pace::Bucket, speech::Pending};
+use self::{
+    client::Client, consent::Consent, deeds::Deed, pace::Bucket, private::Answers, speech::Pending,
+};
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    consent::{PATIENCE as CONSENT_PATIENCE, Question},
     speech::{Outcome, Speech},
     upkeep::Upkeep,
 };
 use crate::{
     Irc,
+    accounts::Accounts,
     clock::now,
     ident::Ident,
     ids::Place,
+    ignoring::Ignoring,
     link::{
         claims::Claims,
         drive::{LinkId, Told},
     },
     people::People,
+    seal::Seal,
     settings::{Mode, NetworkSettings},
+    talks::Talks,
 };
 
 /// What may wait for the loop; who brings more waits.
@@ -165,6 +177,17 @@ pub(crate) struct Hub {
     directory: Arc<RwLock<Directory>>,
     claims: Claims,
     people: People,
+    accounts: Accounts,
+    ignoring: Ignoring,
+    talks: Talks,
+    /// Keys of channels that people have given, by folded channel.
+    keys: BTreeMap<String, String>,
+    /// Questions to operators that are open, and those that were answered just now.
+    consents: Vec<Consent>,
+    over_consents: Vec<(Consent, Report)>,
+    answers: Answers,
+    /// Who was told that their login has failed.
+    told_of_logins: BTreeSet<UserId>,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
     clients: BTreeMap<Owner, Client>,
@@ -182,7 +205,11 @@ pub(crate) struct Hub {
 
 impl Waiting {
     /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(mut self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+    pub(crate) async fn run(
+        mut self,
+        remote: Remote<Irc>,
+        seal: Arc<Seal>,
+    ) -> Result<(), HandlerError> {
         let store = remote.store()?;
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
@@ -197,7 +224,15 @@ impl Waiting {
             ident: self.beginning.ident.clone(),
             directory: self.directory.clone(),
             claims: Claims::new(store.clone()),
-            people: People::load(store, &self.beginning.name).await?,
+            people: People::load(store.clone(), &self.beginning.name).await?,
+            ignoring: Ignoring::load(store.clone(), &self.beginning.name).await?,
+            talks: Talks::load(&store, &self.beginning.name).await?,
+            accounts: Accounts::new(store, &self.beginning.name, seal),
+            keys: BTreeMap::new(),
+            consents: Vec::new(),
+            over_consents: Vec::new(),
+            answers: Answers::default(),
+            told_of_logins: BTreeSet::new(),
             remote,
             tell,
             deeds,
@@ -209,6 +244,7 @@ impl Waiting {
             heard: 0,
             run: rand::random(),
         };
+        hub.keys = hub.accounts.keys().await?;
         hub.begin().await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -244,9 +280,16 @@ impl Hub {
         }
     }
 
-    async fn take_speech(&mut self, speech: Speech, reply: oneshot::Sender<Outcome>) {
+    async fn take_speech(&mut self, mut speech: Speech, reply: oneshot::Sender<Outcome>) {
         let now = now();
-        let owner = self.owner_for(&speech.place, &speech.speaker);
+        speech.place = self.meant(speech.place);
+        let owner = match self.owner_for(&speech.place, &speech.speaker) {
+            Ok(owner) => owner,
+            Err(no) => {
+                reply.send(Err(no)).ok();
+                return;
+            }
+        };
         let deadline = now + self.settings.limits.patience.get();
         let client = self.client(&owner);
         client.spoke_at = now;
@@ -263,14 +306,17 @@ impl Hub {
         self.advance(&owner).await;
     }
 
-    /// Whose connection speaks for a person there.
-    fn owner_for(&self, place: &Place, person: &UserId) -> Owner {
-        let mode = place
-            .as_channel()
-            .map_or(Mode::Puppet, |channel| self.settings.mode_of(channel));
-        match mode {
-            Mode::Puppet => Owner::Person(person.clone()),
-            Mode::Relay => Owner::Bot,
+    /// Whose connection speaks for a person there: their own, or the bridge's where they may have none.
+    fn owner_for(&self, place: &Place, person: &UserId) -> Result<Owner, SendError> {
+        let level = self.remote.level(person).map_err(SendError::from)?;
+        match place.as_channel() {
+            Some(channel) if self.settings.mode_for(channel, level) == Mode::Relay => {
+                Ok(Owner::Bot)
+            }
+            None if level < Level::User => Err(SendError::forbidden(
+                "you may not talk to people alone by this bridge",
+            )),
+            _ => Ok(Owner::Person(person.clone())),
         }
     }
 
@@ -283,7 +329,7 @@ impl Hub {
     /// Brings a client as far as it comes now.
     async fn advance(&mut self, owner: &Owner) {
         let now = now();
-        let settings = self.settings.clone();
+        let (settings, keys) = (self.settings.clone(), &self.keys);
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -293,15 +339,25 @@ impl Hub {
             }
             return;
         }
-        client.join_wanted(|channel| settings.key_of(channel), now);
+        let key_of = |channel: &str| {
+            let given = keys.get(channel).cloned();
+            settings.key_of(channel).or(given)
+        };
+        client.join_wanted(key_of, now);
         client.hand_over();
         client.settle();
+        if client.live.as_ref().is_some_and(|live| live.is_ready) {
+            for wait in std::mem::take(&mut client.waits) {
+                self.ask_and_read(owner, (wait.line, wait.read), wait.reply);
+            }
+        }
     }
 
     async fn tick(&mut self) {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.look_at_consents(now).await;
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
@@ -323,6 +379,7 @@ impl Hub {
             .and_then(|bot| bot.live.as_ref());
         let is_away = !bot.is_some_and(|live| live.is_ready);
         for client in self.clients.values_mut() {
+            client.give_waits_up(now);
             let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
             let why = client.last_error.clone();
             for pending in client.take_pendings(is_late) {

@@ -4,7 +4,11 @@ use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::{Line, session::Priority};
 
 use super::{Hub, Owner, client::Asked};
-use crate::{clock::now, ids::Place, settings::Mode};
+use crate::{
+    clock::now,
+    ids::{Place, Target},
+    settings::Mode,
+};
 
 /// Something that Matrix has changed.
 #[derive(Debug)]
@@ -50,6 +54,9 @@ impl Hub {
 
     /// The bridge listens in a channel, and whoever is in its rooms is to be in it.
     pub(super) async fn watch(&mut self, place: &Place) {
+        if let Target::Private { nick, person } = &place.target {
+            self.talks.begun(person, nick);
+        }
         let Some(channel) = place.as_channel() else {
             return;
         };
@@ -60,6 +67,9 @@ impl Hub {
         match self.remote.people(place).await {
             Ok(people) => {
                 for member in people {
+                    if !self.has_connection(channel, &member.user_id) {
+                        continue;
+                    }
                     let owner = Owner::Person(member.user_id.clone());
                     let client = self.client(&owner);
                     client.wanted.insert(channel.to_owned());
@@ -73,6 +83,10 @@ impl Hub {
     }
 
     fn unwatch(&mut self, place: &Place) {
+        if let Target::Private { nick, person } = &place.target {
+            self.talks.ended(person, nick);
+            self.write_talks_down();
+        }
         let Some(channel) = place.as_channel() else {
             return;
         };
@@ -87,11 +101,17 @@ impl Hub {
         self.settings.sync.to_irc && self.settings.mode_of(channel) == Mode::Puppet
     }
 
+    /// Whether a person has a connection of their own for a channel.
+    fn has_connection(&self, channel: &str, person: &UserId) -> bool {
+        let level = self.remote.level(person);
+        level.is_ok_and(|level| self.settings.mode_for(channel, level) == Mode::Puppet)
+    }
+
     async fn person_joins(&mut self, place: &Place, person: &UserId, name: &str) {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        if !self.mirrors(channel) {
+        if !self.mirrors(channel) || !self.has_connection(channel, person) {
             return;
         }
         let owner = Owner::Person(person.clone());
@@ -111,7 +131,7 @@ impl Hub {
         }
     }
 
-    fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
+    pub(super) fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
         let client = self.client(owner);
         client.wanted.remove(channel);
         let is_idle = client.wanted.is_empty() && client.pendings.is_empty();

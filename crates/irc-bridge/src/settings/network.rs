@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use bridgehead_appservice::config::{
-    FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars,
+use bridgehead_appservice::{
+    bridge::Level,
+    config::{FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars},
+    id::MxcUri,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,8 @@ use crate::text::to_irc::Style;
 pub struct NetworkSettings {
     /// Its name for people; what the network calls itself, where this is not given.
     pub title: Option<String>,
+    /// Its picture, by which clients show it among the networks that there are: `mxc://…`.
+    pub icon: Option<String>,
     /// Its servers, the wanted one first. Where one cannot be reached, the next is tried.
     pub servers: Vec<HostPort>,
     /// Connections are encrypted.
@@ -50,6 +54,7 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             title: None,
+            icon: None,
             servers: Vec::new(),
             tls: true,
             tls_verify: Verify::default(),
@@ -133,6 +138,9 @@ pub struct PeopleSettings {
     pub modes: Option<String>,
     /// Connections at most; who has been silent for longest loses theirs when another is wanted.
     pub max_connections: usize,
+    /// Whose login fails is not connected at all, where they have stored a password for it. Else they are connected
+    /// without it.
+    pub login_required: bool,
     /// A connection ends when its person has been silent for so long; never, where it is `"0s"`.
     pub idle: Time,
     /// The addresses (IPv6) from which people connect: an address each, such as `2001:db8:1::/64`.
@@ -148,6 +156,7 @@ impl Default for PeopleSettings {
             realname: "{user}".to_owned(),
             modes: None,
             max_connections: 1000,
+            login_required: false,
             idle: Time::from_secs(0),
             addresses: None,
             address: None,
@@ -302,6 +311,15 @@ impl NetworkSettings {
         own.unwrap_or(self.dynamic.mode)
     }
 
+    /// The same for somebody of this level: whoever may be heard alone is spoken for.
+    #[must_use]
+    pub fn mode_for(&self, channel: &str, level: Level) -> Mode {
+        match level {
+            Level::Blocked | Level::Relay => Mode::Relay,
+            Level::User | Level::Admin => self.mode_of(channel),
+        }
+    }
+
     /// A channel's key.
     #[must_use]
     pub fn key_of(&self, channel: &str) -> Option<String> {
@@ -336,6 +354,15 @@ impl NetworkSettings {
     }
 
     pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        if let Some(icon) = &self.icon
+            && MxcUri::parse(icon).is_err()
+        {
+            refusals.refuse(
+                &format!("{key}.icon"),
+                format!("`{icon}` is no picture of Matrix"),
+                "upload it, and give its address: mxc://example.org/…",
+            );
+        }
         let template = &self.people.nick;
         if !["{display}", "{localpart}"]
             .iter()

@@ -11,6 +11,9 @@ macro_rules! scenarios {
     };
 }
 
+mod commands;
+mod linking;
+mod private;
 mod talk;
 
 use crate::{
@@ -21,7 +24,7 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[talk::ALL];
+const ALL: &[&[Scenario]] = &[commands::ALL, linking::ALL, private::ALL, talk::ALL];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {
