@@ -207,7 +207,10 @@ impl People {
 }
 
 /// The address of the person with this number.
-fn address_of(settings: &NetworkSettings, number: i64) -> Result<Option<IpAddr>, PeopleError> {
+pub(crate) fn address_of(
+    settings: &NetworkSettings,
+    number: i64,
+) -> Result<Option<IpAddr>, PeopleError> {
     let Some(range) = &settings.people.addresses else {
         return Ok(settings.people.address);
     };

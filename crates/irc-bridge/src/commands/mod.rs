@@ -30,6 +30,8 @@ pub(crate) fn commands() -> Commands {
     link::commands(commands)
 }
 
+/// Why a command was not done. The kit puts it into a sentence, and ends that.
 fn other(text: impl Into<String>) -> CommandError {
-    CommandError::Other(text.into())
+    let text = text.into();
+    CommandError::Other(text.trim_end_matches('.').to_owned())
 }

@@ -149,7 +149,11 @@ impl Hub {
             dial: Dial {
                 server,
                 tls,
-                from: person.as_ref().and_then(|person| person.address),
+                // Where the servers are told whose it is, it comes from where they trust it.
+                from: match self.settings.webirc {
+                    Some(_) => self.settings.people.address,
+                    None => person.as_ref().and_then(|person| person.address),
+                },
                 user: session.user.clone(),
                 ident: self.ident.clone(),
             },

@@ -82,7 +82,7 @@ fn sentence(line: &Line) -> Option<String> {
         671 => "Their connection is encrypted.".to_owned(),
         // The end, and that the server does not know them, which is a refusal.
         318 | 369 | 401 => return None,
-        300..=399 | 600..=799 => {
+        276 | 300..=399 | 600..=799 => {
             let last = line.params.len().checked_sub(1).filter(|at| *at > 1)?;
             let words = (2..=last).map(|at| line.text(at).into_owned());
             format!("{}.", quoted(&words.collect::<Vec<_>>().join(" ")))
@@ -152,11 +152,8 @@ mod tests {
              - They are connected to `hub.test` (`peer of a test`).\n\
              - They are logged in as `bobby`.\n\
              - Their connection is encrypted.\n\
+             - `has client certificate fingerprint abc`.\n\
              - They have said nothing for 2 minutes."
-                .replace(
-                    "encrypted.\n",
-                    "encrypted.\n- `has client certificate fingerprint abc`.\n"
-                )
         );
     }
 

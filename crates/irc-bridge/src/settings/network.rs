@@ -9,7 +9,7 @@ use bridgehead_appservice::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::text::to_irc::Style;
+use crate::{people::address_of, text::to_irc::Style};
 
 /// A network.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -372,6 +372,20 @@ impl NetworkSettings {
                 &format!("{key}.people.nick"),
                 "everybody would have the same nick",
                 "put {display} or {localpart} into it",
+            );
+        }
+        if self.webirc.is_some() && self.people.addresses.is_none() {
+            refusals.refuse(
+                &format!("{key}.people.addresses"),
+                "servers are told whose a connection is by address, and people have none",
+                "give a range of your own, such as 2001:db8:1::/64, or take webirc out",
+            );
+        }
+        if let Err(problem) = address_of(self, 1) {
+            refusals.refuse(
+                &format!("{key}.people.addresses"),
+                problem.to_string(),
+                "write it as in 2001:db8:1::/64",
             );
         }
         if self.people.max_connections == 0 {

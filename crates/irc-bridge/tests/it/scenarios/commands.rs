@@ -62,7 +62,7 @@ async fn help_lists_the_commands(stage: Stage) -> anyhow::Result<()> {
     }
     control.expect("!bridgeversion", "bridgehead-irc").await?;
     control.expect("!niick", "Did you mean").await?;
-    control.expect("!nick", "`nick` is missing").await
+    control.expect("!nick", "nick is missing").await
 }
 
 async fn a_nick_is_chosen_and_kept(stage: Stage) -> anyhow::Result<()> {
@@ -96,7 +96,9 @@ async fn a_nick_that_cannot_be_had_is_refused_with_words(stage: Stage) -> anyhow
     let room = alice.join(&alias("#taken")).await?;
     alice.say(&room, "here I am").await?;
     bob.hear("here I am").await?;
-    control.expect("!nick bob-taken", "in use").await?;
+    control
+        .expect("!nick bob-taken", "Somebody else is called bob-taken")
+        .await?;
     control.expect("!nick 4you", "is no nick").await?;
     control.expect("!nick a.b", "is no nick").await?;
     let long = "n".repeat(31);
@@ -150,14 +152,14 @@ async fn servers_answer_in_words(stage: Stage) -> anyhow::Result<()> {
     // Without any channel: the connection is made for it.
     let whois = control.ask("!whois bob-whois").await?;
     anyhow::ensure!(whois.contains("calls themselves bob-whois"), "{whois}");
-    anyhow::ensure!(whois.contains("They are in #whois"), "{whois}");
+    anyhow::ensure!(whois.contains("They are in @#whois"), "{whois}");
     anyhow::ensure!(!whois.contains("311"), "{whois}");
     control.expect("whois nobody-whois", "nobody-whois").await?;
     control.expect("!cmd VERSION", ".test.invalid").await?;
     control.expect("!cmd TOPIC #whois :x y", "").await?;
-    control.expect("!cmd QUIT :bye", "`quit` does it").await?;
-    control.expect("!cmd nick x", "`nick` does it").await?;
-    control.expect("!cmd", "`command` is missing").await?;
+    control.expect("!cmd QUIT :bye", "quit does it").await?;
+    control.expect("!cmd nick x", "nick does it").await?;
+    control.expect("!cmd", "command is missing").await?;
     // In a channel's room behind the prefix alone.
     let room = alice.join(&alias("#whois")).await?;
     let told = ask(&alice, &room, "!irc whois bob-whois").await?;
@@ -186,7 +188,7 @@ async fn what_is_said_by_command_arrives_and_is_answered(stage: Stage) -> anyhow
     control
         .expect("!msg nobody-msg hello", "nobody-msg")
         .await?;
-    control.expect("!msg bob-msg", "`text` is missing").await?;
+    control.expect("!msg bob-msg", "text is missing").await?;
     bob.say(&format!("PRIVMSG {} :so it is", nick(&alice)))
         .await;
     let room = super::private::invited(&alice).await?;

@@ -13,6 +13,7 @@ macro_rules! scenarios {
 
 mod commands;
 mod linking;
+mod lookups;
 mod private;
 mod talk;
 
@@ -24,7 +25,13 @@ use crate::{
     stage::{Scenario, Server, on_ours, on_synapse, play_all, settings},
 };
 
-const ALL: &[&[Scenario]] = &[commands::ALL, linking::ALL, private::ALL, talk::ALL];
+const ALL: &[&[Scenario]] = &[
+    commands::ALL,
+    linking::ALL,
+    lookups::ALL,
+    private::ALL,
+    talk::ALL,
+];
 
 #[test]
 fn on_our_homeserver_with_ngircd() -> anyhow::Result<()> {
