@@ -139,11 +139,14 @@ impl Hub {
         };
         let session = match owner {
             Owner::Bot => session,
-            Owner::Person(_) => Settings {
-                sasl: sasl_of(&account, self.settings.tls),
-                sasl_required: self.settings.people.login_required,
-                ..session
-            },
+            Owner::Person(_) => {
+                let sasl = sasl_of(&account, self.settings.tls);
+                Settings {
+                    sasl_required: self.settings.people.login_required && sasl.is_some(),
+                    sasl,
+                    ..session
+                }
+            }
         };
         Ok(drive::Beginning {
             dial: Dial {

@@ -133,7 +133,12 @@ impl Hub {
 
     pub(super) fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
         let client = self.client(owner);
-        client.wanted.remove(channel);
+        let stands = client.live.as_ref().map(|live| &live.standings);
+        let is_there = stands.is_some_and(|stands| stands.contains_key(channel));
+        // Whoever has nothing to do with the channel keeps their connection.
+        if !client.wanted.remove(channel) && !is_there {
+            return;
+        }
         let is_idle = client.wanted.is_empty() && client.pendings.is_empty();
         let Some(live) = client.live.as_mut() else {
             return;

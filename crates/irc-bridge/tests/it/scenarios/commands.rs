@@ -1,11 +1,13 @@
 //! What people tell the bridge to do.
 
 use anyhow::Context as _;
+use bridgehead_appservice::id::UserId;
 
+use super::talk::ghost;
 use crate::{
     peers::raw::RawClient,
     stage::{
-        Stage, alias,
+        Stage, alias, comes_to,
         control::{Control, ask},
         nick,
     },
@@ -263,6 +265,12 @@ async fn rooms_are_joined_and_listed_by_command(stage: Stage) -> anyhow::Result<
     alice.join(&room).await?;
     alice.say(&room, "with the key").await?;
     bob.hear("with the key").await?;
+    // The bridge is in too, by the same key.
+    let bob_id = UserId::parse(&ghost("bob-join"))?;
+    comes_to(&Some("join".to_owned()), async || {
+        Ok(alice.members(&room).await?.remove(&bob_id))
+    })
+    .await?;
     bob.say("PRIVMSG #keyed :heard").await;
     alice.hears(&room, "heard").await?;
     control.expect("!listrooms", "#keyed").await?;
