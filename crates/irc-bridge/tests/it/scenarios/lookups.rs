@@ -100,7 +100,10 @@ async fn nobody_else_takes_names_of_the_bridge(stage: Stage) -> anyhow::Result<(
 async fn odd_names_are_legal_and_led_back(stage: Stage) -> anyhow::Result<()> {
     let nick = "Odd[]\\`_^{|}-9";
     let channel = "#Odd/Chan=\"1\"+_.~";
-    let mut bob = RawClient::welcomed(stage.port, nick).await?;
+    let mut bob = RawClient::connect(stage.port).await?;
+    bob.say(&format!("NICK {nick}")).await;
+    bob.say("USER odd 0 * :odd").await;
+    bob.welcome().await?;
     bob.join(channel).await?;
     let alice = stage.lab.user("alice-odd").await?;
     let control = crate::stage::control::Control::open(&alice).await?;
