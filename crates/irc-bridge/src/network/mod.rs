@@ -186,6 +186,8 @@ pub(crate) struct Hub {
     consents: Vec<Consent>,
     over_consents: Vec<(Consent, Report)>,
     answers: Answers,
+    /// Channels whose rooms are being made, until when that is waited for.
+    late: BTreeMap<String, Instant>,
     /// Who was told that their login has failed.
     told_of_logins: BTreeSet<UserId>,
     tell: mpsc::Sender<(LinkId, Told)>,
@@ -232,6 +234,7 @@ impl Waiting {
             consents: Vec::new(),
             over_consents: Vec::new(),
             answers: Answers::default(),
+            late: BTreeMap::new(),
             told_of_logins: BTreeSet::new(),
             remote,
             tell,
@@ -358,6 +361,7 @@ impl Hub {
         self.give_up_late(now);
         self.end_splits(now);
         self.look_at_consents(now).await;
+        self.catch_up(now).await;
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {

@@ -1,5 +1,7 @@
 //! What Matrix changes, and IRC is to follow: where the bridge listens, and who is where.
 
+use std::time::{Duration, Instant};
+
 use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::{Line, session::Priority};
 
@@ -9,6 +11,9 @@ use crate::{
     ids::{Place, Target},
     settings::Mode,
 };
+
+/// How long a room may take to be made after its channel was joined.
+const TO_BE_LINKED: Duration = Duration::from_secs(60);
 
 /// Something that Matrix has changed.
 #[derive(Debug)]
@@ -35,6 +40,9 @@ impl Hub {
     pub(super) async fn take_upkeep(&mut self, upkeep: Upkeep) {
         match upkeep {
             Upkeep::Watch(place) => {
+                if let Some(channel) = place.as_channel() {
+                    self.late.insert(channel.to_owned(), now() + TO_BE_LINKED);
+                }
                 self.watch(&place).await;
                 self.advance(&Owner::Bot).await;
             }
@@ -49,6 +57,27 @@ impl Hub {
                 person,
                 reason,
             } => self.person_leaves(&place, &person, reason.as_deref()),
+        }
+    }
+
+    /// What a channel is like is told as the bridge comes in, and its room may be made only then: so it is asked for once
+    /// more when there is one.
+    pub(super) async fn catch_up(&mut self, now: Instant) {
+        self.late.retain(|_, until| *until > now);
+        let late: Vec<String> = self.late.keys().cloned().collect();
+        for channel in late {
+            let is_in = self.client(&Owner::Bot).is_in(&channel);
+            let place = self.channel(&channel);
+            if !is_in || !matches!(self.remote.portal(&place).await, Ok(Some(_))) {
+                continue;
+            }
+            self.late.remove(&channel);
+            if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+                for command in ["NAMES", "TOPIC", "MODE"] {
+                    let line = Line::new(command, [channel.as_str()]);
+                    live.ask(line, Priority::Membership, Asked::Upkeep);
+                }
+            }
         }
     }
 
