@@ -1,4 +1,5 @@
-//! Benchmarks: which there are, and how they are started. They live in the test kit's example `bench`.
+//! Benchmarks: which there are, and how they are started. They live in the test kit's example `bench`; that of the IRC
+//! bridge in the example `load` beside its program.
 
 use crate::tasks::{cargo, run};
 use clap::{Args, Subcommand};
@@ -60,6 +61,21 @@ enum Bench {
         #[arg(long, default_value_t = 1_000)]
         rooms: usize,
     },
+    /// The IRC bridge: latency both ways, memory by connections, and a restart while people talk
+    Irc {
+        /// How many people of Matrix, each with a connection
+        #[arg(long, default_value_t = 500)]
+        users: usize,
+        /// In how many channels
+        #[arg(long, default_value_t = 50)]
+        channels: usize,
+        /// How many messages each side says in each stretch
+        #[arg(long, default_value_t = 2_000)]
+        messages: usize,
+        /// How many a second, where they do not talk as fast as they can
+        #[arg(long, default_value_t = 50)]
+        rate: usize,
+    },
     /// Time from a service's return to its first delivery
     Wakeup {
         /// How often it returns in each way
@@ -89,6 +105,17 @@ impl Bench {
                 ("--rooms", rooms.to_string()),
             ],
             Self::Backlog { events } => vec![("--events", events.to_string())],
+            Self::Irc {
+                users,
+                channels,
+                messages,
+                rate,
+            } => vec![
+                ("--users", users.to_string()),
+                ("--channels", channels.to_string()),
+                ("--messages", messages.to_string()),
+                ("--rate", rate.to_string()),
+            ],
             Self::Wakeup { rounds } => vec![("--rounds", rounds.to_string())],
         };
         words
@@ -97,15 +124,30 @@ impl Bench {
             .collect()
     }
 
-    fn name(&self) -> &'static str {
+    /// The package and example that it is, and the package and name of the program that is measured.
+    fn parts(&self) -> [&'static str; 4] {
         match self {
+            Self::Irc { .. } => [
+                "bridgehead-irc-cli",
+                "load",
+                "bridgehead-irc-cli",
+                "bridgehead-irc",
+            ],
+            _ => ["bridgehead-testkit", "bench", "bridgehead", "bridgehead"],
+        }
+    }
+
+    /// What the example calls it; the load is the only one of its example.
+    fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Irc { .. } => return None,
             Self::Send { .. } => "send",
             Self::Isolation { .. } => "isolation",
             Self::Namespaces { .. } => "namespaces",
             Self::Backlog { .. } => "backlog",
             Self::Kit { .. } => "kit",
             Self::Wakeup { .. } => "wakeup",
-        }
+        })
     }
 }
 
@@ -113,23 +155,18 @@ impl Bench {
 pub(crate) fn bench(root: &Path, args: &BenchArgs) -> anyhow::Result<()> {
     let profile: &[&str] = if args.debug { &[] } else { &["--release"] };
     let folder = if args.debug { "debug" } else { "release" };
+    let [package, example, program_package, program] = args.bench.parts();
     run(cargo(root)
         .arg("build")
         .args(profile)
-        .args(["--package", "bridgehead"]))?;
+        .args(["--package", program_package]))?;
     let mut command = cargo(root);
     command
         .arg("run")
         .args(profile)
-        .args([
-            "--package",
-            "bridgehead-testkit",
-            "--example",
-            "bench",
-            "--",
-        ])
-        .arg(args.bench.name())
-        .arg(root.join("target").join(folder).join("bridgehead"))
+        .args(["--package", package, "--example", example, "--"])
+        .args(args.bench.name())
+        .arg(root.join("target").join(folder).join(program))
         .args(args.bench.words());
     run(&mut command)
 }

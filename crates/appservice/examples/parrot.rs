@@ -2,12 +2,14 @@
 //!
 //! A whole program with a key of its own in the configuration, which takes effect when the configuration is read again
 //! (`kill -HUP`). What was too hard is set aside: `parrot parked` lists it, and `parrot replay --all` has it said once
-//! the word was learned.
+//! the word was learned. Who may see its figures sees at `/vocabulary` what was too hard at the start, and its doctor
+//! knows what a parrot can be ill of.
 
 use bridgehead_appservice::{
+    axum::{Router, routing::get},
     config::{Config, JsonSchema, schemars},
     prelude::*,
-    program::Current,
+    program::{Current, Finding},
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,8 @@ impl Config for Parrot {
     const LIVE: &'static [&'static str] = &["hard_words"];
 }
 
-fn parrot(_: &Parrot) -> Service {
+fn parrot(settings: &Parrot) -> Service {
+    let hard_words = settings.hard_words.clone();
     Service::new("parrot")
         .users("_parrot_{name}")
         .aliases("#parrot_{topic}")
@@ -35,6 +38,26 @@ fn parrot(_: &Parrot) -> Service {
             Ok::<_, Error>(())
         })
         .on(repeat)
+        .operator_pages(vocabulary(hard_words.clone()))
+        .doctor(move || {
+            let found = examine(&hard_words);
+            async { vec![found] }
+        })
+}
+
+fn vocabulary(hard_words: Vec<String>) -> Router {
+    Router::new().route("/vocabulary", get(async move || hard_words.join(" ")))
+}
+
+fn examine(hard_words: &[String]) -> Finding {
+    match hard_words.iter().any(|word| word.chars().count() == 1) {
+        true => Finding::bad(
+            "vocabulary",
+            "it says next to nothing, for a single letter is in every text",
+            "parrot.toml: hard_words: take the letter out",
+        ),
+        false => Finding::good("vocabulary", "there is something that it can say"),
+    }
 }
 
 async fn repeat(

@@ -237,6 +237,11 @@ impl<W: LaneWork> Lanes<W> {
         }
     }
 
+    /// The lanes that have something to do.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.table.lock().lanes.keys().cloned().collect()
+    }
+
     /// Ends the wait of a lane, or the one that its row in work asks for next.
     pub(crate) fn hurry_lane(&self, name: &str) {
         if let Some(lane) = self.0.table.lock().lanes.get(name) {

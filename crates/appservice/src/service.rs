@@ -3,6 +3,7 @@
 use std::{any::TypeId, sync::Arc};
 
 use bridgehead_registration::{Features, Namespace, NamespaceTemplate, RegistrationDraft};
+use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::{
     Secret,
@@ -12,9 +13,13 @@ use crate::{
     media::MediaProxy,
     metrics::Metrics,
     namespaces::NamespacePlan,
+    program::Finding,
     run::StartError,
     store::Migration,
 };
+
+/// What an author has examined.
+pub(crate) type Examination = Arc<dyn Fn() -> BoxFuture<'static, Vec<Finding>> + Send + Sync>;
 
 /// An application service, as its author declares it.
 ///
@@ -32,6 +37,8 @@ pub struct Service {
     pub(crate) third_party: Protocols,
     pub(crate) features: Features,
     pub(crate) routes: axum::Router,
+    pub(crate) operator_pages: axum::Router,
+    pub(crate) examinations: Vec<Examination>,
     pub(crate) limits: Limits,
     pub(crate) sends_by_device: bool,
     pub(crate) media_proxy: Option<MediaProxy>,
@@ -64,6 +71,8 @@ impl Service {
                 ..Features::default()
             },
             routes: axum::Router::new(),
+            operator_pages: axum::Router::new(),
+            examinations: Vec::new(),
             limits: Limits::default(),
             sends_by_device: true,
             media_proxy: None,
@@ -224,6 +233,30 @@ impl Service {
     /// Called more than once with routers that overlap, or that both have a fallback, as [`axum::Router::merge`] does.
     pub fn routes(mut self, routes: axum::Router) -> Self {
         self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Pages for those who watch the service, such as who is connected. The program shows them where it shows its
+    /// figures: at `metrics.address`, or to whoever has `metrics.token`; nowhere, where neither is configured. Their
+    /// handlers can take what those of [`routes`](Self::routes) can. Give them a path of their own: where the kit has a
+    /// page, or an author's route is meant, they go after the kit's pages and before the routes.
+    ///
+    /// # Panics
+    /// Called more than once with routers that overlap, as [`axum::Router::merge`] does.
+    pub fn operator_pages(mut self, pages: axum::Router) -> Self {
+        self.operator_pages = self.operator_pages.merge(pages);
+        self
+    }
+
+    /// Something that the program's `doctor` examines beside the way to the homeserver and back, such as whether another
+    /// network can be reached. It is given two minutes, also where the homeserver cannot be reached, and must leave
+    /// nothing behind.
+    pub fn doctor<F, Fut>(mut self, examine: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<Finding>> + Send + 'static,
+    {
+        self.examinations.push(Arc::new(move || examine().boxed()));
         self
     }
 

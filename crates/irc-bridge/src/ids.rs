@@ -6,6 +6,28 @@
 use bridgehead_appservice::{bridge::RemoteId, id::UserId};
 use bridgehead_irc_protocol::CaseMapping;
 
+/// An id for a message that the network has given none, or for a further part of one. No server's id begins so
+/// (IRCv3 message-ids).
+const OWN: char = ':';
+
+/// The id of a message that the network has given none: `run` and `number` name it.
+pub(crate) fn own_message_id(run: u64, number: u64) -> String {
+    format!("{OWN}{run:x}.{number}")
+}
+
+/// The id of a further part of a message that is too long for an event.
+pub(crate) fn part_id(part: usize, id: &str) -> String {
+    format!("{OWN}{part}/{id}")
+}
+
+/// What the network itself calls a message, if it does.
+pub(crate) fn msgid(id: &str) -> Option<&str> {
+    match id.strip_prefix(OWN) {
+        None => Some(id),
+        Some(own) => msgid(own.split_once('/')?.1),
+    }
+}
+
 /// Somebody on IRC, by their nick.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nick {
@@ -153,6 +175,14 @@ mod tests {
 
     fn place(text: &str) -> Option<Place> {
         Place::from_values(&["net", text])
+    }
+
+    #[test]
+    fn only_what_the_network_calls_a_message_is_said_to_it() {
+        assert_eq!(msgid("1AA~7/x"), Some("1AA~7/x"));
+        assert_eq!(msgid(&part_id(1, "1AA~7/x")), Some("1AA~7/x"));
+        let own = own_message_id(0xbeef, 3);
+        assert_eq!((msgid(&own), msgid(&part_id(1, &own))), (None, None));
     }
 
     #[test]

@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 
 use crate::{
     ident::Ident,
-    ids::{Nick, Place, Target},
-    link::claims::Claims,
+    ids::{Nick, Place, Target, msgid},
+    link::{claims::Claims, dial::Way},
     network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
-    render::render,
+    render::{Rendered, render},
     seal::Seal,
     settings::Settings,
 };
@@ -30,8 +30,7 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
-    /// Until they run.
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Vec<Waiting>,
     ident: Ident,
     /// Who may link what, for an operator of the channel has just agreed.
     agreed: Mutex<BTreeSet<(UserId, Place)>>,
@@ -41,6 +40,12 @@ impl Irc {
     /// The networks of this configuration.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
+        Self::by(settings, &Way::Network)
+    }
+
+    /// The same by another way than the network.
+    #[must_use]
+    pub fn by(settings: &Settings, way: &Way) -> Self {
         let ident = Ident::new();
         let mut networks = BTreeMap::new();
         let mut waiting = Vec::new();
@@ -49,6 +54,8 @@ impl Irc {
                 name: name.clone(),
                 settings: Arc::new(network.clone()),
                 ident: ident.clone(),
+                has_links: settings.media.has_links(),
+                way: way.clone(),
             });
             networks.insert(name.clone(), handle);
             waiting.push(waits);
@@ -56,7 +63,7 @@ impl Irc {
         Self {
             settings: Arc::new(settings.clone()),
             networks,
-            waiting: Mutex::new(waiting),
+            waiting,
             ident,
             agreed: Mutex::default(),
         }
@@ -89,13 +96,46 @@ impl Irc {
         })
     }
 
+    /// Takes a message back where the network can; `false` where it has to be said in words.
+    async fn unsay(&self, outgoing: &Outgoing<Self>) -> Result<bool, SendError> {
+        let handle = self.of(&outgoing.room)?;
+        let Action::Redact { target, reason } = &outgoing.action else {
+            return Ok(false);
+        };
+        let ids: Vec<String> = target
+            .ids
+            .iter()
+            .filter_map(|id| Some(msgid(id)?.to_owned()))
+            .collect();
+        if ids.is_empty() || !handle.directory.read().offers().redacts {
+            return Ok(false);
+        }
+        for id in ids {
+            let command = Command::Unsay {
+                place: outgoing.room.clone(),
+                id,
+                reason: reason.clone(),
+            };
+            if let Err(why) = handle.command(&outgoing.speaker.user_id, command).await {
+                tracing::info!(why, "a message cannot be taken back: that is said in words");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn say(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
         let handle = self.of(&outgoing.room)?;
-        let (command, lines) = render(outgoing, handle).await?;
-        let reply_to = match &outgoing.action {
-            Action::Message { reply_to, .. } => reply_to.as_ref(),
-            _ => None,
+        let Some(rendered) = render(outgoing, handle).await? else {
+            return Ok(Receipt::new());
         };
+        let Rendered {
+            command,
+            lines,
+            tags,
+            is_one,
+            relayed_as,
+        } = rendered;
         let store = outgoing.remote().store()?;
         let speech = Speech {
             key: outgoing.key.clone(),
@@ -104,7 +144,9 @@ impl Irc {
             place: outgoing.room.clone(),
             command,
             lines,
-            reply_to: reply_to.and_then(|target| target.ids.first().cloned()),
+            tags,
+            is_one,
+            relayed_as,
             claimed: Claims::new(store).of(&outgoing.key).await?,
         };
         handle.say(speech).await
@@ -208,22 +250,16 @@ impl Network for Irc {
     const TOPICS: bool = true;
     const MEMBERSHIP: bool = true;
     const POWER: bool = true;
+    const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        if waiting.is_empty() {
-            return Err(std::io::Error::other(
-                "the networks have ended; the bridge has to be started again",
-            )
-            .into());
-        }
         let _ident = match self.settings.ident.listen {
             Some(address) => Some(self.ident.serve(address).await?),
             None => None,
         };
         let seal = Arc::new(Seal::load(&self.settings.secrets, &remote.store()?).await?);
         let mut running = JoinSet::new();
-        for network in waiting {
+        for network in self.waiting.iter().cloned() {
             running.spawn(network.run(remote.clone(), seal.clone()));
         }
         while let Some(ended) = running.join_next().await {
@@ -236,10 +272,12 @@ impl Network for Irc {
         match &outgoing.action {
             Action::Message { .. }
             | Action::Edit { .. }
-            | Action::Redact { .. }
-            | Action::React { .. } => self.say(&outgoing).await,
-            // It was said, and cannot be unsaid.
-            Action::Unreact { .. } => Ok(Receipt::new()),
+            | Action::React { .. }
+            | Action::Unreact { .. } => self.say(&outgoing).await,
+            Action::Redact { .. } => match self.unsay(&outgoing).await? {
+                true => Ok(Receipt::new()),
+                false => self.say(&outgoing).await,
+            },
             Action::Join | Action::Leave { .. } => self.follow(&outgoing).await,
             Action::Topic(_)
             | Action::Invite { .. }
@@ -349,7 +387,14 @@ impl Network for Irc {
         directory.owner(&user.nick)?.person().cloned()
     }
 
-    async fn signal(&self, _: Signal<Self>) {}
+    async fn signal(&self, signal: Signal<Self>) {
+        if let Signal::Typing { room, people } = signal
+            && let Some(handle) = self.network(&room.network)
+            && handle.settings.messages.typing
+        {
+            handle.typing(room, people);
+        }
+    }
 
     fn place(&self, place: &Place) -> BridgePlace {
         let handle = self.network(&place.network);

@@ -11,14 +11,17 @@
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
 //!   in with, and `seal` how that is kept
 //! - `ignoring`, `talks` whom people hear alone, and where
+//! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
 //!   networks are browsed
+//! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`service`] all of it as a service
 
 mod accounts;
 mod clock;
 mod commands;
+pub mod examine;
 pub mod ident;
 pub mod ids;
 mod ignoring;
@@ -27,6 +30,7 @@ pub mod link;
 mod lookup;
 mod mappings;
 mod network;
+mod page;
 mod people;
 mod render;
 mod seal;
@@ -34,5 +38,16 @@ pub mod service;
 pub mod settings;
 mod talks;
 pub mod text;
+mod votes;
 
-pub use self::{irc::Irc, service::service, settings::Settings};
+pub use self::{
+    irc::Irc,
+    service::{service, service_by},
+    settings::Settings,
+};
+
+/// The bridge's own figures as a Markdown table, for documentation.
+#[must_use]
+pub fn figures_reference() -> String {
+    network::figures_reference()
+}

@@ -184,6 +184,14 @@ impl People {
         }
     }
 
+    /// The nicks that people were called by last.
+    pub(crate) async fn nicks(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT called FROM people WHERE network = ?1 AND called IS NOT NULL";
+        let rows = self.store.query(sql, [(&self.network).into()]).await?;
+        let nicks = rows.iter().filter_map(|row| row.text(0));
+        Ok(nicks.map(str::to_owned).collect())
+    }
+
     /// A person has chosen a nick.
     pub(crate) async fn choose_nick(&self, user: &UserId, nick: &str) -> Result<(), PeopleError> {
         if !is_nick(nick) || nick.len() > 64 {

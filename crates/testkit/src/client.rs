@@ -121,6 +121,20 @@ impl Client {
         self.request(Method::GET, path, &[], None).await
     }
 
+    /// A page that is no JSON, as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub async fn text(&self, path: &str) -> Result<(StatusCode, String), reqwest::Error> {
+        let mut request = self.http.get(format!("{}{path}", self.base_url));
+        if let Some(access_token) = &self.access_token {
+            request = request.bearer_auth(access_token);
+        }
+        let response = request.send().await?;
+        Ok((response.status(), response.text().await?))
+    }
+
     /// As [`Client::request`], for answers that must be a success.
     ///
     /// # Errors

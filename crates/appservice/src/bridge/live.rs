@@ -1,5 +1,7 @@
 //! A bridge that runs: what its parts share, and what a running service sees of it.
 
+mod waiting;
+
 use std::{
     any::{Any, TypeId},
     collections::{BTreeSet, HashMap},
@@ -19,7 +21,7 @@ use tokio::sync::Notify;
 use super::{
     Bridge, Network, RemoteId,
     links::Links,
-    network::{Presences, Remote, Work, room_of, tell_presences},
+    network::{Presences, Remote, Work, tell_presences},
     portal::{Portal, Rooms},
     status::{self, Floods},
     unbridge,
@@ -31,8 +33,7 @@ use crate::{
     handler::{Context, FromContext, Rejection},
     id::{RoomAlias, RoomId, UserId},
     lanes::Lanes,
-    metrics::catalogue::REMOTE_UP,
-    store::{NewTask, TaskRow},
+    store::NewTask,
 };
 
 /// What the network says may wait in this many pieces; beyond that it waits itself.
@@ -43,9 +44,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait before the network is connected to again.
 const MAX_WAIT: Duration = Duration::from_secs(300);
-
-/// How long what came long ago waits for the network at the service's start.
-const TIME_TO_CONNECT: Duration = Duration::from_secs(300);
 
 /// How often what is old is forgotten.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -337,52 +335,6 @@ impl<N: Network> Live<N> {
         self.fewer.notify_waiters();
     }
 
-    /// The connection stands.
-    pub(crate) fn connected(&self) {
-        self.failures.store(0, Ordering::Release);
-        tracing::info!(network = N::NAME, "connected");
-        self.show_connection(true);
-        self.tasks.hurry();
-        self.hurry_waiting(|_| true);
-    }
-
-    /// The connection stands, for some rooms.
-    pub(crate) fn connected_in(&self, is_there: impl Fn(&N::Room) -> bool) {
-        self.tasks.hurry_where(|row: &TaskRow| {
-            room_of::<N>(&row.task.lane).is_some_and(|room| is_there(&room))
-        });
-        self.hurry_waiting(is_there);
-    }
-
-    /// Tries at once what waits for the network in these rooms.
-    fn hurry_waiting(&self, is_there: impl Fn(&N::Room) -> bool) {
-        let Ok(core) = self.core() else { return };
-        let waiting = self.waiting.lock();
-        for (portal, _) in waiting.iter().filter(|(_, room)| is_there(room)) {
-            core.inbox.hurry_room(portal);
-        }
-    }
-
-    /// Something in a portal is about to be tried: it may have to wait from now on.
-    pub(crate) fn may_wait(&self, portal: &Portal<N>) {
-        let (matrix, remote) = (portal.matrix.clone(), portal.remote.clone());
-        self.waiting.lock().insert(matrix, remote);
-    }
-
-    /// Nothing in a portal waits any more.
-    pub(crate) fn waits_no_more(&self, room: &RoomId) {
-        self.waiting.lock().remove(room);
-    }
-
-    /// Whether something that was received then has waited for the network long enough. The time in which the service
-    /// does not run counts, but whoever starts it can expect that it connects first.
-    pub(crate) fn has_waited(&self, received_ms: i64, now_ms: i64) -> bool {
-        let since = |then: i64| Duration::from_millis(u64::try_from(now_ms - then).unwrap_or(0));
-        let patience = self.plan.patience;
-        since(received_ms) >= patience
-            && since(self.begun_ms.load(Ordering::Acquire)) >= patience.min(TIME_TO_CONNECT)
-    }
-
     /// Keeps the connection, for as long as the service runs.
     async fn stay_connected(self: Arc<Self>) {
         let remote = Remote::new(LiveRef::new(&self));
@@ -397,7 +349,7 @@ impl<N: Network> Live<N> {
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             let ended = ended.unwrap_or_else(|_| Err(HandlerError::new("it panicked")));
-            self.show_connection(false);
+            self.show_connection(N::NAME, false);
             let failures = self.failures.fetch_add(1, Ordering::AcqRel);
             let wait = self.wait_after(failures);
             match ended {
@@ -411,13 +363,6 @@ impl<N: Network> Live<N> {
                 () = self.connects.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-        }
-    }
-
-    fn show_connection(&self, is_up: bool) {
-        if let Ok(core) = self.core() {
-            let up = if is_up { 1.0 } else { 0.0 };
-            core.metrics.set(&REMOTE_UP, &[N::NAME], up);
         }
     }
 

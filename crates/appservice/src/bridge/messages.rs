@@ -39,6 +39,8 @@ pub struct MessageRef {
     pub sender: UserId,
     /// What was said last; `None` of reactions, and of what was taken back.
     pub content: Option<Content>,
+    /// When it was said, ms since the Unix epoch; `None` where that was not noted.
+    pub said_at_ms: Option<i64>,
     /// The portal.
     pub room_id: RoomId,
     /// What it reacts to, if it is a reaction.
@@ -65,6 +67,8 @@ struct Data {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    said_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     reaction: Option<ReactionRef>,
 }
 
@@ -84,6 +88,7 @@ impl MessageRef {
             map: PartMap::default(),
             sender: sender.clone(),
             content: None,
+            said_at_ms: None,
             room_id: room_id.clone(),
             reaction: None,
         }
@@ -97,6 +102,7 @@ impl MessageRef {
                 .as_ref()
                 .map(|content| content.event_type().to_owned()),
             content: self.content.as_ref().map(Content::to_json),
+            said_at_ms: self.said_at_ms,
             reaction: self.reaction.clone(),
         };
         let first = serde_json::to_string(&data)
@@ -138,6 +144,7 @@ impl MessageRef {
             content: data
                 .content
                 .map(|content| Content::new(data.kind.as_deref().unwrap_or_default(), content)),
+            said_at_ms: data.said_at_ms,
             room_id: RoomId::parse(&first.room_id).ok()?,
             reaction: data.reaction,
         };
@@ -276,6 +283,7 @@ mod tests {
         let mut cut = message(&["cut"], &["1", "2", "3"]);
         cut.map.ranges = vec![0..5, 5..9, 9..12];
         cut.content = Some(Content::from("hello world!"));
+        cut.said_at_ms = Some(1_700_000_000_000);
         let album = message(&["text", "picture"], &["9"]);
         let mut thumb = message(&["thumb"], &["t"]);
         thumb.reaction = Some(ReactionRef {

@@ -126,6 +126,11 @@ impl Call {
         self
     }
 
+    /// Whether it is made as one of the user's devices (MSC4326).
+    pub(super) fn names_device(&self) -> bool {
+        self.query.iter().any(|(key, _)| *key == "device_id")
+    }
+
     /// What it is called in errors: method and path, without the query.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)

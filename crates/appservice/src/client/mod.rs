@@ -418,9 +418,10 @@ impl Client {
         {
             return Identity::Person(user, token);
         }
-        // The service's own user needs no mask; homeservers that know the sender only as such refuse one.
+        // The service's own user needs no mask; homeservers that know the sender only as such refuse one. With a device
+        // it needs one: Synapse (1.163) looks for the devices of nobody without.
         let user = call.user.as_ref().unwrap_or(&shared.bot);
-        let mask = (*user != shared.sender).then_some(user);
+        let mask = (*user != shared.sender || call.names_device()).then_some(user);
         Identity::Service(&shared.as_token, mask)
     }
 }

@@ -47,7 +47,7 @@ pub enum Verdict {
         reason: String,
     },
     /// It waits for something that is away, such as another network; its room waits with it. Handled again after growing
-    /// waits, or when [`Handle::hurry`](crate::Handle::hurry) is called. That does not count as failed attempts, for as
+    /// waits, or when [`Running::hurry`](crate::Running::hurry) is called. That does not count as failed attempts, for as
     /// long as [`Limits::give_up_after`](crate::Limits::give_up_after).
     Wait {
         /// What it waits for, in words.

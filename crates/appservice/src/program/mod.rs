@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `run`, or nothing | runs the service; the first time, writes configuration and registration and says what to tell the homeserver |
 //! | `register` | brings the registration up to date, id and tokens kept; `--apply` makes it live on a homeserver with an operator API |
-//! | `doctor` | tries everything between service and homeserver, and says which file and key to change |
+//! | `doctor` | tries everything between service and homeserver, and what the author adds, and says which file and key to change |
 //! | `parked`, `replay` | lists, gives up, or handles again what could not be handled, also while the service runs |
 //! | `config` | example, JSON schema, reference, check, upgrade |
 //!
@@ -41,11 +41,11 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser as _;
 
-pub use self::current::Current;
 use self::{
     cli::{Arguments, Command, ConfigCommand},
     site::Site,
 };
+pub use self::{current::Current, doctor::Finding};
 use crate::{
     config::{self, Config, NoConfig, Whole},
     run::StartError,

@@ -1,7 +1,7 @@
 //! What a supervisor asks a running service: is it alive, is it ready, what are its figures.
 //!
 //! The pages stand before the author's own routes, which therefore cannot break them. They say nothing secret; the
-//! figures need a token, or an address of their own.
+//! figures, and the author's own pages for operators, need a token, or an address of their own.
 
 use std::sync::{Arc, Weak};
 
@@ -9,6 +9,7 @@ use axum::{
     Json, Router,
     extract::{Request, State},
     http::{Method, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{any, get},
 };
@@ -39,13 +40,23 @@ pub(super) fn add(running: &mut Running, keys: &Arc<dyn Kits>) {
             .route(&keys.health.ready_path, get(ready));
         figures_path.clone_from(&keys.metrics.path);
     });
+    let operators = running.operator_pages();
     running.wrap_router(|inner| {
-        let guarded = any(guarded).with_state(Guarded {
-            source: source.clone(),
+        let guard = Guard {
+            keys: source.keys.clone(),
             inner: inner.clone(),
-        });
-        let pages = pages.with_state(source).route(&figures_path, guarded);
-        pages.fallback_service(inner)
+        };
+        let guarded = middleware::from_fn_with_state(guard, guarded);
+        let operators = match operators.has_routes() {
+            true => operators.route_layer(guarded.clone()),
+            false => operators,
+        };
+        let operators = operators.fallback_service(inner);
+        let figures = any(figures).layer(guarded);
+        pages
+            .route(&figures_path, figures)
+            .with_state(source)
+            .fallback_service(operators)
     });
 }
 
@@ -62,7 +73,9 @@ pub(super) fn alone(running: &Running, keys: &Arc<dyn Kits>) -> Router {
             .route(&keys.health.ready_path, get(ready))
             .route(&keys.metrics.path, get(figures));
     });
-    pages.with_state(source)
+    pages
+        .with_state(source)
+        .fallback_service(running.operator_pages())
 }
 
 async fn live() -> &'static str {
@@ -106,27 +119,28 @@ fn problems(health: &Health, now_ms: i64, max_age_ms: i64) -> Vec<String> {
     problems
 }
 
-/// The page of figures where a token opens it, which a reload may give or take.
+/// Pages that a token opens, which a reload may give or take.
 #[derive(Clone)]
-struct Guarded {
-    source: Source,
-    /// Without a token there is no such page, and the path is the author's.
+struct Guard {
+    keys: Arc<dyn Kits>,
+    /// Without a token there are no such pages, and the paths are the author's.
     inner: Router,
 }
 
-async fn guarded(State(guarded): State<Guarded>, request: Request) -> Response {
+async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let mut token: Option<Secret> = None;
-    let keys = &guarded.source.keys;
-    keys.read(&mut |keys| token = keys.metrics.token.get().cloned());
+    guard
+        .keys
+        .read(&mut |keys| token = keys.metrics.token.get().cloned());
     let Some(token) = token.filter(|_| matches!(*request.method(), Method::GET | Method::HEAD))
     else {
-        let answered = guarded.inner.oneshot(request).await;
+        let answered = guard.inner.oneshot(request).await;
         return answered.unwrap_or_else(|never| match never {});
     };
     let shown = request.headers().get(header::AUTHORIZATION);
     let shown = shown.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     match shown {
-        Some(shown) if token.matches(shown) => figures(State(guarded.source)).await,
+        Some(shown) if token.matches(shown) => next.run(request).await,
         _ => (
             StatusCode::UNAUTHORIZED,
             [(header::WWW_AUTHENTICATE, "Bearer")],

@@ -15,6 +15,7 @@ use crate::{
     handler::{Context, FromContext, Rejection},
     id::RoomId,
     media::MediaRepo,
+    metrics::Metrics,
     outbox::GivenUp,
     store::Store,
 };
@@ -122,6 +123,14 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn store(&self) -> Result<Store, Error> {
         Ok(self.core()?.store.clone())
+    }
+
+    /// The service's instruments, for counters of the author's own: kept, they count for as long as one likes.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn metrics(&self) -> Result<Metrics, Error> {
+        Ok(self.core()?.metrics.clone())
     }
 
     /// Sends that were given up, with numbers above `after`, oldest first, at most `limit`: for a service that tells its

@@ -100,6 +100,7 @@ fn lines(texts: &[String]) -> String {
 pub struct Running {
     pub(crate) core: Arc<Core>,
     router: axum::Router,
+    operator_pages: axum::Router,
 }
 
 impl Drop for Running {
@@ -141,7 +142,9 @@ impl Service {
         tokio::spawn(upkeep::run(Arc::downgrade(&core)));
         tokio::spawn(begin::begin(core.clone()));
         let token = HomeserverToken(Arc::new(setup.registration.hs_token.clone()));
-        let routes = self.routes.layer(axum::Extension(Handle::new(&core)));
+        let handle = axum::Extension(Handle::new(&core));
+        let operator_pages = self.operator_pages.layer(handle.clone());
+        let routes = self.routes.layer(handle);
         let kits = wire::router(core.clone(), token)
             .merge(media::proxy_router(&core))
             .merge(
@@ -150,7 +153,11 @@ impl Service {
                     .unwrap_or_default(),
             );
         let router = wire::mount(kits, routes);
-        Ok(Running { core, router })
+        Ok(Running {
+            core,
+            router,
+            operator_pages,
+        })
     }
 }
 
@@ -280,6 +287,12 @@ impl Running {
     /// The routes that the homeserver, and whoever else, asks.
     pub fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// What [`Service::operator_pages`] was given. The program shows it; who starts a service otherwise may serve it where
+    /// only those come who may see it.
+    pub fn operator_pages(&self) -> axum::Router {
+        self.operator_pages.clone()
     }
 
     /// Puts something before the routes.

@@ -178,6 +178,24 @@ impl Unit<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Waiting rows of a lane that may be redactions of this event, oldest first: what else they are, is for the caller
+    /// to see.
+    pub(crate) fn inbox_redactions(
+        &self,
+        lane: &str,
+        event_id: &str,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM inbox
+             WHERE parked_ms IS NULL AND lane = ?1 AND kind = 0
+             AND instr(body, 'm.room.redaction') > 0 AND instr(body, ?2) > 0 ORDER BY id LIMIT ?3",
+        )?;
+        let bodies =
+            statement.query_map(params![lane, event_id, limit as i64], |row| row.get(0))?;
+        Ok(bodies.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The last row's id; 0 when there is none.
     pub(crate) fn inbox_last(&self) -> Result<i64> {
         let mut statement = self

@@ -36,7 +36,7 @@ pub(crate) struct SyncRequest {
 /// Answers with what is new, as soon as something is.
 pub(crate) async fn sync(app: &Arc<App>, request: SyncRequest) -> ApiResult<SyncResponse> {
     if let Some(since) = request.since {
-        since.check(*app.store.position().borrow())?;
+        since.check(&app.store).await?;
         to_device::forget_received(app, &request.reader, since).await?;
     }
     // Who has seen nothing yet, or asks for everything, gets it without waiting.

@@ -48,7 +48,7 @@ pub(crate) struct StreamChunk {
 pub(crate) async fn listen(app: &Arc<App>, request: StreamRequest) -> ApiResult<StreamChunk> {
     let last = *app.store.position().borrow();
     let from = match request.from {
-        Some(from) => from.check(last)?,
+        Some(from) => from.check(&app.store).await?,
         None => SyncToken {
             position: last,
             typing: app.typing.version(),

@@ -78,8 +78,10 @@ async fn msg(
         name: name_of(&service, &ask).await,
         place,
         command: SayCommand::Privmsg,
-        lines,
-        reply_to: None,
+        lines: lines.into_iter().map(String::into_bytes).collect(),
+        tags: Vec::new(),
+        is_one: false,
+        relayed_as: None,
         claimed: claimed.map_err(|error| other(error.to_string()))?,
     };
     match about.network.say(speech).await {

@@ -48,8 +48,8 @@ pub type LinkId = u64;
 pub enum Order {
     /// Says something; where it has a claim, that is stored before the server gets it.
     Say(Say, Option<Claim>),
-    /// Gives a command whose outcome is wanted.
-    Ask(Ask),
+    /// Gives a command whose outcome is wanted; a claim as with what is said.
+    Ask(Ask, Option<Claim>),
     /// Gives a command.
     Send(Line, Priority),
     /// Takes back what was not written yet.
@@ -82,8 +82,15 @@ pub struct Facts {
     pub multiline: Option<(usize, usize)>,
     /// How long the server takes to answer, ms.
     pub lag_ms: Option<u64>,
-    /// Whether messages carry ids.
+    /// Whether messages carry ids and other tags.
     pub has_ids: bool,
+    /// Whether messages can be taken back (draft/message-redaction).
+    pub redacts: bool,
+    /// The characters of which one has to stand in the names of those who are spoken for (draft/relaymsg), where that
+    /// can be done.
+    pub relays: Option<String>,
+    /// Whether what was said before can be asked for (draft/chathistory).
+    pub has_history: bool,
 }
 
 /// A connection, as the network's loop holds it. It ends when this is dropped.
@@ -205,15 +212,16 @@ impl Drive {
         let refused = match order {
             Order::Say(say, claim) => {
                 let id = say.id;
-                let taken = self.session.say(say, now);
-                if taken.is_ok()
-                    && let Some(claim) = claim
-                {
-                    self.claimed.insert(id, claim);
-                }
-                taken.is_err()
+                let taken = self.session.say(say, now).is_ok();
+                self.expect(id, claim.filter(|_| taken));
+                !taken
             }
-            Order::Ask(ask) => self.session.ask(ask, now).is_err(),
+            Order::Ask(ask, claim) => {
+                let id = ask.id;
+                let taken = self.session.ask(ask, now).is_ok();
+                self.expect(id, claim.filter(|_| taken));
+                !taken
+            }
             Order::Send(line, priority) => self.session.send(line, priority).is_err(),
             Order::Cancel(id) => {
                 if self.session.cancel(id) {
@@ -233,6 +241,13 @@ impl Drive {
         if refused {
             // So much waits that the server takes nothing any more: begun again, it is tried again.
             self.session.quit("Too much waits", now);
+        }
+    }
+
+    /// Notes what is to be claimed when it goes out.
+    fn expect(&mut self, id: u64, claim: Option<Claim>) {
+        if let Some(claim) = claim {
+            self.claimed.insert(id, claim);
         }
     }
 
@@ -296,6 +311,11 @@ impl Drive {
             .lag()
             .map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
         facts.has_ids = session.has_cap("message-tags");
+        facts.redacts = session.has_cap("draft/message-redaction");
+        facts.has_history = session.has_cap("draft/chathistory");
+        let relays = ["draft/relaymsg", "overdrivenetworks.com/relaymsg"];
+        let relays = relays.into_iter().find(|cap| session.has_cap(cap));
+        facts.relays = relays.map(|cap| session.cap_value(cap).unwrap_or("/").to_owned());
         facts.multiline = session
             .multiline()
             .map(|multiline| (multiline.max_bytes, multiline.max_lines));

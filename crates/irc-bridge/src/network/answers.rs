@@ -6,11 +6,11 @@ use bridgehead_appservice::bridge::{Cause, Rejected, SendError};
 use bridgehead_irc_protocol::{
     Line,
     numerics::Explanation,
-    session::{Ended, Event},
+    session::{Ended, Event, Proof},
 };
 
 use super::{
-    Hub, Owner,
+    Hub, Offers, Owner,
     client::{Asked, Standing},
 };
 use crate::{
@@ -53,20 +53,42 @@ impl Hub {
             Event::Ready => self.ready(owner),
             Event::Nick { to, .. } => {
                 self.directory.write().named(owner, &to);
+                self.is_former(&to);
                 if let Some(person) = owner.person() {
                     self.people.is_called(person, &to).await;
                 }
             }
-            Event::Line(heard) => self.hear(owner, &heard),
-            Event::Multiline { first, lines, .. } => self.hear_lines(owner, first, &lines),
+            Event::Line(heard) => {
+                self.figures.heard();
+                self.hear(owner, &heard);
+            }
+            Event::Multiline {
+                first,
+                lines,
+                batch,
+                ..
+            } => {
+                self.figures.heard();
+                self.hear_lines(owner, (first, batch.as_deref()), &lines);
+            }
             Event::Written { id } => self.client(owner).written(id),
             Event::Said { id, proof } => {
+                self.figures.said();
                 let client = self.client(owner);
                 client.said(id, &proof);
                 client.failures = 0;
             }
             Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)),
-            Event::Refused { id, text, line, .. } => {
+            Event::Refused {
+                id,
+                numeric,
+                fail,
+                text,
+                line,
+            } => {
+                let numeric = numeric.map(|numeric| format!("{numeric:03}"));
+                let reason = numeric.or(fail);
+                self.figures.refused(reason.as_deref().unwrap_or("none"));
                 let refusal = Refusal { text, line };
                 self.refused(owner, id, &refusal);
             }
@@ -82,7 +104,8 @@ impl Hub {
                     "the server wants encrypted connections: set tls = true and this port"
                 );
             }
-            Event::Account(_) | Event::Caps => {}
+            Event::Caps => self.note_offers(owner),
+            Event::Account(_) => {}
             Event::Ended { why } => self.closed(id, &why).await,
         }
     }
@@ -96,6 +119,7 @@ impl Hub {
             return;
         };
         live.is_ready = true;
+        let took = now().saturating_duration_since(live.begun_at);
         let facts = live.link.facts();
         tracing::info!(
             network = name,
@@ -107,6 +131,9 @@ impl Hub {
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
         directory.named(owner, &facts.source.name);
         drop(directory);
+        self.note_offers(owner);
+        self.is_former(&facts.source.name);
+        self.figures.connected(took);
         if *owner == Owner::Bot {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote
@@ -114,13 +141,30 @@ impl Hub {
         }
     }
 
+    /// What the observer has agreed with its server counts for the network.
+    fn note_offers(&mut self, owner: &Owner) {
+        let live = self.client(owner).live.as_ref();
+        if let Some(live) = live.filter(|live| live.is_ready && *owner == Owner::Bot) {
+            let offers = Offers::of(&live.link.facts());
+            self.directory.write().set_offers(offers);
+        }
+    }
+
     fn answered(&mut self, owner: &Owner, id: u64, answer: Result<Vec<Line>, String>) {
         let Some(asked) = self.asked(owner, id) else {
+            // It was said by a command (`RELAYMSG`).
+            if let Ok(lines) = answer {
+                self.client(owner).said(id, &proof_of(&lines));
+            }
             return;
         };
         match asked {
             // That it is in, the channel's own line has said.
             Asked::Join(_) | Asked::Upkeep => {}
+            Asked::History(channel, page) => match answer {
+                Ok(lines) => self.has_history(&channel, page, &lines),
+                Err(why) => self.has_no_history(&channel, &why),
+            },
             Asked::Answer(reply) => {
                 reply.send(answer).ok();
             }
@@ -136,6 +180,7 @@ impl Hub {
         match self.asked(owner, id) {
             None => self.refused_say(owner, id, &words),
             Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
+            Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }
@@ -157,7 +202,16 @@ impl Hub {
             pending.parts.iter().any(|part| part.say == Some(say))
         };
         for pending in self.client(owner).take_pendings(is_meant) {
-            pending.end(Err(rejected(words)));
+            if let (Some(_), Some(channel)) = (
+                &pending.speech.relayed_as,
+                pending.speech.place.as_channel(),
+            ) {
+                // It is said under the bridge's own name.
+                self.directory.write().relays_not_in(channel);
+                pending.end(Err(SendError::retry(words)));
+            } else {
+                pending.end(Err(rejected(words)));
+            }
         }
     }
 
@@ -193,6 +247,18 @@ impl Hub {
         if let Some(live) = self.client(owner).live.as_mut() {
             live.standings.remove(&folded);
         }
+    }
+}
+
+/// How it is known that a command has said something: its echo, or that nothing was said against it.
+fn proof_of(answer: &[Line]) -> Proof {
+    let mut ids = answer.iter().filter_map(|line| line.tags.get("msgid"));
+    match ids.next() {
+        Some(msgid) => Proof::Echo {
+            msgids: vec![msgid.to_owned()],
+            time: None,
+        },
+        None => Proof::Barrier,
     }
 }
 

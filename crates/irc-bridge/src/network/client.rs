@@ -71,6 +71,8 @@ pub(super) enum Standing {
 /// What a command was for.
 pub(super) enum Asked {
     Join(String),
+    /// A page of a channel's history, of so many messages at most.
+    History(String, usize),
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.
@@ -183,7 +185,7 @@ impl Client {
                 Some(channel) => live.standings.get(channel) == Some(&Standing::In),
                 None => true,
             };
-            if is_there && !pending.is_handed() {
+            if is_there && !pending.is_handed() && !pending.reply.is_closed() {
                 live.hand_over(pending);
             }
         }
@@ -251,15 +253,15 @@ impl Client {
     }
 
     /// The observer has heard this client say a line: it has arrived, whatever becomes of the connection.
-    pub(super) fn overheard(&mut self, channel: &str, text: &[u8]) {
+    pub(super) fn overheard(&mut self, channel: &str, text: &[u8], msgid: Option<&str>) {
         let parts = self
             .pendings
             .iter_mut()
             .filter(|pending| pending.speech.place.as_channel() == Some(channel))
             .flat_map(|pending| pending.parts.iter_mut());
         let mut unproven = parts.filter(|part| part.proof.is_none() && part.is_written);
-        if let Some(part) = unproven.find(|part| part.text.as_bytes() == text) {
-            part.proof = Some(Vec::new());
+        if let Some(part) = unproven.find(|part| part.text == text) {
+            part.proof = Some(msgid.map(str::to_owned).into_iter().collect());
         }
     }
 
@@ -298,7 +300,7 @@ impl Live {
     /// Gives a command whose outcome is wanted.
     pub(super) fn ask(&mut self, line: Line, priority: Priority, asked: Asked) {
         let id = self.next_id();
-        let order = Order::Ask(Ask { id, line, priority });
+        let order = Order::Ask(Ask { id, line, priority }, None);
         if self.link.order(order) {
             self.asks.insert(id, asked);
         } else if let Asked::Answer(reply) = asked {
@@ -308,12 +310,17 @@ impl Live {
 
     fn hand_over(&mut self, pending: &mut Pending) {
         let lines = std::mem::take(&mut pending.speech.lines);
-        for (part, text) in (0..).zip(&lines) {
+        // Each line for itself, or all of them at once.
+        let at_once = match pending.speech.is_one {
+            true => lines.len().max(1),
+            false => 1,
+        };
+        for (part, lines) in (0..).zip(lines.chunks(at_once)) {
             let is_claimed = pending.speech.claimed.contains(&part);
-            let say = (!is_claimed).then(|| self.say(pending, text, part));
+            let say = (!is_claimed).then(|| self.say(pending, lines, part));
             pending.parts.push(Part {
                 say,
-                text: text.clone(),
+                text: lines.join(&b'\n'),
                 is_written: is_claimed,
                 proof: is_claimed.then(Vec::new),
             });
@@ -321,26 +328,40 @@ impl Live {
         pending.speech.lines = lines;
     }
 
-    fn say(&mut self, pending: &Pending, text: &str, part: u32) -> u64 {
+    fn say(&mut self, pending: &Pending, lines: &[Vec<u8>], part: u32) -> u64 {
         let id = self.next_id();
         let speech = &pending.speech;
-        let reply = speech.reply_to.iter().filter(|_| part == 0);
-        let say = Say {
-            id,
-            target: speech.place.target_name().to_owned(),
-            command: speech.command,
-            lines: vec![text.as_bytes().to_vec()],
-            tags: reply
-                .map(|to| ("+draft/reply".to_owned(), to.clone()))
-                .collect(),
-            as_multiline: false,
-        };
-        let claim = Claim {
+        let claim = Some(Claim {
             key: speech.key.clone(),
             part,
+        });
+        let target = speech.place.target_name();
+        // They are the whole message's, and so the first line's alone.
+        let tags = speech.tags.iter().filter(|_| part == 0).cloned().collect();
+        let order = match &speech.relayed_as {
+            None => {
+                let say = Say {
+                    id,
+                    target: target.to_owned(),
+                    command: speech.command,
+                    lines: lines.to_vec(),
+                    tags,
+                    as_multiline: speech.is_one,
+                };
+                Order::Say(say, claim)
+            }
+            Some(name) => {
+                let text = lines.concat();
+                let mut line = Line::new("RELAYMSG", [target.as_bytes(), name.as_bytes(), &text]);
+                for (key, value) in &tags {
+                    line.tags.set(key, value);
+                }
+                let priority = Priority::Said;
+                Order::Ask(Ask { id, line, priority }, claim)
+            }
         };
         // A link that takes no orders is about to end, and then it is said by the next.
-        let _ = self.link.order(Order::Say(say, Some(claim)));
+        let _ = self.link.order(order);
         id
     }
 }

@@ -10,7 +10,7 @@ use super::{
     consent::Question,
     standing, words,
 };
-use crate::{clock::now, link::drive::Facts};
+use crate::{clock::now, ids::Place, link::drive::Facts};
 
 /// What people are told: that it is done, or why not.
 pub(crate) type Report = Result<String, String>;
@@ -68,6 +68,12 @@ pub(crate) enum Command {
     Quit,
     /// How they are connected, and where they are.
     Status,
+    /// What was said taken back.
+    Unsay {
+        place: Place,
+        id: String,
+        reason: Option<String>,
+    },
     /// Another topic.
     Topic { channel: String, topic: String },
     /// Somebody out of a channel, for good or not.
@@ -141,6 +147,16 @@ impl Hub {
             }
             Command::Status => {
                 reply.send(Ok(self.status_of(&owner))).ok();
+            }
+            Command::Unsay { place, id, reason } => {
+                let whose = match owner.person() {
+                    // Who may not speak there has nothing to be told.
+                    Some(person) => self.owner_for(&place, person).unwrap_or(owner),
+                    None => owner,
+                };
+                let reason = reason.as_deref().map(one_line);
+                let params = [place.target_name(), &id].into_iter().chain(reason);
+                self.ask_as(&whose, Line::new("REDACT", params), reply);
             }
             Command::Topic { channel, topic } => {
                 let line = Line::new("TOPIC", [channel.as_str(), one_line(&topic)]);

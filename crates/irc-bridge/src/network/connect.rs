@@ -12,7 +12,11 @@ use bridgehead_irc_protocol::{
     session::{Ended, KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
 };
 
-use super::{Hub, Owner, client::Live, pace};
+use super::{
+    Hub, Owner,
+    client::{Live, Standing},
+    pace,
+};
 use crate::{
     accounts::Account,
     clock::now,
@@ -150,6 +154,7 @@ impl Hub {
         };
         Ok(drive::Beginning {
             dial: Dial {
+                way: self.way.clone(),
                 server,
                 tls,
                 // Where the servers are told whose it is, it comes from where they trust it.
@@ -248,6 +253,7 @@ impl Hub {
             return;
         };
         let why = words(ended);
+        self.figures.ended(kind(ended));
         tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
         let void = self.client(&owner).unhand();
         for claim in void {
@@ -262,6 +268,9 @@ impl Hub {
         }
         self.heed(&owner, ended);
         if owner == Owner::Bot {
+            let heard = live.standings.iter();
+            let heard = heard.filter(|(_, standing)| **standing == Standing::In);
+            self.is_deaf(heard.map(|(channel, _)| channel.clone()));
             self.directory.write().forget_all();
         }
     }
@@ -327,12 +336,12 @@ impl Hub {
     }
 }
 
-fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
+pub(crate) fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {
     secret.map(|secret| secret.expose().to_owned())
 }
 
 /// How a configured login is done.
-fn sasl(login: &LoginSettings) -> Option<Sasl> {
+pub(crate) fn sasl(login: &LoginSettings) -> Option<Sasl> {
     let password = secret(login.password.get());
     match (&login.account, password, &login.certificate) {
         (Some(account), Some(password), _) => Some(Sasl::Plain {
@@ -364,8 +373,20 @@ fn nickserv(account: &Account) -> Option<NickServ> {
     Some(NickServ::new(name, password.expose()))
 }
 
+/// Why a session is over, as figures have it.
+fn kind(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Error(_) => "error",
+        Ended::Timeout(_) => "timeout",
+        Ended::Registration(..) => "refused",
+        Ended::LoginRequired(_) => "login",
+        Ended::Quit => "quit",
+        Ended::NicksTaken => "nicks",
+    }
+}
+
 /// Why a session is over, in words for people.
-fn words(ended: &Ended) -> String {
+pub(crate) fn words(ended: &Ended) -> String {
     match ended {
         Ended::Error(text) => format!("the server closed the connection: {text}"),
         Ended::Timeout(what) => format!("the server did not answer in time ({what})"),

@@ -2,6 +2,8 @@
 //!
 //! The network's loop never waits for Matrix: what Matrix takes its time with waits here.
 
+use std::time::Instant;
+
 use bridgehead_appservice::{
     Error,
     bridge::{Remote, RemoteMessage, RoomChange, UserInfo},
@@ -10,8 +12,10 @@ use bridgehead_appservice::{
 };
 use tokio::sync::mpsc;
 
+use super::memory::{Heard, Memory};
 use crate::{
     Irc,
+    clock::now,
     ids::{Nick, Place},
     talks::TalkChange,
 };
@@ -52,14 +56,39 @@ pub(super) enum Deed {
     Talk(String, TalkChange),
     Gone(Place, String),
     Back(Place),
+    /// A channel was heard up to then.
+    Heard(String, i64),
+    /// A channel is listened to no more.
+    Unheard(String),
+    /// The network was connected to then.
+    Alive(i64),
 }
 
 /// Does them until there are no more.
-pub(super) async fn carry_out(remote: Remote<Irc>, mut deeds: mpsc::Receiver<Deed>) {
-    while let Some(deed) = deeds.recv().await {
+pub(super) async fn carry_out(
+    remote: Remote<Irc>,
+    mut deeds: mpsc::Receiver<Deed>,
+    mut memory: Memory,
+) {
+    loop {
+        let deed = tokio::select! {
+            deed = deeds.recv() => deed,
+            () = sleep_until(memory.due_at(now())) => {
+                memory.write(now()).await;
+                continue;
+            }
+        };
+        let Some(deed) = deed else {
+            memory.write(now()).await;
+            return;
+        };
+        let heard = deed.heard();
         if let Err(error) = deed.carry_out(&remote).await {
             // Only where the database cannot be written, or the service ends.
             tracing::error!(%error, "something from IRC is lost");
+        } else if let Some(heard) = heard {
+            // Only now: what was not stored is not heard.
+            memory.change(heard);
         }
     }
 }
@@ -83,7 +112,40 @@ async fn notice(
     Ok(())
 }
 
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Deed {
+    /// What is to be remembered when it is done.
+    fn heard(&self) -> Option<Box<dyn FnOnce(&mut Heard) + Send>> {
+        match self {
+            Self::Message(message) => {
+                let channel = message.room.as_channel()?.to_owned();
+                let at_ms = message.ts_ms?;
+                Some(Box::new(move |heard| heard.hear(&channel, at_ms)))
+            }
+            Self::Heard(channel, at_ms) => {
+                let (channel, at_ms) = (channel.clone(), *at_ms);
+                Some(Box::new(move |heard| heard.hear(&channel, at_ms)))
+            }
+            Self::Unheard(channel) => {
+                let channel = channel.clone();
+                Some(Box::new(move |heard| {
+                    heard.channels.remove(&channel);
+                }))
+            }
+            Self::Alive(at_ms) => {
+                let at_ms = *at_ms;
+                Some(Box::new(move |heard| heard.alive_ms = at_ms))
+            }
+            _ => None,
+        }
+    }
+
     async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
         match self {
             Self::Message(message) => remote.message(message).await,
@@ -137,6 +199,7 @@ impl Deed {
             }
             Self::Gone(place, reason) => remote.gone(&place, &reason).await,
             Self::Back(place) => remote.back(&place).await,
+            Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
         }
     }
 }

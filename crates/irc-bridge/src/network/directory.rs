@@ -2,10 +2,12 @@
 //!
 //! The network's loop writes it, others read it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::CaseMapping;
+
+use super::Offers;
 
 /// Whose a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +34,9 @@ impl Owner {
 pub(crate) struct Directory {
     case_mapping: CaseMapping,
     title: Option<String>,
+    offers: Offers,
+    /// Folded channels in which the bridge may not speak for others (draft/relaymsg).
+    relays_not: BTreeSet<String>,
     /// By folded nick.
     owners: HashMap<String, Owner>,
     nicks: HashMap<Owner, String>,
@@ -55,6 +60,30 @@ impl Directory {
     #[must_use]
     pub(crate) fn title(&self) -> Option<&str> {
         self.title.as_deref()
+    }
+
+    /// What the network takes beside plain lines.
+    #[must_use]
+    pub(crate) fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    /// The characters of which one has to stand in names that the bridge speaks for in a channel, if it can speak for
+    /// any.
+    #[must_use]
+    pub(crate) fn relays_in(&self, channel: &str) -> Option<&str> {
+        let relays = self.offers.relays.as_deref();
+        relays.filter(|_| !self.relays_not.contains(&self.case_mapping.fold(channel)))
+    }
+
+    pub(super) fn set_offers(&mut self, offers: Offers) {
+        self.offers = offers;
+        self.relays_not.clear();
+    }
+
+    /// The network does not let the bridge speak for others there.
+    pub(super) fn relays_not_in(&mut self, channel: &str) {
+        self.relays_not.insert(self.case_mapping.fold(channel));
     }
 
     /// Whose connection has this nick.
@@ -164,6 +193,16 @@ impl Directory {
         let members = nicks.map(|nick| (self.case_mapping.fold(nick), nick.to_owned()));
         self.channels
             .insert(self.case_mapping.fold(channel), members.collect());
+    }
+
+    /// Who is in a channel, as they write themselves.
+    #[must_use]
+    pub(super) fn nicks_in(&self, channel: &str) -> Vec<String> {
+        let members = self.channels.get(&self.case_mapping.fold(channel));
+        members
+            .into_iter()
+            .flat_map(|members| members.values().cloned())
+            .collect()
     }
 
     pub(super) fn forget(&mut self, channel: &str) {

@@ -3,40 +3,35 @@
 //! Lines of the bridge's own clients are no news there: they were said in Matrix first. They are proof that they have
 //! arrived.
 
-use std::{sync::LazyLock, time::Instant};
+use std::time::Instant;
 
-use bridgehead_appservice::{
-    Content,
-    bridge::{RemoteMessage, RoomChange},
-    id::UserId,
-};
+use bridgehead_appservice::{bridge::RoomChange, id::UserId};
 use bridgehead_irc_protocol::{
     Line, Source,
-    channels::{Happening, Kind, Place as Where, Said, Typing},
-    ctcp, encoding, formatting,
-    session::Heard,
+    channels::{Happening, Place as Where, Typing},
+    encoding, formatting,
+    session::{Batch, Heard},
 };
 
-use super::{Hub, Owner, deeds::Deed};
+use super::{Hub, Owner, deeds::Deed, history};
 use crate::{
-    Irc,
     clock::now,
     ids::{Nick, Place},
-    text::to_matrix::{self, MentionRules},
 };
-
-/// What is taken for somebody's name.
-static MENTION_RULES: LazyLock<MentionRules> = LazyLock::new(MentionRules::default);
 
 impl Hub {
     /// A line has come.
     pub(super) fn hear(&mut self, owner: &Owner, heard: &Heard) {
-        let batch = heard.batch.as_ref().map(|batch| batch.kind.clone());
-        self.hear_line(owner, &heard.line, batch.as_deref());
+        self.hear_line(owner, &heard.line, heard.batch.as_deref());
     }
 
     /// A message of several lines has come: it is one in Matrix as well.
-    pub(super) fn hear_lines(&mut self, owner: &Owner, first: Line, lines: &[(Vec<u8>, bool)]) {
+    pub(super) fn hear_lines(
+        &mut self,
+        owner: &Owner,
+        (first, batch): (Line, Option<&Batch>),
+        lines: &[(Vec<u8>, bool)],
+    ) {
         let mut whole = first;
         let mut text = Vec::new();
         for (at, (line, goes_on)) in lines.iter().enumerate() {
@@ -48,10 +43,11 @@ impl Hub {
         if let Some(last) = whole.params.last_mut() {
             *last = text;
         }
-        self.hear_line(owner, &whole, None);
+        self.hear_line(owner, &whole, batch);
     }
 
-    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&str>) {
+    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&Batch>) {
+        let kind = batch.map(kind_of);
         let Some(live) = self
             .clients
             .get_mut(owner)
@@ -62,9 +58,13 @@ impl Hub {
         let facts = live.link.facts();
         let happenings = live
             .view
-            .take_in(line, &facts.source.name, &facts.isupport, batch);
+            .take_in(line, &facts.source.name, &facts.isupport, kind);
+        let is_history = kind.is_some_and(history::is_history);
         for happening in happenings {
             match owner {
+                Owner::Bot if is_history => self.recall(happening),
+                // What a person was told alone before is not told again.
+                Owner::Person(_) if is_history => {}
                 Owner::Bot => self.observe(happening),
                 Owner::Person(person) => self.overhear(owner, &person.clone(), happening),
             }
@@ -105,7 +105,7 @@ impl Hub {
     }
 
     /// What the observer hears is for everybody.
-    fn observe(&mut self, happening: Happening) {
+    pub(super) fn observe(&mut self, happening: Happening) {
         match happening {
             Happening::Entered { channel } => {
                 self.entered(&Owner::Bot, &channel);
@@ -114,7 +114,7 @@ impl Hub {
             Happening::Expelled {
                 channel, reason, ..
             } => self.is_unseen(&channel, reason.as_deref()),
-            Happening::Said(said) => self.said(&said),
+            Happening::Said(said) => self.said_now(*said),
             Happening::Joined { channel, who, .. } => self.joined(&channel, &who),
             Happening::Parted {
                 channel,
@@ -168,6 +168,7 @@ impl Hub {
                     self.deed(Deed::Typing(place, who, state == Typing::Active));
                 }
             }
+            Happening::Away { who, reason } => self.away(&who, reason.as_deref()),
             _ => {}
         }
     }
@@ -184,94 +185,6 @@ impl Hub {
                 is_undone,
             });
         }
-    }
-
-    /// Something was said where the observer hears it.
-    fn said(&mut self, said: &Said) {
-        let Some(place) = self.place_of(&said.place) else {
-            if said.place == Where::Private {
-                self.told_bot(said);
-            }
-            return;
-        };
-        let Some(channel) = place.as_channel().map(str::to_owned) else {
-            return;
-        };
-        if let Some(own) = self.own(&said.who.name) {
-            let text = wire_text(said);
-            self.client(&own).overheard(&channel, &text);
-            return;
-        }
-        if said.is_own || said.is_server || self.only_asks_in(&channel) {
-            return;
-        }
-        self.bring(place, said);
-    }
-
-    pub(super) fn bring(&mut self, place: Place, said: &Said) {
-        for message in self.messages(place, said) {
-            self.deed(Deed::Message(message));
-        }
-    }
-
-    /// What was said, as messages of Matrix.
-    pub(super) fn messages(&mut self, place: Place, said: &Said) -> Vec<RemoteMessage<Irc>> {
-        let nick = self.nick(&said.who.name);
-        let id = said.msgid.clone().unwrap_or_else(|| {
-            self.heard += 1;
-            format!("{:x}.{}", self.run, self.heard)
-        });
-        // Nearly always one; the parts of a text that is too long for an event have ids of their own.
-        let contents = self.contents(said, &place).into_iter().enumerate();
-        let messages = contents.map(|(at, content)| {
-            let id = match at {
-                0 => id.clone(),
-                _ => format!("{id}/{at}"),
-            };
-            let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
-            message.ts_ms = said.time_ms;
-            message.reply_to = said.reply_to.clone();
-            message
-        });
-        messages.collect()
-    }
-
-    fn contents(&self, said: &Said, place: &Place) -> Vec<Content> {
-        let encoding = self.settings.encoding_of(place.as_channel());
-        let bytes = wire_text(said);
-        let (words, _) = encoding::decode(&bytes, Some(encoding));
-        let directory = self.directory.read();
-        let lookup = |nick: &str| self.mention(&directory, place, nick);
-        let heard = to_matrix::Heard {
-            text: &words,
-            is_notice: matches!(said.kind, Kind::Notice | Kind::CtcpReply { .. }),
-            voice: match &said.relayed_by {
-                Some(_) => to_matrix::Voice::Relayed(&said.who.name),
-                None => to_matrix::Voice::Own,
-            },
-        };
-        let people = to_matrix::People {
-            lookup: &lookup,
-            rules: &MENTION_RULES,
-        };
-        to_matrix::to_matrix(&heard, &people)
-    }
-
-    /// Whom a word means: somebody of the channel, or a person of Matrix by their nick.
-    fn mention(
-        &self,
-        directory: &super::Directory,
-        place: &Place,
-        word: &str,
-    ) -> Option<(UserId, String)> {
-        if let Some(Owner::Person(person)) = directory.owner(word) {
-            return Some((person.clone(), word.to_owned()));
-        }
-        let channel = place.as_channel()?;
-        let written = directory.written(channel, word)?;
-        let nick = Nick::new(&self.name, word, directory.case_mapping());
-        let ghost = self.remote.ghost_id(&nick).ok()?;
-        Some((ghost, written.to_owned()))
     }
 
     fn joined(&mut self, channel: &str, who: &Source) {
@@ -337,6 +250,9 @@ impl Hub {
         }
         if self.own(&who.name).is_some() {
             return;
+        }
+        if is_split {
+            self.figures.split();
         }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() {
@@ -410,6 +326,7 @@ impl Hub {
     fn is_seen(&mut self, channel: &str) {
         let place = self.channel(channel);
         self.deed(Deed::Back(place));
+        self.catch_up(channel);
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
             let asks = Line::new("MODE", [channel]);
             live.ask(
@@ -425,35 +342,13 @@ impl Hub {
         self.expelled(&Owner::Bot, channel);
         self.directory.write().forget(channel);
         let folded = self.directory.read().case_mapping().fold(channel);
+        self.is_deaf([folded.clone()]);
         if self.client(&Owner::Bot).wanted.contains(&folded) {
             let words = self.words(Some(channel), reason).unwrap_or_default();
             self.client(&Owner::Bot).refused_by(&folded, &words, now());
             let place = self.channel(channel);
             let reason = format!("the bridge was put out of the channel: {words}");
             self.deed(Deed::Gone(place, reason));
-        }
-    }
-
-    /// Answers a program's question, of what may be told to anybody.
-    pub(super) fn answer_ctcp(&mut self, owner: &Owner, said: &Said) {
-        if !matches!(said.kind, Kind::Ctcp { .. }) {
-            return;
-        }
-        let facts = ctcp::Facts {
-            version: concat!("bridgehead-irc ", env!("CARGO_PKG_VERSION")),
-            ..ctcp::Facts::default()
-        };
-        let text = wire_text(said);
-        let Some(answer) = facts.answer("PRIVMSG", &String::from_utf8_lossy(&text)) else {
-            return;
-        };
-        let line = Line::new("NOTICE", [said.who.name.as_str(), answer.as_str()]);
-        if let Some(live) = self.client(owner).live.as_mut() {
-            let order = crate::link::drive::Order::Send(
-                line,
-                bridgehead_irc_protocol::session::Priority::Membership,
-            );
-            let _ = live.link.order(order);
         }
     }
 
@@ -471,7 +366,7 @@ impl Hub {
     }
 
     /// Where it was said, if that is a channel that everybody in it hears.
-    fn place_of(&self, place: &Where) -> Option<Place> {
+    pub(super) fn place_of(&self, place: &Where) -> Option<Place> {
         match place {
             Where::Channel { name, status: None } => Some(self.channel(name)),
             _ => None,
@@ -485,13 +380,9 @@ impl Hub {
     }
 }
 
-/// What was said as it stood on the wire.
-fn wire_text(said: &Said) -> Vec<u8> {
-    match &said.kind {
-        Kind::Action => [b"\x01ACTION ".as_slice(), &said.text, b"\x01"].concat(),
-        Kind::Ctcp { command, args } | Kind::CtcpReply { command, args } => {
-            [b"\x01", command.as_bytes(), b" ", args.as_slice(), b"\x01"].concat()
-        }
-        Kind::Text | Kind::Notice => said.text.clone(),
-    }
+/// What a line's batch means, which is what the outermost one that is not the answer to a question means.
+fn kind_of(batch: &Batch) -> &str {
+    let parent = batch.parent.as_deref();
+    let parent = parent.filter(|parent| parent.kind != "labeled-response");
+    parent.map_or(&batch.kind, |parent| kind_of(parent))
 }

@@ -13,11 +13,14 @@
 //! - `client`, `speech` a client, and what it has to say
 //! - `connect` connections: when, and what becomes of them
 //! - `answers` what a connection tells of what it was asked for
-//! - `hear` what the lines of IRC mean in Matrix; `standing` who may do what in both
+//! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
+//!   listened, and `memory` how far that is; `standing` who may do what in both
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
 //! - `private` what is said to one person alone, or to the bridge
+//! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
 mod client;
@@ -26,12 +29,20 @@ mod connect;
 mod consent;
 mod deeds;
 mod directory;
+mod figures;
 mod hear;
+mod history;
+mod look;
+mod memory;
+mod offers;
 mod own;
 mod pace;
 mod private;
+mod speaking;
 mod speech;
 mod standing;
+mod threads;
+mod typing;
 mod upkeep;
 mod words;
 
@@ -46,17 +57,27 @@ use bridgehead_appservice::{
     bridge::{Cause, Level, Rejected, Remote, SendError},
     id::UserId,
 };
-use parking_lot::RwLock;
-use tokio::{sync::mpsc, sync::oneshot, task::JoinSet, time::MissedTickBehavior};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 
 pub(crate) use self::directory::{Directory, Owner};
 use self::{
-    client::Client, consent::Consent, deeds::Deed, pace::Bucket, private::Answers, speech::Pending,
+    client::Client, consent::Consent, deeds::Deed, figures::Figures, history::CatchingUp,
+    memory::Memory, pace::Bucket, private::Answers, speaking::Patience, speech::Pending,
 };
 pub(crate) use self::{
     command::{Asking, Command, Report},
+    connect::{sasl, secret, words as why_ended},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
+    figures::reference as figures_reference,
+    look::{ClientLook, Look},
+    offers::Offers,
     speech::{Outcome, Speech},
+    threads::{InThread, Threads},
     upkeep::Upkeep,
 };
 use crate::{
@@ -68,18 +89,22 @@ use crate::{
     ignoring::Ignoring,
     link::{
         claims::Claims,
+        dial::Way,
         drive::{LinkId, Told},
     },
     people::People,
     seal::Seal,
     settings::{Mode, NetworkSettings},
     talks::Talks,
+    text::to_matrix::MentionRules,
 };
 
 /// What may wait for the loop; who brings more waits.
 const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
+/// Nicks of the bridge's clients, present and past, that are known.
+const MAX_FORMER: usize = 100_000;
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -91,6 +116,10 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// Who of Matrix is writing somewhere; nobody else is.
+    Typing(Place, Vec<UserId>),
+    /// Somebody wants to know how the network stands.
+    Look(oneshot::Sender<Look>),
 }
 
 /// A network, for those who have something for its loop.
@@ -99,10 +128,28 @@ pub(crate) struct Handle {
     pub(crate) name: Arc<str>,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) directory: Arc<RwLock<Directory>>,
+    pub(crate) threads: Arc<Mutex<Threads>>,
+    /// Whether media and pages can be linked to.
+    pub(crate) has_links: bool,
     inputs: mpsc::Sender<Input>,
 }
 
+/// Under this name it is remembered which threads IRC knows.
+fn threads_key(network: &str) -> String {
+    format!("threads/{network}")
+}
+
 impl Handle {
+    /// Under this name it is remembered which threads the network knows.
+    pub(crate) fn threads_key(&self) -> String {
+        threads_key(&self.name)
+    }
+
+    /// Tells who is writing; where too much waits it is not told.
+    pub(crate) fn typing(&self, place: Place, people: Vec<UserId>) {
+        self.inputs.try_send(Input::Typing(place, people)).ok();
+    }
+
     /// Says something. Returns when the network has it, or has said no.
     pub(crate) async fn say(&self, speech: Speech) -> Outcome {
         let (reply, outcome) = oneshot::channel();
@@ -134,36 +181,53 @@ impl Handle {
         }
         report.await.unwrap_or_else(|_| gone())
     }
+
+    /// How the network stands; `None` when its loop has ended.
+    pub(crate) async fn look(&self) -> Option<Look> {
+        let (reply, look) = oneshot::channel();
+        self.inputs.send(Input::Look(reply)).await.ok()?;
+        look.await.ok()
+    }
 }
 
 /// What a network's loop is made of.
+#[derive(Clone)]
 pub(crate) struct Beginning {
     pub(crate) name: String,
     pub(crate) settings: Arc<NetworkSettings>,
     pub(crate) ident: Ident,
+    pub(crate) has_links: bool,
+    pub(crate) way: Way,
 }
 
-/// A network that is about to run.
+/// A network that may run, and run again.
+#[derive(Clone)]
 pub(crate) struct Waiting {
     beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
-    inputs: mpsc::Receiver<Input>,
+    threads: Arc<Mutex<Threads>>,
+    /// Held by the loop that runs.
+    inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
 }
 
 /// A network: for those who have something for it, and to be run.
 pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
     let (sender, inputs) = mpsc::channel(MAX_INPUTS);
     let directory = Arc::new(RwLock::default());
+    let threads = Arc::new(Mutex::default());
     let handle = Handle {
         name: beginning.name.as_str().into(),
         settings: beginning.settings.clone(),
         directory: directory.clone(),
+        threads: threads.clone(),
+        has_links: beginning.has_links,
         inputs: sender,
     };
     let waiting = Waiting {
         beginning,
         directory,
-        inputs,
+        threads,
+        inputs: Arc::new(AsyncMutex::new(inputs)),
     };
     (handle, waiting)
 }
@@ -173,8 +237,14 @@ pub(crate) struct Hub {
     name: String,
     settings: Arc<NetworkSettings>,
     ident: Ident,
+    way: Way,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
+    threads: Arc<Mutex<Threads>>,
+    /// What is not taken for a name.
+    mention_rules: MentionRules,
+    /// Who of Matrix is writing, and when the network was told so last.
+    typing: BTreeMap<(Owner, Place), Instant>,
     claims: Claims,
     people: People,
     accounts: Accounts,
@@ -192,6 +262,7 @@ pub(crate) struct Hub {
     told_of_logins: BTreeSet<UserId>,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
     next_link: LinkId,
@@ -200,6 +271,18 @@ pub(crate) struct Hub {
     bucket: Bucket,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (Vec<String>, Instant)>,
+    /// How far channels were heard.
+    heard_until: memory::Heard,
+    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
+    recalled: BTreeMap<String, i64>,
+    /// Since when nobody listens, of channels that were listened to.
+    unheard: BTreeMap<String, i64>,
+    /// Channels whose history is being fetched.
+    catching_up: BTreeMap<String, CatchingUp>,
+    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
+    former: BTreeSet<String>,
+    /// How many questions of programs are still answered.
+    patience: Patience,
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
@@ -208,15 +291,19 @@ pub(crate) struct Hub {
 impl Waiting {
     /// Runs the network for as long as it is polled.
     pub(crate) async fn run(
-        mut self,
+        self,
         remote: Remote<Irc>,
         seal: Arc<Seal>,
     ) -> Result<(), HandlerError> {
         let store = remote.store()?;
+        let mut inputs = self.inputs.lock().await;
+        *self.directory.write() = Directory::default();
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
-        tasks.spawn(deeds::carry_out(remote.clone(), to_do));
+        let heard = memory::load(&store, &self.beginning.name).await?;
+        let memory = Memory::new(store.clone(), &self.beginning.name, heard.clone());
+        tasks.spawn(deeds::carry_out(remote.clone(), to_do, memory));
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -224,18 +311,23 @@ impl Waiting {
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
+            way: self.beginning.way.clone(),
             directory: self.directory.clone(),
+            threads: self.threads.clone(),
+            mention_rules: self.beginning.settings.messages.mention_rules(),
+            typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
             people: People::load(store.clone(), &self.beginning.name).await?,
             ignoring: Ignoring::load(store.clone(), &self.beginning.name).await?,
             talks: Talks::load(&store, &self.beginning.name).await?,
-            accounts: Accounts::new(store, &self.beginning.name, seal),
+            accounts: Accounts::new(store.clone(), &self.beginning.name, seal),
             keys: BTreeMap::new(),
             consents: Vec::new(),
             over_consents: Vec::new(),
             answers: Answers::default(),
             late: BTreeMap::new(),
             told_of_logins: BTreeSet::new(),
+            figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
             deeds,
@@ -244,17 +336,29 @@ impl Waiting {
             next_link: 0,
             next_server: 0,
             split: BTreeMap::new(),
+            unheard: heard
+                .channels
+                .keys()
+                .map(|channel| (channel.clone(), heard.alive_ms))
+                .collect(),
+            heard_until: heard,
+            recalled: BTreeMap::new(),
+            catching_up: BTreeMap::new(),
+            former: BTreeSet::new(),
+            patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
         };
         hub.keys = hub.accounts.keys().await?;
+        let threads = store.get(&threads_key(&hub.name)).await?;
+        hub.threads.lock().restore(threads.unwrap_or_default());
         hub.begin().await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((id, told)) = told.recv() => hub.take_told(id, told).await,
-                Some(input) = self.inputs.recv() => hub.take_input(input).await,
+                Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
         }
@@ -267,6 +371,10 @@ impl Hub {
         let now = now();
         self.clients
             .insert(Owner::Bot, Client::new(Owner::Bot, now));
+        self.is_former(&self.settings.bot.nick.clone());
+        for nick in self.people.nicks().await? {
+            self.is_former(&nick);
+        }
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
@@ -275,15 +383,31 @@ impl Hub {
         Ok(())
     }
 
+    /// One of the bridge's clients has this nick, or had it.
+    fn is_former(&mut self, nick: &str) {
+        if self.former.len() < MAX_FORMER {
+            let folded = self.directory.read().case_mapping().fold(nick);
+            self.former.insert(folded);
+        }
+    }
+
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Typing(place, people) => self.take_typing(&place, &people),
+            Input::Look(reply) => {
+                reply.send(self.look()).ok();
+            }
         }
     }
 
     async fn take_speech(&mut self, mut speech: Speech, reply: oneshot::Sender<Outcome>) {
+        // Whoever asked an earlier loop for it asks this one again.
+        if reply.is_closed() {
+            return;
+        }
         let now = now();
         speech.place = self.meant(speech.place);
         let owner = match self.owner_for(&speech.place, &speech.speaker) {
@@ -300,12 +424,14 @@ impl Hub {
         if owner != Owner::Bot {
             client.name = Some(speech.name.clone());
         }
+        let place = speech.place.clone();
         client.pendings.push_back(Pending {
             speech,
             reply,
             deadline,
             parts: Vec::new(),
         });
+        self.has_written(&owner, &place);
         self.advance(&owner).await;
     }
 
@@ -361,7 +487,8 @@ impl Hub {
         self.give_up_late(now);
         self.end_splits(now);
         self.look_at_consents(now).await;
-        self.catch_up(now).await;
+        self.look_at_late(now).await;
+        self.tend_history(now);
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
@@ -372,6 +499,7 @@ impl Hub {
             self.advance(&owner).await;
         }
         self.part_with_idle(now);
+        self.count_levels();
     }
 
     /// What has waited for its connection for too long is given back.
@@ -399,6 +527,7 @@ impl Hub {
     /// Something is to be done in Matrix.
     fn deed(&mut self, deed: Deed) {
         if self.deeds.try_send(deed).is_err() {
+            self.figures.lost();
             // Reading on would lose more; the observer begins again when Matrix has caught up.
             tracing::error!(
                 network = self.name,

@@ -52,8 +52,7 @@ impl Hub {
         if said.is_server || self.own(&said.who.name).is_some() {
             return;
         }
-        if matches!(said.kind, Kind::Ctcp { .. }) {
-            self.answer_ctcp(owner, said);
+        if self.answer_ctcp(owner, said) {
             return;
         }
         let mapping = self.directory.read().case_mapping();
@@ -132,7 +131,7 @@ impl Hub {
             return;
         }
         match said.kind {
-            Kind::Ctcp { .. } => self.answer_ctcp(&Owner::Bot, said),
+            Kind::Ctcp { .. } => drop(self.answer_ctcp(&Owner::Bot, said)),
             Kind::Text => {
                 let words = self.words(None, Some(&said.text)).unwrap_or_default();
                 let words = formatting::strip(&words).into_owned();

@@ -27,10 +27,15 @@ pub(crate) struct Speech {
     pub(crate) place: Place,
     /// How.
     pub(crate) command: SayCommand,
-    /// What, line by line, as it stands on the wire; the same at each attempt.
-    pub(crate) lines: Vec<String>,
-    /// The id on IRC of what it answers.
-    pub(crate) reply_to: Option<String>,
+    /// What, line by line, as it stands on the wire; the same at each attempt. Of what is told by tags alone, one empty
+    /// line.
+    pub(crate) lines: Vec<Vec<u8>>,
+    /// Tags for programs, such as what it answers (`+draft/reply`).
+    pub(crate) tags: Vec<(String, String)>,
+    /// Whether the lines are one message (draft/multiline).
+    pub(crate) is_one: bool,
+    /// Under which name the bridge says it (draft/relaymsg), where it is not under its own.
+    pub(crate) relayed_as: Option<String>,
     /// Lines that a server was given before the bridge was ended.
     pub(crate) claimed: Vec<u32>,
 }
@@ -51,7 +56,7 @@ pub(super) struct Pending {
 pub(super) struct Part {
     /// What the session calls it; `None` for what an earlier run of the bridge has sent.
     pub(super) say: Option<u64>,
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
     /// Whether the server was given it.
     pub(super) is_written: bool,
     /// How it is known that the server took it, with its ids.

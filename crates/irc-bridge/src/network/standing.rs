@@ -63,7 +63,7 @@ impl Hub {
     }
 
     /// Who is away in a netsplit, and so is a member all the same.
-    fn absent(&self, place: &Place) -> Vec<Nick> {
+    pub(super) fn absent(&self, place: &Place) -> Vec<Nick> {
         let mapping = self.directory.read().case_mapping();
         let is_there = |channels: &[String]| {
             channels

@@ -62,7 +62,7 @@ impl Hub {
 
     /// What a channel is like is told as the bridge comes in, and its room may be made only then: so it is asked for once
     /// more when there is one.
-    pub(super) async fn catch_up(&mut self, now: Instant) {
+    pub(super) async fn look_at_late(&mut self, now: Instant) {
         self.late.retain(|_, until| *until > now);
         let late: Vec<String> = self.late.keys().cloned().collect();
         for channel in late {
@@ -119,6 +119,7 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.forget_heard(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
             self.leave(&owner, channel, Some("This channel is bridged no more"));

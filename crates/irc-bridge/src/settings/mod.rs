@@ -1,5 +1,6 @@
 //! The bridge's own keys of the configuration, beside the kit's.
 
+mod messages;
 mod network;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -10,6 +11,7 @@ use bridgehead_appservice::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::messages::{MediaSettings, MessageSettings, Reactions};
 pub use self::network::{
     BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode, NetworkSettings,
     PeopleSettings, SyncSettings, Verify, WebircSettings,
@@ -38,6 +40,8 @@ pub struct Settings {
     pub secrets: SecretsSettings,
     /// Lets programs link rooms over HTTP.
     pub provisioning: ProvisioningSettings,
+    /// Links by which people on IRC see pictures, files and long texts.
+    pub media: MediaSettings,
     /// The networks, each under the name that ids and commands know it by: lower-case letters, digits and `-`.
     pub networks: BTreeMap<String, NetworkSettings>,
 }
@@ -81,6 +85,7 @@ impl Default for Settings {
             ident: IdentSettings::default(),
             secrets: SecretsSettings::default(),
             provisioning: ProvisioningSettings::default(),
+            media: MediaSettings::default(),
             networks: BTreeMap::new(),
         }
     }
@@ -112,6 +117,7 @@ impl Config for Settings {
                 );
             }
         }
+        self.media.check(refusals);
         let mut rooms = BTreeMap::new();
         for (name, network) in &self.networks {
             self.check_network(refusals, name, network);

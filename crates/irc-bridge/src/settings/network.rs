@@ -7,8 +7,10 @@ use bridgehead_appservice::{
     config::{FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars},
     id::MxcUri,
 };
+use bridgehead_irc_protocol::encoding;
 use serde::{Deserialize, Serialize};
 
+use super::MessageSettings;
 use crate::{people::address_of, text::to_irc::Style};
 
 /// A network.
@@ -44,6 +46,12 @@ pub struct NetworkSettings {
     /// The encoding of what is not UTF-8.
     #[schemars(example = "windows-1252")]
     pub encoding: String,
+    /// The encoding in which people of Matrix speak, in channels that have none of their own; UTF-8, where it is not
+    /// given.
+    #[schemars(example = "koi8-r")]
+    pub send_encoding: Option<String>,
+    /// How messages cross.
+    pub messages: MessageSettings,
     /// How formatted texts look on IRC.
     pub style: Style,
     /// Channels and the rooms that they are mapped to.
@@ -67,6 +75,8 @@ impl Default for NetworkSettings {
             limits: Limits::default(),
             webirc: None,
             encoding: "windows-1252".to_owned(),
+            send_encoding: None,
+            messages: MessageSettings::default(),
             style: Style::default(),
             channels: BTreeMap::new(),
         }
@@ -290,7 +300,8 @@ pub struct ChannelSettings {
     pub mode: Option<Mode>,
     /// The channel's key (`+k`).
     pub key: SecretText,
-    /// The encoding of what is not UTF-8; the network's, where it is not given.
+    /// The encoding of the channel: people of Matrix speak in it, and what is not UTF-8 is read in it. Where it is not
+    /// given the network's keys count.
     pub encoding: Option<String>,
 }
 
@@ -333,6 +344,16 @@ impl NetworkSettings {
         let own = channel.and_then(|channel| self.channel(channel)?.encoding.as_deref());
         let label = own.unwrap_or(&self.encoding);
         encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::WINDOWS_1252)
+    }
+
+    /// The encoding in which is spoken in a channel, or elsewhere.
+    #[must_use]
+    pub fn send_encoding_of(&self, channel: Option<&str>) -> &'static encoding_rs::Encoding {
+        let own = channel.and_then(|channel| self.channel(channel)?.encoding.as_deref());
+        let label = own.or(self.send_encoding.as_deref());
+        label
+            .and_then(|label| encoding::named(label).ok())
+            .unwrap_or(encoding_rs::UTF_8)
     }
 
     /// How the room of a channel is made by whoever joins its alias; `None` where nobody gets it like that.
@@ -402,14 +423,23 @@ impl NetworkSettings {
                 "give a number greater than 0",
             );
         }
+        self.messages.check(refusals, &format!("{key}.messages"));
         let channels = self.channels.iter().filter_map(|(name, channel)| {
             let encoding = channel.encoding.as_ref()?;
             Some((format!("{key}.channels.{name}.encoding"), encoding))
         });
-        for (key, encoding) in channels.chain([(format!("{key}.encoding"), &self.encoding)]) {
-            if encoding_rs::Encoding::for_label(encoding.as_bytes()).is_none() {
-                let problem = format!("`{encoding}` is no encoding");
-                refusals.refuse(&key, problem, "use a name such as windows-1252 or koi8-r");
+        let own = [
+            (format!("{key}.encoding"), Some(&self.encoding)),
+            (format!("{key}.send_encoding"), self.send_encoding.as_ref()),
+        ];
+        let own = own.into_iter().filter_map(|(key, name)| Some((key, name?)));
+        for (key, name) in channels.chain(own) {
+            if let Err(error) = encoding::named(name) {
+                refusals.refuse(
+                    &key,
+                    error.to_string(),
+                    "use a name such as windows-1252 or koi8-r",
+                );
             }
         }
     }

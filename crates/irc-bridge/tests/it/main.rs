@@ -5,3 +5,4 @@ mod own_stages;
 mod peers;
 mod scenarios;
 mod stage;
+mod within;

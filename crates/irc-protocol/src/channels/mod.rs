@@ -46,7 +46,7 @@ pub use self::{
     happening::{Happening, ReplyKind},
     names::WHOX_FIELDS,
     saying::{Kind, Place, Said, Typing},
-    time::server_time_ms,
+    time::{server_time, server_time_ms},
 };
 use self::{
     channel::Record,

@@ -21,6 +21,36 @@ pub fn server_time_ms(text: &str) -> Option<i64> {
     Some(seconds * 1000 + millis(fraction)?)
 }
 
+/// An instant as servers write it, from milliseconds since the epoch. Those before the year 0 and behind the year 9999
+/// are the first and the last that can be written.
+#[must_use]
+pub fn server_time(ms: i64) -> String {
+    const FIRST: i64 = -62_167_219_200_000;
+    const LAST: i64 = 253_402_300_799_999;
+    let ms = ms.clamp(FIRST, LAST);
+    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    let (year, month, day) = date_of(days);
+    let (seconds, millis) = (of_day / 1000, of_day % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+/// Year, month and day, from the days since the epoch.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    // 146,097 days are 400 years. Estimated from below, and never by more than a year.
+    let mut year = 1970 + days * 400 / 146_097 - 1;
+    while days_since_epoch(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut left = days - days_since_epoch(year, 1, 1);
+    let mut month = 1;
+    while left >= days_of(year, month) {
+        left -= days_of(year, month);
+        month += 1;
+    }
+    (year, month, left + 1)
+}
+
 /// Three numbers of so many digits each, with a sign between them.
 fn numbers(text: &str, between: char, digits: [usize; 3]) -> Option<[i64; 3]> {
     let mut pieces = text.split(between);
@@ -90,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn instants_are_written() {
+        assert_eq!(server_time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(server_time(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(server_time(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(server_time(1_767_323_045_678), "2026-01-02T03:04:05.678Z");
+        assert_eq!(server_time(i64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(server_time(i64::MIN), "0000-01-01T00:00:00.000Z");
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for text in [
             "",
@@ -128,6 +168,11 @@ mod tests {
             let midnight = server_time_ms(&written(0)).expect("an instant");
             prop_assert_eq!(midnight % 86_400_000, 0);
             prop_assert_eq!(server_time_ms(&written(of_day)), Some(midnight + of_day));
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(ms in -62_167_219_200_000_i64..=253_402_300_799_999) {
+            prop_assert_eq!(server_time_ms(&server_time(ms)), Some(ms));
         }
 
         #[test]

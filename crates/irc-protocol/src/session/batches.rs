@@ -73,28 +73,7 @@ impl Batches {
             return Change::Nothing;
         };
         let evicted = self.make_room(id);
-        let parent = self.of(line);
-        let own_label = line.tags.get("label").map(str::to_owned);
-        let ends_label = own_label.is_some();
-        let label = own_label.or_else(|| parent.and_then(|open| open.label.clone()));
-        let kind = line.text(1).into_owned();
-        let is_text = matches!(kind.as_str(), "draft/multiline" | "multiline");
-        let open = Open {
-            batch: Arc::new(Batch {
-                id: id.to_owned(),
-                kind,
-                params: (2..line.params.len())
-                    .map(|at| line.text(at).into_owned())
-                    .collect(),
-                tags: line.tags.clone(),
-                parent: parent.map(|open| flat(&open.batch)),
-            }),
-            label,
-            ends_label,
-            text: is_text.then(Text::default),
-            opening: line.clone(),
-            opened_at: now,
-        };
+        let open = Open::new(id, line, self.of(line), now);
         self.open.insert(id.to_owned(), open);
         Change::Opened(evicted.map(Box::new))
     }
@@ -170,6 +149,28 @@ fn flat(batch: &Arc<Batch>) -> Arc<Batch> {
 }
 
 impl Open {
+    fn new(id: &str, line: &Line, parent: Option<&Self>, now: Instant) -> Self {
+        let own_label = line.tags.get("label").map(str::to_owned);
+        let ends_label = own_label.is_some();
+        let kind = line.text(1).into_owned();
+        let is_text = matches!(kind.as_str(), "draft/multiline" | "multiline");
+        let params = 2..line.params.len();
+        Self {
+            batch: Arc::new(Batch {
+                id: id.to_owned(),
+                kind,
+                params: params.map(|at| line.text(at).into_owned()).collect(),
+                tags: line.tags.clone(),
+                parent: parent.map(|open| flat(&open.batch)),
+            }),
+            label: own_label.or_else(|| parent.and_then(|open| open.label.clone())),
+            ends_label,
+            text: is_text.then(Text::default),
+            opening: line.clone(),
+            opened_at: now,
+        }
+    }
+
     /// The text that it holds: a line with the tags of the batch, and all lines.
     pub(super) fn into_text(self) -> Option<Whole> {
         let text = self.text?;

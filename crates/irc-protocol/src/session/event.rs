@@ -56,8 +56,8 @@ pub struct Ask {
     pub priority: Priority,
 }
 
-/// What goes out first. What has waited for ten seconds overtakes the rest. Answers to `PING` and the registration
-/// come before all of it.
+/// What goes out first. What has waited for ten seconds is passed over four times in a row at most. Answers to `PING` and
+/// the registration come before all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// What somebody waits for at this moment.

@@ -119,40 +119,37 @@ impl Session {
             return Attended::Taken;
         }
         let batch = self.batches.of(line).map(|open| open.batch.clone());
-        let is_text = matches!(line.command.as_str(), "PRIVMSG" | "NOTICE" | "TAGMSG");
-        let Self {
-            flights,
-            me,
-            isupport,
-            caps,
-            nicks,
-            ..
-        } = self;
-        let who = super::Who {
-            nick: &me.name,
-            case: isupport.case_mapping(),
-        };
+        let who = self.who();
         // A history tells again what was said before: nothing in it is an echo.
         if let Some(batch) = batch.filter(|batch| batch.kind == "chathistory") {
             let target = batch.params.first().map_or("", String::as_str);
-            return flights.take_history(target, line, &who, now);
+            return self.flights.take_history(target, line, &who, now);
         }
-        if is_own && is_text && caps.has("echo-message") {
-            let is_lone = !caps.has("znc.in/self-message");
-            return match flights.take_echo(line, &who, is_lone) {
+        let is_text = matches!(line.command.as_str(), "PRIVMSG" | "NOTICE" | "TAGMSG");
+        if is_own && is_text && self.caps.has("echo-message") {
+            let is_lone = !self.caps.has("znc.in/self-message");
+            return match self.flights.take_echo(line, &who, is_lone) {
                 true => Attended::Taken,
                 false => Attended::Not,
             };
         }
-        let attended = flights.take(line, &who, now);
-        let is_nick_refusal = line
-            .numeric()
-            .is_some_and(|numeric| NICK_REFUSALS.contains(&numeric));
-        if attended == Attended::Not && is_nick_refusal && nicks.is_trying(&line.text(1)) {
-            nicks.take_refusal(line.numeric().unwrap_or_default());
-            return Attended::Taken;
+        match self.flights.take(line, &who, now) {
+            Attended::Not => self.attend_try(line),
+            attended => attended,
         }
-        attended
+    }
+
+    /// Takes the refusal of a nick that the session itself has tried.
+    fn attend_try(&mut self, line: &Line) -> Attended {
+        match line.numeric() {
+            Some(numeric)
+                if NICK_REFUSALS.contains(&numeric) && self.nicks.is_trying(&line.text(1)) =>
+            {
+                self.nicks.take_refusal(numeric);
+                Attended::Taken
+            }
+            _ => Attended::Not,
+        }
     }
 
     fn attend_label(&mut self, line: &Line, now: Instant) -> Attended {
@@ -161,13 +158,10 @@ impl Session {
         let Some(label) = own_label.clone().or(of_batch) else {
             return Attended::Not;
         };
-        let who = super::Who {
-            nick: &self.me.name,
-            case: self.isupport.case_mapping(),
-        };
+        let who = self.who();
         let attended = self.flights.take_labelled(&label, line, &who, now);
         if own_label.is_some() {
-            self.flights.end_label(&label);
+            self.flights.end_label(&label, now);
         }
         attended
     }
@@ -199,10 +193,7 @@ impl Session {
         let batch = open.batch.clone();
         if batch.kind == "chathistory" && label.is_none() {
             let target = batch.params.first().map_or("", String::as_str);
-            let who = super::Who {
-                nick: &self.me.name,
-                case: self.isupport.case_mapping(),
-            };
+            let who = self.who();
             self.flights.end_history(target, &who);
         }
         if let Some(Whole { first, lines }) = open.into_text() {
@@ -217,7 +208,7 @@ impl Session {
             }
         }
         if let Some(label) = ends_label {
-            self.flights.end_label(&label);
+            self.flights.end_label(&label, now);
         }
         self.settle(now);
     }
@@ -226,10 +217,7 @@ impl Session {
         if label.is_some_and(|label| self.flights.take_labelled_echo(label, Echo::of(first))) {
             return true;
         }
-        let who = super::Who {
-            nick: &self.me.name,
-            case: self.isupport.case_mapping(),
-        };
+        let who = self.who();
         let may_be = !is_nested && self.caps.has("echo-message");
         may_be && self.flights.take_multiline_echo(first, &who)
     }

@@ -7,7 +7,22 @@
 //!
 //! Nothing in here opens a socket, reads a clock or knows what a channel looks like. The caller hands over what it reads
 //! ([`Session::receive`]), writes what it is given ([`Session::poll_output`]), calls [`Session::tick`] no later than
-//! [`Session::wake_at`] says, and after each of these takes all events ([`Session::poll_event`]).
+//! [`Session::wake_at`] says, tells when the server has closed ([`Session::closed`]), and after each of these takes all
+//! events ([`Session::poll_event`]).
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use bridgehead_irc_protocol::session::{Event, Session, Settings};
+//!
+//! let now = Instant::now();
+//! let nicks = vec!["anna".to_owned()];
+//! let mut session = Session::new(Settings { nicks, ..Settings::default() }, now);
+//! assert_eq!(session.poll_output(now).as_deref(), Some(&b"CAP LS :302\r\n"[..]));
+//! session.receive(b":srv 001 anna :Welcome\r\n:srv 376 anna :End of the MOTD\r\n", now);
+//! let events: Vec<Event> = std::iter::from_fn(|| session.poll_event()).collect();
+//! assert!(events.contains(&Event::Ready));
+//! ```
 //!
 //! What is said or asked ends exactly once: said, answered or refused; or the session ends before. Every queue in here,
 //! and every wait, has a bound.
@@ -118,6 +133,7 @@ impl Session {
     /// Begins: the first lines wait to be sent.
     #[must_use]
     pub fn new(settings: Settings, now: Instant) -> Self {
+        let settings = settings.bounded();
         let nicks = Nicks::new(&settings.nicks, settings.seed);
         let login = Login::new(&settings);
         let mut session = Self {
@@ -262,15 +278,16 @@ impl Session {
         self.stage == Stage::Ended
     }
 
-    fn who(&self) -> Who<'_> {
+    fn who(&self) -> Who {
         Who {
-            nick: &self.me.name,
+            nick: self.me.name.clone(),
             case: self.isupport.case_mapping(),
         }
     }
 
     fn is_me(&self, name: &str) -> bool {
-        self.who().is_me(name)
+        let case = self.isupport.case_mapping();
+        !name.is_empty() && case.is_same(&self.me.name, name)
     }
 
     fn emit(&mut self, event: Event) {

@@ -87,14 +87,16 @@ impl Nicks {
         }
     }
 
-    /// Begins to wait for the wanted nick.
+    /// Begins to wait for the wanted nick; a try that was never answered is over.
     pub(super) fn watch(&mut self, now: Instant) {
+        self.trying = None;
         self.next_try_at = Some(now + EVERY);
     }
 
-    /// Whether the wanted nick may be tried at all.
+    /// Whether the wanted nick may be tried, by who has this one.
     pub(super) fn may_try(&self, nick: &str, limit_bytes: usize) -> bool {
-        !self.is_given_up && nick != self.wanted && self.wanted.len() <= limit_bytes
+        let is_possible = !self.is_given_up && self.wanted.len() <= limit_bytes;
+        is_possible && nick != self.wanted && self.trying.is_none()
     }
 
     /// The nick to try now. It counts as tried.
@@ -200,6 +202,8 @@ mod tests {
         assert!(nicks.may_try("Guest1", 30));
         assert!(!nicks.may_try("Guest1", 3));
         assert!(!nicks.may_try("anna", 30));
+        nicks.try_now(now);
+        assert!(!nicks.may_try("Guest1", 30), "one try at a time");
         for _ in 0..MAX_RENAMINGS {
             nicks.take_renaming(now);
         }

@@ -18,19 +18,30 @@ const MAX_LINES: usize = 1_000;
 const MAX_BYTES: usize = 256 << 10;
 /// The session's own lines that wait at most: a server that asks faster than it reads is not answered.
 const MAX_OWN: usize = 256;
-/// What has waited so long overtakes what is more urgent.
-const OVERTAKES: Duration = Duration::from_secs(10);
+/// Bytes of one of them: servers cut lines that are half as long.
+const MAX_OWN_BYTES: usize = 1024;
+/// What has waited so long is passed over a few times only.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often in a row that is.
+const MAX_PASSED_OVER: u32 = 4;
 /// What is owed at most: answers to a flood of `PING` do not silence the client.
 const MAX_OWED: Duration = Duration::from_secs(60);
-const LANES: usize = 4;
+const LANES: [Priority; 4] = [
+    Priority::Urgent,
+    Priority::Moderation,
+    Priority::Said,
+    Priority::Membership,
+];
 
 /// What waits to be sent.
 pub(super) struct Outgoing {
     /// The session's own: registration and answers to `PING`. Never held back.
     own: VecDeque<Vec<u8>>,
-    lanes: [VecDeque<Item>; LANES],
+    lanes: [VecDeque<Item>; LANES.len()],
     lines: usize,
     bytes: usize,
+    /// How often in a row something that waits too long was passed over.
+    passed_over: u32,
     pace: Pace,
     /// When all that was sent has been worked off.
     free_at: Option<Instant>,
@@ -101,6 +112,7 @@ impl Outgoing {
             lanes: Default::default(),
             lines: 0,
             bytes: 0,
+            passed_over: 0,
             pace,
             free_at: None,
         }
@@ -108,7 +120,7 @@ impl Outgoing {
 
     /// Takes a line of the session's own.
     pub(super) fn push_own(&mut self, bytes: Vec<u8>) {
-        if self.own.len() < MAX_OWN {
+        if self.own.len() < MAX_OWN && bytes.len() <= MAX_OWN_BYTES {
             self.own.push_back(bytes);
         }
     }
@@ -152,22 +164,34 @@ impl Outgoing {
         Some((priority, item))
     }
 
-    fn next_lane(&self, now: Instant, may_say: bool) -> Option<Priority> {
-        let heads = [
-            Priority::Urgent,
-            Priority::Moderation,
-            Priority::Said,
-            Priority::Membership,
-        ]
-        .into_iter()
-        .filter(|priority| may_say || *priority != Priority::Said)
-        .filter_map(|priority| Some((priority, self.lanes[priority as usize].front()?.queued_at)));
+    /// The most urgent lane. What waits too long in another comes after four of it.
+    fn next_lane(&mut self, now: Instant, may_say: bool) -> Option<Priority> {
+        let heads = LANES
+            .into_iter()
+            .filter(|priority| may_say || *priority != Priority::Said)
+            .filter_map(|priority| {
+                Some((priority, self.lanes[priority as usize].front()?.queued_at))
+            });
         let heads: Vec<_> = heads.collect();
-        let waits = |at: &Instant| now.saturating_duration_since(*at) >= OVERTAKES;
-        let oldest = heads.iter().min_by_key(|(_, at)| *at);
-        match oldest {
-            Some((priority, at)) if waits(at) => Some(*priority),
-            _ => heads.first().map(|(priority, _)| *priority),
+        let (first, others) = heads.split_first()?;
+        let waits = |at: Instant| now.saturating_duration_since(at) >= PATIENCE;
+        let late = others
+            .iter()
+            .filter(|(_, at)| waits(*at))
+            .min_by_key(|(_, at)| *at);
+        match late {
+            Some((late, _)) if self.passed_over >= MAX_PASSED_OVER => {
+                self.passed_over = 0;
+                Some(*late)
+            }
+            _ => {
+                self.passed_over = if late.is_some() {
+                    self.passed_over + 1
+                } else {
+                    0
+                };
+                Some(first.0)
+            }
         }
     }
 
@@ -255,12 +279,16 @@ mod tests {
         push(Priority::Said, "PRIVMSG").expect("room");
         push(Priority::Moderation, "KICK").expect("room");
         assert_eq!(name(out.pop(now, true)), "KICK");
-        let later = now + OVERTAKES;
-        out.push(Priority::Moderation, vec![item("MODE", later)])
-            .expect("room");
-        assert_eq!(name(out.pop(later, true)), "PRIVMSG");
-        assert_eq!(name(out.pop(later, false)), "JOIN");
-        assert_eq!(name(out.pop(later, true)), "MODE");
+        // Who never stops to moderate does not keep the others from speaking.
+        let later = now + PATIENCE;
+        for _ in 0..6 {
+            out.push(Priority::Moderation, vec![item("MODE", later)])
+                .expect("room");
+        }
+        let order: Vec<_> = (0..8).map(|_| name(out.pop(later, true))).collect();
+        let modes = ["MODE"; 4];
+        assert_eq!(order[..4], modes);
+        assert_eq!(order[4..], ["PRIVMSG", "MODE", "MODE", "JOIN"]);
         assert_eq!((out.lines, out.bytes), (0, 0));
     }
 

@@ -35,6 +35,28 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// The longest wait that is taken at its word.
+const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Settings {
+    /// The same with waits that no clock runs over at.
+    pub(super) fn bounded(mut self) -> Self {
+        let KeepAlive {
+            ping_after,
+            dead_after,
+            registration,
+        } = &mut self.keepalive;
+        let wait = self.nickserv.as_mut().map(|service| &mut service.wait);
+        for wait in [ping_after, dead_after, registration]
+            .into_iter()
+            .chain(wait)
+        {
+            *wait = MAX_WAIT.min(*wait);
+        }
+        self
+    }
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")

@@ -70,52 +70,64 @@ impl Session {
     }
 
     fn write_line(&mut self, of: Of, mut line: Line, now: Instant) -> Option<Vec<u8>> {
+        let has_tags = self.caps.has("message-tags");
+        if line.command == "TAGMSG" && !has_tags {
+            self.fail(of, line);
+            return None;
+        }
+        // A server without tags would take them for a command.
+        if !has_tags {
+            line.tags = Tags::default();
+        }
         let label = match of {
             Of::Nobody => None,
             _ => self.caps.has_labels().then(|| self.flights.next_label()),
         };
-        // A server without tags would take them for a command.
-        let has_tags = self.caps.has("message-tags");
-        if !has_tags {
-            line.tags = Tags::default();
+        let labelled = label
+            .iter()
+            .fold(line.clone(), |line, label| line.tag("label", label));
+        // It was one when it was taken, and a label makes no difference to that.
+        let bytes = labelled.to_bytes().ok()?;
+        self.note_written(of, label, line, now);
+        self.out.charge(1, bytes.len(), now);
+        Some(bytes)
+    }
+
+    /// It is nothing but tags, and the server takes none.
+    fn fail(&mut self, of: Of, line: Line) {
+        const WHY: &str = "the server takes no tags";
+        match of {
+            Of::Nobody => {}
+            Of::Say { id, part, .. } => self.flights.fail_say(id, &self.uttered(part, line), WHY),
+            Of::Ask(id) => self.flights.fail_ask(id, &line, WHY),
         }
-        let wire = match &label {
-            Some(label) => line.clone().tag("label", label),
-            None => line.clone(),
-        };
-        let is_bare = line.command == "TAGMSG" && !has_tags;
-        let bytes = wire.to_bytes().ok().filter(|_| !is_bare);
+    }
+
+    fn note_written(&mut self, of: Of, label: Option<String>, line: Line, now: Instant) {
         match of {
             Of::Nobody => {}
             Of::Say { id, part, is_last } => {
-                let said = Uttered {
-                    part,
-                    is_echoed: self.is_echoed(&line),
-                    line,
-                    is_multiline: false,
-                    reply: None,
-                };
-                if bytes.is_none() {
-                    self.flights.fail_say(id, &said, "the server takes no tags");
-                    return None;
-                }
+                let said = self.uttered(part, line);
                 self.flights.fly_say(id, label, said, now);
                 if is_last {
                     self.emit(Event::Written { id });
                 }
             }
             Of::Ask(id) => {
-                if bytes.is_none() {
-                    self.flights.fail_ask(id, &line, "the server takes no tags");
-                    return None;
-                }
                 self.flights.fly_ask(id, label, line, now);
                 self.emit(Event::Written { id });
             }
         }
-        let bytes = bytes?;
-        self.out.charge(1, bytes.len(), now);
-        Some(bytes)
+    }
+
+    fn uttered(&self, part: usize, line: Line) -> Uttered {
+        Uttered {
+            part,
+            is_echoed: self.is_echoed(&line),
+            line,
+            is_multiline: false,
+            reply: None,
+        }
     }
 
     /// Whether the server must bring it back. Some bring back nothing that is said to services.
@@ -178,29 +190,11 @@ impl Session {
         if let Some(label) = &label {
             opening.tags.set("label", label);
         }
-        let texts = lines.iter().map(|(text, goes_on)| {
-            let target = say.target.as_bytes();
-            let line = Line::new(say.command.name(), [target, text]).tag("batch", &name);
-            match goes_on {
-                true => line.tag("draft/multiline-concat", ""),
-                false => line,
-            }
-        });
-        let closing = Line::new("BATCH", [format!("-{name}")]);
-        let whole: Result<Vec<Vec<u8>>, LineError> = std::iter::once(opening)
-            .chain(texts)
-            .chain([closing])
-            .map(|line| line.to_bytes())
-            .collect();
-        let line = Line::new(say.command.name(), [&say.target]);
         let said = Uttered {
-            part: 0,
-            is_echoed: self.is_echoed(&line),
-            line,
             is_multiline: true,
-            reply: None,
+            ..self.uttered(0, Line::new(say.command.name(), [&say.target]))
         };
-        let Ok(whole) = whole else {
+        let Ok(whole) = batch_of(opening, &name, say, lines) else {
             self.flights.fail_say(id, &said, "no line of IRC");
             return None;
         };
@@ -210,6 +204,26 @@ impl Session {
         self.out.charge(whole.len(), bytes.len(), now);
         Some(bytes)
     }
+}
+
+/// The lines of a batch, from its opening to its end.
+fn batch_of(
+    opening: Line,
+    name: &str,
+    say: &Say,
+    lines: &[(Vec<u8>, bool)],
+) -> Result<Vec<Vec<u8>>, LineError> {
+    let texts = lines.iter().map(|(text, goes_on)| {
+        let target = say.target.as_bytes();
+        let line = Line::new(say.command.name(), [target, text]).tag("batch", name);
+        match goes_on {
+            true => line.tag("draft/multiline-concat", ""),
+            false => line,
+        }
+    });
+    let closing = Line::new("BATCH", [format!("-{name}")]);
+    let all = std::iter::once(opening).chain(texts).chain([closing]);
+    all.map(|line| line.to_bytes()).collect()
 }
 
 /// Where to cut so that no character of UTF-8 is.

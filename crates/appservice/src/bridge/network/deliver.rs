@@ -136,6 +136,9 @@ async fn decide<N: Network>(
 ) -> Result<Option<(Fate, bool)>, HandlerError> {
     let (live, core, portal) = (carrying.live, &carrying.context.core, carrying.portal);
     let event = foreign.event.clone();
+    if status::is_taken_back(carrying, &event).await? {
+        return Ok(None);
+    }
     if let Some(fate) = authors_own(carrying, &event).await {
         let is_said = !event.is_state() || !is_of_person(live, &event);
         return Ok(Some((fate, is_said)));
@@ -271,6 +274,7 @@ pub(super) async fn remember<N: Network>(
         &event.sender,
         receipt.ids.clone(),
     );
+    message.said_at_ms = Some(event.sent_at_ms);
     match action {
         Action::Message { content, .. } => {
             message.map = receipt.map.clone();

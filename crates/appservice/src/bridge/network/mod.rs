@@ -11,6 +11,8 @@
 //! in constants, all of them `false` unless set; the kit does what the network cannot, or tells the sender.
 
 mod around;
+mod change;
+mod connection;
 mod deliver;
 mod described;
 mod echo;
@@ -29,6 +31,14 @@ use std::{future::Future, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    change::RoomChange,
+    described::{RoomInfo, UserInfo},
+    outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
+    presence::RemotePresence,
+    provenance::{Bridged, Foreign},
+    remote::{Remote, RemoteMessage},
+};
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
     described::join_rules,
@@ -38,13 +48,6 @@ pub(crate) use self::{
     provenance::{Origin, origin},
     remote::message_key,
     task::Task,
-};
-pub use self::{
-    described::{RoomInfo, UserInfo},
-    outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
-    presence::RemotePresence,
-    provenance::{Bridged, Foreign},
-    remote::{Remote, RemoteMessage, RoomChange},
 };
 use super::RemoteId;
 use crate::{

@@ -281,8 +281,10 @@ impl<N: Network> Doing<'_, N> {
             content = content.in_reply_to(event, Some(&answered.sender));
         }
         let said = (content, said.ts_ms);
+        let said_at_ms = said.1.unwrap_or_else(|| self.core.now_ms());
         let (event, by, content) = self.speak(portal, &sender, said).await?;
         let mut message = MessageRef::new(&portal.matrix, &event, &by, vec![id.to_owned()]);
+        message.said_at_ms = Some(said_at_ms);
         message.content = Some(content);
         Ok(self.linked(portal, message))
     }

@@ -2,25 +2,19 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Network, UserInfo,
-    described::restricted,
-    intake,
+    Network, RoomChange, UserInfo, intake,
     task::{Said, Task},
 };
 use crate::{
     Content, Error, Ghost, Ghosts,
     bridge::links::LinkKind as _,
     bridge::{RemoteId, ghosts, live::LiveRef, portal::Rooms},
-    id::{MxcUri, RoomId},
-    state::{JoinRule, Membership},
+    id::RoomId,
+    metrics::Metrics,
+    state::Membership,
     store::{NewTask, Store},
 };
-
-/// Rooms on a page of [`Remote::rooms`].
-const PAGE: usize = 500;
 
 /// The way from the network to Matrix; cheap to clone. Given to [`Network::run`], and with each [`Outgoing`]
 /// ([`Outgoing::remote`]); a network may keep it.
@@ -99,83 +93,6 @@ impl<N: Network> RemoteMessage<N> {
     }
 }
 
-/// What has changed about a room of the network; what is `None` is as it was.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RoomChange {
-    /// Its name; empty for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What it is about; empty for nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topic: Option<String>,
-    /// Its picture.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub avatar: Option<MxcUri>,
-    /// Who may join.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub join_rule: Option<JoinRule>,
-    /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<RoomId>,
-    /// Whether it stands in the homeserver's directory of rooms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_listed: Option<bool>,
-}
-
-impl RoomChange {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same with another name; empty for none.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// The same with another topic; empty for none.
-    #[must_use]
-    pub fn topic(mut self, topic: impl Into<String>) -> Self {
-        self.topic = Some(topic.into());
-        self
-    }
-
-    /// The same with another picture.
-    #[must_use]
-    pub fn avatar(mut self, uri: &MxcUri) -> Self {
-        self.avatar = Some(uri.clone());
-        self
-    }
-
-    /// The same, joined by this rule from now on. By [`JoinRule::Restricted`] only those who are invited join, unless
-    /// [`joined_from`](Self::joined_from) names rooms.
-    #[must_use]
-    pub fn joined_by(mut self, rule: JoinRule) -> Self {
-        self.join_rule = Some(rule);
-        self
-    }
-
-    /// The same, joined from now on by those who are invited, and by the members of these rooms (room version 8 or
-    /// later).
-    #[must_use]
-    pub fn joined_from(mut self, rooms: impl IntoIterator<Item = RoomId>) -> Self {
-        self.allow = rooms.into_iter().collect();
-        self.join_rule = Some(restricted(self.join_rule));
-        self
-    }
-
-    /// The same, listed in the homeserver's directory of rooms from now on, or no more.
-    #[must_use]
-    pub fn listed(mut self, is_listed: bool) -> Self {
-        self.is_listed = Some(is_listed);
-        self
-    }
-}
-
 /// Names what a network did to a room under an id of its own.
 fn key_of<N: Network>(room: &N::Room, what: &str, id: &str) -> String {
     format!("{}/{}/{what}/{id}", N::NAME, room.to_text())
@@ -210,6 +127,14 @@ impl<N: Network> Remote<N> {
     /// When the service ends.
     pub fn store(&self) -> Result<Store, Error> {
         Ok(self.live.get()?.core()?.store.clone())
+    }
+
+    /// The service's instruments, for counters of the network's own ([`Metrics::counter`]).
+    ///
+    /// # Errors
+    /// When the service ends.
+    pub fn metrics(&self) -> Result<Metrics, Error> {
+        Ok(self.live.get()?.core()?.metrics.clone())
     }
 
     /// Somebody said something.
@@ -482,42 +407,6 @@ impl<N: Network> Remote<N> {
         };
         if let Err(error) = done.await {
             tracing::debug!(network = N::NAME, %error, "a signal was not told");
-        }
-    }
-
-    /// The connection stands: what waits for the network ([`SendError::Away`](super::SendError::Away)) is tried at once,
-    /// waits between attempts at what it has said end, and the next failure of [`Network::run`] is the first again.
-    pub fn connected(&self) {
-        if let Ok(live) = self.live.get() {
-            live.connected();
-        }
-    }
-
-    /// The connection to a part of the network stands, such as one of several servers, or one person's own: as
-    /// [`connected`](Self::connected), for these rooms alone. Of [`Network::run`] it says nothing.
-    ///
-    /// `is_there` must not wait: it is asked for each room in which something waits.
-    pub fn connected_in(&self, is_there: impl Fn(&N::Room) -> bool) {
-        if let Ok(live) = self.live.get() {
-            live.connected_in(is_there);
-        }
-    }
-
-    /// All rooms of the network that are linked: those to join when the connection stands.
-    ///
-    /// # Errors
-    /// When the database cannot be used.
-    pub async fn rooms(&self) -> Result<Vec<N::Room>, Error> {
-        let live = self.live.get()?;
-        let links = live.links()?;
-        let mut rooms: Vec<N::Room> = Vec::new();
-        loop {
-            let page = links.list(rooms.last(), PAGE).await?;
-            let is_last = page.len() < PAGE;
-            rooms.extend(page.into_iter().map(|link| link.remote));
-            if is_last {
-                return Ok(rooms);
-            }
         }
     }
 }

@@ -9,19 +9,21 @@ mod flood;
 mod later;
 mod parked;
 mod redacted;
+mod telling;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
+use self::telling::{Telling, send};
 pub(crate) use self::{
     again::{asked_again, carry_again, retry_all},
     flood::Floods,
     later::{told_later, undone_later},
     parked::tell_parked,
-    redacted::forget_words,
+    redacted::{forget_words, is_taken_back},
 };
-use super::{Cause, Fate, Network, Rejected, live::Live, network::Carrying, portal::Portal};
+use super::{Cause, Fate, Network, Rejected, network::Carrying};
 use crate::{
     Error, Event, HandlerError, Urgency,
     core::Core,
@@ -245,11 +247,13 @@ fn usual_wait<N: Network>(carrying: &Carrying<'_, N>) -> Duration {
 
 /// Whether it has waited for the network long enough.
 fn has_waited<N: Network>(carrying: &Carrying<'_, N>, at_most: Option<Duration>) -> bool {
-    let (delivery, now_ms) = (&carrying.context.delivery, carrying.context.core.now_ms());
-    let waited = delivery.waiting_since_ms.map_or(0, |since| now_ms - since);
+    let (core, delivery) = (&carrying.context.core, &carrying.context.delivery);
+    let waited = delivery
+        .waiting_since_ms
+        .map_or(0, |since| core.now_ms() - since);
     let waited = Duration::from_millis(u64::try_from(waited).unwrap_or(0));
     at_most.is_some_and(|at_most| waited >= at_most)
-        || carrying.live.has_waited(delivery.received_ms, now_ms)
+        || carrying.live.has_waited(core, delivery.received_ms)
 }
 
 /// Tells the sender that it takes long. What is tried again because they have asked stays refused until it is there,
@@ -321,115 +325,6 @@ async fn rejected<N: Network>(
     note(carrying, event, (REJECTED, Some(no.reason.clone()))).await?;
     Telling::of(carrying).no(event, &no, is_said).await?;
     Ok(Verdict::Done)
-}
-
-/// What the sender of an event is told, and by which names: news of another attempt are other news.
-struct Telling<'a, N: Network> {
-    live: &'a Arc<Live<N>>,
-    core: &'a Arc<Core>,
-    portal: &'a Portal<N>,
-    /// What tells these news from others of the same event.
-    news: Option<String>,
-    /// What has asked for another attempt.
-    last_retry: Option<&'a EventId>,
-}
-
-impl<'a, N: Network> Telling<'a, N> {
-    fn of(carrying: &'a Carrying<'_, N>) -> Self {
-        Self {
-            live: carrying.live,
-            core: &carrying.context.core,
-            portal: carrying.portal,
-            news: carrying.again.as_ref().map(ToString::to_string),
-            last_retry: carrying.again.as_ref(),
-        }
-    }
-
-    /// Tells of a no: clients in any case, people of what somebody has meant to say or to do.
-    async fn no(&self, event: &Event, no: &Rejected, is_said: bool) -> Result<(), Error> {
-        tracing::info!(network = N::NAME, event.id = %event.id, reason = no.reason, "the network has not got it");
-        let kind = match no.cause.may_pass() {
-            true => "FAIL_RETRIABLE",
-            false => "FAIL_PERMANENT",
-        };
-        self.status(event, (kind, "failure"), Some(no)).await?;
-        if is_said {
-            if self.live.plan.status.bridge_errors {
-                self.bridge_error(event, no).await?;
-            }
-            if self.live.plan.status.notices && !no.is_quiet {
-                flood::notice(self, event, no).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn key(&self, event: &Event, what: &str) -> String {
-        match &self.news {
-            None => format!("{}/{}/{what}", event.id, N::NAME),
-            Some(news) => format!("{}/{}/{what}/{news}", event.id, N::NAME),
-        }
-    }
-
-    async fn enqueue(&self, kind: &str, key: String, content: Value) -> Result<(), Error> {
-        send(self.core, self.portal, (kind, key), content).await
-    }
-
-    async fn status(
-        &self,
-        event: &Event,
-        (kind, what): (&str, &str),
-        no: Option<&Rejected>,
-    ) -> Result<(), Error> {
-        if !self.live.plan.status.failures {
-            return Ok(());
-        }
-        let mut content = status(N::NAME, &event.id, kind);
-        if let Some(no) = no {
-            content["reason"] = json!(no.cause.as_status());
-            content["message"] = json!(shown(&no.reason));
-        }
-        if let Some(again) = self.last_retry {
-            content["last_retry"] = json!(again);
-        }
-        self.enqueue(STATUS, self.key(event, what), content).await
-    }
-
-    async fn bridge_error(&self, event: &Event, no: &Rejected) -> Result<(), Error> {
-        let pattern = self.live.users_pattern();
-        let content = json!({
-            "network_name": N::TITLE,
-            "reason": no.cause.as_bridge_error(),
-            "affected_users": pattern.into_iter().collect::<Vec<_>>(),
-            "m.relates_to": { "rel_type": "m.reference", "event_id": event.id },
-        });
-        self.enqueue(BRIDGE_ERROR, self.key(event, "error"), content)
-            .await
-    }
-}
-
-/// Sends it as who looks after the portal; not where that one was put out of the room, whose people want to hear
-/// nothing of the bridge.
-async fn send<N: Network>(
-    core: &Core,
-    portal: &Portal<N>,
-    (kind, key): (&str, String),
-    content: Value,
-) -> Result<(), Error> {
-    let agent = portal.agent(core);
-    if core.removed_by(&agent, &portal.matrix).await?.is_some() {
-        return Ok(());
-    }
-    let outgoing = Outgoing {
-        key,
-        room_id: portal.matrix.clone(),
-        user: agent,
-        what: What::Event(kind.to_owned()),
-        content,
-        ts_ms: None,
-        urgency: Urgency::Message,
-    };
-    core.outbox.enqueue(&outgoing).await
 }
 
 #[cfg(test)]

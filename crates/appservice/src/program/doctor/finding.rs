@@ -1,5 +1,7 @@
 //! What the doctor has found, and how it tells.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::program::{
@@ -20,10 +22,11 @@ pub(super) enum Grade {
     Bad,
 }
 
-/// One check's outcome.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    check: &'static str,
+/// One check's outcome, of the kit's `doctor` or of the author's own ([`Service::doctor`](crate::Service::doctor)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[must_use]
+pub struct Finding {
+    check: Cow<'static, str>,
     grade: Grade,
     text: String,
     /// What to do about it: which file, which key.
@@ -31,39 +34,69 @@ pub(super) struct Finding {
     cure: Option<String>,
 }
 
+impl Finding {
+    /// It is as it should be. `check` names what was looked at, such as `network`; long texts are cut.
+    pub fn good(check: impl Into<Cow<'static, str>>, text: impl AsRef<str>) -> Self {
+        Self::new(check.into(), Grade::Good, text.as_ref(), None)
+    }
+
+    /// Good to know, and nothing is wrong.
+    pub fn note(check: impl Into<Cow<'static, str>>, text: impl AsRef<str>) -> Self {
+        Self::new(check.into(), Grade::Note, text.as_ref(), None)
+    }
+
+    /// It could not be looked at, and why.
+    pub fn skipped(check: impl Into<Cow<'static, str>>, why: impl AsRef<str>) -> Self {
+        Self::new(check.into(), Grade::Skipped, why.as_ref(), None)
+    }
+
+    /// It is wrong; `cure` says which key of which file to change, or what else to do. The doctor then ends with 1.
+    pub fn bad(
+        check: impl Into<Cow<'static, str>>,
+        text: impl AsRef<str>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self::new(check.into(), Grade::Bad, text.as_ref(), Some(cure.into()))
+    }
+
+    fn new(check: Cow<'static, str>, grade: Grade, text: &str, cure: Option<String>) -> Self {
+        Self {
+            check,
+            grade,
+            text: clean(text, MOST),
+            cure,
+        }
+    }
+}
+
 /// All of them, in the order of the checks.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<Finding>);
 
 impl Report {
-    pub(super) fn good(&mut self, check: &'static str, text: impl Into<String>) {
-        self.add(check, Grade::Good, text.into(), None);
+    pub(super) fn good(&mut self, check: &'static str, text: impl AsRef<str>) {
+        self.add(Finding::good(check, text));
     }
 
-    pub(super) fn note(&mut self, check: &'static str, text: impl Into<String>) {
-        self.add(check, Grade::Note, text.into(), None);
+    pub(super) fn note(&mut self, check: &'static str, text: impl AsRef<str>) {
+        self.add(Finding::note(check, text));
     }
 
-    pub(super) fn skipped(&mut self, check: &'static str, why: impl Into<String>) {
-        self.add(check, Grade::Skipped, why.into(), None);
+    pub(super) fn skipped(&mut self, check: &'static str, why: impl AsRef<str>) {
+        self.add(Finding::skipped(check, why));
     }
 
     pub(super) fn bad(
         &mut self,
         check: &'static str,
-        text: impl Into<String>,
+        text: impl AsRef<str>,
         cure: impl Into<String>,
     ) {
-        self.add(check, Grade::Bad, text.into(), Some(cure.into()));
+        self.add(Finding::bad(check, text, cure));
     }
 
-    fn add(&mut self, check: &'static str, grade: Grade, text: String, cure: Option<String>) {
-        self.0.push(Finding {
-            check,
-            grade,
-            text: clean(&text, MOST),
-            cure,
-        });
+    pub(super) fn add(&mut self, finding: Finding) {
+        self.0.push(finding);
     }
 
     /// Whether nothing is wrong.

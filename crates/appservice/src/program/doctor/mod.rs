@@ -9,11 +9,17 @@ mod homeserver;
 mod namespaces;
 mod service;
 
+use std::time::Duration;
+
 use bridgehead_registration::Registration;
 
+pub use self::finding::Finding;
 use self::finding::Report;
 use super::{Failure, Result, api::Api, cli, site::Site};
 use crate::{Service, config::Config};
+
+/// How long each examination of the author's own may take.
+const OWN_WITHIN: Duration = Duration::from_secs(120);
 
 /// What is examined.
 struct Patient<'a, C> {
@@ -64,6 +70,16 @@ pub(super) async fn examine<C: Config>(
                 registration,
             };
             patient.examine(&mut report).await?;
+        }
+    }
+    for examine in &service.examinations {
+        match tokio::time::timeout(OWN_WITHIN, examine()).await {
+            Ok(findings) => findings.into_iter().for_each(|finding| report.add(finding)),
+            Err(_) => report.bad(
+                "the service's own",
+                "it takes too long to examine",
+                "look at the log, and try again",
+            ),
         }
     }
     report.tell(asked.json)?;

@@ -42,6 +42,11 @@ fn a_network_finds_ghosts_people_and_portals_and_keeps_nothing_alive() {
         assert_eq!(message.ids, ["heard by _plain_ann"]);
         let other = kept.message_of(&hall(), "1").await?.expect("known");
         assert_eq!(other.sender, ghost("ann"));
+        for message in [&message, &other] {
+            let now_ms = scene.lab.now_ms();
+            let age_ms = now_ms - message.said_at_ms.expect("noted");
+            assert!((0..60_000).contains(&age_ms), "{age_ms}");
+        }
         let handle = kept.handle()?;
         assert_eq!(handle.portals::<Plain<0>>()?.list(None, 10).await?.len(), 1);
         assert!(matches!(

@@ -153,8 +153,12 @@ fn one_of_several_networks_is_back() {
         lab.pass(HOUR).await;
         away.set(false);
         scene.remote().connected_in(|room| room == "hall");
+        scene.remote().part_is_up("downstairs", true);
         lab.pass(Duration::from_millis(500)).await;
         assert_eq!(away.heard(), ["alice: in the hall"]);
+        let figures = scene.service.running().figures().await?;
+        let up = r#"appservice_remote_up{service="plain",remote="plain/downstairs"} 1"#;
+        assert!(figures.contains(up), "{figures}");
         scene.remote().connected_in(|room| room == "attic");
         lab.pass(Duration::from_millis(500)).await;
         assert_eq!(away.heard().len(), 2);
@@ -179,6 +183,28 @@ fn who_is_away_alone_holds_up_others_for_a_while_only() {
         lab.pass(Duration::from_secs(100)).await;
         assert_eq!(away.heard(), ["carol: hello"]);
         assert_eq!(told(&scene).await?, ["PENDING", "FAIL_RETRIABLE"]);
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn what_is_taken_back_while_it_waits_is_never_said() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let away = Away::default();
+        let scene = Scene::new(&lab, away.plain()).await?;
+        away.set(true);
+        let slip = scene.alice.say(&scene.room, "my password").await?;
+        scene.alice.say(&scene.room, "m.room.redaction").await?;
+        lab.pass(HOUR).await;
+        scene.alice.redact(&scene.room, &slip).await?;
+        lab.pass(Duration::from_secs(1)).await;
+        lab.restart(&scene.service).await?;
+        lab.pass(Duration::from_secs(120)).await;
+        away.set(false);
+        scene.remote().connected();
+        scene.settle().await;
+        assert_eq!(away.heard(), ["alice: m.room.redaction"]);
         Ok(())
     })
     .expect("it goes through");

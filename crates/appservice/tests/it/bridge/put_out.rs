@@ -158,9 +158,9 @@ fn who_goes_says_why_and_who_comes_and_is_renamed_at_once_is_the_other() {
             let split = Some("irc.one irc.two");
             remote.part(&hall(), &name.to_owned(), split).await?;
         }
-        let (zoe, zoe_) = ("zoe".to_owned(), "zoe_".to_owned());
+        let (zoe, zed) = ("zoe".to_owned(), "zed".to_owned());
         remote.join(&hall(), &zoe).await?;
-        remote.renamed_in(&[hall()], &zoe, &zoe_).await?;
+        remote.renamed_in(&[hall()], &zoe, &zed).await?;
         scene.settle().await;
         for name in ["ann", "bob"] {
             let [membership, _, reason] = standing(&scene, &ghost(name)).await?;
@@ -171,7 +171,7 @@ fn who_goes_says_why_and_who_comes_and_is_renamed_at_once_is_the_other() {
         }
         let [membership, ..] = standing(&scene, &ghost("zoe")).await?;
         assert_ne!(membership, json!("join"));
-        let [membership, ..] = standing(&scene, &ghost("zoe_")).await?;
+        let [membership, ..] = standing(&scene, &ghost("zed")).await?;
         assert_eq!(membership, json!("join"));
         Ok(())
     })

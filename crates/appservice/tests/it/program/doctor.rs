@@ -69,6 +69,21 @@ async fn a_good_service_is_good_whether_it_runs_or_not() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Also where nothing else can be examined.
+#[tokio::test]
+async fn the_authors_own_examinations_are_told() -> anyhow::Result<()> {
+    let mut parrot = Parrot::new(&format!("http://127.0.0.1:{}", free_port()?))?;
+    parrot.set("HARD_WORDS", "polly");
+    let healthy = wrong(&parrot).await?;
+    assert!(healthy.iter().all(|found| found[0] != "vocabulary"));
+    parrot.set("HARD_WORDS", "polly,e");
+    let ill = wrong(&parrot).await?;
+    let found = ill.iter().find(|found| found[0] == "vocabulary");
+    let [_, text, cure] = found.context("the doctor does not tell it")?;
+    ensure!(text.contains("says next to nothing") && cure.contains("hard_words"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn nothing_is_left_over() -> anyhow::Result<()> {
     let host = TestServer::start().await?;

@@ -143,6 +143,7 @@ async fn figures_need_a_token_or_an_address_of_their_own() -> anyhow::Result<()>
     let own = free_port()?;
     parrot.set("METRICS_TOKEN", "figures-token");
     parrot.set("METRICS_ADDRESS", &format!("127.0.0.1:{own}"));
+    parrot.set("HARD_WORDS", "shibboleth");
     parrot.start_known().await?;
     assert_eq!(parrot.page("/metrics", None).await?.0, 401);
     assert_eq!(parrot.page("/metrics", Some("figures")).await?.0, 401);
@@ -152,19 +153,21 @@ async fn figures_need_a_token_or_an_address_of_their_own() -> anyhow::Result<()>
         page.contains("appservice_inbox_events{service=\"parrot\"} 0"),
         "{page}"
     );
-    let url = format!("http://127.0.0.1:{own}/metrics");
-    let page = reqwest::Client::builder()
-        .no_proxy()
-        .build()?
-        .get(url)
-        .send()
-        .await?
-        .text()
-        .await?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let own = async |path: &str| {
+        let url = format!("http://127.0.0.1:{own}{path}");
+        client.get(url).send().await?.text().await
+    };
+    let page = own("/metrics").await?;
     assert!(
         page.contains("appservice_build_info{service=\"parrot\""),
         "{page}"
     );
+    // The author's pages for operators are where the figures are.
+    assert_eq!(own("/vocabulary").await?, "shibboleth");
+    assert_eq!(parrot.page("/vocabulary", None).await?.0, 401);
+    let page = parrot.page("/vocabulary", Some("figures-token")).await?;
+    assert_eq!(page, (200, "shibboleth".to_owned()));
     Ok(())
 }
 
@@ -174,6 +177,7 @@ async fn a_token_for_figures_may_come_and_go_with_a_reload() -> anyhow::Result<(
     let mut parrot = Parrot::beside(&host)?;
     parrot.start_known().await?;
     assert_eq!(parrot.page("/metrics", None).await?.0, 404);
+    assert_eq!(parrot.page("/vocabulary", None).await?.0, 404);
     let token = parrot.file("token");
     std::fs::write(&token, "figures-token")?;
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600))?;

@@ -627,3 +627,28 @@ async fn a_waiting_sync_does_not_hold_up_the_end_of_the_server() {
     assert_eq!(token(&answer), since);
     assert!(started.elapsed() < Duration::from_secs(5));
 }
+
+/// What is committed is seen a moment before it is announced; a token made of it is good in that moment too.
+#[tokio::test]
+async fn a_token_is_good_from_the_moment_it_is_handed_out() {
+    let (_server, alice, room) = alice_in_a_room().await;
+    let says = async {
+        let sends = (0..400).map(|turn: u32| {
+            let (alice, room) = (alice.clone(), room.clone());
+            tokio::spawn(async move { alice.send_text(&room, &turn.to_string(), "x").await })
+        });
+        for sent in sends.collect::<Vec<_>>() {
+            sent.await.unwrap().unwrap();
+        }
+    };
+    let looks = async {
+        let mut since = token(&sync(&alice, &[("timeout", "0")]).await);
+        loop {
+            since = token(&sync(&alice, &[("since", &since), ("timeout", "0")]).await);
+        }
+    };
+    tokio::select! {
+        () = says => {}
+        () = looks => {}
+    }
+}

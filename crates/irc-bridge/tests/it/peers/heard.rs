@@ -14,6 +14,8 @@ const MAX_LINES: usize = 100_000;
 #[derive(Default)]
 struct Lines {
     kept: Vec<String>,
+    /// The same as it came.
+    bytes: Vec<Vec<u8>>,
     /// Nothing more will come.
     is_over: bool,
 }
@@ -43,7 +45,11 @@ impl Heard {
                 let text = String::from_utf8_lossy(&line);
                 let text = text.trim_end_matches(['\r', '\n']);
                 on_line(text);
-                sender.send_modify(|lines| lines.kept.push(text.to_owned()));
+                let bytes = line.trim_ascii_end().to_vec();
+                sender.send_modify(|lines| {
+                    lines.kept.push(text.to_owned());
+                    lines.bytes.push(bytes);
+                });
                 line.clear();
             }
             sender.send_modify(|lines| lines.is_over = true);
@@ -58,6 +64,11 @@ impl Heard {
     /// All lines, from the beginning.
     pub(crate) fn all(&self) -> Vec<String> {
         self.lines.borrow().kept.clone()
+    }
+
+    /// All lines as they came, without their ends.
+    pub(crate) fn all_bytes(&self) -> Vec<Vec<u8>> {
+        self.lines.borrow().bytes.clone()
     }
 
     /// The next line that is as wanted; those before it are passed over.

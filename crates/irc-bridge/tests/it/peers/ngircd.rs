@@ -91,7 +91,7 @@ fn plain_config(port: u16, options: NgircdOptions) -> String {
          MotdPhrase = hello\n\
          [Limits]\n\
          MaxConnectionsIP = {connections}\n\
-         MaxJoins = 0\n\
+         MaxJoins = 100\n\
          MaxNickLength = 30\n\
          MaxPenaltyTime = 0\n\
          [Options]\n\

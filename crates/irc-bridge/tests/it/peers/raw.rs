@@ -21,7 +21,7 @@ const MAX_WAITING: usize = 1024;
 pub(crate) struct RawClient {
     /// What the server said.
     pub(crate) heard: Heard,
-    to_say: mpsc::Sender<String>,
+    to_say: mpsc::Sender<Vec<u8>>,
 }
 
 impl RawClient {
@@ -66,7 +66,7 @@ impl RawClient {
             if let Some(token) = line.strip_prefix("PING ")
                 && let Some(pong) = pong.upgrade()
             {
-                pong.try_send(format!("PONG {token}")).ok();
+                pong.try_send(format!("PONG {token}").into_bytes()).ok();
             }
         });
         Self { heard, to_say }
@@ -74,6 +74,11 @@ impl RawClient {
 
     /// Says a line. To a connection that has ended it says it to nobody: the next wait tells.
     pub(crate) async fn say(&self, line: &str) {
+        self.say_bytes(line.as_bytes()).await;
+    }
+
+    /// The same of any bytes.
+    pub(crate) async fn say_bytes(&self, line: &[u8]) {
         self.to_say.send(line.to_owned()).await.ok();
     }
 
@@ -132,10 +137,10 @@ async fn tcp(from: IpAddr, port: u16) -> anyhow::Result<TcpStream> {
         .with_context(|| format!("cannot connect from {from} to {server}"))
 }
 
-async fn write(mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<String>) {
-    while let Some(line) = lines.recv().await {
-        let line = format!("{line}\r\n");
-        let written = writer.write_all(line.as_bytes()).await;
+async fn write(mut writer: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut line) = lines.recv().await {
+        line.extend_from_slice(b"\r\n");
+        let written = writer.write_all(&line).await;
         if written.is_err() || writer.flush().await.is_err() {
             return;
         }

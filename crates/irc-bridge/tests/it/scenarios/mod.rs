@@ -14,6 +14,9 @@ macro_rules! scenarios {
 mod commands;
 mod linking;
 mod lookups;
+mod messages;
+mod modern;
+mod own_settings;
 mod private;
 mod talk;
 
@@ -29,6 +32,7 @@ const ALL: &[&[Scenario]] = &[
     commands::ALL,
     linking::ALL,
     lookups::ALL,
+    messages::ALL,
     private::ALL,
     talk::ALL,
 ];

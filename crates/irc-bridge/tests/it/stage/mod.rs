@@ -36,6 +36,8 @@ pub(crate) struct Stage {
     pub(crate) port: u16,
     /// Which IRC server it is.
     pub(crate) server: Server,
+    /// Where the bridge listens.
+    pub(crate) url: String,
 }
 
 /// The kinds of IRC servers.
@@ -43,6 +45,8 @@ pub(crate) struct Stage {
 pub(crate) enum Server {
     Ngircd,
     Inspircd,
+    /// Ours, with all that it knows.
+    Modern,
 }
 
 /// One scenario: what happens in a channel of its own.
@@ -83,6 +87,7 @@ pub(crate) fn server_at(port: u16) -> anyhow::Result<HostPort> {
 struct Registered {
     folder: TempDir,
     text: String,
+    url: String,
 }
 
 fn register(settings: &Settings) -> anyhow::Result<Registered> {
@@ -91,7 +96,7 @@ fn register(settings: &Settings) -> anyhow::Result<Registered> {
     let text = registration_for(&service(settings), &url, SERVER_NAME, 1)?;
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("irc.yaml"), &text)?;
-    Ok(Registered { folder, text })
+    Ok(Registered { folder, text, url })
 }
 
 /// Plays on our homeserver over HTTP.
@@ -141,6 +146,7 @@ fn play_at(
     (port, server): (u16, Server),
     play: impl AsyncFnOnce(Stage) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    log();
     let options = LabOptions::default()
         .against(base_url, SERVER_NAME)
         .registration(&registered.text);
@@ -152,9 +158,20 @@ fn play_at(
             service,
             port,
             server,
+            url: registered.url.clone(),
         })
         .await
     })
+}
+
+/// Shows what `RUST_LOG` asks for, when a test has failed.
+fn log() {
+    let shown = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .try_init();
+    // Another stage of the same process may have done it.
+    drop(shown);
 }
 
 /// Plays scenarios, all at the same time; fails with what each of them has failed with.

@@ -63,20 +63,20 @@ impl Asked {
         self.line.text(0).split(',').count()
     }
 
-    fn is_named(&self, line: &Line, who: &Who<'_>) -> bool {
+    fn is_named(&self, line: &Line, who: &Who) -> bool {
         let is_word = |word: &String| refusals::names(line, word, who.case);
         self.words().iter().any(is_word)
     }
 
     /// What a line is for this command.
-    pub(super) fn part(&mut self, line: &Line, who: &Who<'_>) -> Part {
+    pub(super) fn part(&mut self, line: &Line, who: &Who) -> Part {
         match line.numeric() {
             None => self.part_of_word(line, who),
             Some(numeric) => self.part_of_numeric(numeric, line, who),
         }
     }
 
-    fn part_of_word(&mut self, line: &Line, who: &Who<'_>) -> Part {
+    fn part_of_word(&mut self, line: &Line, who: &Who) -> Part {
         match line.command.as_str() {
             "FAIL" if line.text(0).eq_ignore_ascii_case(self.command()) => Part::Last,
             "WARN" | "NOTE" if line.text(0).eq_ignore_ascii_case(self.command()) => Part::One,
@@ -88,7 +88,7 @@ impl Asked {
     }
 
     /// The client's own doing, as the server tells it to everybody.
-    fn part_of_own(&mut self, line: &Line, who: &Who<'_>) -> Part {
+    fn part_of_own(&mut self, line: &Line, who: &Who) -> Part {
         let same = |at: usize| who.case.is_same(&line.text(at), &self.line.text(at));
         let is_last = match self.command() {
             "JOIN" => return self.part_of_join(line, who),
@@ -104,7 +104,7 @@ impl Asked {
         if is_last { Part::Last } else { Part::None }
     }
 
-    fn part_of_join(&mut self, line: &Line, who: &Who<'_>) -> Part {
+    fn part_of_join(&mut self, line: &Line, who: &Who) -> Part {
         let joined = line.text(0);
         let is_asked = self
             .words()
@@ -130,7 +130,7 @@ impl Asked {
         }
     }
 
-    fn part_of_numeric(&mut self, numeric: u16, line: &Line, who: &Who<'_>) -> Part {
+    fn part_of_numeric(&mut self, numeric: u16, line: &Line, who: &Who) -> Part {
         if matches!(numeric, 263 | 421 | 461 | 481)
             && (numeric == 481 || line.text(1).eq_ignore_ascii_case(self.command()))
         {
@@ -149,7 +149,7 @@ impl Asked {
         }
     }
 
-    fn part_of_refusal(&mut self, numeric: u16, line: &Line, who: &Who<'_>) -> Part {
+    fn part_of_refusal(&mut self, numeric: u16, line: &Line, who: &Who) -> Part {
         let is_nameless = match self.command() {
             "NICK" => matches!(numeric, 430 | 431 | 435 | 437 | 438 | 447 | 484),
             "MODE" => matches!(numeric, 472 | 501 | 502 | 696),
@@ -170,7 +170,7 @@ impl Asked {
         }
     }
 
-    fn is_end(&self, numeric: u16, line: &Line, who: &Who<'_>) -> bool {
+    fn is_end(&self, numeric: u16, line: &Line, who: &Who) -> bool {
         match self.command() {
             "WHOIS" | "WHOWAS" | "NAMES" | "MODE" | "INVITE" => {
                 self.line.params.is_empty() || self.is_named(line, who)
@@ -180,7 +180,7 @@ impl Asked {
         }
     }
 
-    fn is_data(&self, numeric: u16, line: &Line, who: &Who<'_>) -> bool {
+    fn is_data(&self, numeric: u16, line: &Line, who: &Who) -> bool {
         match self.command() {
             "JOIN" | "PART" | "KICK" | "NICK" | "AWAY" => false,
             "INVITE" => numeric == 301 && self.is_named(line, who),

@@ -30,10 +30,10 @@ const MAX_SAYS: usize = 64;
 /// Commands that wait or are unanswered at once.
 pub(super) const MAX_ASKS: usize = 64;
 /// How long an echo may come after the barrier: bouncers answer `PING` themselves.
-const ECHO_GRACE: Duration = Duration::from_secs(5);
+const ECHO_GRACE: Duration = Duration::from_secs(10);
 /// How long a label may be unanswered before a barrier is sent after it.
 const LABEL_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an answer may pause.
+/// How long an answer may pause once the barrier has come back: a slow server is waited for.
 const ANSWER_PAUSE: Duration = Duration::from_secs(30);
 /// How long an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(300);
@@ -41,14 +41,14 @@ const ANSWER_TIME: Duration = Duration::from_secs(300);
 const SWALLOWED: &str = "the server has dropped it without a word";
 
 /// Who this client is on this network.
-pub(super) struct Who<'a> {
-    pub(super) nick: &'a str,
+pub(super) struct Who {
+    pub(super) nick: String,
     pub(super) case: CaseMapping,
 }
 
-impl Who<'_> {
+impl Who {
     pub(super) fn is_me(&self, name: &str) -> bool {
-        !name.is_empty() && self.case.is_same(self.nick, name)
+        !name.is_empty() && self.case.is_same(&self.nick, name)
     }
 }
 
@@ -216,17 +216,23 @@ impl Flights {
 
     /// How many lines need a barrier that is written now, beside what one covers already.
     pub(super) fn uncovered(&self, covered: u64, now: Instant) -> usize {
-        let later = self.list.iter().filter(|flight| flight.number > covered);
+        let later = self
+            .list
+            .iter()
+            .filter(|flight| flight.is_uncovered(covered));
         later
-            .filter(|flight| flight.needs_barrier_at().is_some_and(|at| at <= now))
+            .filter(|flight| flight.needs_barrier_at() <= now)
             .count()
     }
 
     /// When something here is to be looked at; `covered` by a barrier already is all up to this number.
     pub(super) fn wake_at(&self, covered: u64) -> Option<Instant> {
         let ends = self.list.iter().filter_map(Flight::ends_at);
-        let later = self.list.iter().filter(|flight| flight.number > covered);
-        ends.chain(later.filter_map(Flight::needs_barrier_at)).min()
+        let later = self
+            .list
+            .iter()
+            .filter(|flight| flight.is_uncovered(covered));
+        ends.chain(later.map(Flight::needs_barrier_at)).min()
     }
 
     /// All is over.
@@ -236,12 +242,16 @@ impl Flights {
 }
 
 impl Flight {
+    /// Whether no barrier is behind it, of which one would tell something.
+    fn is_uncovered(&self, covered: u64) -> bool {
+        self.number > covered && self.passed_at.is_none()
+    }
+
     /// From when on a barrier is needed behind it.
-    fn needs_barrier_at(&self) -> Option<Instant> {
-        match (&self.what, &self.label) {
-            (_, None) => Some(self.written_at),
-            (Flown::Say(_), Some(_)) => Some(self.written_at + LABEL_PATIENCE),
-            (Flown::Ask(_), Some(_)) => None,
+    fn needs_barrier_at(&self) -> Instant {
+        match self.label {
+            None => self.written_at,
+            Some(_) => self.written_at + LABEL_PATIENCE,
         }
     }
 
@@ -251,10 +261,13 @@ impl Flight {
             Flown::Say(said) if said.is_echoed => self.passed_at.map(|at| at + ECHO_GRACE),
             Flown::Say(_) => self.passed_at,
             Flown::Ask(asked) => {
-                let latest = (self.touched_at + ANSWER_PAUSE).min(self.written_at + ANSWER_TIME);
+                let latest = self.written_at + ANSWER_TIME;
                 let is_barrier_enough = self.label.is_none() && !asked.has_end();
-                let passed_at = self.passed_at.filter(|_| is_barrier_enough);
-                Some(passed_at.map_or(latest, |at| at.min(latest)))
+                let end = self.passed_at.map(|at| match is_barrier_enough {
+                    true => at,
+                    false => at.max(self.touched_at) + ANSWER_PAUSE,
+                });
+                Some(end.map_or(latest, |at| at.min(latest)))
             }
         }
     }

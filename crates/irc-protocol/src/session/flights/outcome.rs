@@ -21,11 +21,20 @@ enum Fate {
 
 impl Flights {
     /// The answer to a label is complete.
-    pub(in crate::session) fn end_label(&mut self, label: &str) {
+    pub(in crate::session) fn end_label(&mut self, label: &str, now: Instant) {
         let mut list = self.list.iter();
         let found = list.position(|flight| flight.label.as_deref() == Some(label));
-        if let Some(at) = found {
-            self.end(at);
+        let Some(at) = found else {
+            return;
+        };
+        let flight = &mut self.list[at];
+        match &flight.what {
+            // What must come back and does not was dropped, even where its label is acknowledged; but bouncers bring it
+            // back a little later, and some servers without its label.
+            Flown::Say(said) if said.is_echoed && said.reply.is_none() => {
+                flight.passed_at.get_or_insert(now);
+            }
+            _ => self.end(at),
         }
     }
 

@@ -21,7 +21,7 @@ impl Flights {
         &mut self,
         label: &str,
         line: &Line,
-        who: &Who<'_>,
+        who: &Who,
         now: Instant,
     ) -> Attended {
         let Some(flight) = self.by_label(label) else {
@@ -71,7 +71,7 @@ impl Flights {
         &mut self,
         target: &str,
         line: &Line,
-        who: &Who<'_>,
+        who: &Who,
         now: Instant,
     ) -> Attended {
         let at = self.history(target, who.case);
@@ -91,7 +91,7 @@ impl Flights {
     }
 
     /// A history that came without a label is complete.
-    pub(in crate::session) fn end_history(&mut self, target: &str, who: &Who<'_>) {
+    pub(in crate::session) fn end_history(&mut self, target: &str, who: &Who) {
         if let Some(at) = self.history(target, who.case) {
             self.end(at);
         }
@@ -109,12 +109,7 @@ impl Flights {
     }
 
     /// Takes a line without a label; what it was for what is in flight.
-    pub(in crate::session) fn take(
-        &mut self,
-        line: &Line,
-        who: &Who<'_>,
-        now: Instant,
-    ) -> Attended {
+    pub(in crate::session) fn take(&mut self, line: &Line, who: &Who, now: Instant) -> Attended {
         for at in 0..self.list.len() {
             let flight = &mut self.list[at];
             if flight.label.is_some() {
@@ -146,12 +141,7 @@ impl Flights {
 
     /// Takes a text from the own nick. Where `is_lone`, no other client speaks for it, and the server may have altered
     /// the text.
-    pub(in crate::session) fn take_echo(
-        &mut self,
-        line: &Line,
-        who: &Who<'_>,
-        is_lone: bool,
-    ) -> bool {
+    pub(in crate::session) fn take_echo(&mut self, line: &Line, who: &Who, is_lone: bool) -> bool {
         let is_alike = |said: &Uttered| {
             !said.is_multiline
                 && said.line.command == line.command
@@ -164,7 +154,7 @@ impl Flights {
     }
 
     /// Takes a text of several lines from the own nick, without a label.
-    pub(in crate::session) fn take_multiline_echo(&mut self, first: &Line, who: &Who<'_>) -> bool {
+    pub(in crate::session) fn take_multiline_echo(&mut self, first: &Line, who: &Who) -> bool {
         let found = self.position(|said| {
             said.is_multiline && who.case.is_same(&said.line.text(0), &first.text(0))
         });
@@ -191,7 +181,7 @@ impl Flights {
 }
 
 impl Uttered {
-    fn is_refused_by(&self, line: &Line, who: &Who<'_>) -> bool {
+    fn is_refused_by(&self, line: &Line, who: &Who) -> bool {
         let command = self.line.command.as_str();
         refusals::refuses_text(line, command, &self.line.text(0), who.case)
             || (self.is_multiline && line.command == "FAIL" && line.text(0) == "BATCH")

@@ -147,7 +147,12 @@ fn a_server_that_never_answers_is_not_waited_for() {
     play.act(
         "> @label=b1 WHOIS bob
          ! written 1
-         + 30
+         + 10
+         > PING barrier-1
+         + 60
+         < :srv PONG srv barrier-1
+         + 29.9
+         + 0.1
          ! refused 1: the server has not answered",
     );
 }

@@ -25,6 +25,19 @@ fn silence_is_noticed() {
 }
 
 #[test]
+fn who_waits_for_ever_waits_for_long() {
+    let mut patient = settings();
+    patient.keepalive = KeepAlive {
+        ping_after: Duration::MAX,
+        dead_after: Duration::MAX,
+        registration: Duration::MAX,
+    };
+    let mut play = Play::new(patient);
+    play.welcome("", "");
+    play.act("+ 1000000");
+}
+
+#[test]
 fn a_server_that_talks_but_does_not_answer_is_dead_too() {
     let mut play = Play::ready("");
     play.say(1, "#c", &["x"]);

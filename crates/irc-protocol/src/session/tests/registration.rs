@@ -203,8 +203,9 @@ fn the_server_has_the_last_word_on_the_nick() {
     assert_eq!(play.session.nick(), "1AAAAAAAB");
     play.act(
         "< :srv 730 1AAAAAAAB :anna!x@y
-         < :srv 731 1AAAAAAAB :anna
+         < :anna!x@y QUIT :bye
          > NICK anna
+         < :srv 731 1AAAAAAAB :anna
          < :1AAAAAAAB!u@h NICK :anna
          > MONITOR - :anna
          ! nick 1AAAAAAAB anna",

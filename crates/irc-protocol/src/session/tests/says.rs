@@ -22,12 +22,12 @@ fn the_echo_under_a_label_is_the_proof() {
 #[test]
 fn a_label_is_answered_in_other_ways() {
     let mut play = Play::ready(LABELS);
-    play.say(1, "#c", &["one"]);
+    play.say(1, "NickServ", &["one"]);
     play.say(2, "bob", &["two"]);
     play.say(3, "#d", &["three"]);
     play.say(4, "#e", &["four", "five"]);
     play.act(
-        "> @label=b1 PRIVMSG #c :one
+        "> @label=b1 PRIVMSG NickServ :one
          > @label=b2 PRIVMSG bob :two
          > @label=b3 PRIVMSG #d :three
          > @label=b4 PRIVMSG #e :four
@@ -52,6 +52,35 @@ fn a_label_is_answered_in_other_ways() {
 }
 
 #[test]
+fn an_acknowledged_label_is_no_echo() {
+    let mut play = Play::ready(LABELS);
+    play.say(1, "#c", &["one"]);
+    play.say(2, "#c", &["two"]);
+    play.act(
+        "> @label=b1 PRIVMSG #c :one
+         > @label=b2 PRIVMSG #c :two
+         ! written 1
+         ! written 2
+         < @label=b1 :srv ACK
+         < @label=b2 :srv ACK
+         + 5
+         < @msgid=m2 :anna!a@h PRIVMSG #c :two
+         ! said 2 echo m2
+         + 4.9
+         + 0.1
+         ! refused 1: the server has dropped it without a word",
+    );
+    let mut play = Play::ready("batch labeled-response");
+    play.say(1, "#c", &["one"]);
+    play.act(
+        "> @label=b1 PRIVMSG #c :one
+         ! written 1
+         < @label=b1 :srv ACK
+         ! said 1 barrier",
+    );
+}
+
+#[test]
 fn an_echo_without_a_label_is_matched_and_a_lost_one_noticed() {
     let mut play = Play::ready("echo-message message-tags");
     play.say(1, "#c", &["one"]);
@@ -72,7 +101,7 @@ fn an_echo_without_a_label_is_matched_and_a_lost_one_noticed() {
          < @msgid=m3 :anna!a@h PRIVMSG #c :three
          ! said 3 echo m3
          < :srv PONG srv :barrier-2
-         + 4.9
+         + 9.9
          + 0.1
          ! refused 2: the server has dropped it without a word",
     );

@@ -1,6 +1,10 @@
 //! What a user sees.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bridgehead_appservice::{
     Event,
@@ -26,7 +30,10 @@ impl LabUser {
     /// # Errors
     /// See [`LabUser::call`].
     pub async fn sync(&self, since: Option<&str>, wait: Duration) -> Result<Value, CallError> {
-        let filter = json!({ "room": { "timeline": { "limit": 1000 }, "include_leave": true } });
+        // Synapse answers the same question out of its memory for two minutes: no two are the same.
+        static ASKED: AtomicU64 = AtomicU64::new(0);
+        let limit = 1000 + ASKED.fetch_add(1, Ordering::Relaxed) % 1000;
+        let filter = json!({ "room": { "timeline": { "limit": limit }, "include_leave": true } });
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query
             .append_pair("timeout", &wait.as_millis().to_string())

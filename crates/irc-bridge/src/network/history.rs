@@ -1,0 +1,263 @@
+//! What was said while nobody listened: fetched where the network keeps it (draft/chathistory), marked as missing where
+//! not.
+//!
+//! ```text
+//! in a channel again ─▶ history kept? ─yes─▶ ask AFTER the last that was heard ─▶ pages ─▶ what was held meanwhile
+//!                                      └no─▶ a notice with both times, if it was long
+//! ```
+//!
+//! What a server plays by itself to who comes in (such as InspIRCd's channel mode `H`) is taken the same way: only what
+//! is younger than the last that was heard, and what both sides have is known by its id.
+
+use std::time::{Duration, Instant};
+
+use bridgehead_appservice::format::Rich;
+use bridgehead_irc_protocol::{
+    Line,
+    channels::{Happening, Said, server_time, server_time_ms},
+    session::Priority,
+};
+
+use super::{Hub, Owner, client::Asked, deeds::Deed, speaking::now_ms};
+use crate::clock::now;
+
+/// What is said in a channel while its history comes waits; so much of it, and for so long.
+const MAX_HELD: usize = 1000;
+const MAX_WAIT: Duration = Duration::from_secs(20);
+/// How often it is noted that the network is connected to.
+const ALIVE_EVERY_MS: i64 = 20_000;
+
+/// Whether a batch repeats what was.
+pub(super) fn is_history(kind: &str) -> bool {
+    kind.ends_with("chathistory") || kind == "znc.in/playback"
+}
+
+/// A channel whose history is being fetched.
+pub(super) struct CatchingUp {
+    /// What was said since.
+    held: Vec<Said>,
+    /// Messages that may still be asked for.
+    left: usize,
+    until: Instant,
+    /// Since when nobody has listened.
+    unheard_since_ms: i64,
+}
+
+impl Hub {
+    /// The observer listens in a channel from now on.
+    pub(super) fn catch_up(&mut self, channel: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let heard_ms = self.heard_until.channels.get(&folded).copied();
+        self.recalled
+            .insert(folded.clone(), heard_ms.unwrap_or_else(now_ms));
+        let unheard_since_ms = self.unheard.remove(&folded);
+        if heard_ms.is_none() {
+            self.heard_until.hear(&folded, now_ms());
+            self.deed(Deed::Heard(folded.clone(), now_ms()));
+        }
+        let (Some(_), Some(unheard_since_ms)) = (heard_ms, unheard_since_ms) else {
+            return;
+        };
+        let left = self.settings.messages.history;
+        let is_kept = self.directory.read().offers().history.is_some();
+        if !is_kept || left == 0 {
+            self.tell_gap(&folded, unheard_since_ms);
+            return;
+        }
+        let catching = CatchingUp {
+            held: Vec::new(),
+            left,
+            until: now() + MAX_WAIT,
+            unheard_since_ms,
+        };
+        self.catching_up.insert(folded.clone(), catching);
+        self.ask_history(&folded);
+    }
+
+    /// Asks for what was said behind the last that was heard.
+    fn ask_history(&mut self, channel: &str) {
+        let page = self.directory.read().offers().history;
+        let catching = self.catching_up.get_mut(channel);
+        let (Some(page), Some(catching)) = (page, catching) else {
+            return;
+        };
+        let page = page.min(catching.left);
+        catching.left -= page;
+        // Of one millisecond there may be several, of which not all were heard; those that were are known.
+        let heard_ms = self.heard_until.channels.get(channel).copied();
+        let after = server_time(heard_ms.unwrap_or_else(now_ms) - 1);
+        let line = Line::new(
+            "CHATHISTORY",
+            [
+                "AFTER",
+                channel,
+                &format!("timestamp={after}"),
+                &page.to_string(),
+            ],
+        );
+        let asked = Asked::History(channel.to_owned(), page);
+        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+            live.ask(line, Priority::Urgent, asked);
+        }
+    }
+
+    /// A page of a channel's history has come.
+    pub(super) fn has_history(&mut self, channel: &str, page: usize, lines: &[Line]) {
+        // Joins and the like count for the server as well (draft/event-playback).
+        let told = lines.iter().filter(|line| line.command != "BATCH");
+        let last = lines.iter().filter_map(|line| line.tags.get("time"));
+        if let Some(last_ms) = last.filter_map(server_time_ms).max() {
+            self.heard_until.hear(channel, last_ms);
+        }
+        let left = self
+            .catching_up
+            .get(channel)
+            .map_or(0, |catching| catching.left);
+        let has_more = told.count() >= page;
+        if has_more && left > 0 {
+            self.ask_history(channel);
+        } else {
+            if has_more {
+                let since_ms = self.heard_until.channels.get(channel).copied();
+                self.tell_gap(channel, since_ms.unwrap_or_else(now_ms));
+            }
+            self.is_caught_up(channel);
+        }
+    }
+
+    /// The network does not give a channel's history.
+    pub(super) fn has_no_history(&mut self, channel: &str, why: &str) {
+        tracing::info!(network = self.name, channel, why, "there is no history");
+        if let Some(catching) = self.catching_up.get(channel) {
+            self.tell_gap(channel, catching.unheard_since_ms);
+        }
+        self.is_caught_up(channel);
+    }
+
+    /// What was said meanwhile comes behind the history.
+    fn is_caught_up(&mut self, channel: &str) {
+        let Some(catching) = self.catching_up.remove(channel) else {
+            return;
+        };
+        for said in catching.held {
+            self.said(&said);
+        }
+        self.members_are(channel);
+    }
+
+    /// Who has spoken before may not be there any more.
+    fn members_are(&mut self, channel: &str) {
+        if !self.settings.sync.to_matrix {
+            return;
+        }
+        let nicks = self.directory.read().nicks_in(channel);
+        if nicks.is_empty() {
+            return;
+        }
+        let place = self.channel(channel);
+        let others = nicks.iter().filter(|nick| self.own(nick).is_none());
+        let mut members: Vec<_> = others.map(|nick| self.nick(nick)).collect();
+        members.extend(self.absent(&place));
+        self.deed(Deed::Members(place, members));
+    }
+
+    /// Something is said now; where the history of its channel comes first, it waits for that.
+    pub(super) fn said_now(&mut self, said: Said) {
+        let is_own = self.whose(&said).is_some();
+        let place = self.place_of(&said.place).filter(|_| !is_own);
+        let channel = place.as_ref().and_then(|place| place.as_channel());
+        match channel.and_then(|channel| self.catching_up.get_mut(channel)) {
+            Some(catching) => catching.held.push(said),
+            None => self.said(&said),
+        }
+    }
+
+    /// Whoever takes too long with a history does not hold up what is said now; and it is noted that the network is
+    /// there.
+    pub(super) fn tend_history(&mut self, now: Instant) {
+        let over = self.catching_up.iter();
+        let over =
+            over.filter(|(_, catching)| catching.until <= now || catching.held.len() >= MAX_HELD);
+        let over: Vec<String> = over.map(|(channel, _)| channel.clone()).collect();
+        for channel in over {
+            self.has_no_history(&channel, "it takes too long");
+        }
+        let bot = self
+            .clients
+            .get(&Owner::Bot)
+            .and_then(|bot| bot.live.as_ref());
+        let is_there = bot.is_some_and(|live| live.is_ready);
+        let now_ms = now_ms();
+        if is_there && now_ms - self.heard_until.alive_ms >= ALIVE_EVERY_MS {
+            self.heard_until.alive_ms = now_ms;
+            self.deed(Deed::Alive(now_ms));
+        }
+    }
+
+    /// Nobody listens any more in these channels.
+    pub(super) fn is_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
+        let now_ms = now_ms();
+        for channel in channels {
+            // What was held comes again with the history next time.
+            self.catching_up.remove(&channel);
+            self.unheard.entry(channel).or_insert(now_ms);
+        }
+    }
+
+    /// A channel is bridged no more.
+    pub(super) fn forget_heard(&mut self, channel: &str) {
+        self.catching_up.remove(channel);
+        self.recalled.remove(channel);
+        self.unheard.remove(channel);
+        if self.heard_until.channels.remove(channel).is_some() {
+            self.deed(Deed::Unheard(channel.to_owned()));
+        }
+    }
+
+    /// A server repeats what was.
+    pub(super) fn recall(&mut self, happening: Happening) {
+        match happening {
+            Happening::Said(said) => self.recall_said(&said),
+            Happening::Reacted { .. } | Happening::Redacted { .. } => self.observe(happening),
+            _ => {}
+        }
+    }
+
+    fn recall_said(&mut self, said: &Said) {
+        let Some(place) = self.place_of(&said.place) else {
+            return;
+        };
+        let (Some(channel), Some(at_ms)) = (place.as_channel(), said.time_ms) else {
+            return;
+        };
+        let heard_ms = self.recalled.get(channel).copied().unwrap_or(i64::MAX);
+        let is_new = match said.msgid {
+            // The kit knows what it has.
+            Some(_) => at_ms >= heard_ms,
+            None => at_ms > heard_ms,
+        };
+        let by = said.relayed_by.as_deref().unwrap_or(&said.who.name);
+        let folded = self.directory.read().case_mapping().fold(by);
+        let is_own = said.is_own || self.whose(said).is_some() || self.former.contains(&folded);
+        if is_new && !is_own && !said.is_server {
+            self.bring(place, said);
+        }
+    }
+
+    /// Says in a channel's room that something may be missing.
+    fn tell_gap(&mut self, channel: &str, since_ms: i64) {
+        let now_ms = now_ms();
+        let gap_ms = i64::try_from(self.settings.messages.gap.get().as_millis());
+        if now_ms - since_ms < gap_ms.unwrap_or(i64::MAX) {
+            return;
+        }
+        let minute = |ms: i64| server_time(ms)[..16].replace('T', " ");
+        let words = format!(
+            "The bridge was not in {channel} from {} to {} UTC: what was said there meanwhile is missing here.",
+            minute(since_ms),
+            minute(now_ms)
+        );
+        let place = self.channel(channel);
+        self.deed(Deed::Notice(place, Rich::plain(&words)));
+    }
+}

@@ -1,0 +1,129 @@
+//! The page of live connections, beside the figures: `/irc` for people, `/irc.json` for programs.
+//!
+//! It changes nothing, and shows nothing secret. Who may see it is the kit's affair: see
+//! [`Service::operator_pages`](bridgehead_appservice::Service::operator_pages).
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use bridgehead_appservice::axum::{
+    Json, Router,
+    extract::State as From,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use crate::network::{ClientLook, Handle, Look};
+
+/// How long a network's loop may take to answer; it takes microseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The page about these networks.
+pub(crate) fn page(networks: Vec<Handle>) -> Router {
+    Router::new()
+        .route("/irc", get(text))
+        .route("/irc.json", get(json))
+        .with_state(Arc::new(networks))
+}
+
+type Networks = From<Arc<Vec<Handle>>>;
+
+/// How each network stands; without its state, one that does not answer.
+async fn looks(networks: &[Handle]) -> Vec<(&str, Option<Look>)> {
+    let asked = networks.iter().map(|network| async {
+        let look = tokio::time::timeout(PATIENCE, network.look()).await;
+        (&*network.name, look.ok().flatten())
+    });
+    futures_util::future::join_all(asked).await
+}
+
+/// A page with a network that does not answer is no success: a probe may rely on it.
+fn status(looks: &[(&str, Option<Look>)]) -> StatusCode {
+    match looks.iter().all(|(_, look)| look.is_some()) {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+async fn json(From(networks): Networks) -> Response {
+    let looks = looks(&networks).await;
+    let status = status(&looks);
+    let told = looks.into_iter().map(|(name, look)| match look {
+        Some(look) => json!(look),
+        None => json!({ "network": name, "problem": "it does not answer" }),
+    });
+    let networks: Vec<_> = told.collect();
+    (status, Json(json!({ "networks": networks }))).into_response()
+}
+
+async fn text(From(networks): Networks) -> Response {
+    let looks = looks(&networks).await;
+    let status = status(&looks);
+    let mut page = String::new();
+    for (name, look) in &looks {
+        match look {
+            Some(look) => write_network(&mut page, look),
+            None => write_line(&mut page, &format!("{name}  DOES NOT ANSWER\n")),
+        }
+    }
+    (status, page).into_response()
+}
+
+fn write_line(page: &mut String, line: &str) {
+    // A `String` takes everything.
+    let _ = writeln!(page, "{line}");
+}
+
+fn write_network(page: &mut String, look: &Look) {
+    let title = look.title.as_deref().unwrap_or("not connected yet");
+    let head = format!(
+        "{}  ({title}; {})\n{} messages wait, {} lines wait for Matrix, {} people away in a netsplit",
+        look.network,
+        look.servers.join(", "),
+        look.messages_waiting,
+        look.deeds_waiting,
+        look.away_in_netsplit,
+    );
+    write_line(page, &head);
+    for client in &look.clients {
+        write_client(page, client);
+    }
+    write_line(page, "");
+}
+
+fn write_client(page: &mut String, client: &ClientLook) {
+    let state = client.state.name();
+    let nick = client.nick.as_deref().unwrap_or("-");
+    let mut line = format!("  {state:<10}  {nick:<20}  {}", client.owner);
+    let mut tell = |text: String| {
+        let _ = write!(line, "  {text}");
+    };
+    if let Some(account) = &client.account {
+        tell(format!("account {account}"));
+    }
+    if let Some(lag_ms) = client.lag_ms {
+        tell(format!("lag {lag_ms} ms"));
+    }
+    if client.messages_waiting > 0 {
+        tell(format!("{} messages wait", client.messages_waiting));
+    }
+    if let Some(seconds) = client.next_attempt_in_s {
+        tell(format!("next attempt in {seconds} s"));
+    }
+    if !client.channels.is_empty() {
+        tell(client.channels.join(" "));
+    }
+    if !client.missing.is_empty() {
+        tell(format!("not in {}", client.missing.join(" ")));
+    }
+    if let Some(error) = &client.last_error {
+        tell(format!("error: {error}"));
+    }
+    // What servers say is one line, and moves no cursor.
+    let clean: String = line.chars().filter(|letter| !letter.is_control()).collect();
+    write_line(page, &clean);
+    for (channel, why) in &client.refused {
+        write_line(page, &format!("              {channel} refuses: {why}"));
+    }
+}

@@ -1,0 +1,165 @@
+//! How messages cross.
+
+use bridgehead_appservice::config::{JsonSchema, Refusals, SecretText, Time, schemars};
+use bridgehead_irc_protocol::{Source, mask::Mask};
+use serde::{Deserialize, Serialize};
+
+use crate::text::to_matrix::MentionRules;
+
+/// How messages cross, on one network.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MessageSettings {
+    /// What becomes of reactions.
+    pub reactions: Reactions,
+    /// Whether it is said in words that a message was deleted, where the network cannot take messages back.
+    pub deletions: bool,
+    /// Whether each side sees who is writing on the other, where the network has that.
+    pub typing: bool,
+    /// Whether those who are away on IRC are so in Matrix.
+    pub presence: bool,
+    /// A reply quotes what it answers if that is older; what is younger can still be seen.
+    pub quote_after: Time,
+    /// Nicks that are words as well: only with an `@` before it is such a one taken for somebody's name.
+    pub words: Vec<String>,
+    /// Bots that speak for people of other networks (`<alice> hi`), as masks such as `*!*@discord.example`.
+    pub relay_bots: Vec<String>,
+    /// What stands behind the names of those that the bridge speaks for by `RELAYMSG`, and before that a `/`.
+    pub relay_name: String,
+    /// Messages of a channel at most that are fetched when the bridge was away, where the network keeps them.
+    pub history: usize,
+    /// A channel that nobody has listened to for longer is told so, where what was said meanwhile cannot be had.
+    pub gap: Time,
+}
+
+impl Default for MessageSettings {
+    fn default() -> Self {
+        Self {
+            reactions: Reactions::default(),
+            deletions: true,
+            typing: true,
+            presence: true,
+            quote_after: Time::from_secs(300),
+            words: Vec::new(),
+            relay_bots: Vec::new(),
+            relay_name: "matrix".to_owned(),
+            history: 1000,
+            gap: Time::from_secs(60),
+        }
+    }
+}
+
+/// What becomes of reactions on IRC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reactions {
+    /// They are told in words, to everybody.
+    #[default]
+    Words,
+    /// They are told to programs alone (`+draft/react`), and in words where the network takes no tags.
+    Tags,
+    /// They are not told.
+    Off,
+}
+
+impl MessageSettings {
+    /// Whether somebody is one of the bots that speak for others.
+    #[must_use]
+    pub fn is_relay_bot(
+        &self,
+        who: &Source,
+        mapping: bridgehead_irc_protocol::CaseMapping,
+    ) -> bool {
+        let mut masks = self.relay_bots.iter();
+        masks.any(|mask| Mask::parse(mask).matches(who, mapping))
+    }
+
+    /// What is taken for somebody's name.
+    #[must_use]
+    pub fn mention_rules(&self) -> MentionRules {
+        MentionRules {
+            words: self.words.iter().map(|word| word.to_lowercase()).collect(),
+            ..MentionRules::default()
+        }
+    }
+
+    pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        for mask in &self.relay_bots {
+            if Mask::parse(mask).is_everybody() {
+                refusals.refuse(
+                    &format!("{key}.relay_bots"),
+                    format!("`{mask}` is everybody: anybody could speak under any name"),
+                    "name the bots, such as \"*!*@discord.example\"",
+                );
+            }
+        }
+        let is_sound = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if self.relay_name.is_empty() || !self.relay_name.chars().all(is_sound) {
+            refusals.refuse(
+                &format!("{key}.relay_name"),
+                "it stands in nicks",
+                "use letters, digits and `-` alone",
+            );
+        }
+    }
+}
+
+/// Links by which people on IRC see pictures, files and long texts.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaSettings {
+    /// The bridge's address for everybody, such as `https://irc.example.org`. Where none is given there are no links.
+    pub public_url: Option<String>,
+    /// What links are signed with: at least 16 random characters. Links signed with a lost one are dead.
+    pub secret: SecretText,
+    /// How long links live; for ever, where it is `"0s"`.
+    pub lifetime: Time,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            secret: SecretText::default(),
+            lifetime: Time::from_secs(0),
+        }
+    }
+}
+
+impl MediaSettings {
+    /// Whether there are links.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.public_url.is_some() && self.secret.get().is_some()
+    }
+
+    pub(super) fn check(&self, refusals: &mut Refusals<'_>) {
+        let secret = self.secret.get().map_or(0, |secret| secret.expose().len());
+        if self.public_url.is_some() && secret < 16 {
+            refusals.refuse(
+                "media.secret",
+                "links are signed with it",
+                "give at least 16 random characters, or `secret_file`",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_irc_protocol::CaseMapping;
+
+    use super::*;
+
+    #[test]
+    fn bots_are_known_by_their_masks() {
+        let settings = MessageSettings {
+            relay_bots: vec!["*!*@discord.example".to_owned(), "gate".to_owned()],
+            ..MessageSettings::default()
+        };
+        let is_bot =
+            |source: &str| settings.is_relay_bot(&Source::parse(source), CaseMapping::Rfc1459);
+        assert!(is_bot("d!u@discord.example") && is_bot("GATE!a@b"));
+        assert!(!is_bot("d!u@example") && !is_bot("gateway!a@b"));
+    }
+}

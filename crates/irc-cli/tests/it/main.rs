@@ -1,0 +1,9 @@
+//! The program, from outside.
+
+mod demo;
+mod doctor;
+mod load;
+mod operator;
+mod program;
+mod reference;
+mod watching;
