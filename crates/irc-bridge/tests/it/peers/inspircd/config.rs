@@ -87,7 +87,7 @@ fn limits(options: InspircdOptions) -> String {
     let ident = if options.asks_ident { "yes" } else { "no" };
     let connections = options.connections_per_address.unwrap_or(MANY);
     format!(
-        r#"<connect name="all" allow="*" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
+        r#"<connect name="all" allow="*" maxchans="200" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
 <limits maxnick="30" maxchan="60" maxident="12" maxtopic="390">
 "#
     )
