@@ -30,6 +30,7 @@ use crate::{
 pub struct Irc {
     settings: Arc<Settings>,
     networks: BTreeMap<String, Handle>,
+    /// What runs them.
     waiting: Vec<Waiting>,
     ident: Ident,
     /// Who may link what, for an operator of the channel has just agreed.
@@ -126,9 +127,27 @@ impl Irc {
 
     async fn say(&self, outgoing: &Outgoing<Self>) -> Result<Receipt, SendError> {
         let handle = self.of(&outgoing.room)?;
-        let Some(rendered) = render(outgoing, handle).await? else {
-            return Ok(Receipt::new());
-        };
+        let mut is_first = true;
+        loop {
+            let Some(rendered) = render(outgoing, handle).await? else {
+                return Ok(Receipt::new());
+            };
+            let is_relayed = rendered.relayed_as.is_some();
+            let outcome = self.give(outgoing, rendered).await;
+            // Where the network does not let the bridge speak for others it says it in its own name.
+            let is_refused = matches!(&outcome, Err(SendError::Retry { .. })) && is_relayed;
+            if !(is_refused && std::mem::take(&mut is_first)) {
+                return outcome;
+            }
+        }
+    }
+
+    async fn give(
+        &self,
+        outgoing: &Outgoing<Self>,
+        rendered: Rendered,
+    ) -> Result<Receipt, SendError> {
+        let handle = self.of(&outgoing.room)?;
         let Rendered {
             command,
             lines,
@@ -385,6 +404,11 @@ impl Network for Irc {
         let handle = self.network(&user.network)?;
         let directory = handle.directory.read();
         directory.owner(&user.nick)?.person().cloned()
+    }
+
+    async fn leave(&self) {
+        let left = self.networks.values().map(Handle::leave);
+        futures_util::future::join_all(left).await;
     }
 
     async fn signal(&self, signal: Signal<Self>) {

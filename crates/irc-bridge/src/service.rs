@@ -24,13 +24,11 @@ use crate::{
 };
 
 /// The bridge, as this configuration has it.
-#[must_use]
 pub fn service(settings: &Settings) -> Service {
     service_by(settings, &Way::Network)
 }
 
 /// The same by another way to the IRC servers than the network: for tests without sockets.
-#[must_use]
 pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let kept = Arc::new(settings.clone());
     let irc = Irc::by(settings, way);

@@ -15,6 +15,8 @@ pub const MAX_CLIENT_TAGS_BYTES: usize = 4096;
 pub const MAX_SERVER_TAGS_BYTES: usize = 8191;
 /// Bytes that are kept of a line that comes in: what is longer is cut, for servers do not keep to the limits.
 pub const MAX_INCOMING_BYTES: usize = 64 << 10;
+/// Tags of a line that are read: no server sends more than a few dozen.
+const MAX_TAGS: usize = 256;
 /// Parameters of a line that are read; no server sends more than 15.
 const MAX_PARAMS: usize = 64;
 
@@ -218,7 +220,8 @@ impl Tags {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut tags = Self::default();
-        for tag in text.split(';').filter(|tag| !tag.is_empty()) {
+        let given = text.split(';').filter(|tag| !tag.is_empty());
+        for tag in given.take(MAX_TAGS) {
             let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
             if !key.is_empty() {
                 tags.set(key, &unescape(value));

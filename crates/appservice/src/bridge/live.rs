@@ -8,7 +8,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicIsize, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -37,7 +37,10 @@ use crate::{
 };
 
 /// What the network says may wait in this many pieces; beyond that it waits itself.
-const HIGH_WATER: usize = 20_000;
+const HIGH_WATER: isize = 20_000;
+
+/// How long the network may take to say goodbye.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// The first wait before the network is connected to again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -164,8 +167,8 @@ pub(crate) struct Live<N: Network> {
     users: Option<BoundTemplate>,
     aliases: Option<BoundTemplate>,
     pub(crate) tasks: Lanes<Work<N>>,
-    /// How many tasks wait.
-    depth: AtomicUsize,
+    /// How many tasks wait. A task may be done before it is counted in, so for a moment there may be less than none.
+    depth: AtomicIsize,
     fewer: Notify,
     /// Only one makes or links the portal of a room at a time.
     pub(crate) making: Flights<String>,
@@ -221,7 +224,7 @@ impl<N: Network> Live<N> {
             users,
             aliases,
             tasks: Lanes::new(Work::new(LiveRef(weak.clone())), limits.send_concurrency),
-            depth: AtomicUsize::new(0),
+            depth: AtomicIsize::new(0),
             fewer: Notify::new(),
             making: Flights::default(),
             sending: Flights::default(),
@@ -433,7 +436,7 @@ impl<N: Network> Part for Live<N> {
             let waiting = core.store.read(|unit| unit.task_lanes(N::NAME)).await?;
             self.has_begun.store(true, Ordering::Release);
             for (lane, tasks) in waiting {
-                self.depth.fetch_add(tasks, Ordering::AcqRel);
+                self.depth.fetch_add(tasks.cast_signed(), Ordering::AcqRel);
                 self.tasks.wake(&lane, 0);
             }
             tokio::spawn(self.clone().stay_connected());
@@ -466,7 +469,15 @@ impl<N: Network> Part for Live<N> {
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        self.tasks.stop(grace).boxed()
+        let leaving = AssertUnwindSafe(self.network().leave()).catch_unwind();
+        async move {
+            self.tasks.stop(grace).await;
+            let left = tokio::time::timeout(LEAVES_WITHIN, leaving).await;
+            if !matches!(left, Ok(Ok(()))) {
+                tracing::warn!(network = N::NAME, "the network was left without a goodbye");
+            }
+        }
+        .boxed()
     }
 }
 

@@ -22,7 +22,7 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// Types that a browser may show in place: none of them can hold a program (client-server API, "Serving inline content",
-/// without its texts).
+/// of its texts plain text alone: whatever it holds, a browser shows it as it is).
 const INLINE: &[&str] = &[
     "image/jpeg",
     "image/gif",
@@ -45,7 +45,11 @@ const INLINE: &[&str] = &[
     "audio/x-pn-wav",
     "audio/flac",
     "audio/x-flac",
+    TEXT,
 ];
+
+/// Plain text, such as a long message's page.
+const TEXT: &str = "text/plain";
 
 /// The MIME type without parameters, in lower case.
 pub(super) fn mime(headers: &HeaderMap) -> Option<String> {
@@ -112,7 +116,11 @@ fn parameters(text: &str) -> Vec<(String, String)> {
 /// Headers under which nothing that strangers have uploaded can do anything in a browser.
 pub(super) fn public(mime: Option<&str>, name: Option<&str>) -> HeaderMap {
     let shown = mime.and_then(|mime| INLINE.iter().find(|shown| **shown == mime));
-    let content_type = shown.copied().unwrap_or("application/octet-stream");
+    let content_type = match shown.copied() {
+        // A browser guesses the encoding otherwise, and mostly wrongly.
+        Some(TEXT) => "text/plain; charset=utf-8",
+        shown => shown.unwrap_or("application/octet-stream"),
+    };
     let kind = if shown.is_some() {
         "inline"
     } else {
@@ -202,7 +210,7 @@ mod tests {
             "text/html",
             "image/svg+xml",
             "application/pdf",
-            "text/plain",
+            "text/css",
             "text/xml",
         ] {
             let headers = public(Some(dangerous), Some("a\"; filename=b.exe\r\nX: y"));
@@ -222,6 +230,9 @@ mod tests {
         let headers = public(Some("image/png"), None);
         assert_eq!(headers[header::CONTENT_TYPE], "image/png");
         assert_eq!(headers[header::CONTENT_DISPOSITION], "inline");
+        let text = public(Some("text/plain"), None);
+        assert_eq!(text[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(text[header::CONTENT_DISPOSITION], "inline");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert!(
             headers[header::CONTENT_SECURITY_POLICY]

@@ -58,6 +58,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// Leads to a server without the network.
+pub type Dialler = Arc<dyn Fn(&Server) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+
 /// The way to servers.
 #[derive(Clone, Default)]
 pub enum Way {
@@ -65,7 +68,7 @@ pub enum Way {
     #[default]
     Network,
     /// To a server in the same process, without a socket: for tests and simulations.
-    Within(Arc<dyn Fn(&Server) -> io::Result<Box<dyn Stream>> + Send + Sync>),
+    Within(Dialler),
 }
 
 /// How a connection is made.

@@ -20,7 +20,7 @@ use bridgehead_irc_protocol::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::mpsc,
     task::JoinHandle,
     time::timeout,
@@ -37,6 +37,8 @@ use super::{
 const MAX_ORDERS: usize = 2048;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
+/// What is read before it is looked at, in reads.
+const MAX_READS: usize = 64;
 /// How long the server may take with what is written.
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -131,18 +133,20 @@ impl Link {
                 Err(error) => Some(error.to_string()),
                 Ok(dialled) => {
                     let now = now();
+                    let (reader, writer) = tokio::io::split(dialled.stream);
                     let drive = Drive {
                         id,
-                        stream: dialled.stream,
+                        stream: writer,
                         session: Session::new(beginning.session, now),
                         observes: beginning.observes,
                         claims: beginning.claims,
                         claimed: BTreeMap::new(),
+                        stored: BTreeMap::new(),
                         events: VecDeque::new(),
                         tell: tell.clone(),
                         facts: known,
                     };
-                    let ended = drive.run(inbox).await;
+                    let ended = drive.run(reader, inbox).await;
                     drop(dialled.vouched);
                     ended.err().map(|error| error.to_string())
                 }
@@ -172,12 +176,14 @@ impl Link {
 
 struct Drive {
     id: LinkId,
-    stream: Box<dyn Stream>,
+    stream: WriteHalf<Box<dyn Stream>>,
     session: Session,
     observes: bool,
     claims: Claims,
     /// What is stored when a say goes out.
     claimed: BTreeMap<u64, Claim>,
+    /// What was stored, until it is known what has become of it.
+    stored: BTreeMap<u64, Claim>,
     /// What has happened and is not told yet.
     events: VecDeque<Event>,
     tell: mpsc::Sender<(LinkId, Told)>,
@@ -185,18 +191,38 @@ struct Drive {
 }
 
 impl Drive {
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BYTES];
+    async fn run(
+        self,
+        stream: ReadHalf<Box<dyn Stream>>,
+        orders: mpsc::Receiver<Order>,
+    ) -> io::Result<()> {
+        let (found, reads) = mpsc::channel(MAX_READS);
+        // Whatever else takes its time: with something unread in a socket, its end may cost the server what was written
+        // last.
+        let mut reading = tokio::task::JoinSet::new();
+        reading.spawn(read(stream, found));
+        self.turn(reads, orders).await
+    }
+
+    async fn turn(
+        mut self,
+        mut reads: mpsc::Receiver<io::Result<Vec<u8>>>,
+        mut orders: mpsc::Receiver<Order>,
+    ) -> io::Result<()> {
         loop {
-            self.write().await?;
+            if let Err(error) = self.write().await {
+                // What was written, or partly so, is told all the same: it may have arrived.
+                self.tell_all().await;
+                return Err(error);
+            }
             if self.tell_all().await {
                 return Ok(());
             }
             let wake = self.session.wake_at();
             tokio::select! {
-                read = self.stream.read(&mut buffer) => match read? {
-                    0 => return Err(io::Error::other("the server has closed the connection")),
-                    count => self.session.receive(&buffer[..count], now()),
+                read = reads.recv() => match read {
+                    Some(read) => self.session.receive(&read?, now()),
+                    None => self.session.closed(),
                 },
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
@@ -269,6 +295,7 @@ impl Drive {
                 && let Some(claim) = self.claimed.remove(id)
             {
                 self.claims.store(&claim).await;
+                self.stored.insert(*id, claim);
             }
             self.events.push_back(event);
         }
@@ -289,12 +316,28 @@ impl Drive {
                 continue;
             }
             self.note(&event);
+            self.settle_claim(&event).await;
             let told = Told::Event(Box::new(event));
             if self.tell.send((self.id, told)).await.is_err() {
                 return true;
             }
         }
         is_over
+    }
+
+    /// What the server has refused was not said: asked for again, it is tried again.
+    async fn settle_claim(&mut self, event: &Event) {
+        match event {
+            Event::Said { id, .. } => {
+                self.stored.remove(id);
+            }
+            Event::Refused { id, .. } => {
+                if let Some(claim) = self.stored.remove(id) {
+                    self.claims.release(&claim).await;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Keeps what others ask of the connection up to date.
@@ -348,6 +391,22 @@ fn concerns(line: &Line, session: &Session) -> bool {
         "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
         | "348" | "349" | "728" | "729" => false,
         _ => true,
+    }
+}
+
+/// Reads until there is no more, or nobody wants it.
+async fn read(mut stream: ReadHalf<Box<dyn Stream>>, found: mpsc::Sender<io::Result<Vec<u8>>>) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) => return,
+            Ok(count) => Ok(buffer[..count].to_vec()),
+            Err(error) => Err(error),
+        };
+        let is_over = read.is_err();
+        if found.send(read).await.is_err() || is_over {
+            return;
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Hub {
         match event {
             Event::Ready => self.ready(owner),
             Event::Nick { to, .. } => {
-                self.directory.write().named(owner, &to);
+                self.directory.write().named(owner, &to, now());
                 self.is_former(&to);
                 if let Some(person) = owner.person() {
                     self.people.is_called(person, &to).await;
@@ -90,20 +90,14 @@ impl Hub {
                 let reason = numeric.or(fail);
                 self.figures.refused(reason.as_deref().unwrap_or("none"));
                 let refusal = Refusal { text, line };
-                self.refused(owner, id, &refusal);
+                self.refused(owner, id, &refusal).await;
             }
             Event::LoginFailed { text } => {
                 tracing::warn!(network = self.name, ?owner, text, "a login has failed");
                 self.client(owner).last_error = Some(format!("the login failed: {text}"));
                 self.tell_of_login(owner, &text, false);
             }
-            Event::Sts { port, .. } => {
-                tracing::warn!(
-                    network = self.name,
-                    ?port,
-                    "the server wants encrypted connections: set tls = true and this port"
-                );
-            }
+            Event::Sts { port, .. } => self.encrypt(owner, port),
             Event::Caps => self.note_offers(owner),
             Event::Account(_) => {}
             Event::Ended { why } => self.closed(id, &why).await,
@@ -115,6 +109,7 @@ impl Hub {
         let client = self.client(owner);
         client.last_error = None;
         client.retry_at = None;
+        client.barred = None;
         let Some(live) = client.live.as_mut() else {
             return;
         };
@@ -129,12 +124,15 @@ impl Hub {
         );
         let mut directory = self.directory.write();
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
-        directory.named(owner, &facts.source.name);
+        directory.named(owner, &facts.source.name, now());
         drop(directory);
+        self.breaker.calm();
         self.note_offers(owner);
         self.is_former(&facts.source.name);
         self.figures.connected(took);
-        if *owner == Owner::Bot {
+        // Where the bridge's own connection does not stand, the network is back with the first that does.
+        let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
+        if is_back {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote
                 .connected_in(move |place| *place.network == *own);
@@ -159,8 +157,8 @@ impl Hub {
             return;
         };
         match asked {
-            // That it is in, the channel's own line has said.
-            Asked::Join(_) | Asked::Upkeep => {}
+            Asked::Upkeep => {}
+            Asked::Join(channel) => self.is_let_in(owner, &channel),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
@@ -175,10 +173,10 @@ impl Hub {
         self.client(owner).live.as_mut()?.asks.remove(&id)
     }
 
-    fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
+    async fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
         let words = refusal.words();
         match self.asked(owner, id) {
-            None => self.refused_say(owner, id, &words),
+            None => self.refused_say(owner, id, &words).await,
             Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
             Some(Asked::Answer(reply)) => {
@@ -197,11 +195,15 @@ impl Hub {
     }
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
-    fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
+    async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
         let is_meant = |pending: &super::speech::Pending| {
             pending.parts.iter().any(|part| part.say == Some(say))
         };
         for pending in self.client(owner).take_pendings(is_meant) {
+            // What was refused was not said: when it is asked for again, it is said.
+            if let Some(claim) = pending.claim_of(say) {
+                self.claims.release(&claim).await;
+            }
             if let (Some(_), Some(channel)) = (
                 &pending.speech.relayed_as,
                 pending.speech.place.as_channel(),
@@ -215,10 +217,28 @@ impl Hub {
         }
     }
 
+    /// Entering has ended without a refusal: the channel's own line has said so, or the client was sent elsewhere.
+    fn is_let_in(&mut self, owner: &Owner, channel: &str) {
+        let live = self.client(owner).live.as_ref();
+        let standing = live.and_then(|live| live.standings.get(channel));
+        if standing == Some(&Standing::Joining) {
+            self.refused_join(
+                owner,
+                channel,
+                "the server did not let you into the channel",
+            );
+        }
+    }
+
     /// Who is not let in cannot speak there.
     fn refused_join(&mut self, owner: &Owner, channel: &str, words: &str) {
+        if *owner == Owner::Bot {
+            self.is_kept_out(channel, words);
+        }
         let client = self.client(owner);
-        client.refused_by(channel, words, now());
+        if client.owner != Owner::Bot {
+            client.refused_by(channel, words, now());
+        }
         let waits_for =
             |pending: &super::speech::Pending| pending.speech.place.as_channel() == Some(channel);
         for pending in client.take_pendings(waits_for) {
@@ -237,8 +257,10 @@ impl Hub {
     pub(super) fn entered(&mut self, owner: &Owner, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
         if let Some(live) = self.client(owner).live.as_mut() {
-            live.standings.insert(folded, Standing::In);
+            live.standings.insert(folded.clone(), Standing::In);
         }
+        self.client(owner).is_in_at_last(&folded);
+        self.elect(&folded);
     }
 
     /// A client is in a channel no more.
@@ -247,6 +269,7 @@ impl Hub {
         if let Some(live) = self.client(owner).live.as_mut() {
             live.standings.remove(&folded);
         }
+        self.elect(&folded);
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bridgehead_appservice::bridge::RemoteId as _;
 use bridgehead_irc_protocol::{
     Channels, Line,
     session::{Ask, Priority, Proof, Say},
@@ -23,8 +24,11 @@ use crate::link::{
 
 /// Commands that may wait for a connection.
 const MAX_WAITS: usize = 20;
-/// How long a channel that has refused a client is left alone.
-const REFUSED_FOR: Duration = Duration::from_secs(300);
+/// How long a channel that has refused a client is left alone, the first time and at most.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
+/// How long it is waited for what the observer has heard of a connection that was lost.
+pub(super) const DOUBTS_FOR: Duration = Duration::from_secs(10);
 
 /// A client of a network.
 pub(super) struct Client {
@@ -35,6 +39,8 @@ pub(super) struct Client {
     pub(super) wanted: BTreeSet<String>,
     /// Channels that have refused it: until when they are left alone, and why.
     pub(super) refused: BTreeMap<String, (Instant, String)>,
+    /// How often a channel has refused it in a row.
+    pub(super) refusals: BTreeMap<String, u32>,
     pub(super) pendings: VecDeque<Pending>,
     /// Commands that wait for the connection.
     pub(super) waits: VecDeque<Wait>,
@@ -42,6 +48,11 @@ pub(super) struct Client {
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
     pub(super) last_error: Option<String>,
+    /// The network does not let it in: until when nothing is tried, and why.
+    pub(super) barred: Option<(Instant, String)>,
+    /// Its last connection may have said something of which it is not known whether it has arrived. Until then it is
+    /// waited for what the observer has heard.
+    pub(super) doubts_until: Option<Instant>,
     /// Its person wants no connection until they speak again.
     pub(super) is_parked: bool,
     pub(super) spoke_at: Instant,
@@ -53,6 +64,12 @@ pub(super) struct Live {
     pub(super) link: Link,
     pub(super) begun_at: Instant,
     pub(super) is_ready: bool,
+    /// Which of the network's servers it is with.
+    pub(super) server: usize,
+    /// Whether it hears channels for others.
+    pub(super) observes: bool,
+    /// The observer has heard that it is gone.
+    pub(super) is_gone: bool,
     /// Where it is, and for the observer all that is known of the channels.
     pub(super) view: Channels,
     /// Folded names of channels that it is in, or asks to be let in.
@@ -95,11 +112,14 @@ impl Client {
             name: None,
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             pendings: VecDeque::new(),
             waits: VecDeque::new(),
             failures: 0,
             retry_at: None,
             last_error: None,
+            barred: None,
+            doubts_until: None,
             is_parked: false,
             spoke_at: now,
             live: None,
@@ -110,6 +130,24 @@ impl Client {
     pub(super) fn wants_connection(&self) -> bool {
         let is_asked = !self.pendings.is_empty() || !self.waits.is_empty();
         is_asked || (!self.is_parked && !self.wanted.is_empty())
+    }
+
+    /// Whether its person waits for something to be said.
+    pub(super) fn has_to_speak(&self) -> bool {
+        !self.pendings.is_empty()
+    }
+
+    /// Whether there is no reason to remember it any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let is_later = |at: Instant| at > now;
+        self.live.is_none()
+            && self.pendings.is_empty()
+            && self.wanted.is_empty()
+            && !self.retry_at.is_some_and(is_later)
+            && !self
+                .barred
+                .as_ref()
+                .is_some_and(|(until, _)| is_later(*until))
     }
 
     /// Whether it may try to connect now.
@@ -180,12 +218,20 @@ impl Client {
         let Some(live) = self.live.as_mut().filter(|live| live.is_ready) else {
             return;
         };
+        // What is in doubt holds back what comes after it in the same place.
+        let mut in_doubt = BTreeSet::new();
         for pending in &mut self.pendings {
+            let place = pending.speech.place.to_text();
+            if pending.is_in_doubt {
+                in_doubt.insert(place);
+                continue;
+            }
             let is_there = match pending.speech.place.as_channel() {
                 Some(channel) => live.standings.get(channel) == Some(&Standing::In),
                 None => true,
             };
-            if is_there && !pending.is_handed() && !pending.reply.is_closed() {
+            let is_asked_for = !pending.is_handed() && !pending.reply.is_closed();
+            if is_there && is_asked_for && !in_doubt.contains(&place) {
                 live.hand_over(pending);
             }
         }
@@ -230,8 +276,18 @@ impl Client {
         if let Some(live) = &mut self.live {
             live.standings.remove(channel);
         }
+        let times = self.refusals.entry(channel.to_owned()).or_default();
+        let wait = REFUSED_FOR.saturating_mul(1 << (2 * *times).min(16));
+        *times += 1;
+        let until = now + wait.min(REFUSED_AT_MOST);
         self.refused
-            .insert(channel.to_owned(), (now + REFUSED_FOR, why.to_owned()));
+            .insert(channel.to_owned(), (until, why.to_owned()));
+    }
+
+    /// A channel has let it in.
+    pub(super) fn is_in_at_last(&mut self, channel: &str) {
+        self.refused.remove(channel);
+        self.refusals.remove(channel);
     }
 
     /// A line of a message has arrived.
@@ -259,35 +315,35 @@ impl Client {
             .iter_mut()
             .filter(|pending| pending.speech.place.as_channel() == Some(channel))
             .flat_map(|pending| pending.parts.iter_mut());
-        let mut unproven = parts.filter(|part| part.proof.is_none() && part.is_written);
+        // That it was written is told by another way, and may come later.
+        let mut unproven = parts.filter(|part| part.proof.is_none());
         if let Some(part) = unproven.find(|part| part.text == text) {
             part.proof = Some(msgid.map(str::to_owned).into_iter().collect());
         }
     }
 
-    /// The connection is gone: what was not proven to have arrived is said again by the next. Gives back the claims that
-    /// are void.
-    pub(super) fn unhand(&mut self) -> Vec<Claim> {
-        let mut void = Vec::new();
-        for pending in self
-            .pendings
-            .iter_mut()
-            .filter(|pending| pending.is_handed())
-        {
-            let speech = &mut pending.speech;
-            speech.claimed.clear();
-            for (part, held) in (0..).zip(&pending.parts) {
-                match held.proof {
-                    Some(_) => speech.claimed.push(part),
-                    None => void.push(Claim {
-                        key: speech.key.clone(),
-                        part,
-                    }),
-                }
+    /// The connection is gone. Where somebody else hears the channel, they are waited for: what was written may have
+    /// arrived.
+    pub(super) fn doubt(&mut self, now: Instant, is_overheard: impl Fn(&str) -> bool) {
+        for pending in &mut self.pendings {
+            let is_unproven = |part: &Part| part.is_written && part.proof.is_none();
+            let channel = pending.speech.place.as_channel();
+            pending.is_in_doubt =
+                channel.is_some_and(&is_overheard) && pending.parts.iter().any(is_unproven);
+            if pending.is_in_doubt {
+                self.doubts_until = Some(now + DOUBTS_FOR);
             }
-            pending.parts.clear();
         }
-        void
+    }
+
+    /// What was not proven to have arrived, and is not in doubt, is said again by the next connection; it has until
+    /// `deadline` to come. Gives back the claims that are void.
+    pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+        let pendings = self.pendings.iter_mut();
+        let certain = pendings.filter(|pending| pending.is_handed() && !pending.is_in_doubt);
+        certain
+            .flat_map(|pending| pending.unhand(deadline))
+            .collect()
     }
 }
 

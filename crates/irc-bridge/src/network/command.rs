@@ -208,6 +208,8 @@ impl Hub {
         client.retry_at = None;
         client.is_parked = false;
         client.refused.clear();
+        client.refusals.clear();
+        client.barred = None;
         self.advance(owner).await;
     }
 

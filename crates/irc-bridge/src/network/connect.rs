@@ -1,40 +1,27 @@
-//! Connections: when they are made, and what becomes of them.
+//! Connections: when they are made, and of what.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Instant};
 
-use bridgehead_appservice::bridge::SendError;
 use bridgehead_irc_protocol::{
     Channels,
-    ending::Ending,
-    session::{Ended, KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
+    session::{KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
 };
 
 use super::{
     Hub, Owner,
-    client::{Live, Standing},
-    pace,
+    client::{Client, Live},
 };
 use crate::{
     accounts::Account,
     clock::now,
     link::{
         dial::{Dial, Server},
-        drive::{self, Link, LinkId},
+        drive::{self, Link},
         tls::{self, Own, Trust},
     },
     people::Person,
     settings::LoginSettings,
 };
-
-/// A connection that stood for so long was no failure.
-const STABLE: Duration = Duration::from_secs(120);
-/// How long a banned client is left alone.
-const BANNED_FOR: Duration = Duration::from_secs(3600);
-/// How long a network is left alone that says it has enough connections, or is throttling.
-const THROTTLED_FOR: Duration = Duration::from_secs(30);
 
 impl Hub {
     /// Begins a connection, if the network bears one more now.
@@ -43,9 +30,8 @@ impl Hub {
         if !self.has_place(owner) {
             return;
         }
-        if let Err(at) = self.bucket.take(now) {
-            // The observer goes first; what is short of one token only waits a tick.
-            self.client(owner).retry_at = Some(at);
+        if self.bucket.take(now).is_err() {
+            // It asks again at the next tick: the observer first, then who speaks.
             return;
         }
         let id = self.next_link;
@@ -59,6 +45,9 @@ impl Hub {
                     link,
                     begun_at: now,
                     is_ready: false,
+                    server: self.next_server,
+                    observes: *owner == Owner::Bot,
+                    is_gone: false,
                     view: Channels::new(),
                     standings: Default::default(),
                     asks: Default::default(),
@@ -74,17 +63,23 @@ impl Hub {
         if *owner == Owner::Bot {
             return true;
         }
-        let others = self.clients.values();
-        let connected = others.filter(|client| client.live.is_some() && client.owner != Owner::Bot);
-        let connected: Vec<(Instant, Owner)> = connected
-            .map(|client| (client.spoke_at, client.owner.clone()))
-            .collect();
-        if connected.len() < self.settings.people.max_connections {
+        let most = self.settings.people.max_connections;
+        let most = self.breaker.limit(most, now());
+        let connected = || {
+            let people = self.clients.values();
+            people.filter(|client| client.live.is_some() && client.owner != Owner::Bot)
+        };
+        if connected().count() < most {
             return true;
         }
-        let speaks = !self.client(owner).pendings.is_empty();
-        let silent = connected.into_iter().min();
-        if let Some((_, silent)) = silent.filter(|_| speaks) {
+        if !self.clients.get(owner).is_some_and(Client::has_to_speak) {
+            return false;
+        }
+        let quiet = connected().filter(|client| !client.has_to_speak());
+        // Who hears a channel for all others goes last.
+        let quiet = quiet.map(|client| (self.is_needed(&client.owner), client));
+        let silent = quiet.min_by_key(|(is_needed, client)| (*is_needed, client.spoke_at));
+        if let Some(silent) = silent.map(|(_, client)| client.owner.clone()) {
             self.park(&silent, "Somebody else needs the connection");
         }
         false
@@ -95,10 +90,13 @@ impl Hub {
         let servers: Vec<Server> = servers
             .filter_map(|at| Server::parse(at.as_str()))
             .collect();
-        let server = servers
+        let mut server = servers
             .get(self.next_server % servers.len().max(1))
             .cloned()
             .ok_or("the configuration names no server")?;
+        let encrypted = self.encrypted.get(&server.host).copied();
+        server.port = encrypted.unwrap_or(server.port);
+        let is_encrypted = self.settings.tls || encrypted.is_some();
         let person = match owner {
             Owner::Bot => None,
             Owner::Person(user) => {
@@ -133,25 +131,17 @@ impl Hub {
                 .map(|path| -> &Path { path.as_ref() }),
             certificate: certificate.or(own.map(|own| Own::Pem(own.expose()))),
         };
-        let tls = match self.settings.tls {
+        let tls = match is_encrypted {
             true => Some(tls::connector(&trust).map_err(|error| error.to_string())?),
             false => None,
         };
-        let session = Settings {
-            nickserv: nickserv(&account),
-            ..self.session(owner, person.as_ref())
-        };
-        let session = match owner {
-            Owner::Bot => session,
-            Owner::Person(_) => {
-                let sasl = sasl_of(&account, self.settings.tls);
-                Settings {
-                    sasl_required: self.settings.people.login_required && sasl.is_some(),
-                    sasl,
-                    ..session
-                }
-            }
-        };
+        let mut session = self.session(owner, person.as_ref());
+        session.is_tls = is_encrypted;
+        if let Owner::Person(_) = owner {
+            session.nickserv = nickserv(&account);
+            session.sasl = sasl_of(&account, is_encrypted);
+            session.sasl_required = self.settings.people.login_required && session.sasl.is_some();
+        }
         Ok(drive::Beginning {
             dial: Dial {
                 way: self.way.clone(),
@@ -229,80 +219,6 @@ impl Hub {
         }
     }
 
-    /// An attempt has failed, or a connection has ended before its time.
-    pub(super) fn failed(&mut self, owner: &Owner, why: &str, begun_at: Instant) {
-        let now = now();
-        self.next_server = self.next_server.wrapping_add(1);
-        let client = self.client(owner);
-        if now.duration_since(begun_at) >= STABLE {
-            client.failures = 0;
-        }
-        client.failures += 1;
-        client.retry_at = Some(now + pace::wait(client.failures, rand::random()));
-        client.last_error = Some(why.to_owned());
-    }
-
-    /// A connection is over: what it had not brought to an end is begun again by the next.
-    pub(super) async fn closed(&mut self, id: LinkId, ended: &Ended) {
-        let Some(owner) = self.links.remove(&id) else {
-            return;
-        };
-        self.directory.write().unnamed(&owner);
-        let client = self.client(&owner);
-        let Some(live) = client.live.take() else {
-            return;
-        };
-        let why = words(ended);
-        self.figures.ended(kind(ended));
-        tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
-        let void = self.client(&owner).unhand();
-        for claim in void {
-            self.claims.release(&claim).await;
-        }
-        if *ended == Ended::Quit {
-            return;
-        }
-        self.failed(&owner, &why, live.begun_at);
-        if let Ended::LoginRequired(text) = ended {
-            self.tell_of_login(&owner, text, true);
-        }
-        self.heed(&owner, ended);
-        if owner == Owner::Bot {
-            let heard = live.standings.iter();
-            let heard = heard.filter(|(_, standing)| **standing == Standing::In);
-            self.is_deaf(heard.map(|(channel, _)| channel.clone()));
-            self.directory.write().forget_all();
-        }
-    }
-
-    /// What the server says at the end may mean more than this one connection.
-    fn heed(&mut self, owner: &Owner, ended: &Ended) {
-        let now = now();
-        let ending = match ended {
-            Ended::Error(text) => Ending::of_error(text),
-            Ended::Registration(numeric, text) => match Ending::of_numeric(*numeric, text) {
-                Some(ending) => ending,
-                None => return,
-            },
-            _ => return,
-        };
-        match ending {
-            Ending::Throttled { retry_after } => {
-                self.bucket.close(now, retry_after.unwrap_or(THROTTLED_FOR));
-            }
-            Ending::ConnectionLimit | Ending::Overload => self.bucket.close(now, THROTTLED_FOR),
-            Ending::Banned { reason, .. } => {
-                let reason = format!("the network has banned you: {reason}");
-                let client = self.client(owner);
-                client.retry_at = Some(now + BANNED_FOR);
-                for pending in client.take_pendings(|_| true) {
-                    pending.end(Err(SendError::forbidden(reason.clone())));
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Ends somebody's connection; it is made again when it is wanted.
     pub(super) fn drop_link(&mut self, owner: &Owner, reason: &str) {
         if let Some(live) = &self.client(owner).live {
@@ -327,6 +243,7 @@ impl Hub {
             client.owner != Owner::Bot
                 && client.live.is_some()
                 && !client.is_parked
+                && !self.is_needed(&client.owner)
                 && now.duration_since(client.spoke_at) >= idle
         });
         let silent: Vec<Owner> = silent.map(|client| client.owner.clone()).collect();
@@ -371,28 +288,4 @@ fn sasl_of(account: &Account, is_tls: bool) -> Option<Sasl> {
 fn nickserv(account: &Account) -> Option<NickServ> {
     let (name, password) = account.password.as_ref()?;
     Some(NickServ::new(name, password.expose()))
-}
-
-/// Why a session is over, as figures have it.
-fn kind(ended: &Ended) -> &'static str {
-    match ended {
-        Ended::Error(_) => "error",
-        Ended::Timeout(_) => "timeout",
-        Ended::Registration(..) => "refused",
-        Ended::LoginRequired(_) => "login",
-        Ended::Quit => "quit",
-        Ended::NicksTaken => "nicks",
-    }
-}
-
-/// Why a session is over, in words for people.
-pub(crate) fn words(ended: &Ended) -> String {
-    match ended {
-        Ended::Error(text) => format!("the server closed the connection: {text}"),
-        Ended::Timeout(what) => format!("the server did not answer in time ({what})"),
-        Ended::Registration(_, text) => format!("the server refused the connection: {text}"),
-        Ended::LoginRequired(text) => format!("the login failed: {text}"),
-        Ended::Quit => "as was asked for".to_owned(),
-        Ended::NicksTaken => "no nick that was tried is free".to_owned(),
-    }
 }

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use bridgehead_appservice::{
-    Error,
+    Content, Error,
     bridge::{Remote, RemoteMessage, RoomChange, UserInfo},
     format::Rich,
     id::UserId,
@@ -22,6 +22,11 @@ use crate::{
 
 /// Deeds that may wait.
 pub(super) const MAX_DEEDS: usize = 20_000;
+/// Deeds that there must be room for before another line is read: one line may mean something in many channels.
+pub(super) const RESERVE: usize = 4_000;
+
+/// How what is remembered changes.
+type Change = Box<dyn FnOnce(&mut Heard) + Send>;
 
 /// What is to be done in Matrix.
 pub(super) enum Deed {
@@ -112,6 +117,26 @@ async fn notice(
     Ok(())
 }
 
+/// The message in the thread of what it answers, if that is in one.
+async fn in_thread(
+    remote: &Remote<Irc>,
+    mut message: RemoteMessage<Irc>,
+) -> Result<RemoteMessage<Irc>, Error> {
+    let Some(id) = &message.reply_to else {
+        return Ok(message);
+    };
+    let Some(answered) = remote.message_of(&message.room, id).await? else {
+        return Ok(message);
+    };
+    let root = answered.content.as_ref().and_then(Content::thread_root);
+    if let (Some(root), Some(event)) = (root, answered.events.last()) {
+        let content = message.content.in_reply_to(event, Some(&answered.sender));
+        message.content = content.in_thread(&root, event);
+        message.reply_to = None;
+    }
+    Ok(message)
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -121,7 +146,7 @@ async fn sleep_until(at: Option<Instant>) {
 
 impl Deed {
     /// What is to be remembered when it is done.
-    fn heard(&self) -> Option<Box<dyn FnOnce(&mut Heard) + Send>> {
+    fn heard(&self) -> Option<Change> {
         match self {
             Self::Message(message) => {
                 let channel = message.room.as_channel()?.to_owned();
@@ -148,7 +173,10 @@ impl Deed {
 
     async fn carry_out(self, remote: &Remote<Irc>) -> Result<(), Error> {
         match self {
-            Self::Message(message) => remote.message(message).await,
+            Self::Message(message) => {
+                let message = in_thread(remote, message).await?;
+                remote.message(message).await
+            }
             Self::Join(place, nick) => remote.join(&place, &nick).await,
             Self::Part(place, nick, reason) => remote.part(&place, &nick, reason.as_deref()).await,
             Self::Members(place, nicks) => remote.members(&place, &nicks).await,

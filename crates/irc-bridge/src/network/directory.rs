@@ -2,7 +2,10 @@
 //!
 //! The network's loop writes it, others read it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::CaseMapping;
@@ -40,6 +43,8 @@ pub(crate) struct Directory {
     /// By folded nick.
     owners: HashMap<String, Owner>,
     nicks: HashMap<Owner, String>,
+    /// Nicks that ours had, folded: the network may speak of them until it has told that they are gone.
+    former: HashMap<String, (Owner, Instant)>,
     /// By folded channel, by folded nick: nicks as they are written.
     channels: HashMap<String, BTreeMap<String, String>>,
     /// Who has spoken to somebody alone, by folded nick.
@@ -48,6 +53,11 @@ pub(crate) struct Directory {
 
 /// Those who have spoken to somebody alone that are remembered; then it is begun anew.
 const MAX_MET: usize = 4096;
+/// For how long a nick may be one of ours after its connection has ended: servers that hear nothing any more wait for
+/// some minutes.
+const FORMER_FOR: Duration = Duration::from_secs(300);
+/// Former nicks that are remembered; then those whose time is over go first, and then all.
+const MAX_FORMER: usize = 4096;
 
 impl Directory {
     /// How the network folds case.
@@ -90,6 +100,15 @@ impl Directory {
     #[must_use]
     pub(crate) fn owner(&self, nick: &str) -> Option<&Owner> {
         self.owners.get(&self.case_mapping.fold(nick))
+    }
+
+    /// Whose connection has this nick, or had it until a moment ago: what the observer hears is older than what
+    /// connections tell themselves.
+    #[must_use]
+    pub(crate) fn owner_or_former(&self, nick: &str) -> Option<&Owner> {
+        let folded = self.case_mapping.fold(nick);
+        let former = || self.former.get(&folded).map(|(owner, _)| owner);
+        self.owners.get(&folded).or_else(former)
     }
 
     /// Somebody's nick, while they are connected.
@@ -139,21 +158,49 @@ impl Directory {
     }
 
     /// Somebody of ours has this nick now.
-    pub(super) fn named(&mut self, owner: &Owner, nick: &str) {
-        self.unnamed(owner);
+    pub(super) fn named(&mut self, owner: &Owner, nick: &str, now: Instant) {
+        if self.nick(owner) == Some(nick) {
+            return;
+        }
+        self.unnamed(owner, now);
+        let folded = self.case_mapping.fold(nick);
+        // Where it was theirs before, the network has yet to tell that they were gone.
+        self.former
+            .retain(|former, (whose, _)| *former != folded || whose == owner);
         self.owners
             .insert(self.case_mapping.fold(nick), owner.clone());
         self.nicks.insert(owner.clone(), nick.to_owned());
     }
 
-    /// Somebody of ours is gone.
-    pub(super) fn unnamed(&mut self, owner: &Owner) {
-        if let Some(nick) = self.nicks.remove(owner) {
-            let folded = self.case_mapping.fold(&nick);
-            if self.owners.get(&folded) == Some(owner) {
-                self.owners.remove(&folded);
-            }
+    /// Somebody of ours is gone, or has another nick.
+    pub(super) fn unnamed(&mut self, owner: &Owner, now: Instant) {
+        let Some(nick) = self.nicks.remove(owner) else {
+            return;
+        };
+        let folded = self.case_mapping.fold(&nick);
+        if self.owners.get(&folded) == Some(owner) {
+            self.owners.remove(&folded);
         }
+        if self.former.len() >= MAX_FORMER {
+            self.former.retain(|_, (_, until)| *until > now);
+        }
+        if self.former.len() >= MAX_FORMER {
+            self.former.clear();
+        }
+        let until = now + FORMER_FOR;
+        self.former.insert(folded, (owner.clone(), until));
+    }
+
+    /// The network has told that nobody has this nick any more, or that somebody has it from now on: it is none that
+    /// ours had. Gives back whose it was.
+    pub(super) fn is_certain(&mut self, nick: &str, now: Instant) -> Option<Owner> {
+        let (owner, until) = self.former.remove(&self.case_mapping.fold(nick))?;
+        (until > now).then_some(owner)
+    }
+
+    /// Former nicks whose time is over are forgotten.
+    pub(super) fn end_former(&mut self, now: Instant) {
+        self.former.retain(|_, (_, until)| *until > now);
     }
 
     pub(super) fn entered(&mut self, channel: &str, nick: &str) {
@@ -208,10 +255,6 @@ impl Directory {
     pub(super) fn forget(&mut self, channel: &str) {
         self.channels.remove(&self.case_mapping.fold(channel));
     }
-
-    pub(super) fn forget_all(&mut self) {
-        self.channels.clear();
-    }
 }
 
 #[cfg(test)]
@@ -221,16 +264,34 @@ mod tests {
     #[test]
     fn nicks_lead_to_their_owners_and_back() {
         let mut directory = Directory::default();
+        let now = Instant::now();
         let ann = Owner::Person(UserId::parse("@ann:example.org").expect("an id"));
-        directory.named(&ann, "Ann[m]");
+        directory.named(&ann, "Ann[m]", now);
         assert_eq!(directory.owner("ANN{M}"), Some(&ann));
-        directory.named(&ann, "Ann");
+        directory.named(&ann, "Ann", now);
         assert_eq!(directory.owner("ann[m]"), None);
         assert_eq!(directory.nick(&ann), Some("Ann"));
         // The nick was taken by another of ours before the first was known to be gone.
-        directory.named(&Owner::Bot, "ann");
-        directory.unnamed(&ann);
+        directory.named(&Owner::Bot, "ann", now);
+        directory.unnamed(&ann, now);
         assert_eq!(directory.owner("ann"), Some(&Owner::Bot));
+    }
+
+    #[test]
+    fn a_nick_stays_ours_until_the_network_has_told_that_it_is_gone() {
+        let mut directory = Directory::default();
+        let now = Instant::now();
+        let ann = Owner::Person(UserId::parse("@ann:example.org").expect("an id"));
+        directory.named(&ann, "Ann", now);
+        directory.unnamed(&ann, now);
+        assert_eq!(directory.owner("ann"), None);
+        assert_eq!(directory.owner_or_former("ANN"), Some(&ann));
+        assert_eq!(directory.is_certain("ann", now), Some(ann.clone()));
+        assert_eq!(directory.owner_or_former("ann"), None);
+        directory.named(&ann, "Ann", now);
+        directory.unnamed(&ann, now);
+        directory.end_former(now + FORMER_FOR);
+        assert_eq!(directory.owner_or_former("ann"), None);
     }
 
     #[test]

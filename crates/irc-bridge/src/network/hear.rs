@@ -61,28 +61,30 @@ impl Hub {
             .take_in(line, &facts.source.name, &facts.isupport, kind);
         let is_history = kind.is_some_and(history::is_history);
         for happening in happenings {
-            match owner {
-                Owner::Bot if is_history => self.recall(happening),
+            if is_history {
                 // What a person was told alone before is not told again.
-                Owner::Person(_) if is_history => {}
-                Owner::Bot => self.observe(happening),
-                Owner::Person(person) => self.overhear(owner, &person.clone(), happening),
+                self.route_history(owner, happening);
+                continue;
             }
+            if let Owner::Person(person) = owner {
+                self.overhear(owner, person, &happening);
+            }
+            self.route(owner, happening);
         }
     }
 
     /// What a person's own connection hears is for them alone.
-    fn overhear(&mut self, owner: &Owner, person: &UserId, happening: Happening) {
+    fn overhear(&mut self, owner: &Owner, person: &UserId, happening: &Happening) {
         match happening {
-            Happening::Entered { channel } => self.entered(owner, &channel),
+            Happening::Entered { channel } => self.entered(owner, channel),
             Happening::Expelled {
                 channel,
                 by,
                 reason,
                 is_kick,
-            } => self.was_expelled(person, &channel, (by, reason, is_kick)),
+            } => self.was_expelled(person, channel, (by.clone(), reason.clone(), *is_kick)),
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
-                self.private(owner, person, &said);
+                self.private(owner, person, said);
             }
             Happening::Typing {
                 place: Where::Private,
@@ -91,14 +93,12 @@ impl Hub {
             } => {
                 let nick = self.nick(&who.name);
                 let room = self.talks.room(person, &nick.nick).to_owned();
-                let place = Place::private(
-                    &Nick {
-                        nick: room,
-                        ..nick.clone()
-                    },
-                    person,
-                );
-                self.deed(Deed::Typing(place, nick, state == Typing::Active));
+                let talk = Nick {
+                    nick: room,
+                    ..nick.clone()
+                };
+                let place = Place::private(&talk, person);
+                self.deed(Deed::Typing(place, nick, *state == Typing::Active));
             }
             _ => {}
         }
@@ -107,10 +107,7 @@ impl Hub {
     /// What the observer hears is for everybody.
     pub(super) fn observe(&mut self, happening: Happening) {
         match happening {
-            Happening::Entered { channel } => {
-                self.entered(&Owner::Bot, &channel);
-                self.is_seen(&channel);
-            }
+            Happening::Entered { channel } => self.entered(&Owner::Bot, &channel),
             Happening::Expelled {
                 channel, reason, ..
             } => self.is_unseen(&channel, reason.as_deref()),
@@ -188,6 +185,7 @@ impl Hub {
     }
 
     fn joined(&mut self, channel: &str, who: &Source) {
+        self.directory.write().is_certain(&who.name, now());
         self.directory.write().entered(channel, &who.name);
         let folded = self.directory.read().case_mapping().fold(&who.name);
         let is_back = self.split.remove(&folded).is_some();
@@ -289,7 +287,9 @@ impl Hub {
     }
 
     fn renamed(&mut self, from: &Source, to: &str) {
+        self.directory.write().is_certain(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
+        self.directory.write().is_certain(&from.name, now());
         self.directory.write().renamed(&from.name, to);
         if is_own {
             return;
@@ -322,39 +322,19 @@ impl Hub {
         self.deed(Deed::Change(place, by, change));
     }
 
-    /// The observer is in a channel now.
-    fn is_seen(&mut self, channel: &str) {
-        let place = self.channel(channel);
-        self.deed(Deed::Back(place));
-        self.catch_up(channel);
-        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
-            let asks = Line::new("MODE", [channel]);
-            live.ask(
-                asks,
-                bridgehead_irc_protocol::session::Priority::Membership,
-                super::client::Asked::Upkeep,
-            );
-        }
-    }
-
-    /// The observer is in a channel no more: it is not known what is said there.
+    /// The bridge's own connection is in a channel no more.
     fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>) {
         self.expelled(&Owner::Bot, channel);
-        self.directory.write().forget(channel);
         let folded = self.directory.read().case_mapping().fold(channel);
-        self.is_deaf([folded.clone()]);
         if self.client(&Owner::Bot).wanted.contains(&folded) {
             let words = self.words(Some(channel), reason).unwrap_or_default();
-            self.client(&Owner::Bot).refused_by(&folded, &words, now());
-            let place = self.channel(channel);
-            let reason = format!("the bridge was put out of the channel: {words}");
-            self.deed(Deed::Gone(place, reason));
+            self.is_kept_out(&folded, &format!("it was put out ({words})"));
         }
     }
 
     /// Whose of ours a nick is.
     pub(super) fn own(&self, nick: &str) -> Option<Owner> {
-        self.directory.read().owner(nick).cloned()
+        self.directory.read().owner_or_former(nick).cloned()
     }
 
     pub(super) fn nick(&self, nick: &str) -> Nick {

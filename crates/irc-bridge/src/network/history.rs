@@ -9,7 +9,10 @@
 //! What a server plays by itself to who comes in (such as InspIRCd's channel mode `H`) is taken the same way: only what
 //! is younger than the last that was heard, and what both sides have is known by its id.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use bridgehead_appservice::format::Rich;
 use bridgehead_irc_protocol::{
@@ -18,7 +21,7 @@ use bridgehead_irc_protocol::{
     session::Priority,
 };
 
-use super::{Hub, Owner, client::Asked, deeds::Deed, speaking::now_ms};
+use super::{Hub, client::Asked, deeds::Deed, memory::Heard, speaking::now_ms};
 use crate::clock::now;
 
 /// What is said in a channel while its history comes waits; so much of it, and for so long.
@@ -32,8 +35,40 @@ pub(super) fn is_history(kind: &str) -> bool {
     kind.ends_with("chathistory") || kind == "znc.in/playback"
 }
 
+/// Nicks of the bridge's clients, present and past, that are known.
+const MAX_FORMER: usize = 100_000;
+
+/// What is known of what was said while nobody listened.
+#[derive(Default)]
+pub(super) struct History {
+    /// How far channels were heard.
+    pub(super) heard: Heard,
+    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
+    recalled: BTreeMap<String, i64>,
+    /// Since when nobody listens, of channels that were listened to.
+    unheard: BTreeMap<String, i64>,
+    /// Channels whose history is being fetched.
+    catching_up: BTreeMap<String, CatchingUp>,
+    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
+    former: BTreeSet<String>,
+}
+
+impl History {
+    /// With what the last run has heard.
+    pub(super) fn new(heard: Heard) -> Self {
+        let channels = heard.channels.keys();
+        Self {
+            unheard: channels
+                .map(|channel| (channel.clone(), heard.alive_ms))
+                .collect(),
+            heard,
+            ..Self::default()
+        }
+    }
+}
+
 /// A channel whose history is being fetched.
-pub(super) struct CatchingUp {
+struct CatchingUp {
     /// What was said since.
     held: Vec<Said>,
     /// Messages that may still be asked for.
@@ -44,15 +79,24 @@ pub(super) struct CatchingUp {
 }
 
 impl Hub {
+    /// One of the bridge's clients has this nick, or had it.
+    pub(super) fn is_former(&mut self, nick: &str) {
+        if self.history.former.len() < MAX_FORMER {
+            let folded = self.directory.read().case_mapping().fold(nick);
+            self.history.former.insert(folded);
+        }
+    }
+
     /// The observer listens in a channel from now on.
     pub(super) fn catch_up(&mut self, channel: &str) {
         let folded = self.directory.read().case_mapping().fold(channel);
-        let heard_ms = self.heard_until.channels.get(&folded).copied();
-        self.recalled
+        let heard_ms = self.history.heard.channels.get(&folded).copied();
+        self.history
+            .recalled
             .insert(folded.clone(), heard_ms.unwrap_or_else(now_ms));
-        let unheard_since_ms = self.unheard.remove(&folded);
+        let unheard_since_ms = self.history.unheard.remove(&folded);
         if heard_ms.is_none() {
-            self.heard_until.hear(&folded, now_ms());
+            self.history.heard.hear(&folded, now_ms());
             self.deed(Deed::Heard(folded.clone(), now_ms()));
         }
         let (Some(_), Some(unheard_since_ms)) = (heard_ms, unheard_since_ms) else {
@@ -70,21 +114,21 @@ impl Hub {
             until: now() + MAX_WAIT,
             unheard_since_ms,
         };
-        self.catching_up.insert(folded.clone(), catching);
+        self.history.catching_up.insert(folded.clone(), catching);
         self.ask_history(&folded);
     }
 
     /// Asks for what was said behind the last that was heard.
     fn ask_history(&mut self, channel: &str) {
         let page = self.directory.read().offers().history;
-        let catching = self.catching_up.get_mut(channel);
+        let catching = self.history.catching_up.get_mut(channel);
         let (Some(page), Some(catching)) = (page, catching) else {
             return;
         };
         let page = page.min(catching.left);
         catching.left -= page;
         // Of one millisecond there may be several, of which not all were heard; those that were are known.
-        let heard_ms = self.heard_until.channels.get(channel).copied();
+        let heard_ms = self.history.heard.channels.get(channel).copied();
         let after = server_time(heard_ms.unwrap_or_else(now_ms) - 1);
         let line = Line::new(
             "CHATHISTORY",
@@ -96,7 +140,9 @@ impl Hub {
             ],
         );
         let asked = Asked::History(channel.to_owned(), page);
-        if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+        let observer = self.observer(channel).cloned();
+        let client = observer.and_then(|owner| self.clients.get_mut(&owner));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
             live.ask(line, Priority::Urgent, asked);
         }
     }
@@ -107,9 +153,10 @@ impl Hub {
         let told = lines.iter().filter(|line| line.command != "BATCH");
         let last = lines.iter().filter_map(|line| line.tags.get("time"));
         if let Some(last_ms) = last.filter_map(server_time_ms).max() {
-            self.heard_until.hear(channel, last_ms);
+            self.history.heard.hear(channel, last_ms);
         }
         let left = self
+            .history
             .catching_up
             .get(channel)
             .map_or(0, |catching| catching.left);
@@ -118,7 +165,7 @@ impl Hub {
             self.ask_history(channel);
         } else {
             if has_more {
-                let since_ms = self.heard_until.channels.get(channel).copied();
+                let since_ms = self.history.heard.channels.get(channel).copied();
                 self.tell_gap(channel, since_ms.unwrap_or_else(now_ms));
             }
             self.is_caught_up(channel);
@@ -128,7 +175,7 @@ impl Hub {
     /// The network does not give a channel's history.
     pub(super) fn has_no_history(&mut self, channel: &str, why: &str) {
         tracing::info!(network = self.name, channel, why, "there is no history");
-        if let Some(catching) = self.catching_up.get(channel) {
+        if let Some(catching) = self.history.catching_up.get(channel) {
             self.tell_gap(channel, catching.unheard_since_ms);
         }
         self.is_caught_up(channel);
@@ -136,7 +183,7 @@ impl Hub {
 
     /// What was said meanwhile comes behind the history.
     fn is_caught_up(&mut self, channel: &str) {
-        let Some(catching) = self.catching_up.remove(channel) else {
+        let Some(catching) = self.history.catching_up.remove(channel) else {
             return;
         };
         for said in catching.held {
@@ -166,7 +213,7 @@ impl Hub {
         let is_own = self.whose(&said).is_some();
         let place = self.place_of(&said.place).filter(|_| !is_own);
         let channel = place.as_ref().and_then(|place| place.as_channel());
-        match channel.and_then(|channel| self.catching_up.get_mut(channel)) {
+        match channel.and_then(|channel| self.history.catching_up.get_mut(channel)) {
             Some(catching) => catching.held.push(said),
             None => self.said(&said),
         }
@@ -175,21 +222,17 @@ impl Hub {
     /// Whoever takes too long with a history does not hold up what is said now; and it is noted that the network is
     /// there.
     pub(super) fn tend_history(&mut self, now: Instant) {
-        let over = self.catching_up.iter();
+        let over = self.history.catching_up.iter();
         let over =
             over.filter(|(_, catching)| catching.until <= now || catching.held.len() >= MAX_HELD);
         let over: Vec<String> = over.map(|(channel, _)| channel.clone()).collect();
         for channel in over {
             self.has_no_history(&channel, "it takes too long");
         }
-        let bot = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref());
-        let is_there = bot.is_some_and(|live| live.is_ready);
+        let is_there = self.clients.keys().any(|owner| self.is_ready(owner));
         let now_ms = now_ms();
-        if is_there && now_ms - self.heard_until.alive_ms >= ALIVE_EVERY_MS {
-            self.heard_until.alive_ms = now_ms;
+        if is_there && now_ms - self.history.heard.alive_ms >= ALIVE_EVERY_MS {
+            self.history.heard.alive_ms = now_ms;
             self.deed(Deed::Alive(now_ms));
         }
     }
@@ -199,17 +242,17 @@ impl Hub {
         let now_ms = now_ms();
         for channel in channels {
             // What was held comes again with the history next time.
-            self.catching_up.remove(&channel);
-            self.unheard.entry(channel).or_insert(now_ms);
+            self.history.catching_up.remove(&channel);
+            self.history.unheard.entry(channel).or_insert(now_ms);
         }
     }
 
     /// A channel is bridged no more.
     pub(super) fn forget_heard(&mut self, channel: &str) {
-        self.catching_up.remove(channel);
-        self.recalled.remove(channel);
-        self.unheard.remove(channel);
-        if self.heard_until.channels.remove(channel).is_some() {
+        self.history.catching_up.remove(channel);
+        self.history.recalled.remove(channel);
+        self.history.unheard.remove(channel);
+        if self.history.heard.channels.remove(channel).is_some() {
             self.deed(Deed::Unheard(channel.to_owned()));
         }
     }
@@ -230,7 +273,12 @@ impl Hub {
         let (Some(channel), Some(at_ms)) = (place.as_channel(), said.time_ms) else {
             return;
         };
-        let heard_ms = self.recalled.get(channel).copied().unwrap_or(i64::MAX);
+        let heard_ms = self
+            .history
+            .recalled
+            .get(channel)
+            .copied()
+            .unwrap_or(i64::MAX);
         let is_new = match said.msgid {
             // The kit knows what it has.
             Some(_) => at_ms >= heard_ms,
@@ -238,7 +286,8 @@ impl Hub {
         };
         let by = said.relayed_by.as_deref().unwrap_or(&said.who.name);
         let folded = self.directory.read().case_mapping().fold(by);
-        let is_own = said.is_own || self.whose(said).is_some() || self.former.contains(&folded);
+        let is_own =
+            said.is_own || self.whose(said).is_some() || self.history.former.contains(&folded);
         if is_new && !is_own && !said.is_server {
             self.bring(place, said);
         }

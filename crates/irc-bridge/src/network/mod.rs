@@ -6,13 +6,14 @@
 //!                         └──────┘──deeds───▶ Matrix
 //! ```
 //!
-//! One connection observes: what is said in channels is taken from it alone. The others say what their people say, and
-//! hear what is said to them alone. The loop waits for nobody: orders and deeds go by bounded queues, and who asks it
+//! In each channel one connection observes: what is said there is taken from it alone. The others say what their people
+//! say, and hear what is said to them alone. The loop waits for nobody: orders and deeds go by bounded queues, and who asks it
 //! something is answered later.
 //!
 //! - `client`, `speech` a client, and what it has to say
-//! - `connect` connections: when, and what becomes of them
+//! - `connect` connections: when, and of what; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
+//! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
 //!   listened, and `memory` how far that is; `standing` who may do what in both
 //! - `upkeep` what Matrix changes on IRC
@@ -29,12 +30,15 @@ mod connect;
 mod consent;
 mod deeds;
 mod directory;
+mod ended;
 mod figures;
 mod hear;
 mod history;
 mod look;
 mod memory;
+mod observe;
 mod offers;
+mod overlap;
 mod own;
 mod pace;
 mod private;
@@ -66,13 +70,23 @@ use tokio::{
 
 pub(crate) use self::directory::{Directory, Owner};
 use self::{
-    client::Client, consent::Consent, deeds::Deed, figures::Figures, history::CatchingUp,
-    memory::Memory, pace::Bucket, private::Answers, speaking::Patience, speech::Pending,
+    client::Client,
+    consent::Consent,
+    deeds::Deed,
+    figures::Figures,
+    history::History,
+    memory::Memory,
+    observe::AllEars,
+    pace::{Breaker, Bucket},
+    private::Answers,
+    speaking::Patience,
+    speech::Pending,
 };
 pub(crate) use self::{
     command::{Asking, Command, Report},
-    connect::{sasl, secret, words as why_ended},
+    connect::{sasl, secret},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
+    ended::words as why_ended,
     figures::reference as figures_reference,
     look::{ClientLook, Look},
     offers::Offers,
@@ -103,8 +117,8 @@ use crate::{
 const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
-/// Nicks of the bridge's clients, present and past, that are known.
-const MAX_FORMER: usize = 100_000;
+/// What connections say when the bridge ends.
+const LAST_WORDS: &str = "The bridge is being restarted";
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -116,6 +130,8 @@ pub(crate) enum Input {
     Upkeep(Upkeep),
     /// Somebody asks for something.
     Command(Asking),
+    /// The bridge ends.
+    Leave(oneshot::Sender<()>),
     /// Who of Matrix is writing somewhere; nobody else is.
     Typing(Place, Vec<UserId>),
     /// Somebody wants to know how the network stands.
@@ -167,6 +183,14 @@ impl Handle {
         self.inputs.send(Input::Upkeep(upkeep)).await.ok();
     }
 
+    /// Ends all connections in order. Returns when there are none.
+    pub(crate) async fn leave(&self) {
+        let (reply, left) = oneshot::channel();
+        if self.inputs.send(Input::Leave(reply)).await.is_ok() {
+            left.await.ok();
+        }
+    }
+
     /// Asks for something; gives back what people are told.
     pub(crate) async fn command(&self, who: &UserId, command: Command) -> Report {
         let (reply, report) = oneshot::channel();
@@ -200,7 +224,7 @@ pub(crate) struct Beginning {
     pub(crate) way: Way,
 }
 
-/// A network that may run, and run again.
+/// A network that is about to run, and to run again where that has failed.
 #[derive(Clone)]
 pub(crate) struct Waiting {
     beginning: Beginning,
@@ -269,18 +293,19 @@ pub(crate) struct Hub {
     /// Whose turn to connect it is: the server of the network's that is tried next.
     next_server: usize,
     bucket: Bucket,
+    breaker: Breaker,
+    /// Servers that want encryption (IRCv3 sts), and the port that they have for it.
+    encrypted: HashMap<String, u16>,
+    /// Who hears each channel.
+    ears: AllEars,
+    /// The bridge ends: nobody connects any more.
+    is_leaving: bool,
+    /// Who waits until nobody is connected.
+    left: Option<oneshot::Sender<()>>,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (Vec<String>, Instant)>,
-    /// How far channels were heard.
-    heard_until: memory::Heard,
-    /// By folded channel: how far it was heard before the observer came in last; what is older is not brought again.
-    recalled: BTreeMap<String, i64>,
-    /// Since when nobody listens, of channels that were listened to.
-    unheard: BTreeMap<String, i64>,
-    /// Channels whose history is being fetched.
-    catching_up: BTreeMap<String, CatchingUp>,
-    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
-    former: BTreeSet<String>,
+    /// What was said while nobody listened.
+    history: History,
     /// How many questions of programs are still answered.
     patience: Patience,
     /// Names what is heard and has no id of its own.
@@ -308,6 +333,11 @@ impl Waiting {
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
             bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
+            breaker: Breaker::default(),
+            encrypted: HashMap::new(),
+            ears: AllEars::new(),
+            is_leaving: false,
+            left: None,
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
@@ -336,15 +366,7 @@ impl Waiting {
             next_link: 0,
             next_server: 0,
             split: BTreeMap::new(),
-            unheard: heard
-                .channels
-                .keys()
-                .map(|channel| (channel.clone(), heard.alive_ms))
-                .collect(),
-            heard_until: heard,
-            recalled: BTreeMap::new(),
-            catching_up: BTreeMap::new(),
-            former: BTreeSet::new(),
+            history: History::new(heard),
             patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
@@ -356,8 +378,10 @@ impl Waiting {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // While Matrix does not keep up, servers are read no further: what they say waits with them.
+            let keeps_up = hub.deeds.capacity() >= deeds::RESERVE;
             tokio::select! {
-                Some((id, told)) = told.recv() => hub.take_told(id, told).await,
+                Some((id, told)) = told.recv(), if keeps_up => hub.take_told(id, told).await,
                 Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
@@ -368,9 +392,10 @@ impl Waiting {
 impl Hub {
     /// Finds out where everybody is to be.
     async fn begin(&mut self) -> Result<(), HandlerError> {
-        let now = now();
-        self.clients
-            .insert(Owner::Bot, Client::new(Owner::Bot, now));
+        if self.settings.bot.enabled {
+            let bot = Client::new(Owner::Bot, now());
+            self.clients.insert(Owner::Bot, bot);
+        }
         self.is_former(&self.settings.bot.nick.clone());
         for nick in self.people.nicks().await? {
             self.is_former(&nick);
@@ -383,19 +408,18 @@ impl Hub {
         Ok(())
     }
 
-    /// One of the bridge's clients has this nick, or had it.
-    fn is_former(&mut self, nick: &str) {
-        if self.former.len() < MAX_FORMER {
-            let folded = self.directory.read().case_mapping().fold(nick);
-            self.former.insert(folded);
-        }
-    }
-
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Leave(reply) => {
+                let owners: Vec<Owner> = self.clients.keys().cloned().collect();
+                for owner in owners {
+                    self.drop_link(&owner, LAST_WORDS);
+                }
+                (self.is_leaving, self.left) = (true, Some(reply));
+            }
             Input::Typing(place, people) => self.take_typing(&place, &people),
             Input::Look(reply) => {
                 reply.send(self.look()).ok();
@@ -421,6 +445,13 @@ impl Hub {
         let client = self.client(&owner);
         client.spoke_at = now;
         client.is_parked = false;
+        if let Some((_, why)) = client.barred.as_ref().filter(|(until, _)| *until > now)
+            && client.live.is_none()
+        {
+            let why = why.clone();
+            reply.send(Err(SendError::forbidden(why))).ok();
+            return;
+        }
         if owner != Owner::Bot {
             client.name = Some(speech.name.clone());
         }
@@ -429,6 +460,7 @@ impl Hub {
             speech,
             reply,
             deadline,
+            is_in_doubt: false,
             parts: Vec::new(),
         });
         self.has_written(&owner, &place);
@@ -457,11 +489,16 @@ impl Hub {
 
     /// Brings a client as far as it comes now.
     async fn advance(&mut self, owner: &Owner) {
+        if self.is_leaving {
+            return;
+        }
         let now = now();
+        self.end_doubts(owner, now).await;
         let (settings, keys) = (self.settings.clone(), &self.keys);
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
+        client.settle();
         if client.live.is_none() {
             if client.wants_connection() && client.may_try(now) {
                 self.connect(owner).await;
@@ -483,12 +520,23 @@ impl Hub {
     }
 
     async fn tick(&mut self) {
+        if self.is_leaving {
+            let is_left = self.clients.values().all(|client| client.live.is_none());
+            if let Some(reply) = self.left.take_if(|_| is_left) {
+                reply.send(()).ok();
+            }
+            return;
+        }
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
         self.look_at_consents(now).await;
         self.look_at_late(now).await;
         self.tend_history(now);
+        self.take_over(now);
+        self.directory.write().end_former(now);
+        self.clients
+            .retain(|owner, client| *owner == Owner::Bot || !client.is_over(now));
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
@@ -504,16 +552,13 @@ impl Hub {
 
     /// What has waited for its connection for too long is given back.
     fn give_up_late(&mut self, now: Instant) {
-        // Without the bridge's own connection it is the network that is away, and not one person's place in it.
-        let bot = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref());
-        let is_away = !bot.is_some_and(|live| live.is_ready);
+        // Where nobody is connected it is the network that is away, and not one person's place in it.
+        let is_away = !self.clients.keys().any(|owner| self.is_ready(owner));
+        let breaker = self.bucket.why(now).map(str::to_owned);
         for client in self.clients.values_mut() {
             client.give_waits_up(now);
             let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
-            let why = client.last_error.clone();
+            let why = client.last_error.clone().or_else(|| breaker.clone());
             for pending in client.take_pendings(is_late) {
                 let why = why.as_deref().unwrap_or("the connection takes too long");
                 pending.end(Err(match is_away {
@@ -521,6 +566,36 @@ impl Hub {
                     false => SendError::Reject(Rejected::new(Cause::Network, why)),
                 }));
             }
+        }
+    }
+
+    /// Whether somebody's connection stands.
+    fn is_ready(&self, owner: &Owner) -> bool {
+        let live = self
+            .clients
+            .get(owner)
+            .and_then(|client| client.live.as_ref());
+        live.is_some_and(|live| live.is_ready)
+    }
+
+    /// What is known of a lost connection by now is all that will be known.
+    async fn end_doubts(&mut self, owner: &Owner, now: Instant) {
+        let patience = self.settings.limits.patience.get();
+        let Some(client) = self.clients.get_mut(owner) else {
+            return;
+        };
+        if client.doubts_until.take_if(|until| *until <= now).is_none() {
+            return;
+        }
+        // What the old connection had, and not the new one.
+        let pendings = client.pendings.iter_mut();
+        let mut void = Vec::new();
+        for pending in pendings.filter(|pending| pending.is_in_doubt) {
+            pending.is_in_doubt = false;
+            void.extend(pending.unhand(now + patience));
+        }
+        for claim in void {
+            self.claims.release(&claim).await;
         }
     }
 

@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// How long a network is left alone that has had enough, the first time and at most.
+const FIRST_BREAK: Duration = Duration::from_secs(30);
+const LONGEST_BREAK: Duration = Duration::from_secs(600);
+/// For how long it is believed that a network takes no more connections than it had.
+const LIMIT_FOR: Duration = Duration::from_secs(600);
+
 /// How many connections may be made.
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -16,8 +22,8 @@ pub(super) struct Bucket {
     at_once: u32,
     tokens: f64,
     filled_at: Instant,
-    /// Nobody connects before.
-    closed_until: Option<Instant>,
+    /// Nobody connects before, and why.
+    closed: Option<(Instant, String)>,
 }
 
 impl Bucket {
@@ -28,16 +34,16 @@ impl Bucket {
             at_once,
             tokens: f64::from(at_once),
             filled_at: now,
-            closed_until: None,
+            closed: None,
         }
     }
 
     /// Takes one, or says when to ask again.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        if let Some(until) = self.closed_until.filter(|until| *until > now) {
-            return Err(until);
+        if let Some((until, _)) = self.closed.as_ref().filter(|(until, _)| *until > now) {
+            return Err(*until);
         }
-        self.closed_until = None;
+        self.closed = None;
         let passed = now.saturating_duration_since(self.filled_at);
         self.filled_at = now;
         let gained = passed.as_secs_f64() / self.every.as_secs_f64();
@@ -50,10 +56,55 @@ impl Bucket {
     }
 
     /// The network has had enough: nobody connects for so long, and slowly after that.
-    pub(super) fn close(&mut self, now: Instant, wait: Duration) {
+    pub(super) fn close(&mut self, now: Instant, wait: Duration, why: &str) {
         let until = now + wait;
-        self.closed_until = Some(self.closed_until.map_or(until, |at| at.max(until)));
-        self.tokens = 0.0;
+        let is_longer = self.closed.as_ref().is_none_or(|(at, _)| *at < until);
+        if is_longer {
+            self.closed = Some((until, why.to_owned()));
+            // The first may go as soon as it opens, and the others after it.
+            self.tokens = 1.0;
+            self.filled_at = until;
+        }
+    }
+
+    /// Why nobody connects now.
+    pub(super) fn why(&self, now: Instant) -> Option<&str> {
+        let closed = self.closed.as_ref().filter(|(until, _)| *until > now);
+        closed.map(|(_, why)| why.as_str())
+    }
+}
+
+/// What a network has shown that it does not bear.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// How often in a row it had enough.
+    trips: u32,
+    /// It takes no more than so many connections, as it was understood until then.
+    limit: Option<(usize, Instant)>,
+}
+
+impl Breaker {
+    /// The network has had enough: for how long it is left alone, where it does not say so itself.
+    pub(super) fn trip(&mut self) -> Duration {
+        let wait = FIRST_BREAK.saturating_mul(1 << self.trips.min(16));
+        self.trips += 1;
+        wait.min(LONGEST_BREAK)
+    }
+
+    /// It lets somebody in again.
+    pub(super) fn calm(&mut self) {
+        self.trips = 0;
+    }
+
+    /// It takes no more connections than there are.
+    pub(super) fn is_full(&mut self, connections: usize, now: Instant) {
+        self.limit = Some((connections.max(1), now + LIMIT_FOR));
+    }
+
+    /// How many connections it takes.
+    pub(super) fn limit(&self, configured: usize, now: Instant) -> usize {
+        let learned = self.limit.filter(|(_, until)| *until > now);
+        learned.map_or(configured, |(limit, _)| limit.min(configured))
     }
 }
 
@@ -91,11 +142,35 @@ mod tests {
     fn a_closed_network_is_left_alone() {
         let start = Instant::now();
         let mut bucket = Bucket::new(60, 3, start);
-        bucket.close(start, Duration::from_secs(30));
-        bucket.close(start, Duration::from_secs(10));
+        bucket.close(start, Duration::from_secs(30), "throttled");
+        bucket.close(start, Duration::from_secs(10), "full");
+        assert_eq!(bucket.why(start), Some("throttled"));
         assert_eq!(bucket.take(start), Err(start + Duration::from_secs(30)));
         let open = start + Duration::from_secs(30);
+        assert_eq!(bucket.why(open), None);
         assert_eq!(bucket.take(open), Ok(()));
+        // What was saved up before is gone: those who have waited go one by one.
+        assert!(bucket.take(open).is_err());
+    }
+
+    #[test]
+    fn a_network_that_has_had_enough_again_and_again_is_left_alone_for_longer() {
+        let mut breaker = Breaker::default();
+        let waits: Vec<u64> = (0..7).map(|_| breaker.trip().as_secs()).collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+        breaker.calm();
+        assert_eq!(breaker.trip(), FIRST_BREAK);
+    }
+
+    #[test]
+    fn a_limit_is_learned_and_tried_again_later() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        assert_eq!(breaker.limit(100, now), 100);
+        breaker.is_full(7, now);
+        assert_eq!(breaker.limit(100, now), 7);
+        assert_eq!(breaker.limit(5, now), 5);
+        assert_eq!(breaker.limit(100, now + LIMIT_FOR), 100);
     }
 
     #[test]

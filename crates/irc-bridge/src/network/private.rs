@@ -49,7 +49,9 @@ impl Answers {
 impl Hub {
     /// Something was said to a person alone.
     pub(super) fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        if said.is_server || self.own(&said.who.name).is_some() {
+        // A nick that was one of ours may be somebody else's by now.
+        let is_ours = self.directory.read().owner(&said.who.name).is_some();
+        if said.is_server || is_ours {
             return;
         }
         if self.answer_ctcp(owner, said) {

@@ -76,7 +76,9 @@ impl Hub {
         if let Some(own) = self.whose(said) {
             let text = wire_text(said);
             let msgid = said.msgid.as_deref();
-            self.client(&own).overheard(&channel, &text, msgid);
+            let client = self.client(&own);
+            client.overheard(&channel, &text, msgid);
+            client.settle();
             return;
         }
         if said.is_own || said.is_server || self.only_asks_in(&channel) {
@@ -131,7 +133,7 @@ impl Hub {
             let mut message = RemoteMessage::new(id, place.clone(), nick.clone(), content);
             message.ts_ms = said.time_ms.filter(|time| *time <= now_ms() + FUTURE_MS);
             if let (Some(channel), Some(at_ms)) = (place.as_channel(), message.ts_ms) {
-                self.heard_until.hear(channel, at_ms);
+                self.history.heard.hear(channel, at_ms);
             }
             message.reply_to = said.reply_to.clone();
             messages.push(message);

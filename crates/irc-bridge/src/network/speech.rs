@@ -9,7 +9,7 @@ use bridgehead_appservice::{
 use bridgehead_irc_protocol::session::{Proof, SayCommand};
 use tokio::sync::oneshot;
 
-use crate::ids::Place;
+use crate::{ids::Place, link::claims::Claim};
 
 /// How an event fares.
 pub(crate) type Outcome = Result<Receipt, SendError>;
@@ -47,6 +47,8 @@ pub(super) struct Pending {
     pub(super) reply: oneshot::Sender<Outcome>,
     /// Until when its connection may take to be made.
     pub(super) deadline: Instant,
+    /// Its connection was lost, and somebody else may have heard it arrive.
+    pub(super) is_in_doubt: bool,
     /// What of it was given to the connection; empty before.
     pub(super) parts: Vec<Part>,
 }
@@ -85,8 +87,36 @@ impl Pending {
         true
     }
 
+    /// The claim of a line.
+    pub(super) fn claim_of(&self, say: u64) -> Option<Claim> {
+        let mut parts = (0..).zip(&self.parts);
+        let (part, _) = parts.find(|(_, part)| part.say == Some(say))?;
+        Some(Claim {
+            key: self.speech.key.clone(),
+            part,
+        })
+    }
+
     pub(super) fn part(&mut self, say: u64) -> Option<&mut Part> {
         self.parts.iter_mut().find(|part| part.say == Some(say))
+    }
+
+    /// Its connection is gone: what has not arrived is said again by the next, which has until `deadline` to come. Gives
+    /// back the claims that are void.
+    pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+        self.deadline = self.deadline.max(deadline);
+        self.speech.claimed.clear();
+        let mut void = Vec::new();
+        for (number, part) in (0..).zip(self.parts.drain(..)) {
+            match part.proof {
+                Some(_) => self.speech.claimed.push(number),
+                None => void.push(Claim {
+                    key: self.speech.key.clone(),
+                    part: number,
+                }),
+            }
+        }
+        void
     }
 
     /// Tells how it fared. Nobody may want to know any more.

@@ -77,11 +77,7 @@ impl Hub {
 
     /// Modes of a channel are other ones now.
     pub(super) fn modes(&mut self, channel: &str, by: Option<&Source>, changes: &[ModeChange]) {
-        let Some(live) = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref())
-        else {
+        let Some(live) = self.watcher(channel) else {
             return;
         };
         let facts = live.link.facts();
@@ -124,7 +120,7 @@ impl Hub {
 
     /// The highest mode that somebody has in a channel, as far as the observer knows.
     pub(super) fn standing(&self, channel: &str, nick: &str) -> Option<char> {
-        let live = self.clients.get(&Owner::Bot)?.live.as_ref()?;
+        let live = self.watcher(channel)?;
         live.view.standing(channel, nick)
     }
 
@@ -162,11 +158,7 @@ impl Hub {
         if !changes.iter().any(|change| "ikspr".contains(change.mode)) {
             return;
         }
-        let Some(live) = self
-            .clients
-            .get(&Owner::Bot)
-            .and_then(|bot| bot.live.as_ref())
-        else {
+        let Some(live) = self.watcher(channel) else {
             return;
         };
         let isupport = live.link.facts().isupport;

@@ -89,7 +89,9 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        self.client(&Owner::Bot).wanted.insert(channel.to_owned());
+        if self.settings.bot.enabled {
+            self.client(&Owner::Bot).wanted.insert(channel.to_owned());
+        }
         if !self.mirrors(channel) {
             return;
         }
@@ -148,7 +150,7 @@ impl Hub {
         let client = self.client(&owner);
         client.name = Some(name.to_owned());
         client.wanted.insert(channel.to_owned());
-        client.refused.remove(channel);
+        client.is_in_at_last(channel);
         client.is_parked = false;
         client.spoke_at = now();
         self.advance(&owner).await;
@@ -178,6 +180,7 @@ impl Hub {
             let line = Line::new("PART", params);
             live.ask(line, Priority::Membership, Asked::Upkeep);
         }
+        self.elect(channel);
         // Whoever is nowhere has nothing to stay for; who is talked to alone is connected again by speaking.
         if is_idle && *owner != Owner::Bot {
             self.park(owner, reason.map_or("Left", one_line));

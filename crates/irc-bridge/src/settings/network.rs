@@ -112,6 +112,9 @@ pub struct LoginSettings {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotSettings {
+    /// There is one. Where there is none, people's own connections hear the channels, one for all in each; nobody hears
+    /// those in which nobody of Matrix is.
+    pub enabled: bool,
     /// Its nick.
     pub nick: String,
     /// Its user name.
@@ -127,6 +130,7 @@ pub struct BotSettings {
 impl Default for BotSettings {
     fn default() -> Self {
         Self {
+            enabled: true,
             nick: "MatrixBridge".to_owned(),
             username: "matrix".to_owned(),
             realname: "A bridge between Matrix and IRC".to_owned(),
@@ -414,6 +418,15 @@ impl NetworkSettings {
                 &format!("{key}.people.max_connections"),
                 "nobody could connect",
                 "give a number greater than 0, or set mode = \"relay\" for the channels",
+            );
+        }
+        let modes = self.channels.values().filter_map(|channel| channel.mode);
+        let mut modes = modes.chain([self.dynamic.mode]);
+        if !self.bot.enabled && modes.any(|mode| mode == Mode::Relay) {
+            refusals.refuse(
+                &format!("{key}.bot.enabled"),
+                "mode = \"relay\" needs the bridge's own connection",
+                "set it to true, or mode = \"puppet\" for all channels",
             );
         }
         if self.limits.connects_per_minute == 0 {

@@ -1,6 +1,7 @@
 //! The bridge between real parts.
 
 mod login;
+mod once;
 mod own_stages;
 mod peers;
 mod scenarios;

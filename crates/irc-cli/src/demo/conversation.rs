@@ -28,21 +28,21 @@ pub(super) async fn hold(bridged: &Bridged, server: SocketAddr) -> anyhow::Resul
     let alias = format!("#irc_{NETWORK}_{CHANNEL}:{SERVER_NAME}");
     let room = alice.join(&alias).await?;
     carol.join(&alias).await?;
-    talk(&mut bob, &mut alice, &room).await?;
-    correct(&mut bob, &mut alice, &room).await?;
-    remove(&mut bob, &mut alice, &mut carol, &room).await?;
+    let happened = async {
+        talk(&mut bob, &mut alice, &room).await?;
+        correct(&mut bob, &mut alice, &room).await?;
+        remove(&mut bob, &mut alice, &mut carol, &room).await
+    };
+    let happened = happened.await;
     tell("\nWhat bob has seen on IRC (␂ and ␝ are the control characters of bold and italics)\n");
-    bob.heard()
-        .iter()
-        .filter_map(irc::shown)
-        .for_each(|line| tell(&format!("   {line}")));
+    show(bob.heard().iter().filter_map(irc::shown));
     tell("\nWhat alice has seen on Matrix\n");
-    alice
-        .seen()
-        .iter()
-        .filter_map(matrix::shown)
-        .for_each(|line| tell(&format!("   {line}")));
-    Ok(())
+    show(alice.seen().iter().filter_map(matrix::shown));
+    happened
+}
+
+fn show(lines: impl Iterator<Item = String>) {
+    lines.for_each(|line| tell(&format!("   {line}")));
 }
 
 /// Both say something, plain and formatted, and do something.

@@ -20,6 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tracing_subscriber::EnvFilter;
+
 use self::{bridge::Bridged, irc_server::IrcServer};
 
 /// How long anything may take that has to come; it takes milliseconds.
@@ -30,7 +32,9 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 /// Runs the demonstration. It fails if anything does not come as it should.
 pub(crate) async fn run() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_env_filter("error")
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error")),
+        )
         .with_writer(std::io::stderr)
         .init();
     // The process's TLS provider; nobody has set one before.

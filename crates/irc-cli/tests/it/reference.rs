@@ -37,3 +37,44 @@ fn the_list_of_figures_is_the_bridges() -> anyhow::Result<()> {
     );
     is_current("book/irc-metrics.md", &text)
 }
+
+/// The page says yes only to what a test shows: each that it names is there.
+#[test]
+fn the_tests_that_the_list_of_features_names_are_there() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/irc-features.md"))?;
+    let mut sources = String::new();
+    for name in ["irc-bridge", "irc-protocol", "irc-cli"] {
+        read_all(&root.join("crates").join(name), &mut sources)?;
+    }
+    let ours = page.lines().filter_map(|line| line.rsplit(" | ").next());
+    let names = ours.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_test = |name: &&str| {
+        name.contains('_')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let names: Vec<&str> = names.filter(is_test).collect();
+    ensure!(names.len() > 30, "only {} tests were found", names.len());
+    for name in names {
+        let is_there = sources.contains(&format!("fn {name}("));
+        ensure!(
+            is_there,
+            "docs/irc-features.md names {name}, and there is no such test"
+        );
+    }
+    Ok(())
+}
+
+fn read_all(folder: &Path, into: &mut String) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            read_all(&path, into)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}

@@ -58,7 +58,7 @@ impl Session {
                 let text = String::from_utf8_lossy(line.last()).into_owned();
                 match self.stage {
                     Stage::Quitting(_) => self.end(Ended::Quit),
-                    _ => self.end(Ended::Error(text)),
+                    _ => self.hear_error(text),
                 }
             }
             _ => {

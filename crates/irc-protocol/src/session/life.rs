@@ -102,7 +102,9 @@ impl Session {
     fn tick_stage(&mut self, now: Instant) {
         match self.stage {
             Stage::Registering if self.registration_ends_at() <= now => {
-                self.end(Ended::Timeout("the registration"));
+                let refused = self.registration.refused.take();
+                let refused = refused.map(|(numeric, text)| Ended::Registration(numeric, text));
+                self.end(refused.unwrap_or(Ended::Timeout("the registration")));
             }
             Stage::Quitting(until) if until <= now => self.end(Ended::Quit),
             _ => {}

@@ -180,7 +180,7 @@ impl Session {
     pub fn closed(&mut self) {
         match self.stage {
             Stage::Quitting(_) => self.end(Ended::Quit),
-            _ => self.end(Ended::Error("the connection was closed".to_owned())),
+            _ => self.hear_error("the connection was closed".to_owned()),
         }
     }
 

@@ -48,6 +48,7 @@ impl Session {
             true => (None, duration_s),
             false => (port, None),
         };
+        self.registration.wants_tls |= port.is_some();
         if port.is_some() || duration_s.is_some() {
             self.emit(Event::Sts { port, duration_s });
         }
@@ -58,7 +59,9 @@ impl Session {
         if self.is_ended() || !self.caps.is_settled() || self.login.is_waiting() {
             return;
         }
+        // No password goes out unencrypted to a server that wants encryption, whatever the driver makes of the event.
         let may_login = self.caps.has("sasl")
+            && !self.registration.wants_tls
             && self.account.is_none()
             && *self.login.standing() == Standing::Idle;
         if may_login {

@@ -13,9 +13,9 @@ use super::{
 use crate::Line;
 
 /// Lines that wait at most.
-const MAX_LINES: usize = 1_000;
+const MAX_LINES: usize = 8_000;
 /// Bytes that wait at most.
-const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES: usize = 2 << 20;
 /// The session's own lines that wait at most: a server that asks faster than it reads is not answered.
 const MAX_OWN: usize = 256;
 /// Bytes of one of them: servers cut lines that are half as long.

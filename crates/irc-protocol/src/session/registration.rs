@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Ended, Event, Session, Stage, WebIrc, identify::Identify, login::Gathered};
-use crate::Line;
+use crate::{Line, ending::Ending};
 
 /// How long the server may take for one step of the negotiation.
 pub(super) const STEP: Duration = Duration::from_secs(20);
@@ -23,8 +23,12 @@ pub(super) struct Registration {
     is_told: bool,
     pub(super) gathered: Gathered,
     pub(super) identify: Identify,
+    /// Whether the server wants encryption, and has none yet (IRCv3 sts).
+    pub(super) wants_tls: bool,
     /// Whether the client's own host was asked for.
     pub(super) wants_host: bool,
+    /// The refusal that the server has told, until it closes the connection.
+    pub(super) refused: Option<(u16, String)>,
 }
 
 impl Session {
@@ -61,12 +65,26 @@ impl Session {
                 true
             }
             _ if REFUSALS.contains(&numeric) => {
+                // Which ban it is, and whether it is one at all, the `ERROR` says that follows.
                 let text = String::from_utf8_lossy(line.last()).into_owned();
-                self.end(Ended::Registration(numeric, text));
+                self.registration.refused = Some((numeric, text));
                 true
             }
             _ => false,
         }
+    }
+
+    /// Takes `ERROR`: the server's last words, or those that it had before, where they tell more.
+    pub(super) fn hear_error(&mut self, text: String) {
+        let says_nothing = matches!(
+            Ending::of_error(&text),
+            Ending::Other(_) | Ending::Lost | Ending::Quit | Ending::NotAuthorized
+        );
+        let why = match self.registration.refused.take_if(|_| says_nothing) {
+            Some((numeric, text)) => Ended::Registration(numeric, text),
+            None => Ended::Error(text),
+        };
+        self.end(why);
     }
 
     /// Takes 001: the server says what the client is called.
@@ -89,9 +107,10 @@ impl Session {
 
     /// Until when the welcome may take.
     pub(super) fn settles_at(&self, since: Instant) -> Instant {
-        match self.registration.identify {
-            Identify::Waiting(until) => until,
-            _ => self.step_began_at().map_or(since + WELCOME, |at| at + STEP),
+        match (self.step_began_at(), &self.registration.identify) {
+            (Some(at), _) => at + STEP,
+            (None, Identify::Waiting(until)) => *until,
+            (None, _) => since + WELCOME,
         }
     }
 

@@ -7,7 +7,10 @@ use super::{
     flights::failed,
     outgoing::{Item, Of, What},
 };
-use crate::{Line, Tags, line::MAX_CLIENT_TAGS_BYTES};
+use crate::{
+    Line, Tags,
+    line::{MAX_CLIENT_TAGS_BYTES, MAX_LINE_BYTES},
+};
 
 /// How long the server may take to close after a `QUIT`.
 const QUIT: Duration = Duration::from_secs(5);
@@ -45,7 +48,7 @@ impl Session {
         if !self.is_open() {
             return Err(Full);
         }
-        let line = outward(ask.line);
+        let line = fitted(outward(ask.line), self.isupport.line_bytes());
         if let Err(why) = line.to_bytes() {
             self.emit(failed(ask.id, &why.to_string(), &line));
             return Ok(());
@@ -73,7 +76,7 @@ impl Session {
         if !self.is_open() {
             return Err(Full.into());
         }
-        let line = outward(line);
+        let line = fitted(outward(line), self.isupport.line_bytes());
         line.to_bytes()?;
         let item = Item {
             of: Of::Nobody,
@@ -113,6 +116,7 @@ impl Session {
         for param in &mut line.params {
             *param = sanitized(param);
         }
+        let line = fitted(line, MAX_LINE_BYTES);
         // What still is no line was made of settings or of a server's line that make none.
         if let Ok(bytes) = line.to_bytes() {
             self.out.push_own(bytes);
@@ -134,6 +138,32 @@ fn clean(mut say: Say) -> Say {
         *line = sanitized(line);
     }
     say
+}
+
+/// The line with a text that fits: a server closes the connection of whoever sends longer ones (ngIRCd), or cuts them
+/// anywhere. What is no text is left as it is.
+fn fitted(mut line: Line, max_bytes: usize) -> Line {
+    let is_text = match line.command.as_str() {
+        "QUIT" | "AWAY" | "SETNAME" => line.params.len() == 1,
+        "TOPIC" | "PART" | "PRIVMSG" | "NOTICE" => line.params.len() == 2,
+        "KICK" | "REDACT" => line.params.len() == 3,
+        _ => false,
+    };
+    let params = line.params.iter().map(|param| param.len() + 1);
+    let bytes = line.command.len() + params.sum::<usize>() + " :\r\n".len();
+    if let (true, Some(over @ 1..), Some(text)) = (
+        is_text,
+        bytes.checked_sub(max_bytes),
+        line.params.last_mut(),
+    ) {
+        let mut end = text.len().saturating_sub(over);
+        // Not inside a character.
+        while end > 0 && text[end] & 0xc0 == 0x80 {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    line
 }
 
 /// A line as a client may send it.

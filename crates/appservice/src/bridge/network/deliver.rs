@@ -423,7 +423,7 @@ async fn signals<N: Network>(live: &Live<N>, context: &Context) -> Result<(), Ha
                     .signal(Signal::Read {
                         room,
                         person,
-                        message,
+                        message: Box::new(message),
                     })
                     .await;
             }

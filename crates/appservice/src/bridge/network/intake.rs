@@ -222,12 +222,22 @@ async fn failed<N: Network>(
         }
     }
     let is_forgotten = may_be_asked_again(row);
-    core.store
-        .write_later(move |unit| match is_forgotten {
+    // Waited for: a lane that begins anew before it is stored would have the task again.
+    let written = core
+        .store
+        .write(move |unit| match is_forgotten {
             true => unit.delete_task(id),
             false => unit.complete_task(id, Some(&kept), now_ms),
         })
         .await;
-    live.removed();
-    Step::Next
+    match written {
+        Ok(()) => {
+            live.removed();
+            Step::Next
+        }
+        Err(error) => {
+            tracing::error!(network = N::NAME, %error, "that it is given up cannot be stored");
+            Step::Again(MAX_WAIT)
+        }
+    }
 }

@@ -205,6 +205,12 @@ pub trait Network: Sized + Send + Sync + 'static {
         std::future::ready(())
     }
 
+    /// The service ends: time to say goodbye. Nothing is sent any more, while [`run`](Self::run) still runs; it ends
+    /// some seconds from now at the latest, or when this returns.
+    fn leave(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Somebody types, or has read something. Only if [`TYPING`](Self::TYPING) or [`RECEIPTS`](Self::RECEIPTS) say so;
     /// nothing hangs on it.
     fn signal(&self, signal: Signal<Self>) -> impl Future<Output = ()> + Send {

@@ -383,6 +383,6 @@ pub enum Signal<N: Network> {
         /// Who.
         person: UserId,
         /// Up to which message.
-        message: MessageRef,
+        message: Box<MessageRef>,
     },
 }

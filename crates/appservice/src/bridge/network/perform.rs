@@ -166,7 +166,14 @@ impl<N: Network> Doing<'_, N> {
     }
 
     async fn portal(&self, room: &N::Room) -> Result<Portal<N>, Undone> {
-        let portal = self.live.portal(room).await?;
+        let portal = match self.live.portal(room).await? {
+            Some(portal) => Some(portal),
+            // The network listens before the room is made, so it may speak of one that is being made.
+            None => {
+                let _made = self.live.making.enter(&portal::lock(room)).await;
+                self.live.portal(room).await?
+            }
+        };
         let portal = portal.ok_or_else(|| Undone::Dropped("the room is not linked".to_owned()))?;
         match &portal.data.broken {
             Some(broken) => Err(Undone::Dropped(format!("the portal is broken: {broken}"))),

@@ -6,7 +6,7 @@ use super::{Portal, PortalData, PortalKind, Rooms, sync::broken};
 use crate::{
     Error, Event, HandlerError,
     bridge::{
-        Level, Network, RemoteId, calls, ghosts, info, links::Links, live::Live, network::Task,
+        Level, Network, calls, ghosts, info, links::Links, live::Live, network::Task,
         network::Undone,
     },
     core::Core,
@@ -85,7 +85,7 @@ async fn talk_alone<N: Network>(
             N::TITLE
         )));
     };
-    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&super::lock(&room)).await;
     if let Some(other) = live.portal(&room).await? {
         if other.matrix == event.room_id {
             return Ok(Ok(()));

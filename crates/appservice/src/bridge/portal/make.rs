@@ -28,6 +28,11 @@ fn making_of<N: Network>(room: &N::Room) -> String {
     format!("portal/{}/{}", N::NAME, room.to_text())
 }
 
+/// What is held while a room's portal is made.
+pub(crate) fn lock(room: &impl RemoteId) -> String {
+    format!("room/{}", room.to_text())
+}
+
 /// The portal of a room of the network: the one that is there, or a new one. For an alias the room is made by whoever
 /// asked, so `None` is said where there is no such room.
 pub(crate) async fn ensure<N: Network>(
@@ -36,7 +41,7 @@ pub(crate) async fn ensure<N: Network>(
     room: &N::Room,
     creator: Option<&UserId>,
 ) -> Result<Portal<N>, Undone> {
-    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&lock(room)).await;
     if let Some(portal) = live.portal(room).await? {
         return Ok(portal);
     }
@@ -60,7 +65,7 @@ pub(crate) async fn ensure_for_alias<N: Network>(
     let Some(room) = live.room_of_alias(alias) else {
         return Ok(None);
     };
-    let _alone = live.making.enter(&format!("room/{}", room.to_text())).await;
+    let _alone = live.making.enter(&lock(&room)).await;
     if let Some(portal) = live.portal(&room).await? {
         // The portal is there, and somebody has taken its alias away.
         calls::move_alias(core, alias, &portal.matrix).await?;

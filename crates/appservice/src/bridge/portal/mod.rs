@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{handle::Portals, plumb::LinkRefused};
 pub(crate) use self::{
     invite::{mended, on_member},
-    make::{ensure, ensure_for_alias},
+    make::{ensure, ensure_for_alias, lock},
     plumb::{check_power, plumb},
     sync::{gone, sync},
 };

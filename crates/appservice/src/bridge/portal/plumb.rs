@@ -69,10 +69,7 @@ pub(crate) async fn plumb<N: Network>(
     if let Some(by) = by {
         check_power(core, by, room_id).await?;
     }
-    let _alone = live
-        .making
-        .enter(&format!("room/{}", remote.to_text()))
-        .await;
+    let _alone = live.making.enter(&super::lock(remote)).await;
     if let Some(other) = live.portal_at(room_id).await? {
         return Err(LinkRefused::RoomLinked(other.remote.to_text()));
     }

@@ -248,11 +248,17 @@ impl<const N: usize> Network for GateOf<N> {
     }
 
     async fn watch(&self, room: &String, is_linked: bool) -> Result<(), HandlerError> {
-        let mut state = self.village.state.lock();
-        match is_linked {
-            true => state.watched.insert(room.clone()),
-            false => state.watched.remove(room),
+        let curious = {
+            let mut state = self.village.state.lock();
+            match is_linked {
+                true => state.watched.insert(room.clone()),
+                false => state.watched.remove(room),
+            };
+            state.curious.get(room).cloned().filter(|_| is_linked)
         };
+        if let Some(who) = curious {
+            self.village.come(room, &who);
+        }
         Ok(())
     }
 

@@ -41,6 +41,23 @@ fn where_portals_are_made_when_asked_nobody_makes_one_by_speaking() {
     });
 }
 
+/// The bridge listens before the room is made, so nothing that is said meanwhile is missed, and who is there is there.
+#[test]
+fn what_the_network_says_of_a_room_that_is_being_made_waits_for_it() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        stage.village.draw("square", "miller");
+        let room = stage.enter("square").await;
+        stage.settle().await;
+        let members = stage.alice.members(&room).await.expect("members");
+        let miller = members.get(&super::ghost("miller"));
+        assert_eq!(miller.map(String::as_str), Some("join"));
+        stage.village.say("square", "bob", "still there?");
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_bob: still there?"]);
+    });
+}
+
 #[test]
 fn a_room_says_what_it_is_bridged_to_and_only_when_that_is_news() {
     Lab::run(async |lab| {

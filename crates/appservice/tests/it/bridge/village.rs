@@ -69,6 +69,8 @@ pub(super) struct State {
     pub(super) places: BTreeSet<String>,
     pub(super) secret: BTreeSet<String>,
     pub(super) watched: BTreeSet<String>,
+    /// Who comes to a place as soon as somebody watches it.
+    pub(super) curious: std::collections::BTreeMap<String, String>,
     pub(super) numbers: usize,
     /// Nothing that is sent gets through.
     pub(super) is_closed: bool,
@@ -174,6 +176,12 @@ impl Village {
             place: place.to_owned(),
             who: who.to_owned(),
         });
+    }
+
+    /// Somebody comes to the place as soon as it is watched.
+    pub(crate) fn draw(&self, place: &str, who: &str) {
+        let mut state = self.state.lock();
+        state.curious.insert(place.to_owned(), who.to_owned());
     }
 
     pub(crate) fn go(&self, place: &str, who: &str) {

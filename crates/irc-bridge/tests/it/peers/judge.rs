@@ -21,6 +21,13 @@ impl Judge {
         Ok(Self { ii, channel })
     }
 
+    /// How often somebody was seen to come into the channel.
+    pub(crate) fn entries(&mut self, nick: &str) -> anyhow::Result<usize> {
+        let shown = self.ii.shown(&self.channel)?;
+        let is_entry = |shown: &&Shown| matches!(shown, Shown::Note(note) if note.contains(nick) && note.contains("has joined"));
+        Ok(shown.iter().filter(is_entry).count())
+    }
+
     /// All that was said so far, in order, as nick and text. Notices are not among it: ii does not tell whose they are.
     pub(crate) fn said(&mut self) -> anyhow::Result<Vec<(String, String)>> {
         let shown = self.ii.shown(&self.channel)?;

@@ -410,6 +410,20 @@ async fn programs_are_told_what_a_reply_answers(stage: Stage) -> anyhow::Result<
         .context("the answer")?;
     let answered = &heard.content["m.relates_to"]["m.in_reply_to"]["event_id"];
     assert_eq!(*answered, json!(answer.id));
+    // What answers something of a thread belongs to it.
+    let relation = json!({
+        "rel_type": "m.thread", "event_id": asked.id, "is_falling_back": true,
+        "m.in_reply_to": { "event_id": asked.id },
+    });
+    let content = json!({ "msgtype": "m.text", "body": "apart", "m.relates_to": relation });
+    alice.send(&room, "m.room.message", &content).await?;
+    let apart = bob.hear("apart").await?;
+    let apart = tag(&apart, "msgid").context("an id")?;
+    bob.say(&format!("@+draft/reply={apart} PRIVMSG #tags :as well"))
+        .await;
+    let heard = alice.hears(&room, "as well").await?;
+    assert_eq!(heard.content["m.relates_to"]["event_id"], json!(asked.id));
+    assert_eq!(heard.content["m.relates_to"]["is_falling_back"], false);
     // And a reaction by tag is one.
     bob.say(&format!("@+draft/reply={own};+draft/react=👍 TAGMSG #tags"))
         .await;

@@ -18,6 +18,7 @@ mod messages;
 mod modern;
 mod own_settings;
 mod private;
+pub(crate) mod silence;
 mod talk;
 
 use crate::{
@@ -34,6 +35,7 @@ const ALL: &[&[Scenario]] = &[
     lookups::ALL,
     messages::ALL,
     private::ALL,
+    silence::ALL,
     talk::ALL,
 ];
 

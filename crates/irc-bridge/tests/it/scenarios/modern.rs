@@ -36,15 +36,13 @@ fn on_a_modern_server() -> anyhow::Result<()> {
     let irc = runtime.block_on(OurServer::start(Dialect::modern()))?;
     let port = irc.address().port();
     let mut settings = settings(port)?;
-    for channel in ["#relaymsg"] {
-        let relay = ChannelSettings {
-            mode: Some(Mode::Relay),
-            ..ChannelSettings::default()
-        };
-        network(&mut settings)?
-            .channels
-            .insert(channel.to_owned(), relay);
-    }
+    let relay = ChannelSettings {
+        mode: Some(Mode::Relay),
+        ..ChannelSettings::default()
+    };
+    network(&mut settings)?
+        .channels
+        .insert("#relaymsg".to_owned(), relay);
     on_ours(&settings, (port, Server::Modern), async |stage| {
         play_all(stage, &[ALL]).await
     })?;
@@ -64,13 +62,9 @@ async fn modern(
     channel: &str,
     (matrix, irc, caps): (&str, &str, &str),
 ) -> anyhow::Result<(RawClient, LabUser, RoomId)> {
-    let mut bob = RawClient::connect(stage.port).await?;
-    bob.say("CAP LS 302").await;
-    bob.say(&format!("CAP REQ :{caps}")).await;
-    bob.register(irc).await;
-    bob.say("CAP END").await;
-    bob.welcome().await?;
+    let mut bob = RawClient::welcomed(stage.port, irc).await?;
     bob.join(channel).await?;
+    bob.ask(&format!("CAP REQ :{caps}"), " ACK ").await?;
     let alice = stage.lab.user(matrix).await?;
     let room = alice.join(&alias(channel)).await?;
     alice.say(&room, "ready").await?;
@@ -126,22 +120,34 @@ async fn what_is_taken_back_is_taken_back_on_both_sides(stage: Stage) -> anyhow:
 
 async fn people_are_spoken_for_under_their_own_names(stage: Stage) -> anyhow::Result<()> {
     const CAPS: &str = "message-tags draft/relaymsg";
-    let mut bob = RawClient::connect(stage.port).await?;
-    bob.say("CAP LS 302").await;
-    bob.say(&format!("CAP REQ :{CAPS}")).await;
-    bob.register("mrelb").await;
-    bob.say("CAP END").await;
-    bob.welcome().await?;
+    let mut bob = RawClient::welcomed(stage.port, "mrelb").await?;
     bob.join("#relaymsg").await?;
+    bob.ask(&format!("CAP REQ :{CAPS}"), " ACK ").await?;
     let alice = stage.lab.user("mrela").await?;
     alice.set_display_name("Alice <3").await?;
     let room = alice.join(&alias("#relaymsg")).await?;
     bob.hear(&format!(":{BOT}!")).await?;
-    // Not yet: the bridge is no operator there, and says so by names before the lines.
-    alice.say(&room, "first").await?;
-    let first = bob.hear("first").await?;
-    anyhow::ensure!(first.contains(&format!(":{BOT}!")), "{first}");
-    anyhow::ensure!(first.contains("3> first"), "{first}");
+    // The bridge is operator there, and so may speak for others.
+    bob.ask(&format!("MODE #relaymsg +o {BOT}"), "+o").await?;
+    let wave = json!({ "msgtype": "m.emote", "body": "waves" });
+    alice.send(&room, "m.room.message", &wave).await?;
+    alice.say(&room, "one\ntwo").await?;
+    for said in [":\x01ACTION waves\x01", ":one", ":two"] {
+        let line = bob.hear(said).await?;
+        anyhow::ensure!(line.contains(":Alice3/matrix!"), "{line}");
+        assert_eq!(super::messages::tag(&line, "draft/relaymsg"), Some(BOT));
+    }
+    // What comes back of it is no news.
+    bob.say("PRIVMSG #relaymsg :heard").await;
+    alice.hears(&room, "heard").await?;
+    let texts = alice.texts(&room).await?;
+    assert_eq!(texts, ["waves", "one\ntwo", "heard"]);
+    // An operator no more, it names people before their lines.
+    bob.ask(&format!("MODE #relaymsg -o {BOT}"), "-o").await?;
+    alice.say(&room, "three").await?;
+    let three = bob.hear("three").await?;
+    anyhow::ensure!(three.contains(&format!(":{BOT}!")), "{three}");
+    anyhow::ensure!(three.contains("3> three"), "{three}");
     Ok(())
 }
 

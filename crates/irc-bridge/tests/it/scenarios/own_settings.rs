@@ -1,10 +1,5 @@
 //! What operators may have otherwise: encodings, links, relayed people, old replies, tags in the place of words.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-};
-
 use anyhow::Context as _;
 use bridgehead_appservice::{Event, Secret};
 use bridgehead_irc::{
@@ -12,6 +7,10 @@ use bridgehead_irc::{
     settings::{ChannelSettings, Mode, Reactions},
 };
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use super::{
     messages::{tag, text_of, told, two_in},
@@ -116,7 +115,7 @@ async fn long_code_and_pictures_are_links_that_anybody_can_open(
     let link = line
         .strip_prefix("[rust code: 100 lines] https://irc.example.org")
         .with_context(|| line.clone())?;
-    let (head, body) = fetched(&stage, link)?;
+    let (head, body) = fetched(&stage, link).await?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
     anyhow::ensure!(head.to_lowercase().contains("text/plain"), "{head}");
     anyhow::ensure!(body.contains("let x99 = 99;"), "{body}");
@@ -132,28 +131,26 @@ async fn long_code_and_pictures_are_links_that_anybody_can_open(
         .strip_prefix("[image: cat.png, 10 KiB] https://irc.example.org")
         .and_then(|rest| rest.strip_suffix(" a cat"))
         .with_context(|| line.clone())?;
-    let (head, body) = fetched(&stage, link)?;
+    let (head, body) = fetched(&stage, link).await?;
     anyhow::ensure!(
         head.starts_with("HTTP/1.1 200") && body.contains("PNG a cat"),
         "{head}"
     );
     // Who changes a link gets nothing by it.
-    let (head, _) = fetched(&stage, &link.replacen("media/", "media/x", 1))?;
+    let (head, _) = fetched(&stage, &link.replacen("media/", "media/x", 1)).await?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 404"), "{head}");
     Ok(())
 }
 
 /// What plain HTTP gives for a path: the head, and the body.
-fn fetched(stage: &Stage, path: &str) -> anyhow::Result<(String, String)> {
+async fn fetched(stage: &Stage, path: &str) -> anyhow::Result<(String, String)> {
     let address = stage.url.strip_prefix("http://").context("an address")?;
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(crate::peers::SOON))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: irc.example.org\r\nConnection: close\r\n\r\n"
-    )?;
+    let mut stream = TcpStream::connect(address).await?;
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: irc.example.org\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
+    let read = stream.read_to_end(&mut answer);
+    tokio::time::timeout(crate::peers::SOON, read).await??;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").context("a head")?;
     Ok((head.to_owned(), body.to_owned()))

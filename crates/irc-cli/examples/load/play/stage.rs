@@ -82,7 +82,7 @@ fn inspircd_config(port: u16) -> String {
 <dns server="127.0.0.1" timeout="1">
 <options defaultmodes="not" casemapping="ascii">
 <bind address="127.0.0.1" port="{port}" type="clients">
-<connect name="all" allow="*" localmax="10000" globalmax="10000" timeout="60" pingfreq="2m" sendq="16M" recvq="1M" softsendq="1M" hardsendq="32M" threshold="100000" commandrate="1000000" fakelag="no" resolvehostnames="no" useident="no">
+<connect name="all" allow="*" maxchans="1000" localmax="10000" globalmax="10000" timeout="60" pingfreq="2m" sendq="16M" recvq="1M" softsendq="1M" hardsendq="32M" threshold="100000" commandrate="1000000" fakelag="no" resolvehostnames="no" useident="no">
 <limits maxnick="30" maxchan="60">
 {}"#,
         modules.collect::<String>()

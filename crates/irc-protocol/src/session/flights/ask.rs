@@ -139,6 +139,10 @@ impl Asked {
         if ends(self.command()).contains(&numeric) && self.is_end(numeric, line, who) {
             return Part::Last;
         }
+        let is_text = matches!(self.command(), "PRIVMSG" | "NOTICE" | "TAGMSG" | "RELAYMSG");
+        if refusals::refuses_text_alone(numeric) && !is_text {
+            return Part::None;
+        }
         if refusals::is_refusal(line) {
             return self.part_of_refusal(numeric, line, who);
         }

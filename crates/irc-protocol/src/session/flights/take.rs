@@ -110,9 +110,24 @@ impl Flights {
 
     /// Takes a line without a label; what it was for what is in flight.
     pub(in crate::session) fn take(&mut self, line: &Line, who: &Who, now: Instant) -> Attended {
+        if refusals::refuses_commands_first(line) {
+            let answered = self.take_among(line, (who, now), |what| matches!(what, Flown::Ask(_)));
+            if !matches!(answered, Attended::Not) {
+                return answered;
+            }
+        }
+        self.take_among(line, (who, now), |_| true)
+    }
+
+    fn take_among(
+        &mut self,
+        line: &Line,
+        (who, now): (&Who, Instant),
+        is_meant: impl Fn(&Flown) -> bool,
+    ) -> Attended {
         for at in 0..self.list.len() {
             let flight = &mut self.list[at];
-            if flight.label.is_some() {
+            if flight.label.is_some() || !is_meant(&flight.what) {
                 continue;
             }
             let id = flight.id;
@@ -147,7 +162,18 @@ impl Flights {
                 && said.line.command == line.command
                 && who.case.is_same(&said.line.text(0), &line.text(0))
         };
-        let is_same = |said: &Uttered| is_alike(said) && said.line.param(1) == line.param(1);
+        let has_tags = |said: &Uttered| {
+            let mut tags = said
+                .line
+                .tags
+                .iter()
+                .filter(|(key, _)| key.starts_with('+'));
+            tags.all(|(key, value)| line.tags.get(key) == Some(value))
+        };
+        let is_same = |said: &Uttered| {
+            let is_text = said.line.param(1) == line.param(1);
+            is_alike(said) && is_text && (line.command != "TAGMSG" || has_tags(said))
+        };
         let found = self.position(is_same);
         let found = found.or_else(|| self.position(is_alike).filter(|_| is_lone));
         self.end_echoed(found, Echo::of(line))
@@ -163,7 +189,11 @@ impl Flights {
 
     fn position(&self, is_it: impl Fn(&Uttered) -> bool) -> Option<usize> {
         self.list.iter().position(|flight| match &flight.what {
-            Flown::Say(said) => said.reply.is_none() && is_it(said),
+            // What has a label has its echo with that label, unless the server has answered the label otherwise.
+            Flown::Say(said) => {
+                let is_open = flight.label.is_none() || flight.passed_at.is_some();
+                is_open && said.reply.is_none() && is_it(said)
+            }
             Flown::Ask(_) => false,
         })
     }

@@ -251,13 +251,87 @@ fn batches_are_told_with_their_lines() {
 #[test]
 fn asks_have_a_bound() {
     let mut play = Play::new(settings());
-    for id in 0..64 {
+    for id in 0..4096 {
         play.ask(id, "WHOIS bob");
     }
     let one_more = Ask {
-        id: 64,
+        id: 4096,
         line: Line::new("WHOIS", ["bob"]),
         priority: Priority::Urgent,
     };
     assert_eq!(play.session.ask(one_more, play.now), Err(Full));
+}
+
+/// What is told when the server says this.
+fn outcomes(mut play: Play, lines: &str) -> Vec<String> {
+    play.pass(5.0);
+    for line in lines.lines() {
+        play.hear(line.trim_start());
+    }
+    let told = play.told.into_iter();
+    told.filter(|told| !told.starts_with("written")).collect()
+}
+
+#[test]
+fn a_refused_command_is_not_taken_for_a_refused_text() {
+    let mut play = Play::ready("");
+    play.say(1, "#c", &["hi"]);
+    play.ask(2, "KICK #c bob x");
+    let told = outcomes(
+        play,
+        ":srv 482 anna #c :You are no operator
+         :srv PONG srv :barrier-1
+         :srv PONG srv :barrier-2",
+    );
+    assert!(
+        told.iter().any(|told| told.starts_with("refused 2")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|told| told.starts_with("said 1")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_taken_for_a_refused_command() {
+    let mut play = Play::ready("");
+    play.ask(1, "KICK #c bob x");
+    play.say(2, "#c", &["hi"]);
+    let told = outcomes(
+        play,
+        ":anna!a@h KICK #c bob :x
+         :srv 404 anna #c :Cannot send to channel
+         :srv PONG srv :barrier-1
+         :srv PONG srv :barrier-2",
+    );
+    assert!(
+        told.iter().any(|told| told.starts_with("answered 1")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|told| told.starts_with("refused 2")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn hundreds_of_commands_may_wait() {
+    let mut play = Play::ready("");
+    for id in 0..1500 {
+        play.ask(id, &format!("JOIN #c{id}"));
+    }
+}
+
+#[test]
+fn texts_of_commands_fit_into_lines() {
+    let mut play = Play::ready("");
+    play.ask(1, &format!("TOPIC #c :{}", "é".repeat(600)));
+    let topic = play.sent.iter().find(|line| line.starts_with("TOPIC"));
+    let topic = topic.expect("a topic");
+    assert!(
+        topic.len() <= 510 && topic.ends_with('é'),
+        "{}",
+        topic.len()
+    );
 }

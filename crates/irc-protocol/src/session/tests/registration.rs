@@ -217,12 +217,17 @@ fn the_server_has_the_last_word_on_the_nick() {
 fn a_refused_registration_ends_the_session() {
     for (line, ended) in [
         (
-            ":srv 464 * :Password incorrect",
+            ":srv 464 * :Password incorrect\n< ERROR :Closing Link: x (Access denied)",
             "Registration(464, \"Password incorrect\")",
         ),
         (
-            ":srv 465 * :You are banned",
+            ":srv 465 * :You are banned\n< ERROR :Closing Link: x (Go away)",
             "Registration(465, \"You are banned\")",
+        ),
+        (
+            // InspIRCd says so of whoever is throttled, too.
+            ":srv 465 * :You're banned!\n< ERROR :Closing link: (x@y) [Z-lined: You connect too fast. Throttled]",
+            "Error(\"Closing link: (x@y) [Z-lined: You connect too fast. Throttled]\")",
         ),
         (
             "ERROR :Closing Link: (Throttled)",

@@ -1,0 +1,203 @@
+//! Connections that are over: when the next attempt is made, and what their end means for others.
+
+use std::time::{Duration, Instant};
+
+use bridgehead_appservice::bridge::SendError;
+use bridgehead_irc_protocol::{
+    ending::{Ending, Scope},
+    session::Ended,
+};
+
+use super::{Hub, Owner, pace};
+use crate::{clock::now, link::drive::LinkId};
+
+/// A connection that stood for so long was no failure.
+const STABLE: Duration = Duration::from_secs(120);
+/// How long a banned client is left alone.
+const BANNED_FOR: Duration = Duration::from_secs(3600);
+/// How long a client is left alone that the network would let in if something about it were changed.
+const BARRED_FOR: Duration = Duration::from_secs(600);
+
+impl Hub {
+    /// An attempt has failed, or a connection has ended before its time.
+    pub(super) fn failed(&mut self, owner: &Owner, why: &str, begun_at: Instant) {
+        let now = now();
+        let client = self.client(owner);
+        if now.duration_since(begun_at) >= STABLE {
+            client.failures = 0;
+        }
+        client.failures += 1;
+        client.retry_at = Some(now + pace::wait(client.failures, rand::random()));
+        client.last_error = Some(why.to_owned());
+    }
+
+    /// A connection is over: what it had not brought to an end is begun again by the next.
+    pub(super) async fn closed(&mut self, id: LinkId, ended: &Ended) {
+        let Some(owner) = self.links.remove(&id) else {
+            return;
+        };
+        let now = now();
+        self.directory.write().unnamed(&owner, now);
+        let Some(live) = self.client(&owner).live.take() else {
+            return;
+        };
+        let why = words(ended);
+        self.figures.ended(kind(ended));
+        tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
+        self.elect_without(&owner);
+        let overheard = self.overheard_without(&owner);
+        let deadline = now + self.settings.limits.patience.get();
+        let client = self.client(&owner);
+        if !live.is_gone {
+            client.doubt(now, |channel| overheard.contains(channel));
+        }
+        for claim in client.unhand(deadline) {
+            self.claims.release(&claim).await;
+        }
+        if *ended == Ended::Quit {
+            return;
+        }
+        self.failed(&owner, &why, live.begun_at);
+        if let Ended::LoginRequired(text) = ended {
+            self.tell_of_login(&owner, text, true);
+        }
+        self.heed(&owner, (ended, live.is_ready), live.server);
+    }
+
+    /// What the server says at the end may mean more than this one connection.
+    fn heed(&mut self, owner: &Owner, (ended, was_ready): (&Ended, bool), server: usize) {
+        let ending = match ended {
+            Ended::Error(text) => Ending::of_error(text),
+            Ended::Registration(numeric, text) => {
+                let ending = Ending::of_numeric(*numeric, text);
+                ending.unwrap_or_else(|| Ending::Other(text.clone()))
+            }
+            Ended::Timeout(_) => Ending::Lost,
+            Ended::LoginRequired(_) | Ended::NicksTaken | Ended::Quit => return,
+        };
+        let is_of_server = match &ending {
+            Ending::Overload | Ending::ShutDown | Ending::TlsRequired | Ending::NotAuthorized => {
+                true
+            }
+            Ending::Lost | Ending::RegistrationFailed | Ending::Other(_) => !was_ready,
+            _ => false,
+        };
+        // Many that fail at the same server go on to the same next one.
+        if is_of_server && server == self.next_server {
+            self.next_server = self.next_server.wrapping_add(1);
+        }
+        self.heed_ending(owner, &ending);
+    }
+
+    fn heed_ending(&mut self, owner: &Owner, ending: &Ending) {
+        match ending {
+            Ending::Throttled { retry_after } => {
+                self.trip(
+                    *retry_after,
+                    "the network wants fewer new connections at a time",
+                );
+            }
+            Ending::Overload => self.trip(None, "the server is full"),
+            Ending::PasswordRequired => {
+                self.trip(None, "the server's password is missing or wrong");
+            }
+            Ending::ConnectionLimit => {
+                let people = self.clients.values();
+                let people = people.filter(|client| client.owner != Owner::Bot);
+                let connected = people.filter(|client| client.live.is_some()).count();
+                self.breaker.is_full(connected, now());
+                self.client(owner).retry_at = None;
+            }
+            Ending::Banned { scope, reason } => self.banned(owner, *scope, reason),
+            Ending::SaslRequired => {
+                let words = "the network lets nobody in who is not logged in: store your account's password with \
+                             `storepass`";
+                self.bar(owner, BARRED_FOR, words);
+            }
+            _ => {}
+        }
+    }
+
+    /// The network has had enough of new connections.
+    fn trip(&mut self, retry_after: Option<Duration>, why: &str) {
+        let now = now();
+        // Of those that fail together, the first has said it.
+        if self.bucket.why(now).is_none() {
+            let wait = self.breaker.trip();
+            self.bucket
+                .close(now, retry_after.unwrap_or(wait).max(wait), why);
+        }
+    }
+
+    fn banned(&mut self, owner: &Owner, scope: Scope, reason: &str) {
+        // All who have no address of their own come from the same.
+        let is_shared = self.settings.people.addresses.is_none() || *owner == Owner::Bot;
+        let words = format!("the network has banned you: {reason}");
+        if scope == Scope::Address && is_shared {
+            let words = format!("the network has banned the bridge's address: {reason}");
+            return self.trip(None, &words);
+        }
+        self.bar(owner, BANNED_FOR, &words);
+    }
+
+    /// Somebody is not let in for some time: whoever of Matrix that is, is told so at once when they speak.
+    fn bar(&mut self, owner: &Owner, wait: Duration, words: &str) {
+        let until = now() + wait;
+        let client = self.client(owner);
+        client.retry_at = Some(until);
+        client.last_error = Some(words.to_owned());
+        client.barred = Some((until, words.to_owned()));
+        for pending in client.take_pendings(|pending| !pending.is_in_doubt) {
+            pending.end(Err(SendError::forbidden(words)));
+        }
+    }
+
+    /// A server wants encryption (IRCv3 sts): it is done from now on, beginning with this connection.
+    pub(super) fn encrypt(&mut self, owner: &Owner, port: Option<u16>) {
+        let servers = &self.settings.servers;
+        let at = self.next_server % servers.len().max(1);
+        let server = servers
+            .get(at)
+            .and_then(|server| crate::link::dial::Server::parse(server.as_str()));
+        let (Some(port), Some(server), false) = (port, server, self.settings.tls) else {
+            return;
+        };
+        tracing::info!(network = self.name, port, "the server wants encryption");
+        self.encrypted.insert(server.host, port);
+        // Nothing more is sent by this one, not even that it quits.
+        if let Some(id) = self.link_of(owner) {
+            self.links.remove(&id);
+            self.client(owner).live = None;
+        }
+    }
+
+    fn link_of(&self, owner: &Owner) -> Option<LinkId> {
+        let links = self.links.iter();
+        let mut own = links.filter(|(_, whose)| *whose == owner);
+        own.next().map(|(id, _)| *id)
+    }
+}
+
+/// Why a session is over, as figures have it.
+fn kind(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Error(_) => "error",
+        Ended::Timeout(_) => "timeout",
+        Ended::Registration(..) => "refused",
+        Ended::LoginRequired(_) => "login",
+        Ended::Quit => "quit",
+        Ended::NicksTaken => "nicks",
+    }
+}
+
+/// Why a session is over, in words for people.
+pub(crate) fn words(ended: &Ended) -> String {
+    match ended {
+        Ended::Error(text) => format!("the server closed the connection: {text}"),
+        Ended::Timeout(what) => format!("the server did not answer in time ({what})"),
+        Ended::Registration(_, text) => format!("the server refused the connection: {text}"),
+        Ended::LoginRequired(text) => format!("the login failed: {text}"),
+        Ended::Quit => "as was asked for".to_owned(),
+        Ended::NicksTaken => "no nick that was tried is free".to_owned(),
+    }
+}

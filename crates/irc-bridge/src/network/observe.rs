@@ -1,0 +1,378 @@
+//! Who hears channels for all: the bridge's own connection, and where that is not, somebody's.
+//!
+//! In each channel one connection observes, and another stands by, so that nothing is lost when the first is. What two
+//! hear is told once ([`Overlap`](super::overlap::Overlap)). The bridge's own takes over where it comes in: the others
+//! are people's, who come and go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use bridgehead_irc_protocol::{
+    Line,
+    channels::{Happening, Kind, Place as Where, Said},
+    session::Priority,
+};
+
+use super::{
+    Hub, Owner,
+    client::{Asked, Live, Standing},
+    deeds::Deed,
+    overlap::{Ear, Overlap},
+};
+use crate::{clock::now, link::drive::Order};
+
+/// How long the bridge's own connection stands by before it takes over from a person's: until then both hear the same.
+const OVERLAPS_FOR: Duration = Duration::from_secs(2);
+
+/// Who hears a channel.
+#[derive(Debug)]
+pub(super) struct Ears {
+    observer: Option<Owner>,
+    standby: Option<Owner>,
+    /// Since when the standby stands by.
+    since: Instant,
+    heard: Overlap<Box<Said>>,
+}
+
+/// By folded channel.
+pub(super) type AllEars = BTreeMap<String, Ears>;
+
+impl Hub {
+    /// Something has happened, as one connection has heard it.
+    pub(super) fn route(&mut self, owner: &Owner, happening: Happening) {
+        match happening {
+            Happening::Said(said) => self.route_said(owner, said),
+            Happening::Quit {
+                who,
+                channels,
+                reason,
+                split,
+            } => {
+                let ours = |channel: &String| self.ear(owner, channel) == Some(Ear::Observer);
+                let is_observer = channels.iter().any(ours) || *owner == Owner::Bot;
+                let channels = channels.iter().filter(|channel| ours(channel));
+                let channels: Vec<String> = channels.cloned().collect();
+                if is_observer {
+                    self.is_gone(&who.name);
+                    self.observe(Happening::Quit {
+                        who,
+                        channels,
+                        reason,
+                        split,
+                    });
+                }
+            }
+            Happening::Nick { ref channels, .. } => {
+                let ours = |channel: &String| self.ear(owner, channel) == Some(Ear::Observer);
+                if channels.iter().any(ours) {
+                    self.observe(happening);
+                }
+            }
+            other => {
+                let observes = match channel_of(&other) {
+                    Some(channel) => self.ear(owner, channel) == Some(Ear::Observer),
+                    None => *owner == Owner::Bot,
+                };
+                if observes {
+                    self.observe(other);
+                }
+            }
+        }
+    }
+
+    /// What a server repeats, of what was.
+    pub(super) fn route_history(&mut self, owner: &Owner, happening: Happening) {
+        let channel = match &happening {
+            Happening::Said(said) => match &said.place {
+                Where::Channel { name, .. } => Some(name.as_str()),
+                _ => None,
+            },
+            other => channel_of(other),
+        };
+        if channel.is_some_and(|channel| self.ear(owner, channel) == Some(Ear::Observer)) {
+            self.recall(happening);
+        }
+    }
+
+    fn route_said(&mut self, owner: &Owner, said: Box<Said>) {
+        let Where::Channel { name, .. } = &said.place else {
+            if *owner == Owner::Bot {
+                self.observe(Happening::Said(said));
+            }
+            return;
+        };
+        let Some(ear) = self.ear(owner, name) else {
+            return;
+        };
+        let folded = self.directory.read().case_mapping().fold(name);
+        let key = self.key_of(&said);
+        let Some(ears) = self.ears.get_mut(&folded) else {
+            return;
+        };
+        if let Some(said) = ears.heard.hear(ear, key, said, now()) {
+            self.observe(Happening::Said(said));
+        }
+    }
+
+    /// What is the same about something said, whoever hears it.
+    fn key_of(&self, said: &Said) -> String {
+        let kind = match &said.kind {
+            Kind::Text => "",
+            Kind::Notice => "n",
+            Kind::Action => "a",
+            Kind::Ctcp { .. } | Kind::CtcpReply { .. } => "c",
+        };
+        match &said.msgid {
+            Some(msgid) => format!("={msgid}"),
+            None => {
+                let who = self.directory.read().case_mapping().fold(&said.who.name);
+                // Bytes that are no UTF-8 are told apart by what is around them, or not at all.
+                let text = String::from_utf8_lossy(&said.text);
+                format!("{kind} {who} {text}")
+            }
+        }
+    }
+
+    /// How a connection hears a channel.
+    fn ear(&self, owner: &Owner, channel: &str) -> Option<Ear> {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let ears = self.ears.get(&folded)?;
+        if ears.observer.as_ref() == Some(owner) {
+            Some(Ear::Observer)
+        } else {
+            (ears.standby.as_ref() == Some(owner)).then_some(Ear::Standby)
+        }
+    }
+
+    /// Whose connection hears a channel for all.
+    pub(super) fn observer(&self, channel: &str) -> Option<&Owner> {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        self.ears.get(&folded)?.observer.as_ref()
+    }
+
+    /// The connection that knows most of a channel.
+    pub(super) fn watcher(&self, channel: &str) -> Option<&Live> {
+        let observer = self.observer(channel)?;
+        self.clients.get(observer)?.live.as_ref()
+    }
+
+    /// The channels that others than this connection hear.
+    pub(super) fn overheard_without(&self, owner: &Owner) -> BTreeSet<String> {
+        let ears = self.ears.iter().filter(|(_, ears)| {
+            let all = [&ears.observer, &ears.standby];
+            all.into_iter().flatten().any(|other| other != owner)
+        });
+        ears.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// Whether a channel is heard by this connection for want of a better one.
+    pub(super) fn is_needed(&self, owner: &Owner) -> bool {
+        *owner != Owner::Bot
+            && self
+                .ears
+                .values()
+                .any(|ears| ears.observer.as_ref() == Some(owner))
+    }
+
+    /// A connection came into a channel, or is there no more: who hears it is found anew. Channels are folded here.
+    pub(super) fn elect(&mut self, channel: &str) {
+        let now = now();
+        let candidates = self.candidates(channel);
+        if candidates.is_empty() && !self.ears.contains_key(channel) {
+            return;
+        }
+        let ears = self.ears.entry(channel.to_owned()).or_insert_with(|| Ears {
+            observer: None,
+            standby: None,
+            since: now,
+            heard: Overlap::new(),
+        });
+        let is_there = |owner: &Owner| candidates.contains(owner);
+        let lost_standby = ears.standby.take_if(|standby| !is_there(standby)).is_some();
+        let mut told = Vec::new();
+        let is_lost = ears
+            .observer
+            .take_if(|observer| !is_there(observer))
+            .is_some();
+        if lost_standby && !is_lost {
+            ears.heard.replace_standby();
+        }
+        let mut is_new = false;
+        if ears.observer.is_none() {
+            ears.observer = ears.standby.take().or_else(|| candidates.first().cloned());
+            if is_lost {
+                told = ears.heard.swap(now);
+                ears.heard.replace_standby();
+            }
+            is_new = ears.observer.is_some();
+        }
+        let others = candidates
+            .iter()
+            .find(|owner| Some(*owner) != ears.observer.as_ref());
+        // The bridge's own stands by as soon as it can, to take over.
+        let wants = ears.standby.is_none() || others == Some(&Owner::Bot);
+        if wants && ears.standby.as_ref() != others {
+            ears.standby = others.cloned();
+            ears.since = now;
+            ears.heard.replace_standby();
+        }
+        let is_unheard = ears.observer.is_none();
+        if is_unheard {
+            self.ears.remove(channel);
+        }
+        self.tell_ears();
+        for said in told {
+            self.observe(Happening::Said(said));
+        }
+        if is_new {
+            self.is_heard(channel);
+        } else if is_lost && is_unheard {
+            self.directory.write().forget(channel);
+            self.is_deaf([channel.to_owned()]);
+        }
+    }
+
+    /// Connections in a channel, the best first: the bridge's own, then those that have stood for longest.
+    fn candidates(&self, channel: &str) -> Vec<Owner> {
+        let there = self.clients.values().filter_map(|client| {
+            let live = client.live.as_ref().filter(|live| live.is_ready)?;
+            let is_in = live.standings.get(channel) == Some(&Standing::In);
+            is_in.then_some((client.owner != Owner::Bot, live.begun_at, &client.owner))
+        });
+        let mut there: Vec<_> = there.collect();
+        there.sort();
+        there
+            .into_iter()
+            .map(|(_, _, owner)| owner.clone())
+            .collect()
+    }
+
+    /// A connection is over: others hear what it has heard.
+    pub(super) fn elect_without(&mut self, owner: &Owner) {
+        let concerned = self.ears.iter().filter(|(_, ears)| {
+            ears.observer.as_ref() == Some(owner) || ears.standby.as_ref() == Some(owner)
+        });
+        let concerned: Vec<String> = concerned.map(|(channel, _)| channel.clone()).collect();
+        for channel in concerned {
+            self.elect(&channel);
+        }
+    }
+
+    /// Where the bridge's own connection has stood by for long enough, it takes over.
+    pub(super) fn take_over(&mut self, now: Instant) {
+        let ripe = self.ears.iter().filter(|(_, ears)| {
+            ears.standby == Some(Owner::Bot)
+                && now.saturating_duration_since(ears.since) >= OVERLAPS_FOR
+        });
+        let ripe: Vec<String> = ripe.map(|(channel, _)| channel.clone()).collect();
+        for channel in ripe {
+            let Some(ears) = self.ears.get_mut(&channel) else {
+                continue;
+            };
+            std::mem::swap(&mut ears.observer, &mut ears.standby);
+            ears.since = now;
+            for said in ears.heard.swap(now) {
+                self.observe(Happening::Said(said));
+            }
+            self.is_heard(&channel);
+        }
+    }
+
+    /// Each connection is told whether it hears for others.
+    fn tell_ears(&mut self) {
+        let hearing: BTreeSet<&Owner> = self
+            .ears
+            .values()
+            .flat_map(|ears| [&ears.observer, &ears.standby])
+            .flatten()
+            .collect();
+        let people = self.clients.values_mut();
+        for client in people.filter(|client| client.owner != Owner::Bot) {
+            let observes = hearing.contains(&client.owner);
+            if let Some(live) = client
+                .live
+                .as_mut()
+                .filter(|live| live.observes != observes)
+            {
+                live.observes = observes;
+                // One that takes no orders is about to end.
+                let _ = live.link.order(Order::Observe(observes));
+            }
+        }
+    }
+
+    /// A channel is heard by another connection from now on: who is there, and what it is like, is asked anew.
+    fn is_heard(&mut self, channel: &str) {
+        let place = self.channel(channel);
+        self.deed(Deed::Back(place));
+        self.catch_up(channel);
+        let Some(owner) = self
+            .ears
+            .get(channel)
+            .and_then(|ears| ears.observer.clone())
+        else {
+            return;
+        };
+        if let Some(live) = self.client(&owner).live.as_mut() {
+            let modes = Line::new("MODE", [channel]);
+            live.ask(modes, Priority::Membership, Asked::Upkeep);
+            let names = Order::Send(Line::new("NAMES", [channel]), Priority::Membership);
+            // One that takes no orders is about to end.
+            let _ = live.link.order(names);
+        }
+    }
+
+    /// The bridge's own connection is not in a channel where it is to be. It tries again, more and more seldom; the
+    /// people are told where nobody else hears the channel.
+    pub(super) fn is_kept_out(&mut self, channel: &str, words: &str) {
+        self.client(&Owner::Bot).refused_by(channel, words, now());
+        if self.ears.contains_key(channel) {
+            return;
+        }
+        let place = self.channel(channel);
+        let reason = format!("the bridge cannot be in the channel: {words}");
+        self.deed(Deed::Gone(place, reason));
+    }
+
+    /// The network has told that nobody has this nick any more: what its owner has said there was heard, or has not
+    /// arrived.
+    pub(super) fn is_gone(&mut self, nick: &str) {
+        let former = self.directory.write().is_certain(nick, now());
+        if let Some(client) = former.and_then(|owner| self.clients.get_mut(&owner)) {
+            client.doubts_until = Some(now());
+            return;
+        }
+        let owner = self.directory.read().owner(nick).cloned();
+        let client = owner.and_then(|owner| self.clients.get_mut(&owner));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
+            // The observer knows before the connection itself does.
+            live.is_gone = true;
+        }
+    }
+}
+
+/// The channel that something has happened in.
+fn channel_of(happening: &Happening) -> Option<&str> {
+    match happening {
+        Happening::Joined { channel, .. }
+        | Happening::Parted { channel, .. }
+        | Happening::Kicked { channel, .. }
+        | Happening::Topic { channel, .. }
+        | Happening::Modes { channel, .. }
+        | Happening::Names { channel, .. }
+        | Happening::Who { channel, .. }
+        | Happening::ModesAre { channel, .. }
+        | Happening::ListIs { channel, .. }
+        | Happening::Created { channel, .. }
+        | Happening::Url { channel, .. } => Some(channel),
+        Happening::Reacted { place, .. }
+        | Happening::Redacted { place, .. }
+        | Happening::Typing { place, .. } => match place {
+            Where::Channel { name, .. } => Some(name),
+            Where::Private | Where::Other { .. } => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! What a message of Matrix becomes on IRC, with what is known around it: who is called what, what it answers, how long
+//! it may be, what the network takes beside lines.
+
+mod around;
+mod relay;
+mod reply;
+mod tags;
+
+use bridgehead_appservice::{
+    bridge::{Outgoing, SendError},
+    media::Upload,
+};
+use bridgehead_irc_protocol::{
+    Source, encoding, formatting,
+    line::MAX_LINE_BYTES,
+    session::SayCommand,
+    split::{Budget, split},
+};
+
+use self::{
+    around::Surroundings,
+    tags::{is_kept_silent, tagged},
+};
+use crate::{
+    Irc,
+    ids::Place,
+    network::Handle,
+    text::to_irc::{Limits, Page, Plan, Said, Verb},
+};
+
+/// Nick, user name and host are never longer. What is cut for these is cut the same way for everybody, at each attempt.
+const LONGEST_NICK: usize = 30;
+const LONGEST_USER: usize = 11;
+const LONGEST_HOST: usize = 63;
+
+/// How something is said on IRC.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub(crate) command: SayCommand,
+    /// Line by line, in the encoding of the place.
+    pub(crate) lines: Vec<Vec<u8>>,
+    pub(crate) tags: Vec<(String, String)>,
+    /// Whether the lines are one message.
+    pub(crate) is_one: bool,
+    /// The name that the bridge speaks under.
+    pub(crate) relayed_as: Option<String>,
+}
+
+/// How something is said on IRC; `None` where nothing is to be said.
+pub(crate) async fn render(
+    outgoing: &Outgoing<Irc>,
+    handle: &Handle,
+) -> Result<Option<Rendered>, SendError> {
+    if let Some(tagged) = tagged(outgoing, handle) {
+        return Ok(Some(tagged));
+    }
+    if is_kept_silent(outgoing, handle) {
+        return Ok(None);
+    }
+    let around = Surroundings::of(outgoing, handle).await?;
+    let said = around.said(outgoing, handle)?;
+    let command = match said.verb {
+        Verb::Notice => SayCommand::Notice,
+        Verb::Say | Verb::Act => SayCommand::Privmsg,
+    };
+    let limits = Limits {
+        payload_bytes: payload_bytes(command, &outgoing.room),
+        max_lines: handle.settings.limits.max_lines,
+    };
+    let lines = match said.plan(&limits) {
+        Plan::Lines(lines) => lines,
+        Plan::Paste(paste) if handle.has_links => match publish(outgoing, &paste.page).await {
+            Some(url) => paste.lines(&url),
+            None => said.first_lines(&limits),
+        },
+        Plan::Paste(_) => said.first_lines(&limits),
+    };
+    let (lines, is_one) = at_once(&said, lines, &around, handle);
+    let encoding = handle.settings.send_encoding_of(outgoing.room.as_channel());
+    let lines = lines.iter().map(|line| {
+        let payload = said.verb.payload(line);
+        encoding::encode(&payload, encoding).0.into_owned()
+    });
+    Ok(Some(Rendered {
+        command,
+        lines: lines.collect(),
+        tags: around.tags(handle),
+        is_one,
+        relayed_as: around.relayed_as,
+    }))
+}
+
+/// The lines, and whether they go as one message: where the network has that, and nothing of the lines is lost by it.
+fn at_once(
+    said: &Said,
+    cut: Vec<String>,
+    around: &Surroundings,
+    handle: &Handle,
+) -> (Vec<String>, bool) {
+    let limits = handle.directory.read().offers().multiline;
+    let Some((max_bytes, max_lines)) = limits.filter(|_| around.relayed_as.is_none()) else {
+        return (cut, false);
+    };
+    let whole = said.lines();
+    let bytes: usize = cut.iter().map(|line| line.len() + 1).sum();
+    let fits = cut.len() > 1 && cut.len() <= max_lines && bytes <= max_bytes;
+    if !fits || said.verb == Verb::Act {
+        return (cut, false);
+    }
+    // The session cuts long lines so that they are put together again; those who see the pieces alone would lose their
+    // looks behind the first.
+    let is_plain = |line: &String| formatting::strip(line).len() == line.len();
+    match whole.concat() == cut.concat() && whole.iter().all(is_plain) {
+        true => (whole, true),
+        false => (cut.clone(), whole == cut),
+    }
+}
+
+/// A text as lines of a place, without any formatting.
+pub(crate) fn lines(text: &str, place: &Place) -> Vec<String> {
+    let bytes = payload_bytes(SayCommand::Privmsg, place);
+    // A program's question or answer begins with this, and nobody is to fake one.
+    let text = text.replace('\x01', "");
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.flat_map(|line| split(line, bytes)).collect()
+}
+
+fn payload_bytes(command: SayCommand, place: &Place) -> usize {
+    let longest = Source {
+        name: "n".repeat(LONGEST_NICK),
+        user: Some("u".repeat(LONGEST_USER)),
+        host: Some("h".repeat(LONGEST_HOST)),
+    };
+    Budget::new(MAX_LINE_BYTES, &longest).payload_bytes(command.name(), place.target_name())
+}
+
+/// Puts a page where anybody may read it.
+async fn publish(outgoing: &Outgoing<Irc>, page: &Page) -> Option<String> {
+    let media = outgoing.media();
+    let upload = Upload::new(page.body.clone(), "text/plain; charset=utf-8").named("message.txt");
+    let uri = match media.upload(upload).await {
+        Ok(uri) => uri,
+        Err(error) => {
+            tracing::warn!(%error, "a long message has no page");
+            return None;
+        }
+    };
+    media.public_url(&uri, "message.txt").ok()
+}
