@@ -25,7 +25,7 @@ use crate::{
         dial::{Dial, Server, Stream, Way},
         tls::{self, Trust},
     },
-    network::{sasl, secret, words},
+    network::{sasl, secret, why_ended},
     settings::{IdentSettings, NetworkSettings, Settings, Verify},
 };
 
@@ -108,7 +108,10 @@ impl Patient<'_> {
         let trust = Trust {
             verify: self.settings.tls_verify,
             authorities: self.settings.tls_ca.as_ref().map(AsRef::as_ref),
-            certificate: login.certificate.as_ref().map(AsRef::as_ref),
+            certificate: login
+                .certificate
+                .as_ref()
+                .map(|path| tls::Own::File(path.as_ref())),
         };
         let tls = match self
             .settings
@@ -178,7 +181,7 @@ impl Patient<'_> {
                     .ok();
                 Ok(welcome)
             }
-            Ok(Err(Failed::Ended(ended))) => Err((words(&ended), self.cure(&ended))),
+            Ok(Err(Failed::Ended(ended))) => Err((why_ended(&ended), self.cure(&ended))),
             Ok(Err(Failed::Broken(error))) => Err((error.to_string(), servers())),
             Err(_) => Err(("it does not welcome a client in time".to_owned(), servers())),
         }

@@ -1,15 +1,19 @@
 //! IRC as the kit's bridge sees it: every network in one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
         Action, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt, Remote, RoomInfo,
-        SendError, Signal, UserInfo,
+        SendError, Signal, Speaker, UserInfo,
     },
     id::UserId,
 };
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -18,6 +22,7 @@ use crate::{
     link::{claims::Claims, dial::Way},
     network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
     render::{Rendered, render},
+    seal::Seal,
     settings::Settings,
 };
 
@@ -28,6 +33,8 @@ pub struct Irc {
     /// What runs them.
     waiting: Vec<Waiting>,
     ident: Ident,
+    /// Who may link what, for an operator of the channel has just agreed.
+    agreed: Mutex<BTreeSet<(UserId, Place)>>,
 }
 
 impl Irc {
@@ -59,7 +66,18 @@ impl Irc {
             networks,
             waiting,
             ident,
+            agreed: Mutex::default(),
         }
+    }
+
+    /// An operator of a channel has agreed that somebody links it.
+    pub(crate) fn agree(&self, asker: &UserId, place: &Place) {
+        self.agreed.lock().insert((asker.clone(), place.clone()));
+    }
+
+    /// The agreement is used up.
+    pub(crate) fn disagree(&self, asker: &UserId, place: &Place) {
+        self.agreed.lock().remove(&(asker.clone(), place.clone()));
     }
 
     pub(crate) fn network(&self, name: &str) -> Option<&Handle> {
@@ -141,7 +159,7 @@ impl Irc {
         let speech = Speech {
             key: outgoing.key.clone(),
             speaker: outgoing.speaker.user_id.clone(),
-            name: outgoing.speaker.name.clone(),
+            name: own_name(&outgoing.speaker),
             place: outgoing.room.clone(),
             command,
             lines,
@@ -161,7 +179,7 @@ impl Irc {
             Action::Join => Upkeep::Join {
                 place,
                 person,
-                name: Some(outgoing.speaker.name.clone()),
+                name: Some(own_name(&outgoing.speaker)),
             },
             Action::Leave { reason, by, is_ban } => Upkeep::Leave {
                 place,
@@ -257,6 +275,14 @@ fn is_seen(handle: &Handle, place: &Place) -> Result<(), SendError> {
     }
 }
 
+/// What somebody calls themselves: without their id, which tells them apart from others of the same name in Matrix. On
+/// IRC their nick does that.
+fn own_name(speaker: &Speaker) -> String {
+    let mark = format!(" ({})", speaker.user_id);
+    let name = speaker.name.strip_suffix(&mark);
+    name.unwrap_or(&speaker.name).to_owned()
+}
+
 impl Network for Irc {
     type Room = Place;
     type User = Nick;
@@ -276,9 +302,10 @@ impl Network for Irc {
             Some(address) => Some(self.ident.serve(address).await?),
             None => None,
         };
+        let seal = Arc::new(Seal::load(&self.settings.secrets, &remote.store()?).await?);
         let mut running = JoinSet::new();
         for network in self.waiting.iter().cloned() {
-            running.spawn(network.run(remote.clone()));
+            running.spawn(network.run(remote.clone(), seal.clone()));
         }
         while let Some(ended) = running.join_next().await {
             ended??;
@@ -354,6 +381,23 @@ impl Network for Irc {
                 })
             }
         })
+    }
+
+    async fn may_link(
+        &self,
+        asker: &UserId,
+        place: &Place,
+        _: &RoomInfo<Self>,
+    ) -> Result<bool, HandlerError> {
+        if self.agreed.lock().contains(&(asker.clone(), place.clone())) {
+            return Ok(true);
+        }
+        let (Some(handle), Some(channel)) = (self.network(&place.network), place.as_channel())
+        else {
+            return Ok(false);
+        };
+        let asked = Command::Operates(channel.to_owned());
+        Ok(handle.command(asker, asked).await.is_ok())
     }
 
     async fn watch(&self, place: &Place, is_linked: bool) -> Result<(), HandlerError> {

@@ -1,8 +1,5 @@
-//! What is remembered of channels and people beyond a restart: keys, masks that keep somebody out, and what others see of
+//! What is remembered of channels and people beyond a restart: masks that keep somebody out, and what others see of
 //! people of Matrix.
-//!
-//! Keys lie in the database as they are, as they do in a client's configuration: a key opens one channel, and everybody
-//! in it knows it.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +12,7 @@ use bridgehead_irc_protocol::Source;
 /// The tables.
 pub(crate) const KEPT: Migration = Migration {
     name: "kept",
-    sql: "CREATE TABLE channel_keys (
-        network TEXT NOT NULL,
-        channel TEXT NOT NULL,
-        key TEXT NOT NULL,
-        PRIMARY KEY (network, channel)
-    );
-    CREATE TABLE channel_masks (
+    sql: "CREATE TABLE channel_masks (
         network TEXT NOT NULL,
         channel TEXT NOT NULL,
         nick TEXT NOT NULL,
@@ -52,8 +43,6 @@ pub(crate) type Masks = BTreeMap<(String, String), String>;
 /// What is kept of one network.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// By folded channel.
-    pub(crate) keys: BTreeMap<String, String>,
     pub(crate) masks: Masks,
     pub(crate) seen: BTreeMap<UserId, Seen>,
 }
@@ -62,12 +51,6 @@ impl Kept {
     /// All of it.
     pub(crate) async fn load(store: &Store, network: &str) -> Result<Self, StoreError> {
         let mut kept = Self::default();
-        let sql = "SELECT channel, key FROM channel_keys WHERE network = ?1";
-        for row in store.query(sql, [network.into()]).await? {
-            if let (Some(channel), Some(key)) = (row.text(0), row.text(1)) {
-                kept.keys.insert(channel.to_owned(), key.to_owned());
-            }
-        }
         let sql = "SELECT channel, nick, mask FROM channel_masks WHERE network = ?1";
         for row in store.query(sql, [network.into()]).await? {
             if let (Some(channel), Some(nick), Some(mask)) = (row.text(0), row.text(1), row.text(2))
@@ -89,27 +72,6 @@ impl Kept {
         }
         Ok(kept)
     }
-}
-
-/// Keeps a channel's key, or forgets it.
-pub(crate) async fn keep_key(
-    store: &Store,
-    (network, channel): (&str, &str),
-    key: Option<&str>,
-) -> Result<(), StoreError> {
-    match key {
-        Some(key) => {
-            let sql = "INSERT INTO channel_keys VALUES (?1, ?2, ?3)
-                ON CONFLICT (network, channel) DO UPDATE SET key = excluded.key";
-            let values = [network.into(), channel.into(), key.into()];
-            store.execute(sql, values).await?;
-        }
-        None => {
-            let sql = "DELETE FROM channel_keys WHERE network = ?1 AND channel = ?2";
-            store.execute(sql, [network.into(), channel.into()]).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Keeps the mask that keeps somebody out of a channel, or forgets it.

@@ -9,29 +9,37 @@
 //! - [`link`] a connection: made, encrypted, driven
 //! - `render` what each message becomes, with what is known around it; [`text`] how messages look on the other side
 //! - `kept` what is remembered of channels and people; `drift` what differs between both sides
-//! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them
+//! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
+//!   in with, and `seal` how that is kept
+//! - `ignoring`, `talks` whom people hear alone, and where
 //! - `votes` votes in polls
-//! - `commands` what people tell the bridge to do; `mappings` what the configuration maps
+//! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
+//!   networks are browsed
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`mod@service`] all of it as a service
 
+mod accounts;
 mod clock;
 mod commands;
 mod drift;
 pub mod examine;
 pub mod ident;
 pub mod ids;
+mod ignoring;
 pub mod irc;
 mod kept;
 pub mod link;
+mod lookup;
 mod mappings;
 mod network;
 mod page;
 mod people;
 mod render;
+mod seal;
 pub mod service;
 pub mod settings;
+mod talks;
 pub mod text;
 mod votes;
 

@@ -1,7 +1,10 @@
 //! People of Matrix as clients of a network: the nick that they have chosen, their user name, their address. On disk,
 //! so that they are the same after a restart.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use bridgehead_appservice::{
     id::UserId,
@@ -30,7 +33,7 @@ pub(crate) const PEOPLE: Migration = Migration {
 };
 
 /// Bytes of a nick that servers take, before a server has said how many: InspIRCd refuses what is longer.
-const NICK_BYTES: usize = 30;
+pub(crate) const NICK_BYTES: usize = 30;
 
 /// The people of one network.
 #[derive(Clone)]
@@ -59,6 +62,16 @@ pub(crate) enum PeopleError {
     /// All user names are taken.
     #[error("no user name is free for this person")]
     NoUsername,
+    /// It is no user name.
+    #[error(
+        "`{0}` is no user name: it begins with a small letter, has small letters, digits, `-`, `_` and `.` after it, and \
+         at most {max} characters in all",
+        max = names::MAX_IDENT_BYTES
+    )]
+    NotUsername(String),
+    /// Somebody else has it.
+    #[error("somebody else has the user name `{0}`")]
+    UsernameTaken(String),
     /// It is no nick.
     #[error(
         "`{0}` is no nick: it has to begin with a letter, and has no spaces, dots or punctuation"
@@ -99,7 +112,7 @@ impl People {
         nicks.extend(called);
         let first = nicks[0].clone();
         nicks.extend(names::ladder(&first, NICK_BYTES).take(5));
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         nicks.retain(|nick| seen.insert(nick.clone()));
         Ok(Person {
             nicks,
@@ -130,18 +143,45 @@ impl People {
     }
 
     async fn insert(&self, user: &UserId) -> Result<(), PeopleError> {
-        let sql = "SELECT username FROM people WHERE network = ?1";
-        let taken = self.store.query(sql, [(&self.network).into()]).await?;
-        let taken: std::collections::BTreeSet<String> = taken
-            .iter()
-            .filter_map(|row| row.text(0).map(str::to_owned))
-            .collect();
+        // Names that are tried begin alike, so only those are asked for; there may be many others.
+        let first = names::ident(user, names::MAX_IDENT_BYTES, &|_| false);
+        let first = first.ok_or(PeopleError::NoUsername)?;
+        let begin = &first[..first.len().min(names::MAX_IDENT_BYTES - 5)];
+        let sql = "SELECT username FROM people WHERE network = ?1 AND substr(username, 1, ?3) = ?2";
+        let length = i64::try_from(begin.len()).unwrap_or(1);
+        let values = [(&self.network).into(), begin.into(), length.into()];
+        let taken = self.store.query(sql, values).await?;
+        let taken: BTreeSet<&str> = taken.iter().filter_map(|row| row.text(0)).collect();
         let username = names::ident(user, names::MAX_IDENT_BYTES, &|name| taken.contains(name))
             .ok_or(PeopleError::NoUsername)?;
         let sql = "INSERT INTO people (network, user_id, username) VALUES (?1, ?2, ?3)";
         let values = [(&self.network).into(), user.into(), username.into()];
         self.store.execute(sql, values).await?;
         Ok(())
+    }
+
+    /// A person has chosen a user name.
+    pub(crate) async fn choose_username(
+        &self,
+        user: &UserId,
+        name: &str,
+    ) -> Result<(), PeopleError> {
+        let is_first = |c: char| c.is_ascii_lowercase();
+        let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+        let is_sound = name.starts_with(is_first)
+            && name.chars().all(is_legal)
+            && name.len() <= names::MAX_IDENT_BYTES;
+        if !is_sound {
+            return Err(PeopleError::NotUsername(name.to_owned()));
+        }
+        self.row(user).await?;
+        let sql = "UPDATE people SET username = ?3 WHERE network = ?1 AND user_id = ?2
+            AND NOT EXISTS (SELECT 1 FROM people WHERE network = ?1 AND username = ?3 AND user_id != ?2)";
+        let values = [(&self.network).into(), user.into(), name.into()];
+        match self.store.execute(sql, values).await? {
+            0 => Err(PeopleError::UsernameTaken(name.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// The nicks that people were called by last.
@@ -175,7 +215,10 @@ impl People {
 }
 
 /// The address of the person with this number.
-fn address_of(settings: &NetworkSettings, number: i64) -> Result<Option<IpAddr>, PeopleError> {
+pub(crate) fn address_of(
+    settings: &NetworkSettings,
+    number: i64,
+) -> Result<Option<IpAddr>, PeopleError> {
     let Some(range) = &settings.people.addresses else {
         return Ok(settings.people.address);
     };

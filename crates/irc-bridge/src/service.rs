@@ -4,22 +4,25 @@ use std::sync::Arc;
 
 use bridgehead_appservice::{
     Handle, HandlerError, Member, Service,
-    bridge::{Bridge, Portals},
+    bridge::{Bridge, Portals, provisioning::Provisioning},
     media::MediaProxy,
 };
 
 use crate::{
     Irc, Settings,
+    accounts::ACCOUNTS,
     commands::commands,
     drift,
     examine::examine,
+    ignoring::IGNORED,
     kept::KEPT,
     link::{claims::CLAIMS, dial::Way},
-    mappings,
+    lookup, mappings,
     network::Upkeep,
     page::page,
     people::PEOPLE,
     settings::MediaSettings,
+    talks::TALKS,
     votes,
 };
 
@@ -41,15 +44,20 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE, KEPT])
+        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS])
         .commands(drift::commands(commands()))
         .on(names)
         .bridge(bridge)
+        .third_party(lookup::PROTOCOL, lookup::third_party(settings))
         .operator_pages(page(networks))
         .doctor({
             let kept = kept.clone();
             move || examine(kept.clone())
         });
+    let service = match provisioning(settings) {
+        Some(api) => service.provisioning(api),
+        None => service,
+    };
     media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
 }
@@ -76,6 +84,23 @@ async fn names(member: Member, irc: Portals<Irc>) -> Result<(), HandlerError> {
         handle.upkeep(upkeep).await;
     }
     Ok(())
+}
+
+/// The API by which programs link rooms, where somebody may use it.
+fn provisioning(settings: &Settings) -> Option<Provisioning> {
+    let settings = &settings.provisioning;
+    let secret = settings.secret.get();
+    if secret.is_none() && !settings.openid {
+        return None;
+    }
+    let mut api = Provisioning::new().portals::<Irc>();
+    if let Some(secret) = secret {
+        api = api.secret(secret.clone());
+    }
+    Some(match settings.openid {
+        true => api.openid(),
+        false => api,
+    })
 }
 
 /// The service with links to media, if they are wanted.

@@ -239,6 +239,7 @@ impl<N: Network> Bridge<N> {
                 &format!("tries again what did not reach {}", N::TITLE),
                 retry::<N>,
             )
+            .as_kits()
     }
 }
 
@@ -283,7 +284,8 @@ impl Service {
         self
     }
 
-    /// The commands that the service takes, beside those of its bridges.
+    /// The commands that the service takes, beside those of its bridges. One of the same name takes the place of a
+    /// bridge's.
     pub fn commands(mut self, commands: Commands) -> Self {
         self.commands.merge(commands);
         self

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpSocket,
@@ -135,6 +136,10 @@ impl Dial {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
+        if let Some(IpAddr::V6(_)) = self.from {
+            // Addresses of a range are routed here and stand on no interface.
+            SockRef::from(&socket).set_freebind_v6(true)?;
+        }
         // The port is needed before the connection, for the server may ask for it at once.
         socket.bind(SocketAddr::new(self.from.unwrap_or(any), 0))?;
         let vouched = self.ident.vouch(socket.local_addr()?.port(), &self.user);

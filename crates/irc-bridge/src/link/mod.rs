@@ -1,5 +1,6 @@
 //! Connections to IRC servers: made, encrypted, driven.
 
+pub(crate) mod certificate;
 pub mod claims;
 pub mod dial;
 pub mod drive;

@@ -1,12 +1,15 @@
 //! How connections are encrypted, and what servers and people have to prove.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
+        pem::{self, PemObject as _},
+    },
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_rustls::TlsConnector;
@@ -24,6 +27,9 @@ pub enum TlsError {
         /// Why.
         reason: String,
     },
+    /// What was stored for somebody is no certificate.
+    #[error("the stored certificate cannot be used: {0}")]
+    Stored(String),
     /// The certificates of the system, or the client's own, cannot be used.
     #[error("the certificates cannot be used: {0}")]
     Rustls(#[from] rustls::Error),
@@ -37,7 +43,25 @@ pub struct Trust<'a> {
     /// Authorities in the place of the system's.
     pub authorities: Option<&'a Path>,
     /// The connection's own certificate and key.
-    pub certificate: Option<&'a Path>,
+    pub certificate: Option<Own<'a>>,
+}
+
+/// A connection's own certificate and key, as PEM.
+#[derive(Clone, Copy)]
+pub enum Own<'a> {
+    /// In a file.
+    File(&'a Path),
+    /// As they are.
+    Pem(&'a str),
+}
+
+impl fmt::Debug for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Pem(_) => f.write_str("Pem"),
+        }
+    }
 }
 
 /// What connections of this trust are encrypted with.
@@ -56,8 +80,11 @@ pub fn connector(trust: &Trust<'_>) -> Result<TlsConnector, TlsError> {
         (Verify::Full, None) => builder.with_platform_verifier()?,
     };
     let config = match trust.certificate {
-        Some(path) => {
-            let (chain, key) = certificate(path)?;
+        Some(own) => {
+            let (chain, key) = match own {
+                Own::File(path) => certificate(path)?,
+                Own::Pem(pem) => stored(pem)?,
+            };
             builder.with_client_auth_cert(chain, key)?
         }
         None => builder.with_no_client_auth(),
@@ -96,6 +123,14 @@ type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn certificate(path: &Path) -> Result<Certificate, TlsError> {
     let key = PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, error))?;
     Ok((chain(path)?, key))
+}
+
+/// What the bridge has made for somebody.
+fn stored(pem: &str) -> Result<Certificate, TlsError> {
+    let broken = |error: pem::Error| TlsError::Stored(error.to_string());
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(broken)?;
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
+    Ok((chain.collect::<Result<_, _>>().map_err(broken)?, key))
 }
 
 /// Takes any server for the one that is meant; that the other side holds the key of its certificate is still proven.

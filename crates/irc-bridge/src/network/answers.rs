@@ -44,6 +44,7 @@ impl Hub {
                 self.closed(id, &Ended::Error(why)).await;
             }
         }
+        self.end_consents().await;
         self.advance(&owner).await;
     }
 
@@ -94,6 +95,7 @@ impl Hub {
             Event::LoginFailed { text } => {
                 tracing::warn!(network = self.name, ?owner, text, "a login has failed");
                 self.client(owner).last_error = Some(format!("the login failed: {text}"));
+                self.tell_of_login(owner, &text, false);
             }
             Event::Sts { port, .. } => self.encrypt(owner, port),
             Event::Caps => self.note_offers(owner),

@@ -13,6 +13,7 @@ use bridgehead_irc_protocol::{
 use tokio::sync::oneshot;
 
 use super::{
+    command::{Reader, Reply},
     directory::Owner,
     speech::{Part, Pending},
 };
@@ -21,6 +22,8 @@ use crate::link::{
     drive::{Link, Order},
 };
 
+/// Commands that may wait for a connection.
+const MAX_WAITS: usize = 20;
 /// How long a channel that has refused a client is left alone, the first time and at most.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
@@ -43,6 +46,8 @@ pub(super) struct Client {
     /// How often a channel has refused it in a row.
     pub(super) refusals: BTreeMap<String, u32>,
     pub(super) pendings: VecDeque<Pending>,
+    /// Commands that wait for the connection.
+    pub(super) waits: VecDeque<Wait>,
     /// In a row.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
@@ -99,6 +104,15 @@ pub(super) enum Asked {
     Upkeep,
 }
 
+/// A command that waits for the connection of who gives it.
+pub(super) struct Wait {
+    pub(super) line: Line,
+    pub(super) read: Reader,
+    pub(super) reply: Reply,
+    /// Until when the connection may take to be made.
+    pub(super) until: Instant,
+}
+
 impl Client {
     pub(super) fn new(owner: Owner, now: Instant) -> Self {
         Self {
@@ -108,6 +122,7 @@ impl Client {
             refused: BTreeMap::new(),
             refusals: BTreeMap::new(),
             pendings: VecDeque::new(),
+            waits: VecDeque::new(),
             failures: 0,
             retry_at: None,
             last_error: None,
@@ -121,7 +136,8 @@ impl Client {
 
     /// Whether it has a reason to be connected.
     pub(super) fn wants_connection(&self) -> bool {
-        !self.pendings.is_empty() || (!self.is_parked && !self.wanted.is_empty())
+        let is_asked = !self.pendings.is_empty() || !self.waits.is_empty();
+        is_asked || (!self.is_parked && !self.wanted.is_empty())
     }
 
     /// Whether its person waits for something to be said.
@@ -154,6 +170,32 @@ impl Client {
             && self.wanted.is_empty()
             && self.pendings.is_empty()
             && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// A command waits for the connection, if not too many do already.
+    pub(super) fn wait_for(&mut self, wait: Wait) {
+        if self.waits.len() < MAX_WAITS {
+            self.waits.push_back(wait);
+        } else {
+            let words = "Too many commands of yours wait for your connection already.";
+            wait.reply.send(Err(words.to_owned())).ok();
+        }
+    }
+
+    /// Commands that have waited for too long are given back.
+    pub(super) fn give_waits_up(&mut self, now: Instant) {
+        let why = self.last_error.as_deref();
+        let words = why.map_or_else(
+            || "You are not connected in time: try again later.".to_owned(),
+            |why| format!("You are not connected: {why}."),
+        );
+        let (late, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waits)
+            .into_iter()
+            .partition(|wait| wait.until <= now);
+        self.waits = left;
+        for wait in late {
+            wait.reply.send(Err(words.clone())).ok();
+        }
     }
 
     /// Whether it is in a channel.

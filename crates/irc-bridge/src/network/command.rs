@@ -1,14 +1,23 @@
-//! What people ask a network for: by commands, and by what they do in rooms.
+//! What people ask a network for: by commands, and by what they do in rooms. What is about themselves is in `own`.
 
-use bridgehead_appservice::id::UserId;
+use bridgehead_appservice::{Secret, id::UserId};
 use bridgehead_irc_protocol::{Line, session::Priority};
 use tokio::sync::oneshot;
 
-use super::{Hub, Owner, client::Asked, standing};
+use super::{
+    Hub, Owner,
+    client::{Asked, Wait},
+    consent::Question,
+    standing, words,
+};
 use crate::{clock::now, ids::Place, link::drive::Facts};
 
 /// What people are told: that it is done, or why not.
 pub(crate) type Report = Result<String, String>;
+/// Who is told.
+pub(super) type Reply = oneshot::Sender<Report>;
+/// Makes words for people of what a server answers.
+pub(super) type Reader = fn(&[Line]) -> String;
 
 /// Somebody asks for something.
 pub(crate) struct Asking {
@@ -28,6 +37,31 @@ pub(crate) enum Command {
     Raw(Line),
     /// To be away, or back.
     Away(Option<String>),
+    /// Another user name.
+    Username(String),
+    /// An account to log in to.
+    StoreLogin { account: String, password: Secret },
+    /// To log in no more.
+    RemoveLogin,
+    /// A certificate to log in with.
+    MakeCertificate,
+    /// To hear nothing more of somebody alone.
+    Ignore(String),
+    /// To hear them again.
+    Unignore(String),
+    /// Whom they ignore.
+    Ignored,
+    /// Whether they are an operator of a channel.
+    Operates(String),
+    /// That an operator of a channel is asked whether it may be linked.
+    AskOperators(Question),
+    /// To be let into a channel.
+    Enter {
+        channel: String,
+        key: Option<String>,
+    },
+    /// That the key of a channel is remembered.
+    Key { channel: String, key: String },
     /// To be connected anew.
     Reconnect,
     /// To be connected no more until they speak again.
@@ -58,8 +92,6 @@ pub(crate) enum Command {
         channel: String,
         levels: Vec<(String, i64)>,
     },
-    /// A channel's key.
-    Key { channel: String, key: String },
 }
 
 impl Hub {
@@ -73,13 +105,36 @@ impl Hub {
         match command {
             Command::Nick(nick) => self.nick_for(&owner, &nick, reply).await,
             Command::Whois(nick) => {
-                let whois = Line::new("WHOIS", [nick.as_str()]);
-                self.ask_as(&owner, whois, reply);
+                // Named twice, the nick's own server is asked, which alone knows how long they are idle.
+                let whois = Line::new("WHOIS", [nick.as_str(), nick.as_str()]);
+                self.ask_anyhow(&owner, (whois, words::whois), reply).await;
             }
-            Command::Raw(line) => self.ask_as(&owner, line, reply),
+            Command::Raw(line) => {
+                self.ask_anyhow(&owner, (line, words::readable), reply)
+                    .await
+            }
             Command::Away(reason) => {
                 let away = Line::new("AWAY", reason.as_deref());
-                self.ask_as(&owner, away, reply);
+                self.ask_anyhow(&owner, (away, words::readable), reply)
+                    .await;
+            }
+            Command::Enter { channel, key } => self.enter(&owner, channel, (key, reply)).await,
+            Command::Operates(channel) => self.is_operator(&owner, &channel, reply),
+            Command::AskOperators(question) => {
+                if let Owner::Person(asker) = &owner {
+                    self.ask_operators(asker, question, reply).await;
+                }
+            }
+            about_oneself @ (Command::Username(_)
+            | Command::StoreLogin { .. }
+            | Command::RemoveLogin
+            | Command::MakeCertificate
+            | Command::Ignore(_)
+            | Command::Unignore(_)
+            | Command::Ignored
+            | Command::Key { .. }) => {
+                let report = self.about_oneself(&owner, about_oneself).await;
+                reply.send(report).ok();
             }
             Command::Reconnect => {
                 self.reconnect(&owner).await;
@@ -95,7 +150,8 @@ impl Hub {
             }
             Command::Unsay { place, id, reason } => {
                 let whose = match owner.person() {
-                    Some(person) => self.owner_for(&place, person),
+                    // Who may not speak there has nothing to be told.
+                    Some(person) => self.owner_for(&place, person).unwrap_or(owner),
                     None => owner,
                 };
                 let reason = reason.as_deref().map(one_line);
@@ -126,15 +182,24 @@ impl Hub {
                 let changes = self.modes_for(&channel, &levels);
                 self.change_modes(&owner, &channel, &changes, reply);
             }
-            Command::Key { channel, key } => {
-                let folded = self.directory.read().case_mapping().fold(&channel);
-                self.keep_key(&folded, Some(key));
-                for client in self.clients.values_mut() {
-                    client.refused.remove(&folded);
-                }
-                reply.send(Ok("The key is kept.".to_owned())).ok();
-            }
         }
+    }
+
+    /// Has somebody's own connection enter a channel.
+    async fn enter(
+        &mut self,
+        owner: &Owner,
+        channel: String,
+        (key, reply): (Option<String>, Reply),
+    ) {
+        let client = self.client(owner);
+        client.refused.remove(&channel);
+        if client.is_in(&channel) {
+            reply.send(Ok(String::new())).ok();
+            return;
+        }
+        let join = Line::new("JOIN", std::iter::once(channel).chain(key));
+        self.ask_anyhow(owner, (join, words::readable), reply).await;
     }
 
     async fn reconnect(&mut self, owner: &Owner) {
@@ -149,24 +214,35 @@ impl Hub {
         self.advance(owner).await;
     }
 
-    async fn nick_for(&mut self, owner: &Owner, nick: &str, reply: oneshot::Sender<Report>) {
-        if let Some(person) = owner.person()
-            && let Err(error) = self.people.choose_nick(person, nick).await
-        {
-            reply.send(Err(error.to_string())).ok();
-            return;
-        }
-        let is_connected = self.live_facts(owner).is_some();
-        if !is_connected {
-            let words = format!("You are called {nick} as soon as you connect.");
-            reply.send(Ok(words)).ok();
-            return;
-        }
-        self.ask_as(owner, Line::new("NICK", [nick]), reply);
+    /// Gives a command by somebody's own connection.
+    pub(super) fn ask_as(&mut self, owner: &Owner, line: Line, reply: Reply) {
+        self.ask_and_read(owner, (line, words::readable), reply);
     }
 
-    /// Gives a command by somebody's own connection.
-    fn ask_as(&mut self, owner: &Owner, line: Line, reply: oneshot::Sender<Report>) {
+    /// The same; somebody who is not connected is connected for it.
+    async fn ask_anyhow(&mut self, owner: &Owner, (line, read): (Line, Reader), reply: Reply) {
+        if self.live_facts(owner).is_some() {
+            return self.ask_and_read(owner, (line, read), reply);
+        }
+        let until = now() + self.settings.limits.patience.get();
+        let client = self.client(owner);
+        client.spoke_at = now();
+        client.is_parked = false;
+        client.wait_for(Wait {
+            line,
+            read,
+            reply,
+            until,
+        });
+        self.advance(owner).await;
+    }
+
+    pub(super) fn ask_and_read(
+        &mut self,
+        owner: &Owner,
+        (line, read): (Line, Reader),
+        reply: Reply,
+    ) {
         let client = self.client(owner);
         client.spoke_at = now();
         let Some(live) = client.live.as_mut().filter(|live| live.is_ready) else {
@@ -181,7 +257,7 @@ impl Hub {
         live.ask(line, Priority::Urgent, Asked::Answer(told));
         tokio::spawn(async move {
             let report = match answer.await {
-                Ok(Ok(lines)) => Ok(readable(&lines)),
+                Ok(Ok(lines)) => Ok(read(&lines)),
                 Ok(Err(words)) => Err(words),
                 Err(_) => Err("The connection has ended meanwhile.".to_owned()),
             };
@@ -217,7 +293,7 @@ impl Hub {
         }
     }
 
-    fn live_facts(&self, owner: &Owner) -> Option<Facts> {
+    pub(super) fn live_facts(&self, owner: &Owner) -> Option<Facts> {
         let live = self.clients.get(owner)?.live.as_ref()?;
         live.is_ready.then(|| live.link.facts())
     }
@@ -252,20 +328,6 @@ impl Hub {
             },
             refused.collect::<String>()
         )
-    }
-}
-
-/// The answers of a server, for people to read: without what only programs read.
-pub(super) fn readable(lines: &[Line]) -> String {
-    let lines = lines.iter().map(|line| {
-        let from = usize::from(line.numeric().is_some());
-        let params = (from..line.params.len()).map(|at| line.text(at).into_owned());
-        params.collect::<Vec<_>>().join(" ")
-    });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    match text.is_empty() {
-        true => "Done.".to_owned(),
-        false => text,
     }
 }
 

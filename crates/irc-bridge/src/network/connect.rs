@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use bridgehead_irc_protocol::{
     Channels,
-    session::{KeepAlive, Pace, Sasl, Settings, WebIrc},
+    session::{KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
 };
 
 use super::{
@@ -12,11 +12,12 @@ use super::{
     client::{Client, Live},
 };
 use crate::{
+    accounts::Account,
     clock::now,
     link::{
         dial::{Dial, Server},
         drive::{self, Link},
-        tls::{self, Trust},
+        tls::{self, Own, Trust},
     },
     people::Person,
     settings::LoginSettings,
@@ -111,8 +112,18 @@ impl Hub {
                 )
             }
         };
+        let account = match owner {
+            Owner::Bot => Account::default(),
+            Owner::Person(user) => self
+                .accounts
+                .of(user)
+                .await
+                .map_err(|error| error.to_string())?,
+        };
         let login = person.is_none().then(|| &self.settings.bot.login);
         let certificate = login.and_then(|login| login.certificate.as_ref());
+        let certificate = certificate.map(|path| Own::File(path.as_ref()));
+        let own = account.certificate.as_ref();
         let trust = Trust {
             verify: self.settings.tls_verify,
             authorities: self
@@ -120,7 +131,7 @@ impl Hub {
                 .tls_ca
                 .as_ref()
                 .map(|path| -> &Path { path.as_ref() }),
-            certificate: certificate.map(|path| -> &Path { path.as_ref() }),
+            certificate: certificate.or(own.map(|own| Own::Pem(own.expose()))),
         };
         let tls = match is_encrypted {
             true => Some(tls::connector(&trust).map_err(|error| error.to_string())?),
@@ -128,12 +139,21 @@ impl Hub {
         };
         let mut session = self.session(owner, person.as_ref());
         session.is_tls = is_encrypted;
+        if let Owner::Person(_) = owner {
+            session.nickserv = nickserv(&account);
+            session.sasl = sasl_of(&account, is_encrypted);
+            session.sasl_required = self.settings.people.login_required && session.sasl.is_some();
+        }
         Ok(drive::Beginning {
             dial: Dial {
                 way: self.way.clone(),
                 server,
                 tls,
-                from: person.as_ref().and_then(|person| person.address),
+                // Where the servers are told whose it is, it comes from where they trust it.
+                from: match self.settings.webirc {
+                    Some(_) => self.settings.people.address,
+                    None => person.as_ref().and_then(|person| person.address),
+                },
                 user: session.user.clone(),
                 ident: self.ident.clone(),
             },
@@ -252,4 +272,22 @@ pub(crate) fn sasl(login: &LoginSettings) -> Option<Sasl> {
         }),
         _ => None,
     }
+}
+
+/// How a person logs in: by password, or by the certificate that their connection shows.
+fn sasl_of(account: &Account, is_tls: bool) -> Option<Sasl> {
+    match (&account.password, &account.certificate) {
+        (Some((name, password)), _) => Some(Sasl::Plain {
+            account: name.clone(),
+            password: password.expose().to_owned(),
+        }),
+        (None, Some(_)) if is_tls => Some(Sasl::External { account: None }),
+        _ => None,
+    }
+}
+
+/// How a person logs in where the server has no SASL.
+fn nickserv(account: &Account) -> Option<NickServ> {
+    let (name, password) = account.password.as_ref()?;
+    Some(NickServ::new(name, password.expose()))
 }

@@ -22,6 +22,7 @@ use crate::{
     clock::now,
     ids::{Nick, Place},
     kept::Seen,
+    talks::TalkChange,
 };
 
 /// Deeds that may wait.
@@ -38,6 +39,7 @@ pub(super) enum Deed {
     Join(Place, Nick),
     Part(Place, Nick, Option<String>),
     Members(Place, Vec<Nick>),
+    /// In these places.
     Renamed(Vec<Place>, Nick, Nick),
     Profile(Nick, String),
     Change(Place, Option<Nick>, RoomChange),
@@ -65,10 +67,14 @@ pub(super) enum Deed {
     },
     Redact(Place, String, Nick, Option<String>),
     Typing(Place, Nick, bool),
+    /// The bridge says something in a room.
+    Notice(Place, Rich),
+    /// Somebody gives a person notice: a message where they talk, and else the bridge tells of it.
+    PrivateNotice(UserId, Rich, Vec<RemoteMessage<Irc>>),
+    /// Something of the talks of a network is written down.
+    Talk(String, TalkChange),
     Gone(Place, String),
     Back(Place),
-    /// The bridge itself says something in a channel's room.
-    Notice(Place, Rich),
     /// A channel was heard up to then.
     Heard(String, i64),
     /// A channel is listened to no more.
@@ -79,12 +85,10 @@ pub(super) enum Deed {
 
 /// Does them until there are no more.
 pub(super) async fn carry_out(
-    remote: Remote<Irc>,
-    network: String,
+    mut doing: Doing,
     mut deeds: mpsc::Receiver<Deed>,
     mut memory: Memory,
 ) {
-    let mut doing = Doing::new(remote, network);
     loop {
         let deed = tokio::select! {
             deed = deeds.recv() => deed,
@@ -106,6 +110,25 @@ pub(super) async fn carry_out(
             memory.change(heard);
         }
     }
+}
+
+async fn notice(
+    remote: &Remote<Irc>,
+    person: &UserId,
+    text: &Rich,
+    messages: Vec<RemoteMessage<Irc>>,
+) -> Result<(), Error> {
+    let talk = match messages.first() {
+        Some(message) => remote.portal(&message.room).await?,
+        None => return Ok(()),
+    };
+    if talk.is_none() {
+        return remote.tell(person, text).await;
+    }
+    for message in messages {
+        remote.message(message).await?;
+    }
+    Ok(())
 }
 
 /// The message in the thread of what it answers, if that is in one.
@@ -200,17 +223,24 @@ impl Deed {
                 remote.typing(&place, &who, is_typing).await;
                 Ok(())
             }
+            Self::Notice(place, text) => remote.notice(&place, &text).await,
+            Self::Tell(person, text) => remote.tell(&person, &text).await,
+            Self::PrivateNotice(person, text, messages) => {
+                notice(remote, &person, &text, messages).await
+            }
+            Self::Talk(network, change) => {
+                let store = remote.store()?;
+                Ok(change.store(&store, &network).await?)
+            }
             Self::Gone(place, reason) => remote.gone(&place, &reason).await,
             Self::Back(place) => remote.back(&place).await,
             // Done by who remembers.
             Self::Power(..)
             | Self::Stand(..)
             | Self::Invite(..)
-            | Self::Tell(..)
             | Self::Key(..)
             | Self::Mask(..)
             | Self::SeenAs(..) => Ok(()),
-            Self::Notice(place, words) => remote.notice(&place, &words).await,
             Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
         }
     }

@@ -148,6 +148,15 @@ impl Directory {
         found.next().map(String::as_str)
     }
 
+    /// In which channels somebody is, by their folded names.
+    #[must_use]
+    pub(crate) fn whereabouts(&self, nick: &str) -> Vec<String> {
+        let folded = self.case_mapping.fold(nick);
+        let channels = self.channels.iter();
+        let there = channels.filter(|(_, members)| members.contains_key(&folded));
+        there.map(|(channel, _)| channel.clone()).collect()
+    }
+
     pub(super) fn set_network(&mut self, case_mapping: CaseMapping, title: Option<&str>) {
         if case_mapping != self.case_mapping {
             self.case_mapping = case_mapping;

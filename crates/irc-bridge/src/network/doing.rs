@@ -7,14 +7,14 @@ use std::{
 };
 
 use bridgehead_appservice::{
-    Error, HandlerError, Power,
+    Error, HandlerError, Power, Secret,
     bridge::{Member, Remote},
     format::Rich,
     id::UserId,
 };
 
 use super::{Upkeep, deeds::Deed, standing};
-use crate::{Irc, clock::now, ids::Place, kept};
+use crate::{Irc, accounts::Accounts, clock::now, ids::Place, kept};
 
 /// How long a level that was set counts for more than what is read: until it has come back as an event.
 const SET_FOR: Duration = Duration::from_secs(60);
@@ -61,15 +61,17 @@ pub(super) struct Powers {
 pub(super) struct Doing {
     remote: Remote<Irc>,
     network: String,
+    accounts: Accounts,
     /// Levels that were set a moment ago, by room and user.
     levels: BTreeMap<(Place, UserId), (i64, Instant)>,
 }
 
 impl Doing {
-    pub(super) fn new(remote: Remote<Irc>, network: String) -> Self {
+    pub(super) fn new(remote: Remote<Irc>, network: String, accounts: Accounts) -> Self {
         Self {
             remote,
             network,
+            accounts,
             levels: BTreeMap::new(),
         }
     }
@@ -85,11 +87,10 @@ impl Doing {
                 Ok(())
             }
             Deed::Tell(person, text) => self.remote.tell(&person, &text).await,
-            Deed::Key(channel, key) => {
-                let store = self.remote.store()?;
-                let channel = (self.network.as_str(), channel.as_str());
-                Ok(kept::keep_key(&store, channel, key.as_deref()).await?)
-            }
+            Deed::Key(channel, key) => Ok(match key {
+                Some(key) => self.accounts.store_key(&channel, &Secret::new(key)).await?,
+                None => self.accounts.forget_key(&channel).await?,
+            }),
             Deed::Mask((channel, nick), mask) => {
                 let store = self.remote.store()?;
                 let whom = (self.network.as_str(), channel.as_str(), nick.as_str());

@@ -58,6 +58,9 @@ impl Hub {
             return;
         }
         self.failed(&owner, &why, live.begun_at);
+        if let Ended::LoginRequired(text) = ended {
+            self.tell_of_login(&owner, text, true);
+        }
         self.heed(&owner, (ended, live.is_ready), live.server);
     }
 

@@ -105,7 +105,12 @@ impl Hub {
                 state,
             } => {
                 let nick = self.nick(&who.name);
-                let place = Place::private(&nick, person);
+                let room = self.talks.room(person, &nick.nick).to_owned();
+                let talk = Nick {
+                    nick: room,
+                    ..nick.clone()
+                };
+                let place = Place::private(&talk, person);
                 self.deed(Deed::Typing(place, nick, *state == Typing::Active));
             }
             _ => {}
@@ -143,9 +148,7 @@ impl Hub {
                 reason,
                 split,
             } => self.quit(&who, channels, &reason, split.is_some()),
-            Happening::Nick {
-                from, to, channels, ..
-            } => self.renamed(&from, &to, &channels),
+            Happening::Nick { from, to, .. } => self.renamed(&from, &to),
             Happening::Topic {
                 channel, by, topic, ..
             } => self.topic(&channel, by.as_ref(), &topic),
@@ -346,7 +349,7 @@ impl Hub {
         }
     }
 
-    fn renamed(&mut self, from: &Source, to: &str, channels: &[String]) {
+    fn renamed(&mut self, from: &Source, to: &str) {
         self.directory.write().is_certain(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
         self.directory.write().is_certain(&from.name, now());
@@ -354,10 +357,12 @@ impl Hub {
         if is_own {
             return;
         }
+        self.talks_go_on(&from.name, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {
             true => self.deed(Deed::Profile(new, to.to_owned())),
             false => {
+                let channels = self.directory.read().whereabouts(to);
                 let places = channels.iter().map(|channel| self.channel(channel));
                 let places: Vec<Place> = places.collect();
                 self.deed(Deed::Renamed(places.clone(), old, new.clone()));

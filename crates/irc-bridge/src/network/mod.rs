@@ -18,7 +18,8 @@
 //!   listened, and `memory` how far that is; `standing` who may do what in both
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
-//! - `command` what people ask for
+//! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
+//! - `private` what is said to one person alone, or to the bridge
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
@@ -27,6 +28,7 @@ mod answers;
 mod client;
 mod command;
 mod connect;
+mod consent;
 mod deeds;
 mod directory;
 mod doing;
@@ -41,8 +43,10 @@ mod moderate;
 mod observe;
 mod offers;
 mod overlap;
+mod own;
 mod pace;
 mod picture;
+mod private;
 mod rules;
 mod speaking;
 mod speech;
@@ -50,6 +54,7 @@ pub(crate) mod standing;
 mod threads;
 mod typing;
 mod upkeep;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -59,7 +64,7 @@ use std::{
 
 use bridgehead_appservice::{
     HandlerError,
-    bridge::{Cause, Rejected, Remote, SendError},
+    bridge::{Cause, Level, Rejected, Remote, SendError},
     id::UserId,
 };
 use parking_lot::{Mutex, RwLock};
@@ -73,19 +78,23 @@ use tokio::{
 pub(crate) use self::picture::Seat;
 use self::{
     client::Client,
+    consent::Consent,
     deeds::Deed,
+    doing::Doing,
     figures::Figures,
     history::History,
     memory::Memory,
     observe::AllEars,
     pace::{Breaker, Bucket},
+    private::Answers,
     speaking::Patience,
     speech::Pending,
 };
 pub(crate) use self::{
     command::{Asking, Command, Report},
     connect::{sasl, secret},
-    ended::words,
+    consent::{PATIENCE as CONSENT_PATIENCE, Question},
+    ended::words as why_ended,
     figures::reference as figures_reference,
     look::{ClientLook, Look},
     offers::Offers,
@@ -99,9 +108,11 @@ pub(crate) use self::{
 };
 use crate::{
     Irc,
+    accounts::Accounts,
     clock::now,
     ident::Ident,
     ids::Place,
+    ignoring::Ignoring,
     kept::{Kept, Masks, Seen},
     link::{
         claims::Claims,
@@ -109,7 +120,9 @@ use crate::{
         drive::{LinkId, Told},
     },
     people::People,
+    seal::Seal,
     settings::{Mode, NetworkSettings},
+    talks::Talks,
     text::to_matrix::MentionRules,
 };
 
@@ -283,6 +296,19 @@ pub(crate) struct Hub {
     typing: BTreeMap<(Owner, Place), Instant>,
     claims: Claims,
     people: People,
+    accounts: Accounts,
+    ignoring: Ignoring,
+    talks: Talks,
+    /// Keys of channels that people have given, by folded channel.
+    keys: BTreeMap<String, String>,
+    /// Questions to operators that are open, and those that were answered just now.
+    consents: Vec<Consent>,
+    over_consents: Vec<(Consent, Report)>,
+    answers: Answers,
+    /// Channels whose rooms are being made, until when that is waited for.
+    late: BTreeMap<String, Instant>,
+    /// Who was told that their login has failed.
+    told_of_logins: BTreeSet<UserId>,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
     figures: Figures,
@@ -311,8 +337,6 @@ pub(crate) struct Hub {
     topics: BTreeMap<String, String>,
     /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
     shut_out: BTreeMap<String, String>,
-    /// Keys of channels, by folded name.
-    keys: BTreeMap<String, String>,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
     /// What others see of people of Matrix.
@@ -326,7 +350,11 @@ pub(crate) struct Hub {
 
 impl Waiting {
     /// Runs the network for as long as it is polled.
-    pub(crate) async fn run(self, remote: Remote<Irc>) -> Result<(), HandlerError> {
+    pub(crate) async fn run(
+        self,
+        remote: Remote<Irc>,
+        seal: Arc<Seal>,
+    ) -> Result<(), HandlerError> {
         let store = remote.store()?;
         let mut inputs = self.inputs.lock().await;
         *self.directory.write() = Directory::default();
@@ -337,7 +365,9 @@ impl Waiting {
         let kept = Kept::load(&store, &name).await?;
         let heard = memory::load(&store, &self.beginning.name).await?;
         let memory = Memory::new(store.clone(), &self.beginning.name, heard.clone());
-        tasks.spawn(deeds::carry_out(remote.clone(), name, to_do, memory));
+        let accounts = Accounts::new(store.clone(), &name, seal);
+        let doing = Doing::new(remote.clone(), name, accounts.clone());
+        tasks.spawn(deeds::carry_out(doing, to_do, memory));
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -357,6 +387,15 @@ impl Waiting {
             typing: BTreeMap::new(),
             claims: Claims::new(store.clone()),
             people: People::load(store.clone(), &self.beginning.name).await?,
+            ignoring: Ignoring::load(store.clone(), &self.beginning.name).await?,
+            talks: Talks::load(&store, &self.beginning.name).await?,
+            keys: accounts.keys().await?,
+            accounts,
+            consents: Vec::new(),
+            over_consents: Vec::new(),
+            answers: Answers::default(),
+            late: BTreeMap::new(),
+            told_of_logins: BTreeSet::new(),
             figures: Figures::new(remote.metrics()?, &self.beginning.name),
             remote,
             tell,
@@ -370,7 +409,6 @@ impl Waiting {
             expected: Vec::new(),
             topics: BTreeMap::new(),
             shut_out: BTreeMap::new(),
-            keys: kept.keys,
             masks: kept.masks,
             seen: kept.seen,
             patience: Patience::new(now),
@@ -435,13 +473,20 @@ impl Hub {
         }
     }
 
-    async fn take_speech(&mut self, speech: Speech, reply: oneshot::Sender<Outcome>) {
+    async fn take_speech(&mut self, mut speech: Speech, reply: oneshot::Sender<Outcome>) {
         // Whoever asked an earlier loop for it asks this one again.
         if reply.is_closed() {
             return;
         }
         let now = now();
-        let owner = self.owner_for(&speech.place, &speech.speaker);
+        speech.place = self.meant(speech.place);
+        let owner = match self.owner_for(&speech.place, &speech.speaker) {
+            Ok(owner) => owner,
+            Err(no) => {
+                reply.send(Err(no)).ok();
+                return;
+            }
+        };
         let deadline = now + self.settings.limits.patience.get();
         let client = self.client(&owner);
         client.spoke_at = now;
@@ -468,14 +513,17 @@ impl Hub {
         self.advance(&owner).await;
     }
 
-    /// Whose connection speaks for a person there.
-    fn owner_for(&self, place: &Place, person: &UserId) -> Owner {
-        let mode = place
-            .as_channel()
-            .map_or(Mode::Puppet, |channel| self.settings.mode_of(channel));
-        match mode {
-            Mode::Puppet => Owner::Person(person.clone()),
-            Mode::Relay => Owner::Bot,
+    /// Whose connection speaks for a person there: their own, or the bridge's where they may have none.
+    fn owner_for(&self, place: &Place, person: &UserId) -> Result<Owner, SendError> {
+        let level = self.remote.level(person).map_err(SendError::from)?;
+        match place.as_channel() {
+            Some(channel) if self.settings.mode_for(channel, level) == Mode::Relay => {
+                Ok(Owner::Bot)
+            }
+            None if level < Level::User => Err(SendError::forbidden(
+                "you may not talk to people alone by this bridge",
+            )),
+            _ => Ok(Owner::Person(person.clone())),
         }
     }
 
@@ -497,8 +545,8 @@ impl Hub {
             return;
         }
         let now = now();
-        let settings = self.settings.clone();
         self.end_doubts(owner, now).await;
+        let settings = self.settings.clone();
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -511,9 +559,8 @@ impl Hub {
         }
         let keys = &self.keys;
         let key_of = |channel: &str| {
-            keys.get(channel)
-                .cloned()
-                .or_else(|| settings.key_of(channel))
+            let given = keys.get(channel).cloned();
+            given.or_else(|| settings.key_of(channel))
         };
         client.join_wanted(key_of, now);
         if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
@@ -521,6 +568,11 @@ impl Hub {
         }
         client.hand_over();
         client.settle();
+        if client.live.as_ref().is_some_and(|live| live.is_ready) {
+            for wait in std::mem::take(&mut client.waits) {
+                self.ask_and_read(owner, (wait.line, wait.read), wait.reply);
+            }
+        }
     }
 
     async fn tick(&mut self) {
@@ -534,6 +586,8 @@ impl Hub {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.look_at_consents(now).await;
+        self.look_at_late(now).await;
         self.tend_history(now);
         self.take_over(now);
         self.directory.write().end_former(now);
@@ -559,6 +613,7 @@ impl Hub {
         let is_away = !self.clients.keys().any(|owner| self.is_ready(owner));
         let breaker = self.bucket.why(now).map(str::to_owned);
         for client in self.clients.values_mut() {
+            client.give_waits_up(now);
             let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
             let why = client.last_error.clone().or_else(|| breaker.clone());
             for pending in client.take_pendings(is_late) {

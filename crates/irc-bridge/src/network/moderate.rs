@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::{
     Hub, Owner,
     client::Asked,
-    command::{Report, one_line, readable},
+    command::{Report, one_line},
+    words::readable,
 };
 
 impl Hub {

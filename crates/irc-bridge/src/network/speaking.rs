@@ -16,6 +16,7 @@ use bridgehead_irc_protocol::{
 
 use super::{Directory, Hub, Owner, deeds::Deed};
 use crate::{
+    Irc,
     clock::now,
     ids::{Nick, Place, own_message_id, part_id},
     link::drive::Order,
@@ -64,8 +65,8 @@ impl Hub {
     /// Something was said where the observer hears it.
     pub(super) fn said(&mut self, said: &Said) {
         let Some(place) = self.place_of(&said.place) else {
-            if said.place == Where::Private && !said.is_own {
-                self.answer_ctcp(&Owner::Bot, said);
+            if said.place == Where::Private {
+                self.told_bot(said);
             }
             return;
         };
@@ -80,7 +81,7 @@ impl Hub {
             client.settle();
             return;
         }
-        if said.is_own || said.is_server {
+        if said.is_own || said.is_server || self.only_asks_in(&channel) {
             return;
         }
         self.bring(place, said);
@@ -92,22 +93,14 @@ impl Hub {
         self.own(by)
     }
 
-    /// Something was said to a person alone.
-    pub(super) fn private(&mut self, owner: &Owner, person: &UserId, said: &Said) {
-        // A nick that was one of ours may be somebody else's by now.
-        let is_ours = self.directory.read().owner(&said.who.name).is_some();
-        if said.is_server || is_ours {
-            return;
+    pub(super) fn bring(&mut self, place: Place, said: &Said) {
+        for message in self.messages(place, said) {
+            self.deed(Deed::Message(message));
         }
-        if self.answer_ctcp(owner, said) {
-            return;
-        }
-        let nick = self.nick(&said.who.name);
-        self.directory.write().met(&said.who.name);
-        self.bring(Place::private(&nick, person), said);
     }
 
-    pub(super) fn bring(&mut self, place: Place, said: &Said) {
+    /// What was said, as messages of Matrix.
+    pub(super) fn messages(&mut self, place: Place, said: &Said) -> Vec<RemoteMessage<Irc>> {
         // Whom the server names is nobody on IRC: who has named them is, and the message says for whom it is.
         let nick = self.nick(said.relayed_by.as_deref().unwrap_or(&said.who.name));
         let id = said.msgid.clone().unwrap_or_else(|| {
@@ -127,6 +120,7 @@ impl Hub {
             words = rest;
         }
         // Nearly always one; the parts of a text that is too long for an event have ids of their own.
+        let mut messages = Vec::new();
         for (at, content) in self.contents(said, words, &place).into_iter().enumerate() {
             let id = match at {
                 0 => id.clone(),
@@ -142,8 +136,9 @@ impl Hub {
                 self.history.heard.hear(channel, at_ms);
             }
             message.reply_to = said.reply_to.clone();
-            self.deed(Deed::Message(message));
+            messages.push(message);
         }
+        messages
     }
 
     fn contents(&self, said: &Said, words: &str, place: &Place) -> Vec<Content> {
@@ -187,7 +182,7 @@ impl Hub {
     }
 
     /// Answers a program's question, of what may be told to anybody; whether it is one of those, answered or not.
-    fn answer_ctcp(&mut self, owner: &Owner, said: &Said) -> bool {
+    pub(super) fn answer_ctcp(&mut self, owner: &Owner, said: &Said) -> bool {
         if !matches!(said.kind, Kind::Ctcp { .. }) {
             return false;
         }

@@ -19,11 +19,12 @@ impl Hub {
         if !self.directory.read().offers().takes_tag("typing") {
             return;
         }
+        let place = &self.meant(place.clone());
         let now = now();
         // Who is spoken for by the bridge is not seen writing.
         let writing: Vec<Owner> = people
             .iter()
-            .map(|person| self.owner_for(place, person))
+            .filter_map(|person| self.owner_for(place, person).ok())
             .filter(|owner| *owner != Owner::Bot)
             .collect();
         let stopped = self.typing.keys();

@@ -1,10 +1,19 @@
 //! What Matrix changes, and IRC is to follow: where the bridge listens, and who is where.
 
+use std::time::{Duration, Instant};
+
 use bridgehead_appservice::id::UserId;
 use bridgehead_irc_protocol::Line;
 
 use super::{Hub, Owner};
-use crate::{clock::now, ids::Place, settings::Mode};
+use crate::{
+    clock::now,
+    ids::{Place, Target},
+    settings::Mode,
+};
+
+/// How long a room may take to be made after its channel was joined.
+const TO_BE_LINKED: Duration = Duration::from_secs(60);
 
 /// Something that Matrix has changed.
 #[derive(Debug)]
@@ -40,6 +49,9 @@ impl Hub {
     pub(super) async fn take_upkeep(&mut self, upkeep: Upkeep) {
         match upkeep {
             Upkeep::Watch(place) => {
+                if let Some(channel) = place.as_channel() {
+                    self.late.insert(channel.to_owned(), now() + TO_BE_LINKED);
+                }
                 self.watch(&place).await;
                 self.advance(&Owner::Bot).await;
             }
@@ -63,8 +75,32 @@ impl Hub {
         }
     }
 
+    /// What a channel is like is told as the bridge comes in, and its room may be made only then: so it is asked for once
+    /// more when there is one.
+    pub(super) async fn look_at_late(&mut self, now: Instant) {
+        self.late.retain(|_, until| *until > now);
+        let late: Vec<String> = self.late.keys().cloned().collect();
+        for channel in late {
+            let is_in = self.client(&Owner::Bot).is_in(&channel);
+            let place = self.channel(&channel);
+            if !is_in || !matches!(self.remote.portal(&place).await, Ok(Some(_))) {
+                continue;
+            }
+            self.late.remove(&channel);
+            if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
+                for command in ["NAMES", "TOPIC", "MODE"] {
+                    let line = Line::new(command, [channel.as_str()]);
+                    live.question(line);
+                }
+            }
+        }
+    }
+
     /// The bridge listens in a channel, and whoever is in its rooms is to be in it.
     pub(super) async fn watch(&mut self, place: &Place) {
+        if let Target::Private { nick, person } = &place.target {
+            self.talks.begun(person, nick);
+        }
         let Some(channel) = place.as_channel() else {
             return;
         };
@@ -77,6 +113,9 @@ impl Hub {
         match self.remote.people(place).await {
             Ok(people) => {
                 for member in people {
+                    if !self.has_connection(channel, &member.user_id) {
+                        continue;
+                    }
                     let owner = Owner::Person(member.user_id.clone());
                     let client = self.client(&owner);
                     client.wanted.insert(channel.to_owned());
@@ -90,6 +129,10 @@ impl Hub {
     }
 
     fn unwatch(&mut self, place: &Place) {
+        if let Target::Private { nick, person } = &place.target {
+            self.talks.ended(person, nick);
+            self.write_talks_down();
+        }
         let Some(channel) = place.as_channel() else {
             return;
         };
@@ -107,11 +150,17 @@ impl Hub {
         self.settings.sync.to_irc && self.settings.mode_of(channel) == Mode::Puppet
     }
 
+    /// Whether a person has a connection of their own for a channel.
+    fn has_connection(&self, channel: &str, person: &UserId) -> bool {
+        let level = self.remote.level(person);
+        level.is_ok_and(|level| self.settings.mode_for(channel, level) == Mode::Puppet)
+    }
+
     async fn person_joins(&mut self, place: &Place, person: &UserId, name: Option<String>) {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        if !self.mirrors(channel) {
+        if !self.mirrors(channel) || !self.has_connection(channel, person) {
             return;
         }
         let owner = Owner::Person(person.clone());
@@ -133,7 +182,12 @@ impl Hub {
 
     pub(super) fn leave(&mut self, owner: &Owner, channel: &str, reason: Option<&str>) {
         let client = self.client(owner);
-        client.wanted.remove(channel);
+        let stands = client.live.as_ref().map(|live| &live.standings);
+        let is_there = stands.is_some_and(|stands| stands.contains_key(channel));
+        // Whoever has nothing to do with the channel keeps their connection.
+        if !client.wanted.remove(channel) && !is_there {
+            return;
+        }
         let is_idle = client.wanted.is_empty() && client.pendings.is_empty();
         let Some(live) = client.live.as_mut() else {
             return;

@@ -11,7 +11,10 @@ use bridgehead_appservice::{
     media::Upload,
 };
 use bridgehead_irc_protocol::{
-    Source, encoding, formatting, line::MAX_LINE_BYTES, session::SayCommand, split::Budget,
+    Source, encoding, formatting,
+    line::MAX_LINE_BYTES,
+    session::SayCommand,
+    split::{Budget, split},
 };
 
 use self::{
@@ -111,6 +114,15 @@ fn at_once(
         true => (whole, true),
         false => (cut.clone(), whole == cut),
     }
+}
+
+/// A text as lines of a place, without any formatting.
+pub(crate) fn lines(text: &str, place: &Place) -> Vec<String> {
+    let bytes = payload_bytes(SayCommand::Privmsg, place);
+    // A program's question or answer begins with this, and nobody is to fake one.
+    let text = text.replace('\x01', "");
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.flat_map(|line| split(line, bytes)).collect()
 }
 
 fn payload_bytes(command: SayCommand, place: &Place) -> usize {

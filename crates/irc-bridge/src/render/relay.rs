@@ -10,7 +10,11 @@ const LONGEST_NAME: usize = 24;
 /// Whether the bridge speaks there for people of Matrix.
 pub(super) fn is_relayed(outgoing: &Outgoing<Irc>, handle: &Handle) -> bool {
     match &outgoing.room.target {
-        Target::Channel(channel) => handle.settings.mode_of(channel) == Mode::Relay,
+        Target::Channel(channel) => {
+            let level = outgoing.remote().level(&outgoing.speaker.user_id);
+            // Without a level the service ends, and nothing of it is said.
+            level.is_ok_and(|level| handle.settings.mode_for(channel, level) == Mode::Relay)
+        }
         Target::Private { .. } => false,
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use bridgehead_appservice::{
     bridge::Permissions,
-    config::{Config, JsonSchema, Refusals, schemars},
+    config::{Config, FilePath, JsonSchema, Refusals, SecretText, schemars},
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,10 @@ pub use self::network::{
     BanBy, BotSettings, ChannelSettings, DynamicSettings, Limits, LoginSettings, Mode,
     NetworkSettings, PeopleSettings, SyncSettings, Verify, WebircSettings,
 };
-use crate::ids::is_channel;
+use crate::{ids::is_channel, seal::MIN_KEY};
+
+/// Characters of the API's secret at least.
+const MIN_SECRET: usize = 16;
 
 /// A bridge between Matrix and IRC.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -33,6 +36,10 @@ pub struct Settings {
     pub permissions: Permissions,
     /// Answers servers that ask who is behind a connection (RFC 1413).
     pub ident: IdentSettings,
+    /// How people's passwords are kept.
+    pub secrets: SecretsSettings,
+    /// Lets programs link rooms over HTTP.
+    pub provisioning: ProvisioningSettings,
     /// Links by which people on IRC see pictures, files and long texts.
     pub media: MediaSettings,
     /// The networks, each under the name that ids and commands know it by: lower-case letters, digits and `-`.
@@ -47,6 +54,27 @@ pub struct IdentSettings {
     pub listen: Option<SocketAddr>,
 }
 
+/// How people's passwords are kept: encrypted, by a key that is kept elsewhere.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretsSettings {
+    /// The key: at least 32 random characters. What was stored with another is lost.
+    pub key: SecretText,
+    /// The file with the key, where none is given here; made with a new one, where there is none. Unless named, it is
+    /// beside the database, with `.key` behind its name.
+    pub key_file: Option<FilePath>,
+}
+
+/// The API by which programs link rooms.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProvisioningSettings {
+    /// Programs that show this secret, of at least 16 characters, may link rooms for everybody. Without it, none may.
+    pub secret: SecretText,
+    /// People of this homeserver may use the API for themselves: they log in with OpenID tokens.
+    pub openid: bool,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -55,6 +83,8 @@ impl Default for Settings {
             aliases: "#irc_{network}_{channel}".to_owned(),
             permissions: Permissions::new(),
             ident: IdentSettings::default(),
+            secrets: SecretsSettings::default(),
+            provisioning: ProvisioningSettings::default(),
             media: MediaSettings::default(),
             networks: BTreeMap::new(),
         }
@@ -69,6 +99,23 @@ impl Config for Settings {
                 "there is no network to bridge to",
                 "add a section such as [networks.libera] with servers = [\"irc.libera.chat:6697\"]",
             );
+        }
+        let short = |secret: &SecretText, least: usize| {
+            secret
+                .get()
+                .is_some_and(|secret| secret.expose().len() < least)
+        };
+        for (key, secret, least) in [
+            ("secrets.key", &self.secrets.key, MIN_KEY),
+            ("provisioning.secret", &self.provisioning.secret, MIN_SECRET),
+        ] {
+            if short(secret, least) {
+                refusals.refuse(
+                    key,
+                    "it could be guessed",
+                    format!("take at least {least} random characters"),
+                );
+            }
         }
         self.media.check(refusals);
         let mut rooms = BTreeMap::new();

@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use bridgehead_appservice::config::{
-    FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars,
+use bridgehead_appservice::{
+    bridge::Level,
+    config::{FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars},
+    id::MxcUri,
 };
 use bridgehead_irc_protocol::encoding;
 use serde::{Deserialize, Serialize};
 
 use super::MessageSettings;
-use crate::text::to_irc::Style;
+use crate::{people::address_of, text::to_irc::Style};
 
 /// A network.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -17,6 +19,8 @@ use crate::text::to_irc::Style;
 pub struct NetworkSettings {
     /// Its name for people; what the network calls itself, where this is not given.
     pub title: Option<String>,
+    /// Its picture, by which clients show it among the networks that there are: `mxc://…`.
+    pub icon: Option<String>,
     /// Its servers, the wanted one first. Where one cannot be reached, the next is tried.
     pub servers: Vec<HostPort>,
     /// Connections are encrypted.
@@ -58,6 +62,7 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             title: None,
+            icon: None,
             servers: Vec::new(),
             tls: true,
             tls_verify: Verify::default(),
@@ -147,6 +152,9 @@ pub struct PeopleSettings {
     pub modes: Option<String>,
     /// Connections at most; who has been silent for longest loses theirs when another is wanted.
     pub max_connections: usize,
+    /// Whose login fails is not connected at all, where they have stored a password for it. Else they are connected
+    /// without it.
+    pub login_required: bool,
     /// A connection ends when its person has been silent for so long; never, where it is `"0s"`.
     pub idle: Time,
     /// The addresses (IPv6) from which people connect: an address each, such as `2001:db8:1::/64`.
@@ -164,6 +172,7 @@ impl Default for PeopleSettings {
             realname: "{user}".to_owned(),
             modes: None,
             max_connections: 1000,
+            login_required: false,
             idle: Time::from_secs(0),
             addresses: None,
             address: None,
@@ -342,6 +351,15 @@ impl NetworkSettings {
             .is_some_and(|channel| channel.room.is_some())
     }
 
+    /// The same for somebody of this level: whoever may be heard alone is spoken for.
+    #[must_use]
+    pub fn mode_for(&self, channel: &str, level: Level) -> Mode {
+        match level {
+            Level::Blocked | Level::Relay => Mode::Relay,
+            Level::User | Level::Admin => self.mode_of(channel),
+        }
+    }
+
     /// A channel's key.
     #[must_use]
     pub fn key_of(&self, channel: &str) -> Option<String> {
@@ -386,6 +404,15 @@ impl NetworkSettings {
     }
 
     pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        if let Some(icon) = &self.icon
+            && MxcUri::parse(icon).is_err()
+        {
+            refusals.refuse(
+                &format!("{key}.icon"),
+                format!("`{icon}` is no picture of Matrix"),
+                "upload it, and give its address: mxc://example.org/…",
+            );
+        }
         let template = &self.people.nick;
         if !["{display}", "{localpart}"]
             .iter()
@@ -395,6 +422,20 @@ impl NetworkSettings {
                 &format!("{key}.people.nick"),
                 "everybody would have the same nick",
                 "put {display} or {localpart} into it",
+            );
+        }
+        if self.webirc.is_some() && self.people.addresses.is_none() {
+            refusals.refuse(
+                &format!("{key}.people.addresses"),
+                "servers are told whose a connection is by address, and people have none",
+                "give a range of your own, such as 2001:db8:1::/64, or take webirc out",
+            );
+        }
+        if let Err(problem) = address_of(self, 1) {
+            refusals.refuse(
+                &format!("{key}.people.addresses"),
+                problem.to_string(),
+                "write it as in 2001:db8:1::/64",
             );
         }
         if self.people.max_connections == 0 {

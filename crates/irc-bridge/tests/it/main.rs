@@ -1,6 +1,8 @@
 //! The bridge between real parts.
 
+mod login;
 mod once;
+mod own_stages;
 mod peers;
 mod scenarios;
 mod stage;

@@ -6,7 +6,7 @@
 mod ask;
 mod words;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use self::ask::{Answer, CommandAsk, CommandError};
 use super::{
@@ -60,6 +60,8 @@ struct Command {
     help: String,
     level: Level,
     handler: AnyHandler<Answer>,
+    /// One that every bridge has.
+    is_kits: bool,
 }
 
 impl Commands {
@@ -96,7 +98,16 @@ impl Commands {
             help: help.to_owned(),
             level,
             handler: AnyHandler::new(&format!("command {name}"), handler),
+            is_kits: false,
         });
+        self
+    }
+
+    /// The same as the kit's own: an author's command of the same name takes the place of one.
+    pub(crate) fn as_kits(mut self) -> Self {
+        self.list
+            .iter_mut()
+            .for_each(|command| command.is_kits = true);
         self
     }
 
@@ -104,6 +115,10 @@ impl Commands {
     pub(crate) fn merge(&mut self, other: Self) {
         self.prefix = other.prefix.or(self.prefix.take());
         self.list.extend(other.list);
+        let authors = self.list.iter().filter(|command| !command.is_kits);
+        let authors: BTreeSet<String> = authors.map(|command| command.name.clone()).collect();
+        self.list
+            .retain(|command| !command.is_kits || !authors.contains(&command.name));
     }
 
     /// The same with this prefix, if it has none.
@@ -415,6 +430,27 @@ mod tests {
             .help(&ask("help part", Level::User, true))
             .to_plain();
         assert!(one.contains("part") && !one.contains("join"), "{one}");
+    }
+
+    #[test]
+    fn an_authors_command_takes_the_place_of_the_kits() {
+        let kits = || {
+            Commands::default()
+                .command("join", "the kit's", |_: CommandAsk| async {})
+                .command("retry", "the kit's", |_: CommandAsk| async {})
+                .as_kits()
+        };
+        let (mut before, mut behind) = (kits(), commands());
+        before.merge(commands());
+        behind.merge(kits());
+        for all in [before, behind] {
+            let named = |name: &str| -> Vec<&str> {
+                let named = all.list.iter().filter(|command| command.name == name);
+                named.map(|command| command.help.as_str()).collect()
+            };
+            assert_eq!(named("join"), ["<channel>: joins a channel"]);
+            assert_eq!(named("retry"), ["the kit's"]);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::{Member, Network, Remote};
 use crate::{
     Error,
-    bridge::{MessageRef, messages, portal::Portal, portal::Portals},
+    bridge::{Level, MessageRef, messages, portal::Portal, portal::Portals},
     id::{EventId, RoomId, UserId},
     media::MediaRepo,
     run::Handle,
@@ -88,6 +88,15 @@ impl<N: Network> Remote<N> {
     pub fn member(&self, user: &UserId) -> Member<N> {
         self.user_of(user)
             .map_or_else(|| Member::Person(user.clone()), Member::User)
+    }
+
+    /// What somebody may do. For a network that gives people more or less of itself by that: one that has
+    /// [`Level::Relay`] alone is heard, and may be spoken for by somebody else.
+    ///
+    /// # Errors
+    /// When the service has ended.
+    pub fn level(&self, user: &UserId) -> Result<Level, Error> {
+        Ok(self.live.get()?.core()?.level(user))
     }
 
     /// The message of which an event is a part, as both sides know it: what the network calls it is in

@@ -14,7 +14,7 @@ use crate::{
     },
     core::Core,
     handler::{Context, FromContext, Rejection},
-    id::{EventId, RoomId, UserId},
+    id::{EventId, RoomAlias, RoomId, UserId},
 };
 
 /// The portals of a bridge; a handler's argument. Cheap to clone.
@@ -94,6 +94,19 @@ impl<N: Network> Portals<N> {
     /// When the bridge has no ghosts, or the id would be too long.
     pub fn ghost_id(&self, user: &N::User) -> Result<UserId, Error> {
         self.live.ghost_id(user)
+    }
+
+    /// The alias by which people get a room of the network, whether there is a portal yet or not; `None`, where the bridge
+    /// has no aliases, or it would be too long.
+    #[must_use]
+    pub fn alias_of(&self, room: &N::Room) -> Option<RoomAlias> {
+        self.live.alias_of(room)
+    }
+
+    /// The room of the network that an alias is for, whether there is such a room or not.
+    #[must_use]
+    pub fn room_of_alias(&self, alias: &RoomAlias) -> Option<N::Room> {
+        self.live.room_of_alias(alias)
     }
 
     /// The user of the network whom a ghost stands for.

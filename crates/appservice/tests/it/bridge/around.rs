@@ -2,7 +2,8 @@
 
 use bridgehead_appservice::{
     Error,
-    bridge::{Outgoing, Receipt, RemoteMessage},
+    bridge::{Level, Outgoing, Receipt, RemoteMessage},
+    id::{RoomAlias, UserId},
 };
 use bridgehead_testkit::lab::Lab;
 
@@ -52,8 +53,15 @@ fn a_network_finds_ghosts_people_and_portals_and_keeps_nothing_alive() {
             handle.portals::<Plain<1>>(),
             Err(Error::Unsupported(text)) if text.contains("no bridge to plain")
         ));
-        let listed = kept.portals()?.list(None, 10).await?;
-        assert_eq!(listed.len(), 1);
+        let portals = kept.portals()?;
+        assert_eq!(portals.list(None, 10).await?.len(), 1);
+        let alias = portals.alias_of(&hall()).expect("a template");
+        assert_eq!(portals.room_of_alias(&alias), Some(hall()));
+        assert_eq!(portals.room_of_alias(&RoomAlias::parse("#x:x")?), None);
+        assert_eq!(kept.level(alice.id())?, Level::User);
+        let stranger = UserId::parse("@eve:elsewhere.test")?;
+        assert_eq!(kept.level(&stranger)?, Level::Relay);
+        drop(portals);
 
         // All of that is kept by the network, and the service ends and starts again beside it.
         scene.restart().await?;

@@ -12,11 +12,15 @@ macro_rules! scenarios {
 }
 
 mod apart;
+mod commands;
+mod linking;
+mod lookups;
 mod membership;
 mod messages;
 mod moderation;
 mod modern;
 mod own_settings;
+mod private;
 pub(crate) mod silence;
 mod talk;
 
@@ -29,9 +33,13 @@ use crate::{
 };
 
 const ALL: &[&[Scenario]] = &[
+    commands::ALL,
+    linking::ALL,
+    lookups::ALL,
     membership::ALL,
     messages::ALL,
     moderation::ALL,
+    private::ALL,
     silence::ALL,
     talk::ALL,
 ];

@@ -1,5 +1,7 @@
 //! A homeserver, an IRC server and the bridge between them.
 
+pub(crate) mod control;
+
 use std::{
     fmt::Debug,
     net::TcpListener,

@@ -23,6 +23,7 @@ pub(super) fn config(
         "<config format=\"xml\">\n".to_owned(),
         server(name),
         listeners(ports, certificate),
+        more_listeners(ports, options),
         limits(options),
         rights(),
         modules(options),
@@ -70,6 +71,16 @@ fn listeners(ports: Ports, certificate: &Certificate) -> String {
 <sslprofile name="tls" provider="gnutls" certfile="{certificate_file}" keyfile="{key_file}" requestclientcert="yes" hash="sha256">
 "#
     )
+}
+
+fn more_listeners(ports: Ports, options: InspircdOptions) -> String {
+    match options.listens_on_v6 {
+        true => format!(
+            "<bind address=\"::1\" port=\"{}\" type=\"clients\">\n",
+            ports.plain
+        ),
+        false => String::new(),
+    }
 }
 
 fn limits(options: InspircdOptions) -> String {

@@ -28,6 +28,8 @@ const CONFIG: &str = "inspircd.conf";
 pub(crate) struct InspircdOptions {
     /// Asks whose each connection is; see [`super::ident`].
     pub(crate) asks_ident: bool,
+    /// Listens on loopback's IPv6 address too, at the plain port.
+    pub(crate) listens_on_v6: bool,
     /// How many connections one address may have, or as many as it likes.
     pub(crate) connections_per_address: Option<u32>,
     /// How many connections one address may begin before it is shut out for some minutes (`connectban`).

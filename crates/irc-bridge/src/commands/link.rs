@@ -1,0 +1,155 @@
+//! Rooms that are there already, linked to channels: by who has the power in the room, and is an operator of the channel,
+//! or has one's consent.
+
+use std::time::Duration;
+
+use bridgehead_appservice::{
+    Content, Handle as Service,
+    bridge::{CommandAsk, Commands, LinkRefused, Portal, Portals},
+    format::{Rich, content::Kind},
+    id::{RoomId, UserId},
+};
+
+use super::{Told, about::About, other};
+use crate::{
+    Irc,
+    ids::Place,
+    network::{CONSENT_PATIENCE, Command, Handle, Question},
+};
+
+/// How long it may take from the question to an operator until what came of it is told.
+const LONGEST: Duration = CONSENT_PATIENCE.saturating_add(Duration::from_secs(120));
+
+pub(super) fn commands(commands: Commands) -> Commands {
+    commands.command(
+        "link",
+        "[network] <channel> [key] [--operator=<nick>]: links this room to a channel; an operator of it is asked, if you \
+         are none",
+        link,
+    )
+}
+
+async fn link(
+    ask: CommandAsk,
+    irc: Portals<Irc>,
+    portal: Option<Portal<Irc>>,
+    service: Service,
+) -> Told {
+    if let Some(portal) = portal {
+        return Err(other(format!(
+            "this room is linked to {} already: `unlink` that first",
+            portal.remote.target_name()
+        )));
+    }
+    let about = About::new(&ask, irc.network(), None)?;
+    let place = about.channel(0)?;
+    if about
+        .network
+        .settings
+        .rules_of(place.target_name())
+        .is_none()
+    {
+        return Err(other(format!(
+            "the configuration of this bridge keeps {} out: ask who runs it",
+            place.target_name()
+        )));
+    }
+    if let Some(other_room) = irc
+        .of(&place)
+        .await
+        .map_err(|error| other(error.to_string()))?
+    {
+        return Err(other(format!(
+            "{} has a room already ({}), and a channel has one alone: `unlink` it there, or go there",
+            place.target_name(),
+            irc.alias_of(&place)
+                .map_or_else(|| other_room.matrix.to_string(), |alias| alias.to_string()),
+        )));
+    }
+    if let Some(key) = about.words().get(1) {
+        let channel = place.target_name().to_owned();
+        let key = key.clone();
+        about.carry_out(Command::Key { channel, key }).await?;
+    }
+    match irc.link(Some(&ask.sender), &ask.room_id, &place).await {
+        Ok(_) => Ok(linked(&place)),
+        Err(LinkRefused::NotAllowed(_)) => {
+            let asking = Asking {
+                service,
+                network: about.network.clone(),
+                asker: ask.sender.clone(),
+                room: ask.room_id.clone(),
+                place: place.clone(),
+            };
+            let operator = ask.flag::<String>("operator")?;
+            tokio::spawn(asking.run(operator));
+            Ok(format!(
+                "You are no operator of {} on IRC. An operator is asked; they have {} minutes, and I tell you what they \
+                 say.",
+                place.target_name(),
+                CONSENT_PATIENCE.as_secs() / 60
+            ))
+        }
+        Err(refused) => Err(other(refused.to_string())),
+    }
+}
+
+fn linked(place: &Place) -> String {
+    format!("This room is linked to {} now.", place.target_name())
+}
+
+/// An operator is asked, and the room is linked when they agree. Gone with the service: then it has to be asked again.
+struct Asking {
+    service: Service,
+    network: Handle,
+    asker: UserId,
+    room: RoomId,
+    place: Place,
+}
+
+impl Asking {
+    async fn run(self, operator: Option<String>) {
+        let told = tokio::select! {
+            () = self.service.stopped() => return,
+            told = tokio::time::timeout(LONGEST, self.ask_and_link(operator)) => told,
+        };
+        let words = match told {
+            Ok(Ok(words)) => words,
+            Ok(Err(words)) => format!("{} is not linked: {words}.", self.place.target_name()),
+            Err(_) => format!(
+                "{} is not linked: it takes too long.",
+                self.place.target_name()
+            ),
+        };
+        if let Err(error) = self.tell(&words).await {
+            tracing::warn!(room.id = %self.room, %error, "what came of a question is not told");
+        }
+    }
+
+    async fn ask_and_link(&self, operator: Option<String>) -> Result<String, String> {
+        let question = Question {
+            channel: self.place.target_name().to_owned(),
+            operator,
+        };
+        let asked = Command::AskOperators(question);
+        let agreed = self.network.command(&self.asker, asked).await?;
+        let portals = self.service.portals::<Irc>();
+        let portals = portals.map_err(|error| error.to_string())?;
+        portals.network().agree(&self.asker, &self.place);
+        let linked_now = portals
+            .link(Some(&self.asker), &self.room, &self.place)
+            .await;
+        portals.network().disagree(&self.asker, &self.place);
+        match linked_now {
+            Ok(_) => Ok(format!("{agreed} {}", linked(&self.place))),
+            Err(refused) => Err(refused.to_string()),
+        }
+    }
+
+    async fn tell(&self, words: &str) -> Result<(), bridgehead_appservice::Error> {
+        let content = Content::message(Kind::Notice, &Rich::plain(words));
+        let bot = self.service.bot()?;
+        bot.send(&self.room, content).await?;
+        Ok(())
+    }
+}

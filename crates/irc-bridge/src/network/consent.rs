@@ -1,0 +1,316 @@
+//! Whether a channel of IRC may be linked to a room: its operators decide. Who asks is one, or one of them is asked.
+//!
+//! ```text
+//! asked for ──the bridge is in──▶ operators are asked ──"yes"──▶ agreed
+//!     └──refused, too late            └──"no", too late, no operator──▶ not
+//! ```
+//!
+//! The bridge is in the channel only for as long as it takes, unless the channel is linked in the end.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use bridgehead_appservice::id::UserId;
+use bridgehead_irc_protocol::{Isupport, Line, Source, session::Priority};
+use tokio::sync::oneshot;
+
+use super::{
+    Hub, Owner,
+    client::Asked,
+    command::{Reply, Report},
+    standing,
+};
+use crate::{clock::now, link::drive::Order};
+
+/// How long operators have for their answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the bridge may take to get into the channel.
+const TO_ENTER: Duration = Duration::from_secs(60);
+/// Operators that are asked, where nobody was named.
+const OPERATORS: usize = 3;
+/// Questions at the same time.
+const MAX_CONSENTS: usize = 50;
+/// What an operator is worth, at least.
+const OPERATOR: i64 = 50;
+
+/// A question to the operators of a channel.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// The channel, folded.
+    pub(crate) channel: String,
+    /// Whom to ask.
+    pub(crate) operator: Option<String>,
+}
+
+/// A question that is open.
+pub(super) struct Consent {
+    asker: UserId,
+    question: Question,
+    /// Who was asked, folded; empty until the bridge is in.
+    asked: BTreeSet<String>,
+    until: Instant,
+    /// The bridge was in the channel before.
+    was_in: bool,
+    reply: Reply,
+}
+
+impl Hub {
+    /// Asks the operators of a channel; they have some minutes.
+    pub(super) async fn ask_operators(&mut self, asker: &UserId, question: Question, reply: Reply) {
+        let is_open = |consent: &Consent| {
+            consent.question.channel == question.channel || consent.asker == *asker
+        };
+        if self.consents.iter().any(is_open) {
+            let words = "somebody is being asked already: wait for their answer";
+            reply.send(Err(words.to_owned())).ok();
+            return;
+        }
+        if self.consents.len() >= MAX_CONSENTS {
+            let words = "too many are being asked already: try again in some minutes";
+            reply.send(Err(words.to_owned())).ok();
+            return;
+        }
+        let bot = self.client(&Owner::Bot);
+        let was_in = !bot.wanted.insert(question.channel.clone());
+        bot.refused.remove(&question.channel);
+        self.consents.push(Consent {
+            asker: asker.clone(),
+            question,
+            asked: BTreeSet::new(),
+            until: now() + TO_ENTER,
+            was_in,
+            reply,
+        });
+        self.advance(&Owner::Bot).await;
+    }
+
+    /// Whether the bridge is in a channel only to ask: what is said there is nobody's business.
+    pub(super) fn only_asks_in(&self, channel: &str) -> bool {
+        let mut consents = self.consents.iter();
+        consents.any(|consent| consent.question.channel == channel && !consent.was_in)
+    }
+
+    /// Asks whom it can, and ends what is over.
+    pub(super) async fn look_at_consents(&mut self, now: Instant) {
+        for at in (0..self.consents.len()).rev() {
+            if self.consents[at].reply.is_closed() {
+                let words = "nobody waits for the answer any more".to_owned();
+                self.end_consent(at, Err(words)).await;
+            } else if let Some(outcome) = self.look_at_consent(at, now) {
+                self.end_consent(at, outcome).await;
+            }
+        }
+    }
+
+    /// What came of a question; `None` while it is open.
+    fn look_at_consent(&mut self, at: usize, now: Instant) -> Option<Report> {
+        let consent = &self.consents[at];
+        if consent.until <= now {
+            return Some(Err(match consent.asked.is_empty() {
+                true => "the bridge does not get into the channel to ask".to_owned(),
+                false => "no operator of the channel has answered in time".to_owned(),
+            }));
+        }
+        if !consent.asked.is_empty() {
+            return None;
+        }
+        let channel = consent.question.channel.clone();
+        let bot = self.clients.get(&Owner::Bot)?;
+        if let Some((_, why)) = bot.refused.get(&channel) {
+            return Some(Err(format!(
+                "the bridge is not let into the channel: {why}"
+            )));
+        }
+        let live = bot.live.as_ref()?;
+        live.view
+            .channel(&channel)
+            .filter(|channel| channel.is_named())?;
+        let operators = match self.choose_operators(&consent.question) {
+            Err(words) => return Some(Err(words)),
+            Ok(operators) => operators,
+        };
+        self.put_question(at, &operators, now);
+        None
+    }
+
+    /// Whom to ask.
+    fn choose_operators(&self, question: &Question) -> Result<Vec<String>, String> {
+        let channel = &question.channel;
+        let bot = self.clients.get(&Owner::Bot);
+        let view = bot.and_then(|bot| bot.live.as_ref()?.view.channel(channel));
+        let members = view
+            .into_iter()
+            .flat_map(|channel| channel.members().collect::<Vec<_>>());
+        let is_operator = |modes: &[char]| {
+            let level = modes.first().map(|mode| standing::level_of(Some(*mode)));
+            level.is_some_and(|level| level >= OPERATOR)
+        };
+        let operators = members
+            .filter(|member| is_operator(&member.modes) && self.own(&member.source.name).is_none());
+        let operators = operators.map(|member| member.source.name);
+        match &question.operator {
+            Some(wanted) => {
+                let mapping = self.directory.read().case_mapping();
+                let found = operators
+                    .filter(|nick| mapping.is_same(nick, wanted))
+                    .take(1);
+                let found: Vec<String> = found.collect();
+                match found.is_empty() {
+                    true => Err(format!("{wanted} is no operator of {channel}")),
+                    false => Ok(found),
+                }
+            }
+            None => {
+                // Services have names like that, and do not read what they are asked.
+                let people = operators.filter(|nick| !nick.to_lowercase().ends_with("serv"));
+                let people: Vec<String> = people.take(OPERATORS).collect();
+                match people.is_empty() {
+                    true => Err(format!(
+                        "there is no operator in {channel} who could be asked"
+                    )),
+                    false => Ok(people),
+                }
+            }
+        }
+    }
+
+    fn put_question(&mut self, at: usize, operators: &[String], now: Instant) {
+        let mapping = self.directory.read().case_mapping();
+        let consent = &mut self.consents[at];
+        consent.asked = operators.iter().map(|nick| mapping.fold(nick)).collect();
+        consent.until = now + PATIENCE;
+        let question = format!(
+            "{} asks to bridge {} to a room of Matrix: all who are there would hear what is said in the channel, and \
+             speak in it. You are asked as an operator. Answer `yes` here within {} minutes if you agree, or `no`.",
+            consent.asker,
+            consent.question.channel,
+            PATIENCE.as_secs() / 60,
+        );
+        if let Some(live) = self.client(&Owner::Bot).live.as_ref() {
+            for nick in operators {
+                let line = Line::new("PRIVMSG", [nick.as_str(), &question]);
+                // One that takes no orders ends, and then nobody answers in time.
+                let _ = live.link.order(Order::Send(line, Priority::Urgent));
+            }
+        }
+    }
+
+    /// Takes an operator's answer; gives back what they are told, or `None` if nobody has asked them.
+    pub(super) fn take_consent(&mut self, who: &Source, words: &str) -> Option<String> {
+        let nick = self.nick(&who.name).nick;
+        let at = self
+            .consents
+            .iter()
+            .position(|consent| consent.asked.contains(&nick))?;
+        let channel = self.consents[at].question.channel.clone();
+        let is_operator = standing::level_of(self.standing(&channel, &who.name)) >= OPERATOR;
+        let words = words.trim().trim_end_matches(['.', '!']).to_lowercase();
+        let (outcome, answer) = match words.as_str() {
+            "yes" | "y" if is_operator => (
+                Ok(format!("{} agrees.", who.name)),
+                format!("Thank you: {channel} is being bridged."),
+            ),
+            "yes" | "y" => return Some(format!("You are no operator of {channel} any more.")),
+            "no" | "n" => (
+                Err(format!("{} does not want it", who.name)),
+                format!("Thank you: {channel} is not bridged."),
+            ),
+            _ => return Some(format!("Answer `yes` or `no`: may {channel} be bridged?")),
+        };
+        let consent = self.consents.remove(at);
+        self.over_consents.push((consent, outcome));
+        Some(answer)
+    }
+
+    /// Tells what came of questions that were answered.
+    pub(super) async fn end_consents(&mut self) {
+        for (consent, outcome) in std::mem::take(&mut self.over_consents) {
+            self.tell_consent(consent, outcome).await;
+        }
+    }
+
+    async fn end_consent(&mut self, at: usize, outcome: Report) {
+        let consent = self.consents.remove(at);
+        self.tell_consent(consent, outcome).await;
+    }
+
+    async fn tell_consent(&mut self, consent: Consent, outcome: Report) {
+        let is_agreed = outcome.is_ok();
+        let is_told = consent.reply.send(outcome).is_ok();
+        // Who has agreed lets the bridge stay until it is linked; else it goes where it was not before.
+        let stays = consent.was_in || (is_agreed && is_told);
+        let place = self.channel(&consent.question.channel);
+        if !stays && !matches!(self.remote.portal(&place).await, Ok(Some(_))) {
+            self.leave(&Owner::Bot, &consent.question.channel, Some("Not bridged"));
+        }
+    }
+
+    /// Whether somebody's own connection is an operator of a channel, by what the server says of them.
+    pub(super) fn is_operator(&mut self, owner: &Owner, channel: &str, reply: Reply) {
+        let no = |reply: Reply| drop(reply.send(Err("you are no operator there".to_owned())));
+        let Some(facts) = self.live_facts(owner) else {
+            return no(reply);
+        };
+        let Some(live) = self.client(owner).live.as_mut() else {
+            return no(reply);
+        };
+        let (told, answer) = oneshot::channel();
+        let whois = Line::new("WHOIS", [facts.source.name.as_str()]);
+        live.ask(whois, Priority::Urgent, Asked::Answer(told));
+        let channel = channel.to_owned();
+        tokio::spawn(async move {
+            let lines = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+            match operates(&lines, &channel, &facts.isupport) {
+                true => drop(reply.send(Ok("operator".to_owned()))),
+                false => no(reply),
+            }
+        });
+    }
+}
+
+/// Whether `WHOIS` names somebody an operator of a channel, or more.
+fn operates(whois: &[Line], channel: &str, isupport: &Isupport) -> bool {
+    let mapping = isupport.case_mapping();
+    let channels = whois.iter().filter(|line| line.numeric() == Some(319));
+    let mut channels = channels.flat_map(|line| {
+        let list = line.text(2).into_owned();
+        list.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    });
+    channels.any(|entry| {
+        let signs = entry
+            .find(|sign| isupport.mode_of(sign).is_none())
+            .unwrap_or(entry.len());
+        let (signs, name) = entry.split_at(signs);
+        let modes = signs.chars().filter_map(|sign| isupport.mode_of(sign));
+        let level = modes.map(|mode| standing::level_of(Some(mode))).max();
+        mapping.is_same(name, channel) && level.is_some_and(|level| level >= OPERATOR)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_known_by_what_the_server_says_of_them() {
+        let isupport = Isupport::default();
+        let whois = |channels: &str| {
+            vec![
+                Line::parse(b":x 311 me me u h * :r").expect("a line"),
+                Line::parse(format!(":x 319 me me :{channels}").as_bytes()).expect("a line"),
+            ]
+        };
+        for (channels, is_operator) in [
+            ("#other @#Rust", true),
+            ("@+#rust", true),
+            ("#rust +#other", false),
+            ("+#rust @#rusty", false),
+            ("", false),
+        ] {
+            let found = operates(&whois(channels), "#rust", &isupport);
+            assert_eq!(found, is_operator, "{channels}");
+        }
+    }
+}
