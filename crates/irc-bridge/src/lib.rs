@@ -16,7 +16,7 @@
 //!   networks are browsed
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
-//! - [`service`] all of it as a service
+//! - [`mod@service`] all of it as a service
 
 mod accounts;
 mod clock;

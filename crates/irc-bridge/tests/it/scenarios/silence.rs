@@ -40,7 +40,7 @@ pub(crate) async fn told_of(
                 .is_some_and(|status| status.starts_with("FAIL"))
     });
     let words = about.filter_map(|told| told.content["message"].as_str());
-    Ok(words.last().map(str::to_owned))
+    Ok(words.next_back().map(str::to_owned))
 }
 
 /// Says something that is refused, and gives back the words of the refusal.
