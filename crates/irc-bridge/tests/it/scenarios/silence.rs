@@ -39,7 +39,7 @@ pub(crate) async fn told_of(
                 .as_str()
                 .is_some_and(|status| status.starts_with("FAIL"))
     });
-    let words = about.filter_map(|told| told.content["message"].as_str());
+    let mut words = about.filter_map(|told| told.content["message"].as_str());
     Ok(words.next_back().map(str::to_owned))
 }
 
