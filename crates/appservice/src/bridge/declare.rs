@@ -239,7 +239,7 @@ impl<N: Network> Bridge<N> {
                 &format!("tries again what did not reach {}", N::TITLE),
                 retry::<N>,
             )
-            .as_kits()
+            .into_kits()
     }
 }
 

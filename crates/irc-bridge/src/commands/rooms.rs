@@ -51,7 +51,8 @@ async fn join(
         let is_open = rule.value().flatten() == Some(JoinRule::Public);
         let is_made = known.data.kind == PortalKind::Made;
         // Who may hear the channel may come into its room, unless that is others' to say.
-        if !is_open && !(is_made && is_theirs) {
+        let may_come = is_open || (is_made && is_theirs);
+        if !may_come {
             return Err(other(format!(
                 "{channel} is linked to a room that is not open to everybody: ask who is in it for an invitation."
             )));

@@ -111,7 +111,7 @@ impl Hub {
             }
             Command::Raw(line) => {
                 self.ask_anyhow(&owner, (line, words::readable), reply)
-                    .await
+                    .await;
             }
             Command::Away(reason) => {
                 let away = Line::new("AWAY", reason.as_deref());

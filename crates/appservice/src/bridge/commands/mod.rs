@@ -104,7 +104,7 @@ impl Commands {
     }
 
     /// The same as the kit's own: an author's command of the same name takes the place of one.
-    pub(crate) fn as_kits(mut self) -> Self {
+    pub(crate) fn into_kits(mut self) -> Self {
         self.list
             .iter_mut()
             .for_each(|command| command.is_kits = true);
@@ -438,7 +438,7 @@ mod tests {
             Commands::default()
                 .command("join", "the kit's", |_: CommandAsk| async {})
                 .command("retry", "the kit's", |_: CommandAsk| async {})
-                .as_kits()
+                .into_kits()
         };
         let (mut before, mut behind) = (kits(), commands());
         before.merge(commands());

@@ -246,8 +246,8 @@ async fn somebody_is_away_and_back(stage: Stage) -> anyhow::Result<()> {
 
 async fn rooms_are_joined_and_listed_by_command(stage: Stage) -> anyhow::Result<()> {
     let mut bob = RawClient::welcomed(stage.port, "bob-join").await?;
-    bob.join("#keyed").await?;
-    bob.ask("MODE #keyed +k sesame", "MODE").await?;
+    bob.join("#sesame").await?;
+    bob.ask("MODE #sesame +k sesame", "MODE").await?;
     let (alice, carol) = (
         stage.lab.user("alice-join").await?,
         stage.lab.user("carol-join").await?,
@@ -256,10 +256,10 @@ async fn rooms_are_joined_and_listed_by_command(stage: Stage) -> anyhow::Result<
     control.expect("!listrooms", "You are in none").await?;
     control.expect("!join nochannel", "is no channel").await?;
     // Who has not the key hears nothing of it.
-    let refused = control.ask("!join #keyed wrong").await?;
+    let refused = control.ask("!join #sesame wrong").await?;
     anyhow::ensure!(!refused.contains("invited"), "{refused}");
     control
-        .expect("!join #keyed sesame", "You are invited")
+        .expect("!join #sesame sesame", "You are invited")
         .await?;
     let room = super::private::invited(&alice).await?;
     alice.join(&room).await?;
@@ -271,12 +271,12 @@ async fn rooms_are_joined_and_listed_by_command(stage: Stage) -> anyhow::Result<
         Ok(alice.members(&room).await?.remove(&bob_id))
     })
     .await?;
-    bob.say("PRIVMSG #keyed :heard").await;
+    bob.say("PRIVMSG #sesame :heard").await;
     alice.hears(&room, "heard").await?;
-    control.expect("!listrooms", "#keyed").await?;
+    control.expect("!listrooms", "#sesame").await?;
     // The room is there now, and opens to nobody else.
     let control = Control::open(&carol).await?;
-    let refused = control.ask("!join #keyed").await?;
+    let refused = control.ask("!join #sesame").await?;
     anyhow::ensure!(!refused.contains("invited"), "{refused}");
     control.expect("!listrooms", "You are in none").await
 }

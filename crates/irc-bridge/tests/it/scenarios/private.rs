@@ -113,9 +113,9 @@ async fn a_talk_goes_on_under_another_nick(stage: Stage) -> anyhow::Result<()> {
 
 async fn who_has_left_a_talk_is_invited_again(stage: Stage) -> anyhow::Result<()> {
     let mut bob = RawClient::welcomed(stage.port, "bob-again").await?;
-    bob.join("#again").await?;
+    bob.join("#invited-again").await?;
     let alice = stage.lab.user("alice-again").await?;
-    let channel = alice.join(&alias("#again")).await?;
+    let channel = alice.join(&alias("#invited-again")).await?;
     alice.say(&channel, "hello").await?;
     bob.hear("hello").await?;
     bob.say(&format!("PRIVMSG {} :first", nick(&alice))).await;
