@@ -109,6 +109,19 @@ impl RawClient {
         self.heard.next(part, |line| line.contains(part)).await
     }
 
+    /// Waits until these have been seen to come in. No line is passed over by it.
+    pub(crate) async fn sees_enter(&mut self, nicks: &[&str]) -> anyhow::Result<()> {
+        let came = |lines: &[String], nick: &str| {
+            let source = format!(":{nick}!");
+            let mut came = lines.iter();
+            came.any(|line| line.starts_with(&source) && line.contains(" JOIN "))
+        };
+        let all = |lines: &[String]| nicks.iter().all(|nick| came(lines, nick));
+        self.heard
+            .wait(&format!("the entries of {nicks:?}"), all)
+            .await
+    }
+
     /// Says a line, and gives the next that holds what it is to be answered with.
     pub(crate) async fn ask(&mut self, line: &str, part: &str) -> anyhow::Result<String> {
         self.say(line).await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::talk::ghost;
 use crate::{
     peers::raw::RawClient,
-    stage::{Server, Stage, alias, comes_to, nick},
+    stage::{BOT, Server, Stage, alias, comes_to, nick},
 };
 
 scenarios![
@@ -38,7 +38,7 @@ pub(crate) async fn two_in(
     bob.join(channel).await?;
     let alice = stage.lab.user(names.0).await?;
     let room = alice.join(&alias(channel)).await?;
-    bob.hear("JOIN").await?;
+    bob.sees_enter(&[BOT, &nick(&alice)]).await?;
     alice.say(&room, "ready").await?;
     bob.hear(":ready").await?;
     Ok((bob, alice, room))

@@ -102,10 +102,7 @@ async fn linked(
         .await
         .map_err(|error| anyhow::anyhow!("{error}"))?;
     // The owner was there before, and so comes to the channel too.
-    let joined = format!(":{}!", crate::stage::nick(&alice));
-    bob.heard
-        .next("the owner's entry", |line| line.contains(&joined))
-        .await?;
+    bob.sees_enter(&[BOT, &crate::stage::nick(&alice)]).await?;
     Ok((bob, alice, room))
 }
 

@@ -24,7 +24,11 @@ use bridgehead_testkit::{
     SERVER_NAME, Synapse, TestServer,
     lab::{Lab, LabOptions, LabService, LabUser, registration_for},
 };
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::{
+    StreamExt as _,
+    future::{LocalBoxFuture, ready},
+    stream,
+};
 use tempfile::TempDir;
 
 /// What the network is called in ids.
@@ -199,7 +203,10 @@ fn log() {
     drop(shown);
 }
 
-/// Plays scenarios, all at the same time; fails with what each of them has failed with.
+/// How many scenarios are played at the same time: more than this, and people wait for each other's joins.
+const AT_ONCE: usize = 8;
+
+/// Plays scenarios, some at the same time; fails with what each of them has failed with.
 pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow::Result<()> {
     let played = scenarios.iter().copied().flatten().map(|scenario| {
         let playing = (scenario.play)(stage.clone());
@@ -211,7 +218,8 @@ pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow:
                 .map(|error| format!("{}: {error:?}", scenario.name))
         }
     });
-    let failed: Vec<String> = join_all(played).await.into_iter().flatten().collect();
+    let played = stream::iter(played).buffer_unordered(AT_ONCE);
+    let failed: Vec<String> = played.filter_map(ready).collect().await;
     anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n\n"));
     Ok(())
 }
