@@ -87,10 +87,13 @@ impl Doing {
                 Ok(())
             }
             Deed::Tell(person, text) => self.remote.tell(&person, &text).await,
-            Deed::Key(channel, key) => Ok(match key {
-                Some(key) => self.accounts.store_key(&channel, &Secret::new(key)).await?,
-                None => self.accounts.forget_key(&channel).await?,
-            }),
+            Deed::Key(channel, key) => {
+                match key {
+                    Some(key) => self.accounts.store_key(&channel, &Secret::new(key)).await?,
+                    None => self.accounts.forget_key(&channel).await?,
+                }
+                Ok(())
+            }
             Deed::Mask((channel, nick), mask) => {
                 let store = self.remote.store()?;
                 let whom = (self.network.as_str(), channel.as_str(), nick.as_str());

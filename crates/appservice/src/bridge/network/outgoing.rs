@@ -368,10 +368,6 @@ impl<N: Network> fmt::Debug for Action<N> {
 /// What goes by, and is not kept.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is handed over one by one and kept nowhere"
-)]
 pub enum Signal<N: Network> {
     /// Who types in a room at the moment, of Matrix; nobody, when it is empty.
     Typing {
