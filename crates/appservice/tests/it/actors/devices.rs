@@ -11,9 +11,10 @@ use super::{
 fn with_devices() -> Homeserver {
     let (mut made, mut is_removed) = (Vec::new(), false);
     Homeserver::new(move |asked| {
+        let bot = "@actorsbot:localhost";
         let who = url::form_urlencoded::parse(asked.query.as_bytes())
             .find(|(key, _)| key == "user_id")
-            .map_or_else(String::new, |(_, user)| user.into_owned());
+            .map_or_else(|| bot.to_owned(), |(_, user)| user.into_owned());
         if asked.what.starts_with("PUT /_matrix/client/v3/devices/") {
             made.push(who);
             return None;
@@ -26,7 +27,7 @@ fn with_devices() -> Homeserver {
             let unknown = json!({ "errcode": "M_UNKNOWN_DEVICE", "error": "no such device" });
             return Some(Ok((400, unknown)));
         }
-        let whoami = json!({ "user_id": "@actorsbot:localhost", "device_id": "BRIDGEHEAD" });
+        let whoami = json!({ "user_id": bot, "device_id": "BRIDGEHEAD" });
         (is_device && asked.what.ends_with("/whoami")).then_some(Ok((200, whoami)))
     })
 }
@@ -47,6 +48,14 @@ async fn who_sends_has_one_device_where_that_is_offered() -> anyhow::Result<()> 
     // Somebody removes it: it is made again, and the send is the same.
     ghost.send(&room()?, "later").await?;
     assert_eq!(homeserver.asked("/devices/").len(), 3);
+    // Synapse takes nobody for a device without a user's name, not even the service's own.
+    let probed = homeserver.asked("/whoami");
+    let named = probed
+        .iter()
+        .filter(|asked| asked.query.contains("device_id="));
+    assert!(
+        named.clone().count() > 0 && named.clone().all(|asked| asked.query.contains("user_id="))
+    );
     let sends = homeserver.asked("/send/");
     let as_device = |send: &&Asked| send.query.contains("device_id=BRIDGEHEAD");
     assert_eq!(sends.iter().filter(as_device).count(), 4, "{sends:?}");

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::rig::self_signed;
+use crate::{harness::until, rig::self_signed};
 
 #[tokio::test]
 async fn the_first_start_makes_what_is_needed_and_waits_for_the_homeserver() -> anyhow::Result<()> {
@@ -249,8 +249,10 @@ async fn pages_that_are_nowhere_are_told() -> anyhow::Result<()> {
     let log = parrot.process()?.output().join("\n");
     assert!(!log.contains("nothing listens"), "{log}");
     parrot.port = own;
-    assert_eq!(parrot.page("/alive", None).await?.0, 200);
-    Ok(())
+    until("its pages are there", || async {
+        matches!(parrot.page("/alive", None).await, Ok((200, _)))
+    })
+    .await
 }
 
 #[tokio::test]

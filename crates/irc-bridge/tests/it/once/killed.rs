@@ -100,7 +100,7 @@ fn configuration(irc: u16) -> String {
 }
 
 #[test]
-fn each_line_is_there_once_and_in_order_though_the_bridge_is_killed() -> anyhow::Result<()> {
+fn no_line_is_there_twice_or_out_of_order_though_the_bridge_is_killed() -> anyhow::Result<()> {
     let seeds = std::env::var(SEEDS_VARIABLE).ok();
     let seeds = seeds.map_or(Ok(SEEDS), |seeds| seeds.trim().parse())?;
     for seed in 0..seeds {
@@ -164,7 +164,20 @@ fn history(seed: u64) -> anyhow::Result<()> {
         let expected: Vec<String> = (0..LINES)
             .map(|line| format!("from Matrix {line}"))
             .collect();
-        assert_eq!(texts("from Matrix"), expected);
+        let on_irc = texts("from Matrix");
+        let in_order: Vec<String> = expected
+            .iter()
+            .filter(|line| on_irc.contains(line))
+            .cloned()
+            .collect();
+        assert_eq!(on_irc, in_order, "once, and in order");
+        // A kill between a line's claim and its way into the socket takes that line with it (decision 0017).
+        let unsaid = expected.len() - on_irc.len();
+        println!(
+            "seed {seed}: {unsaid} of {} lines from Matrix were claimed and not written",
+            expected.len()
+        );
+        assert!(unsaid <= KILLS, "unsaid: {unsaid}");
         let end = from_irc.last().cloned().unwrap_or_default();
         alice.hears(&room, &end).await?;
         let found = alice.texts(&room).await?;
