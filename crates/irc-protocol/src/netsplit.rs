@@ -91,4 +91,28 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_people_say_is_no_split() {
+        for text in [
+            "",
+            "bye",
+            "Quit: a.example b.example",
+            "\"a.example b.example\"",
+            "see you tomorrow.",
+            "ok. bye.",
+            "from 1.5 2.0",
+            "1.5 2.0",
+            "a.example  b.example",
+            "a.example b.example ",
+            "a.example b.example c.example",
+            "a.example a.example",
+            "http://a.example b.example",
+            "a..example b.example",
+            "Ping timeout",
+            "é.example b.example",
+        ] {
+            assert_eq!(netsplit(text), None, "{text}");
+        }
+    }
 }

@@ -4,10 +4,9 @@ use super::{
     Channels, Happening, Incoming,
     channel::Record,
     people::{self, Person},
-    split,
     standing::Standing,
 };
-use crate::Source;
+use crate::{Source, netsplit::netsplit};
 
 impl Channels {
     pub(super) fn take_join(&mut self, incoming: &Incoming<'_>) -> Vec<Happening> {
@@ -138,7 +137,9 @@ impl Channels {
         };
         let reason = incoming.line.param(0).unwrap_or_default().to_vec();
         let is_split = incoming.batch == Some("netsplit");
-        let split = split::servers(&reason).or_else(|| is_split.then(Default::default));
+        let named = std::str::from_utf8(&reason).ok().and_then(netsplit);
+        let named = named.map(|(near, far)| (near.to_owned(), far.to_owned()));
+        let split = named.or_else(|| is_split.then(Default::default));
         Some(Happening::Quit {
             who,
             channels,

@@ -17,7 +17,7 @@
 //! - `channel`, `people`, `standing`, `lists` what is kept
 //! - `keeping` who is where, and by which names
 //! - `entering`, `names`, `describing`, `persons`, `saying`, `telling` how lines are understood
-//! - `split`, `time` netsplits, and instants as servers write them
+//! - `time` instants as servers write them
 //! - `bounds` what is kept at most
 
 mod bounds;
@@ -31,7 +31,6 @@ mod names;
 mod people;
 mod persons;
 mod saying;
-mod split;
 mod standing;
 mod telling;
 #[cfg(test)]
