@@ -334,6 +334,8 @@ impl Drive {
                 self.stored.remove(id);
             }
             Event::Refused { id, .. } => {
+                // It may have been refused before it was written.
+                self.claimed.remove(id);
                 if let Some(claim) = self.stored.remove(id) {
                     self.claims.release(&claim).await;
                 }
