@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bridgehead_appservice::{
@@ -263,16 +264,20 @@ fn why_left((by, is_ban): (Option<&UserId>, bool), reason: Option<&str>) -> Opti
     Some(format!("{done} by {}{reason}", by.localpart()))
 }
 
+/// How long a change of a channel waits for the bridge to come into it.
+const TO_COME_IN: Duration = Duration::from_secs(60);
+
 /// Whether the bridge is in a channel: before that, nothing can be changed there.
 fn is_seen(handle: &Handle, place: &Place) -> Result<(), SendError> {
     let directory = handle.directory.read();
-    if directory.nick(&Owner::Bot).is_none() {
-        return Err(SendError::away("the network is not connected"));
+    if directory.is_seen(place.target_name()) {
+        return Ok(());
     }
-    match directory.is_seen(place.target_name()) {
-        true => Ok(()),
-        false => Err(SendError::retry("the bridge is not in the channel")),
-    }
+    // What is said in the room waits with it, and others may be connected.
+    Err(match directory.is_empty() {
+        true => SendError::away("the network is not connected"),
+        false => SendError::away_at_most("the bridge is not in the channel", TO_COME_IN),
+    })
 }
 
 /// What somebody calls themselves: without their id, which tells them apart from others of the same name in Matrix. On

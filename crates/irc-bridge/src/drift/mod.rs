@@ -21,7 +21,7 @@ use bridgehead_appservice::id::UserId;
 
 pub(crate) use self::ask::commands;
 use crate::network::{
-    Picture,
+    Picture, in_one_line,
     standing::{is_same_standing, level_of},
 };
 
@@ -113,8 +113,9 @@ impl fmt::Display for Drift {
 }
 
 /// Whether the channel's topic is the room's, as far as a server has taken it.
-fn is_same_topic(channel: &str, room: &str) -> bool {
-    channel == room || (!channel.is_empty() && room.starts_with(channel))
+pub(crate) fn is_same_topic(channel: &str, room: &str) -> bool {
+    let given = in_one_line(room);
+    channel == room || channel == given || (!channel.is_empty() && given.starts_with(channel))
 }
 
 /// How the network folds a nick.
@@ -304,6 +305,7 @@ mod tests {
     #[test]
     fn a_topic_that_the_server_has_cut_is_the_same() {
         assert!(is_same_topic("tea an", "tea and cake"));
+        assert!(is_same_topic("tea | cake", "tea\n\n  cake\n"));
         assert!(!is_same_topic("", "tea"));
         assert!(!is_same_topic("tea and cake", "tea"));
     }

@@ -75,7 +75,7 @@ impl Hub {
             Event::Said { id, proof } => {
                 self.figures.said();
                 let client = self.client(owner);
-                client.said(id, &proof);
+                client.said(id, &proof, now());
                 client.failures = 0;
             }
             Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)),
@@ -127,6 +127,7 @@ impl Hub {
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
         directory.named(owner, &facts.source.name, now());
         drop(directory);
+        self.fold_former();
         self.breaker.calm();
         self.note_offers(owner);
         self.is_former(&facts.source.name);
@@ -153,7 +154,7 @@ impl Hub {
         let Some(asked) = self.asked(owner, id) else {
             // It was said by a command (`RELAYMSG`).
             if let Ok(lines) = answer {
-                self.client(owner).said(id, &proof_of(&lines));
+                self.client(owner).said(id, &proof_of(&lines), now());
             }
             return;
         };
@@ -264,6 +265,7 @@ impl Hub {
             return;
         };
         live.standings.insert(folded.clone(), Standing::In);
+        live.leaving.remove(&folded);
         let facts = live.link.facts();
         if let Some(person) = owner.person() {
             self.is_seen_as(person, &facts.source, facts.account.as_deref());
@@ -272,13 +274,18 @@ impl Hub {
         self.elect(&folded);
     }
 
-    /// A client is in a channel no more.
-    pub(super) fn expelled(&mut self, owner: &Owner, channel: &str) {
+    /// A client is in a channel no more. Gives back whether that is news: of what it has left by itself, all was done
+    /// then, and it may be asking to be let in again.
+    pub(super) fn expelled(&mut self, owner: &Owner, channel: &str, is_kick: bool) -> bool {
         let folded = self.directory.read().case_mapping().fold(channel);
         if let Some(live) = self.client(owner).live.as_mut() {
+            if !is_kick && live.leaving.remove(&folded) {
+                return false;
+            }
             live.standings.remove(&folded);
         }
         self.elect(&folded);
+        true
     }
 }
 

@@ -27,8 +27,14 @@ const MAX_WAITS: usize = 20;
 /// How long a channel that has refused a client is left alone, the first time and at most.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
+/// After so long without a refusal the first wait is a short one again.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(900);
 /// How long it is waited for what the observer has heard of a connection that was lost.
 pub(super) const DOUBTS_FOR: Duration = Duration::from_secs(10);
+/// Lines that are proven before the observer has heard them; beyond that the oldest is not waited for.
+const MAX_TO_BE_HEARD: usize = 100;
+/// How long the observer may be behind.
+const HEARD_WITHIN: Duration = Duration::from_secs(30);
 /// Commands of the bridge's own that may wait for their answers at the same time.
 const MAX_ASKED: usize = 16;
 /// Questions that may wait for their turn: some for each of the channels that a client is in.
@@ -43,9 +49,11 @@ pub(super) struct Client {
     pub(super) wanted: BTreeSet<String>,
     /// Channels that have refused it: until when they are left alone, and why.
     pub(super) refused: BTreeMap<String, (Instant, String)>,
-    /// How often a channel has refused it in a row.
-    pub(super) refusals: BTreeMap<String, u32>,
+    /// How often a channel has refused it, or put it out, one soon after the other, and when it did last.
+    pub(super) refusals: BTreeMap<String, (u32, Instant)>,
     pub(super) pendings: VecDeque<Pending>,
+    /// Lines that have arrived, and that the observer has not heard yet: channel, text, and since when.
+    pub(super) to_be_heard: VecDeque<(String, Vec<u8>, Instant)>,
     /// Commands that wait for the connection.
     pub(super) waits: VecDeque<Wait>,
     /// In a row.
@@ -78,6 +86,8 @@ pub(super) struct Live {
     pub(super) view: Channels,
     /// Folded names of channels that it is in, or asks to be let in.
     pub(super) standings: BTreeMap<String, Standing>,
+    /// Channels that it was told to leave, until the server says that it has: it may be asking to be let in again by then.
+    pub(super) leaving: BTreeSet<String>,
     pub(super) asks: BTreeMap<u64, Asked>,
     pub(super) next_id: u64,
     /// Channels whose names were asked for again.
@@ -122,6 +132,7 @@ impl Client {
             refused: BTreeMap::new(),
             refusals: BTreeMap::new(),
             pendings: VecDeque::new(),
+            to_be_heard: VecDeque::new(),
             waits: VecDeque::new(),
             failures: 0,
             retry_at: None,
@@ -140,16 +151,16 @@ impl Client {
         is_asked || (!self.is_parked && !self.wanted.is_empty())
     }
 
-    /// Whether its person waits for something to be said.
+    /// Whether its person waits for something to be said, or for an answer.
     pub(super) fn has_to_speak(&self) -> bool {
-        !self.pendings.is_empty()
+        !self.pendings.is_empty() || !self.waits.is_empty()
     }
 
     /// Whether there is no reason to remember it any more.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let is_later = |at: Instant| at > now;
         self.live.is_none()
-            && self.pendings.is_empty()
+            && !self.has_to_speak()
             && self.wanted.is_empty()
             && !self.retry_at.is_some_and(is_later)
             && !self
@@ -168,7 +179,7 @@ impl Client {
         self.owner != Owner::Bot
             && self.live.is_none()
             && self.wanted.is_empty()
-            && self.pendings.is_empty()
+            && !self.has_to_speak()
             && self.retry_at.is_none_or(|at| at <= now)
     }
 
@@ -293,26 +304,44 @@ impl Client {
         if let Some(live) = &mut self.live {
             live.standings.remove(channel);
         }
-        let times = self.refusals.entry(channel.to_owned()).or_default();
+        self.refusals
+            .retain(|_, (_, at)| now.saturating_duration_since(*at) < FORGIVEN_AFTER);
+        let refusals = self.refusals.entry(channel.to_owned());
+        let (times, at) = refusals.or_insert((0, now));
         let wait = REFUSED_FOR.saturating_mul(1 << (2 * *times).min(16));
-        *times += 1;
+        (*times, *at) = (*times + 1, now);
         let until = now + wait.min(REFUSED_AT_MOST);
         self.refused
             .insert(channel.to_owned(), (until, why.to_owned()));
     }
 
-    /// A channel has let it in.
+    /// A channel has let it in. Whether it is to stay there, time tells: one that it is put out of each time waits longer
+    /// and longer.
     pub(super) fn is_in_at_last(&mut self, channel: &str) {
+        self.refused.remove(channel);
+    }
+
+    /// Its person asks for a channel anew: what was before is forgotten.
+    pub(super) fn asks_anew(&mut self, channel: &str) {
         self.refused.remove(channel);
         self.refusals.remove(channel);
     }
 
     /// A line of a message has arrived.
-    pub(super) fn said(&mut self, say: u64, proof: &Proof) {
-        let _ = self
-            .pendings
-            .iter_mut()
-            .any(|pending| pending.prove(say, proof));
+    pub(super) fn said(&mut self, say: u64, proof: &Proof, now: Instant) {
+        for pending in &mut self.pendings {
+            let channel = pending.speech.place.as_channel().map(str::to_owned);
+            let unheard = pending.part(say).filter(|part| !part.is_overheard);
+            if let (Some(channel), Some(part)) = (channel, unheard) {
+                self.to_be_heard
+                    .push_back((channel, part.text.clone(), now));
+            }
+            if pending.prove(say, proof) {
+                break;
+            }
+        }
+        let too_many = self.to_be_heard.len().saturating_sub(MAX_TO_BE_HEARD);
+        self.to_be_heard.drain(..too_many);
     }
 
     pub(super) fn written(&mut self, say: u64) {
@@ -326,7 +355,23 @@ impl Client {
     }
 
     /// The observer has heard this client say a line: it has arrived, whatever becomes of the connection.
-    pub(super) fn overheard(&mut self, channel: &str, text: &[u8], msgid: Option<&str>) {
+    pub(super) fn overheard(
+        &mut self,
+        (channel, text): (&str, &[u8]),
+        msgid: Option<&str>,
+        now: Instant,
+    ) {
+        // Of two lines that are the same, the first is heard first: it may have been proven, and ended, before.
+        self.to_be_heard
+            .retain(|(.., at)| now.saturating_duration_since(*at) < HEARD_WITHIN);
+        let known = self
+            .to_be_heard
+            .iter()
+            .position(|(where_said, said, _)| where_said == channel && said == text);
+        if let Some(at) = known {
+            self.to_be_heard.remove(at);
+            return;
+        }
         let parts = self
             .pendings
             .iter_mut()

@@ -337,7 +337,7 @@ pub(super) fn one_line(text: &str) -> &str {
 }
 
 /// All lines of a text in one.
-fn in_one_line(text: &str) -> String {
+pub(crate) fn in_one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     lines
         .filter(|line| !line.is_empty())

@@ -50,6 +50,7 @@ impl Hub {
                     is_gone: false,
                     view: Channels::new(),
                     standings: Default::default(),
+                    leaving: Default::default(),
                     asks: Default::default(),
                     next_id: 0,
                     naming: Default::default(),
@@ -67,24 +68,28 @@ impl Hub {
         }
         let most = self.settings.people.max_connections;
         let most = self.breaker.limit(most, now());
-        let connected = || {
-            let people = self.clients.values();
-            people.filter(|client| client.live.is_some() && client.owner != Owner::Bot)
-        };
-        if connected().count() < most {
+        let people = self.clients.values();
+        let people = people.filter(|client| client.owner != Owner::Bot);
+        if people.filter(|client| client.live.is_some()).count() < most {
             return true;
         }
-        if !self.clients.get(owner).is_some_and(Client::has_to_speak) {
-            return false;
+        if self.clients.get(owner).is_some_and(Client::has_to_speak) {
+            self.park_most_silent();
         }
-        let quiet = connected().filter(|client| !client.has_to_speak());
-        // Who hears a channel for all others goes last.
+        false
+    }
+
+    /// Who has been silent for longest gives their connection up; who hears a channel for all others does so last.
+    pub(super) fn park_most_silent(&mut self) {
+        let people = self.clients.values();
+        let quiet = people.filter(|client| {
+            client.owner != Owner::Bot && client.live.is_some() && !client.has_to_speak()
+        });
         let quiet = quiet.map(|client| (self.is_needed(&client.owner), client));
         let silent = quiet.min_by_key(|(is_needed, client)| (*is_needed, client.spoke_at));
         if let Some(silent) = silent.map(|(_, client)| client.owner.clone()) {
             self.park(&silent, "Somebody else needs the connection");
         }
-        false
     }
 
     async fn beginning(&mut self, owner: &Owner) -> Result<drive::Beginning, String> {

@@ -67,6 +67,11 @@ impl Hub {
             reply.send(Err(words.to_owned())).ok();
             return;
         }
+        if !self.settings.bot.enabled {
+            let words = "the bridge has no connection of its own on this network, so it can ask no operator";
+            reply.send(Err(words.to_owned())).ok();
+            return;
+        }
         if self.consents.len() >= MAX_CONSENTS {
             let words = "too many are being asked already: try again in some minutes";
             reply.send(Err(words.to_owned())).ok();

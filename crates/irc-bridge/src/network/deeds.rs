@@ -43,6 +43,8 @@ pub(super) enum Deed {
     Renamed(Vec<Place>, Nick, Nick),
     Profile(Nick, String),
     Change(Place, Option<Nick>, RoomChange),
+    /// This is the channel's topic, whoever has set it.
+    TopicIs(Place, Option<Nick>, String),
     Power(Place, Powers),
     /// A person has come: what they have in Matrix they are to have on IRC.
     Stand(Place, UserId),
@@ -238,6 +240,7 @@ impl Deed {
             Self::Power(..)
             | Self::Stand(..)
             | Self::Invite(..)
+            | Self::TopicIs(..)
             | Self::Key(..)
             | Self::Mask(..)
             | Self::SeenAs(..) => Ok(()),

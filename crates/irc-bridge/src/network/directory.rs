@@ -123,6 +123,12 @@ impl Directory {
         self.nicks.get(owner).map(String::as_str)
     }
 
+    /// Whether nobody of ours is connected.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nicks.is_empty()
+    }
+
     /// Whether the members of a channel are known: the bridge is there.
     #[must_use]
     pub(crate) fn is_seen(&self, channel: &str) -> bool {

@@ -8,13 +8,20 @@ use std::{
 
 use bridgehead_appservice::{
     Error, HandlerError, Power, Secret,
-    bridge::{Member, Remote},
+    bridge::{Member, Remote, RoomChange},
     format::Rich,
     id::UserId,
 };
 
 use super::{Upkeep, deeds::Deed, standing};
-use crate::{Irc, accounts::Accounts, clock::now, ids::Place, kept};
+use crate::{
+    Irc,
+    accounts::Accounts,
+    clock::now,
+    drift::is_same_topic,
+    ids::{Nick, Place},
+    kept,
+};
 
 /// How long a level that was set counts for more than what is read: until it has come back as an event.
 const SET_FOR: Duration = Duration::from_secs(60);
@@ -86,6 +93,7 @@ impl Doing {
                 }
                 Ok(())
             }
+            Deed::TopicIs(place, by, topic) => self.topic_is(&place, by.as_ref(), topic).await,
             Deed::Tell(person, text) => self.remote.tell(&person, &text).await,
             Deed::Key(channel, key) => {
                 match key {
@@ -105,6 +113,20 @@ impl Doing {
             }
             deed => deed.carry_out(&self.remote).await,
         }
+    }
+
+    /// Brings the room's topic in line with the channel's, which may be what the server has made of the room's.
+    async fn topic_is(&self, place: &Place, by: Option<&Nick>, topic: String) -> Result<(), Error> {
+        let Some(portal) = self.remote.portal(place).await? else {
+            return Ok(());
+        };
+        let room = self.remote.handle()?.room(&portal.matrix)?;
+        let known = room.topic().await?.value().flatten().unwrap_or_default();
+        if is_same_topic(&topic, &known) {
+            return Ok(());
+        }
+        let change = RoomChange::new().topic(topic);
+        self.remote.change(place, by, change).await
     }
 
     /// What somebody has in a room, as far as is known; creators have more than can be given.

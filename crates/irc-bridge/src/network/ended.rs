@@ -106,7 +106,11 @@ impl Hub {
                 let people = people.filter(|client| client.owner != Owner::Bot);
                 let connected = people.filter(|client| client.live.is_some()).count();
                 self.breaker.is_full(connected, now());
-                self.client(owner).retry_at = None;
+                match owner {
+                    // It hears for all, and so goes first.
+                    Owner::Bot => self.park_most_silent(),
+                    Owner::Person(_) => self.client(owner).retry_at = None,
+                }
             }
             Ending::Banned { scope, reason } => self.banned(owner, *scope, reason),
             Ending::SaslRequired => {

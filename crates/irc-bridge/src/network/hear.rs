@@ -3,7 +3,7 @@
 //! Lines of the bridge's own clients are no news there: they were said in Matrix first. They are proof that they have
 //! arrived.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use bridgehead_appservice::{
     bridge::{Member, RoomChange},
@@ -18,7 +18,7 @@ use bridgehead_irc_protocol::{
 
 use super::{
     Hub, Owner,
-    deeds::Deed,
+    deeds::{self, Deed},
     doing::{Level, Powers},
     history,
     standing::level_of,
@@ -122,8 +122,11 @@ impl Hub {
         match happening {
             Happening::Entered { channel } => self.entered(&Owner::Bot, &channel),
             Happening::Expelled {
-                channel, reason, ..
-            } => self.is_unseen(&channel, reason.as_deref()),
+                channel,
+                reason,
+                is_kick,
+                ..
+            } => self.is_unseen(&channel, reason.as_deref(), is_kick),
             Happening::Said(said) => self.said_now(*said),
             Happening::Joined {
                 channel,
@@ -150,8 +153,15 @@ impl Hub {
             } => self.quit(&who, channels, &reason, split.is_some()),
             Happening::Nick { from, to, .. } => self.renamed(&from, &to),
             Happening::Topic {
-                channel, by, topic, ..
-            } => self.topic(&channel, by.as_ref(), &topic),
+                channel,
+                by,
+                topic,
+                set_at_s,
+            } => {
+                // What is told to who comes in has no setter, or a time beside them.
+                let is_news = by.is_some() && set_at_s.is_none();
+                self.topic(&channel, (by.as_ref(), is_news), &topic);
+            }
             Happening::Names { channel, members } => self.members(&channel, &members),
             Happening::Modes {
                 channel,
@@ -228,6 +238,7 @@ impl Hub {
         match self.own(&who.name) {
             Some(Owner::Person(person)) => {
                 self.is_seen_as(&person, who, account);
+                self.is_here(&person);
                 if self.settings.sync.powers {
                     self.deed(Deed::Stand(place, person));
                 }
@@ -240,6 +251,14 @@ impl Hub {
                     self.deed(Deed::Join(place, nick));
                 }
             }
+        }
+    }
+
+    /// The observer sees a person's connection come into a channel: whatever it has heard before, it stands.
+    fn is_here(&mut self, person: &UserId) {
+        let client = self.clients.get_mut(&Owner::Person(person.clone()));
+        if let Some(live) = client.and_then(|client| client.live.as_mut()) {
+            live.is_gone = false;
         }
     }
 
@@ -289,7 +308,9 @@ impl Hub {
         (by, reason, is_kick): (Option<Source>, Option<Vec<u8>>, bool),
     ) {
         let owner = Owner::Person(person.clone());
-        self.expelled(&owner, channel);
+        if !self.expelled(&owner, channel, is_kick) {
+            return;
+        }
         let folded = self.directory.read().case_mapping().fold(channel);
         let was_wanted = self.client(&owner).wanted.remove(&folded);
         if is_kick && was_wanted {
@@ -315,10 +336,7 @@ impl Hub {
         }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() && self.split.len() < MAX_SPLIT {
-            let mapping = self.directory.read().case_mapping();
-            let channels = channels.iter().map(|channel| mapping.fold(channel));
-            let (folded, until) = (mapping.fold(&who.name), now() + hold);
-            self.split.insert(folded, (channels.collect(), until));
+            self.is_away_in_split(&who.name, &channels, now() + hold);
             return;
         }
         let reason = self.words(None, Some(reason));
@@ -330,7 +348,19 @@ impl Hub {
         }
     }
 
-    /// Who has not come back from a netsplit has left.
+    /// Somebody is away in a netsplit. Of several observers each tells the channels that it hears.
+    fn is_away_in_split(&mut self, nick: &str, channels: &[String], until: Instant) {
+        if channels.is_empty() {
+            return;
+        }
+        let mapping = self.directory.read().case_mapping();
+        let away = self.split.entry(mapping.fold(nick));
+        let (all, _) = away.or_insert_with(|| (BTreeSet::new(), until));
+        all.extend(channels.iter().map(|channel| mapping.fold(channel)));
+    }
+
+    /// Who has not come back from a netsplit has left. Where many have, Matrix is told of as many at a time as it takes
+    /// beside what is said.
     pub(super) fn end_splits(&mut self, now: Instant) {
         let over: Vec<String> = self
             .split
@@ -339,6 +369,13 @@ impl Hub {
             .map(|(nick, _)| nick.clone())
             .collect();
         for folded in over {
+            let places = self
+                .split
+                .get(&folded)
+                .map_or(0, |(channels, _)| channels.len());
+            if self.deeds.capacity() < 2 * deeds::RESERVE + places {
+                return;
+            }
             let Some((channels, _)) = self.split.remove(&folded) else {
                 continue;
             };
@@ -385,7 +422,7 @@ impl Hub {
         }
     }
 
-    fn topic(&mut self, channel: &str, by: Option<&Source>, topic: &[u8]) {
+    fn topic(&mut self, channel: &str, (by, is_news): (Option<&Source>, bool), topic: &[u8]) {
         if !self.settings.sync.topics {
             return;
         }
@@ -394,6 +431,10 @@ impl Hub {
         let by = self.who_did(channel, by);
         let words = self.words(Some(channel), Some(topic)).unwrap_or_default();
         let words = formatting::strip(&words);
+        if !is_news {
+            self.deed(Deed::TopicIs(place, by, words.to_string()));
+            return;
+        }
         // What Matrix has asked for is no news there, whatever the server has made of its length.
         let folded = place.target_name().to_owned();
         let asked = own.and_then(|_| self.topics.remove(&folded));
@@ -404,8 +445,10 @@ impl Hub {
     }
 
     /// The bridge's own connection is in a channel no more.
-    fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>) {
-        self.expelled(&Owner::Bot, channel);
+    fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>, is_kick: bool) {
+        if !self.expelled(&Owner::Bot, channel, is_kick) {
+            return;
+        }
         let folded = self.directory.read().case_mapping().fold(channel);
         if self.client(&Owner::Bot).wanted.contains(&folded) {
             let words = self.words(Some(channel), reason).unwrap_or_default();

@@ -10,7 +10,7 @@
 //! is younger than the last that was heard, and what both sides have is known by its id.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -49,8 +49,9 @@ pub(super) struct History {
     unheard: BTreeMap<String, i64>,
     /// Channels whose history is being fetched.
     catching_up: BTreeMap<String, CatchingUp>,
-    /// Folded nicks that the bridge's clients have, or had: what a history has of them came from Matrix.
-    former: BTreeSet<String>,
+    /// Nicks that the bridge's clients have, or had, as they are written and folded: what a history has of them came from
+    /// Matrix.
+    former: BTreeMap<String, String>,
 }
 
 impl History {
@@ -83,8 +84,15 @@ impl Hub {
     pub(super) fn is_former(&mut self, nick: &str) {
         if self.history.former.len() < MAX_FORMER {
             let folded = self.directory.read().case_mapping().fold(nick);
-            self.history.former.insert(folded);
+            self.history.former.insert(folded, nick.to_owned());
         }
+    }
+
+    /// The network folds names in another way than was thought.
+    pub(super) fn fold_former(&mut self) {
+        let mapping = self.directory.read().case_mapping();
+        let former = std::mem::take(&mut self.history.former).into_values();
+        self.history.former = former.map(|nick| (mapping.fold(&nick), nick)).collect();
     }
 
     /// The observer listens in a channel from now on.
@@ -287,7 +295,7 @@ impl Hub {
         let by = said.relayed_by.as_deref().unwrap_or(&said.who.name);
         let folded = self.directory.read().case_mapping().fold(by);
         let is_own =
-            said.is_own || self.whose(said).is_some() || self.history.former.contains(&folded);
+            said.is_own || self.whose(said).is_some() || self.history.former.contains_key(&folded);
         if is_new && !is_own && !said.is_server {
             self.bring(place, said);
         }

@@ -67,7 +67,7 @@ impl Hub {
             .map(|(person, _)| person.clone())
             .collect();
         let except = self
-            .observed()
+            .watcher(channel)
             .and_then(|live| live.link.facts().isupport.except_mode());
         match change.mode {
             'q' => self.tell_quiet(channel, &met, change),
@@ -199,7 +199,7 @@ impl Hub {
     pub(super) fn mask_for(&self, channel: &str, nick: &str) -> String {
         let by_nick = format!("{nick}!*@*");
         let Some(live) = self
-            .observed()
+            .watcher(channel)
             .filter(|_| self.settings.sync.ban_by == BanBy::Host)
         else {
             return by_nick;

@@ -57,7 +57,7 @@ mod upkeep;
 mod words;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -91,7 +91,7 @@ use self::{
     speech::Pending,
 };
 pub(crate) use self::{
-    command::{Asking, Command, Report},
+    command::{Asking, Command, Report, in_one_line},
     connect::{sasl, secret},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
     ended::words as why_ended,
@@ -333,6 +333,8 @@ pub(crate) struct Hub {
     history: History,
     /// Changes of modes that Matrix has asked for.
     expected: Vec<standing::Expected>,
+    /// What people of Matrix were given for what they are there.
+    given: VecDeque<standing::Given>,
     /// Topics that Matrix has asked for, by folded channel.
     topics: BTreeMap<String, String>,
     /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
@@ -407,6 +409,7 @@ impl Waiting {
             split: BTreeMap::new(),
             history: History::new(heard),
             expected: Vec::new(),
+            given: VecDeque::new(),
             topics: BTreeMap::new(),
             shut_out: BTreeMap::new(),
             masks: kept.masks,
@@ -527,12 +530,6 @@ impl Hub {
         }
     }
 
-    /// The observer's connection, once it stands.
-    fn observed(&self) -> Option<&client::Live> {
-        let live = self.clients.get(&Owner::Bot)?.live.as_ref()?;
-        live.is_ready.then_some(live)
-    }
-
     fn client(&mut self, owner: &Owner) -> &mut Client {
         self.clients
             .entry(owner.clone())
@@ -596,7 +593,7 @@ impl Hub {
         // Who has something to say comes first, and the observer before all.
         let mut owners: Vec<Owner> = self.clients.keys().cloned().collect();
         owners.sort_by_key(|owner| {
-            let is_silent = self.clients[owner].pendings.is_empty();
+            let is_silent = !self.clients[owner].has_to_speak();
             (*owner != Owner::Bot, is_silent)
         });
         for owner in owners {

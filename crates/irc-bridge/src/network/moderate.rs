@@ -83,7 +83,7 @@ impl Hub {
 
     /// The commands for these changes, which are expected from now on.
     fn mode_lines(&mut self, channel: &str, changes: &[ModeChange]) -> Vec<Line> {
-        let Some(isupport) = self.observed().map(|live| live.link.facts().isupport) else {
+        let Some(isupport) = self.watcher(channel).map(|live| live.link.facts().isupport) else {
             return Vec::new();
         };
         self.expect(channel, changes);
@@ -109,6 +109,11 @@ impl Hub {
             reply.send(Err("There is no connection.".to_owned())).ok();
             return;
         };
+        if lines.is_empty() {
+            let words = "Nothing is known of the channel at the moment.".to_owned();
+            reply.send(Err(words)).ok();
+            return;
+        }
         let mut answers = Vec::new();
         for line in lines {
             let (told, answer) = oneshot::channel();

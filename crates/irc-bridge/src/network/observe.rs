@@ -54,7 +54,10 @@ impl Hub {
                 let channels = channels.iter().filter(|channel| ours(channel));
                 let channels: Vec<String> = channels.cloned().collect();
                 if is_observer {
-                    self.is_gone(&who.name);
+                    // Whoever is on the far side of a netsplit is connected still.
+                    if split.is_none() {
+                        self.is_gone(&who.name);
+                    }
                     self.observe(Happening::Quit {
                         who,
                         channels,

@@ -77,7 +77,7 @@ impl Hub {
             let text = wire_text(said);
             let msgid = said.msgid.as_deref();
             let client = self.client(&own);
-            client.overheard(&channel, &text, msgid);
+            client.overheard((&channel, &text), msgid, now());
             client.settle();
             return;
         }

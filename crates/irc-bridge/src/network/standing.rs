@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use bridgehead_appservice::bridge::Member as Who;
+use bridgehead_appservice::{bridge::Member as Who, id::UserId};
 use bridgehead_irc_protocol::{Isupport, ModeChange, Source, channels::Member, isupport::ModeKind};
 
 use super::{
@@ -27,6 +27,8 @@ use crate::{
 const EXPECTED_FOR: Duration = Duration::from_secs(60);
 /// Changes that may be expected; then the oldest is not any more.
 const MAX_EXPECTED: usize = 512;
+/// Who loses so soon what the bridge has given them was not to have it: services see to who is what in their channels.
+const REFUSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The power level that a member's mode stands for: founders and admins are more than operators, half-operators less.
 pub(crate) fn level_of(mode: Option<char>) -> i64 {
@@ -77,6 +79,13 @@ pub(super) struct Expected {
     channel: String,
     change: ModeChange,
     until: Instant,
+}
+
+/// What the bridge has given somebody of Matrix because of what they are there.
+pub(super) struct Given {
+    channel: String,
+    person: UserId,
+    at: Instant,
 }
 
 impl Hub {
@@ -185,7 +194,13 @@ impl Hub {
                     is_stronger |= change.is_set;
                     continue;
                 }
-                Some(Owner::Person(person)) => Who::Person(person),
+                Some(Owner::Person(person)) => {
+                    // That the channel does not let them have what they are in the room is no reason to take it there.
+                    if !change.is_set && self.was_given(channel, &person) {
+                        continue;
+                    }
+                    Who::Person(person)
+                }
                 None => Who::User(self.nick(nick)),
             };
             levels.push(match change.is_set {
@@ -201,6 +216,17 @@ impl Hub {
         }
     }
 
+    /// Whether the bridge has just given somebody what they hold in a channel.
+    fn was_given(&mut self, channel: &str, person: &UserId) -> bool {
+        let now = now();
+        self.given
+            .retain(|given| now.saturating_duration_since(given.at) < REFUSED_WITHIN);
+        let mapping = self.directory.read().case_mapping();
+        self.given
+            .iter()
+            .any(|given| mapping.is_same(&given.channel, channel) && given.person == *person)
+    }
+
     /// The bridge may do more in a channel: it sees lists that it did not see, and gives people what they have in
     /// Matrix.
     fn is_stronger(&mut self, place: &Place) {
@@ -212,7 +238,7 @@ impl Hub {
     }
 
     /// People of Matrix who are in a channel with connections of their own.
-    pub(super) fn people_in(&self, folded: &str) -> Vec<bridgehead_appservice::id::UserId> {
+    pub(super) fn people_in(&self, folded: &str) -> Vec<UserId> {
         let clients = self.clients.values();
         let there = clients.filter(|client| client.is_in(folded));
         there
@@ -221,12 +247,7 @@ impl Hub {
     }
 
     /// A person of Matrix has this power there, and is to stand no lower on IRC, if the bridge can see to that.
-    pub(super) fn give_standing(
-        &mut self,
-        channel: &str,
-        person: &bridgehead_appservice::id::UserId,
-        level: i64,
-    ) {
+    pub(super) fn give_standing(&mut self, channel: &str, person: &UserId, level: i64) {
         let owner = Owner::Person(person.clone());
         let nick = self.directory.read().nick(&owner).map(str::to_owned);
         let Some(nick) = nick.filter(|_| self.settings.sync.powers) else {
@@ -242,6 +263,16 @@ impl Hub {
             .into_iter()
             .filter(|change| change.is_set)
             .collect();
+        if !changes.is_empty() {
+            self.given.push_back(Given {
+                channel: channel.to_owned(),
+                person: person.clone(),
+                at: now(),
+            });
+            if self.given.len() > MAX_EXPECTED {
+                self.given.pop_front();
+            }
+        }
         self.change_modes_quietly(channel, &changes);
     }
 

@@ -167,7 +167,7 @@ impl Hub {
         let client = self.client(&owner);
         client.name = name.or(client.name.take());
         client.wanted.insert(channel.to_owned());
-        client.is_in_at_last(channel);
+        client.asks_anew(channel);
         client.is_parked = false;
         client.spoke_at = now();
         self.advance(&owner).await;
@@ -195,6 +195,7 @@ impl Hub {
         if live.standings.remove(channel).is_some() {
             let params = std::iter::once(channel).chain(reason.map(one_line));
             let line = Line::new("PART", params);
+            live.leaving.insert(channel.to_owned());
             live.upkeep(line);
         }
         self.elect(channel);

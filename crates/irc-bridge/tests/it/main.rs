@@ -7,3 +7,4 @@ mod peers;
 mod scenarios;
 mod stage;
 mod within;
+mod within_channels;

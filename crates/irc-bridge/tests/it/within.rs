@@ -14,20 +14,20 @@ use bridgehead_testkit::lab::{Lab, LabService, LabUser};
 
 use crate::stage::{alias, settings};
 
-const CHANNEL: &str = "#within";
+pub(crate) const CHANNEL: &str = "#within";
 
 /// Everybody is there.
-struct Scene {
-    lab: Lab,
-    irc: Arc<Server>,
-    service: LabService,
-    alice: LabUser,
-    room: RoomId,
-    bob: Person,
+pub(crate) struct Scene {
+    pub(crate) lab: Lab,
+    pub(crate) irc: Arc<Server>,
+    pub(crate) service: LabService,
+    pub(crate) alice: LabUser,
+    pub(crate) room: RoomId,
+    pub(crate) bob: Person,
 }
 
 impl Scene {
-    async fn new(lab: Lab, dialect: Dialect) -> anyhow::Result<Self> {
+    pub(crate) async fn new(lab: Lab, dialect: Dialect) -> anyhow::Result<Self> {
         let irc = Arc::new(Server::start(dialect).await?);
         let server = irc.clone();
         let way = Way::Within(Arc::new(move |_| {
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// Waits until Bob has heard this.
-    async fn hears_on_irc(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn hears_on_irc(&self, text: &str) -> anyhow::Result<()> {
         for _ in 0..600 {
             if self.heard_on_irc().contains_key(text) {
                 return Ok(());
@@ -62,7 +62,7 @@ impl Scene {
         anyhow::bail!("{text:?} was never said: {:?}", self.bob.heard())
     }
 
-    async fn hears_in_matrix(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn hears_in_matrix(&self, text: &str) -> anyhow::Result<()> {
         for _ in 0..600 {
             if self
                 .alice
@@ -78,6 +78,12 @@ impl Scene {
         anyhow::bail!("{text:?} was never heard in Matrix")
     }
 
+    /// What has come from Bob into the room, in its order.
+    pub(crate) async fn texts_of_bob(&self) -> anyhow::Result<Vec<String>> {
+        let texts = self.alice.texts(&self.room).await?.into_iter();
+        Ok(texts.filter(|text| text.starts_with("bob ")).collect())
+    }
+
     /// What Bob has heard in the channel, and how often.
     fn heard_on_irc(&self) -> BTreeMap<String, usize> {
         let mut heard = BTreeMap::new();
@@ -87,7 +93,7 @@ impl Scene {
         heard
     }
 
-    fn order_on_irc(&self) -> Vec<String> {
+    pub(crate) fn order_on_irc(&self) -> Vec<String> {
         let lines = self.bob.heard().into_iter();
         let said = lines.filter(|line| line.command == "PRIVMSG" && line.text(0) == CHANNEL);
         said.map(|line| line.text(1).into_owned()).collect()

@@ -1,0 +1,100 @@
+//! How the bridge behaves in a channel while people and servers are fickle: it comes back where it is wanted, keeps off
+//! where it is not, and does not take what a server has made of a topic for a new one.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use bridgehead_irc_server::Dialect;
+use bridgehead_testkit::lab::Lab;
+use serde_json::json;
+
+use crate::within::{CHANNEL, Scene};
+
+impl Scene {
+    /// Waits until somebody is in the channel on IRC, or is not.
+    async fn is_in_channel(&self, nick: &str, is_wanted: bool) -> anyhow::Result<()> {
+        for _ in 0..300 {
+            let channel = self.irc.channel(CHANNEL).await;
+            if channel.is_some_and(|channel| channel.member(nick).is_some()) == is_wanted {
+                return Ok(());
+            }
+            self.lab.pass(Duration::from_secs(1)).await;
+        }
+        anyhow::bail!(
+            "{nick}: {:?}",
+            self.irc.channel(CHANNEL).await.map(|it| it.members)
+        )
+    }
+}
+
+#[test]
+fn who_leaves_and_comes_in_one_breath_stays_wanted() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::modern()).await?;
+        let alice = &scene.alice;
+        alice.leave(&scene.room).await?;
+        alice.join(&scene.room).await?;
+        scene.lab.pass(Duration::from_secs(10)).await;
+        scene.is_in_channel("alice[m]", true).await?;
+        // A new connection goes where she is wanted, not where she speaks.
+        scene
+            .irc
+            .faults()
+            .close_all("Server is being restarted")
+            .await;
+        scene.lab.pass(Duration::from_secs(30)).await;
+        scene.is_in_channel("alice[m]", true).await
+    })
+}
+
+#[test]
+fn who_is_kicked_again_and_again_comes_back_more_and_more_seldom() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::modern()).await?;
+        scene.irc.set_modes(CHANNEL, "+o bob").await;
+        let mut kicks = 0;
+        for _ in 0..600 {
+            let channel = scene.irc.channel(CHANNEL).await;
+            if channel.is_some_and(|channel| channel.member("bridge").is_some()) {
+                scene.bob.kick(CHANNEL, "bridge", "no bots").await?;
+                kicks += 1;
+            }
+            scene.lab.pass(Duration::from_secs(1)).await;
+        }
+        ensure!(
+            (3..=7).contains(&kicks),
+            "in ten minutes it was kicked {kicks} times"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn what_a_server_makes_of_a_topic_is_not_a_new_one() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::modern()).await?;
+        // An operator there may change the topic here.
+        scene.irc.set_modes(CHANNEL, "+o alice[m]").await;
+        scene.lab.pass(Duration::from_secs(5)).await;
+        let topic = json!({"topic": "tea at five\nand cake"});
+        let (room, alice) = (&scene.room, &scene.alice);
+        alice.set_state(room, "m.room.topic", "", &topic).await?;
+        scene.lab.pass(Duration::from_secs(5)).await;
+        let on_irc = scene.irc.channel(CHANNEL).await.and_then(|it| it.topic);
+        ensure!(
+            on_irc
+                .as_ref()
+                .is_some_and(|topic| topic.text == b"tea at five | and cake"),
+            "{on_irc:?}"
+        );
+        scene
+            .irc
+            .faults()
+            .close_all("Server is being restarted")
+            .await;
+        scene.lab.pass(Duration::from_secs(60)).await;
+        let topic = alice.state(room, "m.room.topic", "").await?;
+        ensure!(topic["topic"] == "tea at five\nand cake", "{topic}");
+        Ok(())
+    })
+}
