@@ -59,6 +59,7 @@ impl Hub {
     }
 
     fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&Batch>) {
+        self.hear_monitor(owner, line);
         let kind = batch.map(kind_of);
         let Some(live) = self
             .clients
@@ -321,6 +322,7 @@ impl Hub {
             self.split.insert(folded, (channels.collect(), until));
             return;
         }
+        self.is_absent_now(&who.name);
         let reason = self.words(None, Some(reason));
         let reason = reason.filter(|reason| !reason.is_empty());
         let words = reason.map_or("Quit".to_owned(), |reason| format!("Quit: {reason}"));
@@ -357,6 +359,7 @@ impl Hub {
         if is_own {
             return;
         }
+        self.is_present_as(&from.name, to);
         self.talks_go_on(&from.name, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {

@@ -1,9 +1,11 @@
 //! The bridge between real parts.
 
+mod ircv3;
 mod login;
 mod once;
 mod own_stages;
 mod peers;
 mod scenarios;
 mod stage;
+mod tls;
 mod within;
