@@ -193,6 +193,11 @@ impl Patient<'_> {
                 format!("{}: the server's password", self.key("password"))
             }
             Ended::LoginRequired(_) => self.login_cure(),
+            Ended::TlsWanted(port) => format!(
+                "{}: true, and {}: port {port}; the bridge does so by itself, from the second connection on",
+                self.key("tls"),
+                self.key("servers")
+            ),
             _ => format!(
                 "ask the network's staff, or try another server: {}",
                 self.key("servers")

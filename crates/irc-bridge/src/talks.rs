@@ -144,6 +144,11 @@ impl Talks {
         std::mem::take(&mut self.changes)
     }
 
+    /// Whether anybody has a room in which this nick is meant.
+    pub(crate) fn has_partner(&self, nick: &str) -> bool {
+        !self.partners(nick).is_empty()
+    }
+
     /// Those who have a room in which this nick is meant.
     fn partners(&self, nick: &str) -> Vec<UserId> {
         let is_meant = |pair: &&Pair| pair.0 == nick;

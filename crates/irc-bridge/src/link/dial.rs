@@ -15,6 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use super::tls;
 use crate::ident::{Ident, Vouched};
 
 /// How long a connection to one address may take, encryption included.
@@ -103,8 +104,11 @@ impl Dial {
     /// The last address's error; that there is none; that none answers in time.
     pub async fn dial(&self) -> io::Result<Dialled> {
         if let Way::Within(reach) = &self.way {
+            let encrypted = tokio::time::timeout(TIMEOUT, self.encrypt(reach(&self.server)?));
             return Ok(Dialled {
-                stream: reach(&self.server)?,
+                stream: encrypted
+                    .await
+                    .map_err(|_| io::Error::other("it does not answer in time"))??,
                 vouched: None,
             });
         }
@@ -145,18 +149,23 @@ impl Dial {
         let vouched = self.ident.vouch(socket.local_addr()?.port(), &self.user);
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => {
-                let name = ServerName::try_from(self.server.host.clone())
-                    .map_err(|_| io::Error::other("its name is none that can be proven"))?;
-                Box::new(tls.connect(name, stream).await?)
-            }
-        };
         Ok(Dialled {
-            stream,
+            stream: self.encrypt(Box::new(stream)).await?,
             vouched: Some(vouched),
         })
+    }
+
+    /// Encrypts a connection, where it is to be encrypted.
+    async fn encrypt(&self, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
+        let Some(tls) = &self.tls else {
+            return Ok(stream);
+        };
+        let name = ServerName::try_from(self.server.host.clone())
+            .map_err(|_| io::Error::other("its name is none that can be proven"))?;
+        match tls.connect(name, stream).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(tls::explained(error, &self.server.host)),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! How connections are encrypted, and what servers and people have to prove.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{
@@ -90,6 +90,55 @@ pub fn connector(trust: &Trust<'_>) -> Result<TlsConnector, TlsError> {
         None => builder.with_no_client_auth(),
     };
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Why a server is not believed, with the key that an operator has to set; other errors as they are.
+pub(super) fn explained(error: io::Error, host: &str) -> io::Error {
+    let rustls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let words = rustls.and_then(|rustls| words(rustls, host));
+    match words {
+        Some(words) => io::Error::new(error.kind(), words),
+        None => error,
+    }
+}
+
+fn words(error: &rustls::Error, host: &str) -> Option<String> {
+    let rustls::Error::InvalidCertificate(mistake) = error else {
+        let is_plain = matches!(error, rustls::Error::InvalidMessage(_));
+        return is_plain.then(|| {
+            format!(
+                "{host} does not answer with TLS at this port ({error}): name a port for TLS in the network's `servers`, \
+                 such as 6697, or set its `tls` to false"
+            )
+        });
+    };
+    Some(match mistake {
+        CertificateError::UnknownIssuer => format!(
+            "nobody whom this machine trusts vouches for the certificate of {host}: name the certificate of its authority \
+             (PEM) in the network's `tls_ca`"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!(
+                "the certificate is for another name than {host} ({mistake}): name the server in the network's `servers` as \
+                 its certificate does"
+            )
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
+            "the certificate of {host} has expired ({mistake}): its operators have to renew it; until then, name another \
+             server in the network's `servers`"
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!(
+                "the certificate of {host} is not valid yet ({mistake}): look at this machine's clock"
+            )
+        }
+        _ => format!(
+            "the certificate of {host} cannot be believed ({mistake}): its operators have to replace it, or name its \
+             authority (PEM) in the network's `tls_ca`"
+        ),
+    })
 }
 
 fn unusable(path: &Path, reason: impl ToString) -> TlsError {

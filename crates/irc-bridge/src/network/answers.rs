@@ -97,7 +97,7 @@ impl Hub {
                 self.client(owner).last_error = Some(format!("the login failed: {text}"));
                 self.tell_of_login(owner, &text, false);
             }
-            Event::Sts { port, .. } => self.encrypt(owner, port),
+            Event::Sts { port, duration_s } => self.hear_sts(owner, port, duration_s).await,
             Event::Caps => self.note_offers(owner),
             Event::Account(_) => {}
             Event::Ended { why } => self.closed(id, &why).await,

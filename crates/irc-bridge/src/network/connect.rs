@@ -20,7 +20,7 @@ use crate::{
         tls::{self, Own, Trust},
     },
     people::Person,
-    settings::LoginSettings,
+    settings::{LoginSettings, Verify},
 };
 
 impl Hub {
@@ -101,9 +101,9 @@ impl Hub {
             .get(self.next_server % servers.len().max(1))
             .cloned()
             .ok_or("the configuration names no server")?;
-        let encrypted = self.encrypted.get(&server.host).copied();
-        server.port = encrypted.unwrap_or(server.port);
-        let is_encrypted = self.settings.tls || encrypted.is_some();
+        let policy = self.policy_for(&server);
+        server.port = policy.unwrap_or(server.port);
+        let is_encrypted = self.settings.tls || policy.is_some();
         let person = match owner {
             Owner::Bot => None,
             Owner::Person(user) => {
@@ -130,7 +130,11 @@ impl Hub {
         let certificate = certificate.map(|path| Own::File(path.as_ref()));
         let own = account.certificate.as_ref();
         let trust = Trust {
-            verify: self.settings.tls_verify,
+            // A server that says by itself that it wants encryption has to prove who it is (IRCv3 sts).
+            verify: match policy {
+                Some(_) => Verify::Full,
+                None => self.settings.tls_verify,
+            },
             authorities: self
                 .settings
                 .tls_ca

@@ -73,7 +73,9 @@ impl Hub {
                 ending.unwrap_or_else(|| Ending::Other(text.clone()))
             }
             Ended::Timeout(_) => Ending::Lost,
-            Ended::LoginRequired(_) | Ended::NicksTaken | Ended::Quit => return,
+            Ended::LoginRequired(_) | Ended::TlsWanted(_) | Ended::NicksTaken | Ended::Quit => {
+                return;
+            }
         };
         let is_of_server = match &ending {
             Ending::Overload | Ending::ShutDown | Ending::TlsRequired | Ending::NotAuthorized => {
@@ -156,26 +158,7 @@ impl Hub {
         }
     }
 
-    /// A server wants encryption (IRCv3 sts): it is done from now on, beginning with this connection.
-    pub(super) fn encrypt(&mut self, owner: &Owner, port: Option<u16>) {
-        let servers = &self.settings.servers;
-        let at = self.next_server % servers.len().max(1);
-        let server = servers
-            .get(at)
-            .and_then(|server| crate::link::dial::Server::parse(server.as_str()));
-        let (Some(port), Some(server), false) = (port, server, self.settings.tls) else {
-            return;
-        };
-        tracing::info!(network = self.name, port, "the server wants encryption");
-        self.encrypted.insert(server.host, port);
-        // Nothing more is sent by this one, not even that it quits.
-        if let Some(id) = self.link_of(owner) {
-            self.links.remove(&id);
-            self.client(owner).live = None;
-        }
-    }
-
-    fn link_of(&self, owner: &Owner) -> Option<LinkId> {
+    pub(super) fn link_of(&self, owner: &Owner) -> Option<LinkId> {
         let links = self.links.iter();
         let mut own = links.filter(|(_, whose)| *whose == owner);
         own.next().map(|(id, _)| *id)
@@ -190,6 +173,7 @@ fn kind(ended: &Ended) -> &'static str {
         Ended::Registration(..) => "refused",
         Ended::LoginRequired(_) => "login",
         Ended::Quit => "quit",
+        Ended::TlsWanted(_) => "tls",
         Ended::NicksTaken => "nicks",
     }
 }
@@ -202,6 +186,7 @@ pub(crate) fn words(ended: &Ended) -> String {
         Ended::Registration(_, text) => format!("the server refused the connection: {text}"),
         Ended::LoginRequired(text) => format!("the login failed: {text}"),
         Ended::Quit => "as was asked for".to_owned(),
+        Ended::TlsWanted(port) => format!("the server wants encryption, at port {port}"),
         Ended::NicksTaken => "no nick that was tried is free".to_owned(),
     }
 }

@@ -59,6 +59,7 @@ impl Hub {
     }
 
     fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&Batch>) {
+        self.hear_monitor(owner, line);
         let kind = batch.map(kind_of);
         let Some(live) = self
             .clients
@@ -339,6 +340,7 @@ impl Hub {
             self.is_away_in_split(&who.name, &channels, now() + hold);
             return;
         }
+        self.is_absent_now(&who.name);
         let reason = self.words(None, Some(reason));
         let reason = reason.filter(|reason| !reason.is_empty());
         let words = reason.map_or("Quit".to_owned(), |reason| format!("Quit: {reason}"));
@@ -394,6 +396,7 @@ impl Hub {
         if is_own {
             return;
         }
+        self.is_present_as(&from.name, to);
         self.talks_go_on(&from.name, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {

@@ -11,7 +11,7 @@
 //! something is answered later.
 //!
 //! - `client`, `speech` a client, and what it has to say
-//! - `connect` connections: when, and of what; `ended` what becomes of them
+//! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
@@ -19,7 +19,7 @@
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
-//! - `private` what is said to one person alone, or to the bridge
+//! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
@@ -40,17 +40,20 @@ mod lists;
 mod look;
 mod memory;
 mod moderate;
+mod monitor;
 mod observe;
 mod offers;
 mod overlap;
 mod own;
 mod pace;
 mod picture;
+mod presences;
 mod private;
 mod rules;
 mod speaking;
 mod speech;
 pub(crate) mod standing;
+mod sts;
 mod threads;
 mod typing;
 mod upkeep;
@@ -84,11 +87,14 @@ use self::{
     figures::Figures,
     history::History,
     memory::Memory,
+    monitor::Monitor,
     observe::AllEars,
     pace::{Breaker, Bucket},
+    presences::Presences,
     private::Answers,
     speaking::Patience,
     speech::Pending,
+    sts::Policies,
 };
 pub(crate) use self::{
     command::{Asking, Command, Report, in_one_line},
@@ -111,7 +117,7 @@ use crate::{
     accounts::Accounts,
     clock::now,
     ident::Ident,
-    ids::Place,
+    ids::{Place, Target},
     ignoring::Ignoring,
     kept::{Kept, Masks, Seen},
     link::{
@@ -299,6 +305,9 @@ pub(crate) struct Hub {
     accounts: Accounts,
     ignoring: Ignoring,
     talks: Talks,
+    /// Whether those whom people talk to alone are there.
+    monitor: Monitor,
+    presences: Presences,
     /// Keys of channels that people have given, by folded channel.
     keys: BTreeMap<String, String>,
     /// Questions to operators that are open, and those that were answered just now.
@@ -319,8 +328,8 @@ pub(crate) struct Hub {
     next_server: usize,
     bucket: Bucket,
     breaker: Breaker,
-    /// Servers that want encryption (IRCv3 sts), and the port that they have for it.
-    encrypted: HashMap<String, u16>,
+    /// Servers that want encryption.
+    policies: Policies,
     /// Who hears each channel.
     ears: AllEars,
     /// The bridge ends: nobody connects any more.
@@ -375,7 +384,7 @@ impl Waiting {
         let mut hub = Hub {
             bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
             breaker: Breaker::default(),
-            encrypted: HashMap::new(),
+            policies: Policies::load(&store, &self.beginning.name).await?,
             ears: AllEars::new(),
             is_leaving: false,
             left: None,
@@ -391,6 +400,8 @@ impl Waiting {
             people: People::load(store.clone(), &self.beginning.name).await?,
             ignoring: Ignoring::load(store.clone(), &self.beginning.name).await?,
             talks: Talks::load(&store, &self.beginning.name).await?,
+            monitor: Monitor::default(),
+            presences: Presences::default(),
             keys: accounts.keys().await?,
             accounts,
             consents: Vec::new(),
@@ -490,6 +501,13 @@ impl Hub {
                 return;
             }
         };
+        if let Target::Private { nick, .. } = &speech.place.target {
+            self.monitor.talks(nick);
+        }
+        if let Some(no) = self.nobody_there(&owner, &speech.place) {
+            reply.send(Err(no)).ok();
+            return;
+        }
         let deadline = now + self.settings.limits.patience.get();
         let client = self.client(&owner);
         client.spoke_at = now;
@@ -586,6 +604,9 @@ impl Hub {
         self.look_at_consents(now).await;
         self.look_at_late(now).await;
         self.tend_history(now);
+        self.tend_monitor();
+        self.tend_policies(now).await;
+        self.tell_presences_again(now);
         self.take_over(now);
         self.directory.write().end_former(now);
         self.clients

@@ -70,7 +70,11 @@ impl Hub {
         match said.kind {
             // Services and programs give notices: they are no talk, unless there is one already.
             Kind::Notice => self.private_notice(place, person, said),
-            _ => self.bring(place, said),
+            _ => {
+                let folded = mapping.fold(&said.who.name);
+                self.monitor.talks(&folded);
+                self.bring(place, said);
+            }
         }
     }
 
@@ -109,6 +113,7 @@ impl Hub {
     /// Somebody goes by another nick: their talks go on.
     pub(super) fn talks_go_on(&mut self, from: &str, to: &str) {
         let (old, new) = (self.nick(from), self.nick(to));
+        self.monitor.renamed(&old.nick, &new.nick);
         for (person, room) in self.talks.renamed(&old.nick, &new.nick) {
             let nick = Nick {
                 nick: room,

@@ -204,15 +204,12 @@ impl Hub {
     }
 
     /// Somebody is away, or back.
-    pub(super) fn away(&self, who: &Source, reason: Option<&[u8]>) {
-        if !self.settings.messages.presence || self.own(&who.name).is_some() {
-            return;
-        }
+    pub(super) fn away(&mut self, who: &Source, reason: Option<&[u8]>) {
         let presence = match self.words(None, reason) {
             Some(reason) => RemotePresence::Away(Some(reason)),
             None => RemotePresence::Online,
         };
-        self.remote.presence(&self.nick(&who.name), presence);
+        self.is_present(&who.name, presence);
     }
 }
 

@@ -100,6 +100,8 @@ impl Hub {
     pub(super) async fn watch(&mut self, place: &Place) {
         if let Target::Private { nick, person } = &place.target {
             self.talks.begun(person, nick);
+            let partner = self.talks.nick(person, nick).to_owned();
+            self.monitor.has_talked(&partner);
         }
         let Some(channel) = place.as_channel() else {
             return;
@@ -130,7 +132,11 @@ impl Hub {
 
     fn unwatch(&mut self, place: &Place) {
         if let Target::Private { nick, person } = &place.target {
+            let partner = self.talks.nick(person, nick).to_owned();
             self.talks.ended(person, nick);
+            if !self.talks.has_partner(&partner) {
+                self.monitor.ended(&partner);
+            }
             self.write_talks_down();
         }
         let Some(channel) = place.as_channel() else {

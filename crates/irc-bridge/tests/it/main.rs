@@ -1,10 +1,12 @@
 //! The bridge between real parts.
 
+mod ircv3;
 mod login;
 mod once;
 mod own_stages;
 mod peers;
 mod scenarios;
 mod stage;
+mod tls;
 mod within;
 mod within_channels;

@@ -225,6 +225,11 @@ impl Caps {
         self.is_listed && self.asked.is_empty()
     }
 
+    /// Whether the server has said all that it offers.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
     /// Whether requests wait for an answer.
     pub(super) fn is_asking(&self) -> bool {
         !self.asked.is_empty()

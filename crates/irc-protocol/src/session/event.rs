@@ -152,8 +152,7 @@ pub enum Event {
         /// The refusing line; the refused one where the server said nothing.
         line: Line,
     },
-    /// The server wants encrypted connections from now on (IRCv3 sts). Without encryption the session is to be dropped
-    /// at once, before anything else is sent.
+    /// The server wants encrypted connections from now on (IRCv3 sts). Without encryption the session is over with it.
     Sts {
         /// The port for encrypted connections; to be followed where the connection is not encrypted.
         port: Option<u16>,
@@ -223,6 +222,8 @@ pub enum Ended {
     LoginRequired(String),
     /// As was asked for.
     Quit,
+    /// The server wants encryption, at this port (IRCv3 sts); it has been given no password.
+    TlsWanted(u16),
     /// Every nick that was tried is taken or refused.
     NicksTaken,
 }

@@ -17,10 +17,17 @@ impl Session {
         if let Some(sts) = step.sts {
             self.hear_sts(&sts);
         }
+        if self.is_ended() {
+            return;
+        }
+        if self.caps.is_listed() {
+            self.introduce();
+        }
         for names in &step.requests {
             self.push_own(&Line::new("CAP", ["REQ", names]));
         }
-        self.registration.asked_at = self.caps.is_asking().then_some(now);
+        let is_owed = self.caps.is_asking() || !self.caps.is_listed();
+        self.registration.asked_at = is_owed.then_some(now);
         let is_news = matches!(line.text(1).to_ascii_uppercase().as_str(), "NEW" | "DEL");
         let names = line.text(line.params.len().saturating_sub(1)).into_owned();
         if is_news
@@ -42,15 +49,19 @@ impl Session {
             tokens.find_map(|token| token.strip_prefix(key)?.strip_prefix('='))
         };
         let port: Option<u16> = token("port").and_then(|port| port.parse().ok());
+        let port = port.filter(|port| *port > 0);
         let duration_s = token("duration").and_then(|seconds| seconds.parse().ok());
         // Each key counts on one side only (IRCv3 sts).
         let (port, duration_s) = match self.settings.is_tls {
             true => (None, duration_s),
             false => (port, None),
         };
-        self.registration.wants_tls |= port.is_some();
         if port.is_some() || duration_s.is_some() {
             self.emit(Event::Sts { port, duration_s });
+        }
+        // Nothing more goes out unencrypted, whatever the driver makes of the event.
+        if let Some(port) = port {
+            self.end(Ended::TlsWanted(port));
         }
     }
 
@@ -59,9 +70,7 @@ impl Session {
         if self.is_ended() || !self.caps.is_settled() || self.login.is_waiting() {
             return;
         }
-        // No password goes out unencrypted to a server that wants encryption, whatever the driver makes of the event.
         let may_login = self.caps.has("sasl")
-            && !self.registration.wants_tls
             && self.account.is_none()
             && *self.login.standing() == Standing::Idle;
         if may_login {
@@ -177,6 +186,7 @@ impl Session {
         }
         self.registration.asked_at = None;
         self.caps.give_up();
+        self.introduce();
         self.negotiate(now);
     }
 
@@ -187,6 +197,7 @@ impl Session {
         }
         self.caps.give_up();
         self.registration.asked_at = None;
+        self.introduce();
         self.registration.is_negotiated |= !waits;
         self.negotiate(now);
     }

@@ -23,8 +23,8 @@ pub(super) struct Registration {
     is_told: bool,
     pub(super) gathered: Gathered,
     pub(super) identify: Identify,
-    /// Whether the server wants encryption, and has none yet (IRCv3 sts).
-    pub(super) wants_tls: bool,
+    /// Whether the client has said who it is.
+    is_introduced: bool,
     /// Whether the client's own host was asked for.
     pub(super) wants_host: bool,
     /// The refusal that the server has told, until it closes the connection.
@@ -32,13 +32,28 @@ pub(super) struct Registration {
 }
 
 impl Session {
-    /// The first lines, all at once: a server without capabilities passes over what it does not know.
+    /// The first lines, all at once: a server without capabilities passes over what it does not know. Only a password
+    /// that nothing encrypts waits until the server has said what it offers, and with it all that comes after it.
     pub(super) fn begin(&mut self) {
         let settings = self.settings.clone();
         if let Some(webirc) = &settings.webirc {
             self.push_own(&webirc_line(webirc, settings.is_tls));
         }
         self.push_own(&Line::new("CAP", ["LS", "302"]));
+        if settings.password.is_some() && !settings.is_tls {
+            // A server that wants encryption says so now (IRCv3 sts), and does not get its password in the clear.
+            self.registration.asked_at = Some(self.life.began_at);
+        } else {
+            self.introduce();
+        }
+    }
+
+    /// Says who the client is, once.
+    pub(super) fn introduce(&mut self) {
+        if std::mem::replace(&mut self.registration.is_introduced, true) {
+            return;
+        }
+        let settings = self.settings.clone();
         if let Some(password) = &settings.password {
             self.push_own(&Line::new("PASS", [password]));
         }

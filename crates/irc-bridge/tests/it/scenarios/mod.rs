@@ -20,9 +20,10 @@ mod messages;
 mod moderation;
 mod modern;
 mod own_settings;
+mod presence;
 mod private;
 pub(crate) mod silence;
-mod talk;
+pub(crate) mod talk;
 
 use crate::{
     peers::{
@@ -39,6 +40,7 @@ const ALL: &[&[Scenario]] = &[
     membership::ALL,
     messages::ALL,
     moderation::ALL,
+    presence::ALL,
     private::ALL,
     silence::ALL,
     talk::ALL,

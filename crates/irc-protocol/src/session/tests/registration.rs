@@ -149,7 +149,7 @@ fn encryption_is_wanted() {
         settings(),
         "< :srv CAP * LS :sts=duration=300,port=6697
          ! sts Some(6697) None
-         > CAP END",
+         ! ended TlsWanted(6697)",
     );
     let tls = Settings {
         is_tls: true,
@@ -161,6 +161,36 @@ fn encryption_is_wanted() {
          ! sts None Some(300)
          > CAP END",
     );
+}
+
+#[test]
+fn a_server_that_wants_encryption_gets_no_password_in_the_clear() {
+    let settings = Settings {
+        password: Some("secret".to_owned()),
+        ..settings()
+    };
+    let introduced = "> PASS secret
+         > NICK anna
+         > USER a 0 * :Anna A
+         ";
+    Play::new(settings.clone()).act(
+        "> CAP LS :302
+         < :srv CAP * LS * :batch
+         < :srv CAP * LS :sts=port=6697
+         ! sts Some(6697) None
+         ! ended TlsWanted(6697)",
+    );
+    // One that does not want it gets the password a moment later; so does one that knows no capabilities, or says nothing.
+    for (answer, end) in [
+        ("< :srv CAP * LS :", "> CAP END"),
+        ("< :srv CAP * LS :sts=port=0", "> CAP END"),
+        ("< :srv CAP * LS :sts=duration=9", "> CAP END"),
+        ("< :srv 421 * CAP :Unknown command", ""),
+        ("+ 20", "> CAP END"),
+    ] {
+        let transcript = format!("> CAP LS :302\n{answer}\n{introduced}\n{end}");
+        Play::new(settings.clone()).act(&transcript);
+    }
 }
 
 #[test]

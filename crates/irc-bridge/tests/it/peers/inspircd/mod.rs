@@ -64,12 +64,21 @@ pub(crate) struct Inspircd {
 impl Inspircd {
     /// Starts a server that lets services link and a [`Leaf`], and returns once it listens.
     pub(crate) async fn start(options: InspircdOptions) -> anyhow::Result<Self> {
+        Self::start_with(options, |folder| Certificate::make(folder, HUB)).await
+    }
+
+    /// The same with another certificate than one of its own making.
+    pub(crate) async fn start_with(
+        options: InspircdOptions,
+        certificate: impl FnOnce(&Path) -> anyhow::Result<Certificate>,
+    ) -> anyhow::Result<Self> {
         let (ports, leaf_ports) = (Ports::free()?, Ports::free()?);
         let links = [
             config::link(LEAF, leaf_ports.links),
             config::link(SERVICES, ports.links),
         ];
-        let (folder, certificate, process) = start(HUB, ports, options, &links.concat()).await?;
+        let (folder, certificate, process) =
+            start((HUB, certificate), ports, options, &links.concat()).await?;
         Ok(Self {
             port: ports.plain,
             tls_port: ports.tls,
@@ -92,7 +101,8 @@ impl Inspircd {
         let before = self.links(LEAF);
         let links = config::link(HUB, self.links_port) + &config::autoconnect(HUB);
         let options = InspircdOptions::default();
-        let (folder, _, process) = start(LEAF, self.leaf_ports, options, &links).await?;
+        let own = |folder: &Path| Certificate::make(folder, LEAF);
+        let (folder, _, process) = start((LEAF, own), self.leaf_ports, options, &links).await?;
         wait_for_links(&process, HUB, 1).await?;
         self.wait_for_links(LEAF, before + 1).await?;
         Ok(Leaf {
@@ -147,13 +157,13 @@ impl Ports {
 }
 
 async fn start(
-    name: &str,
+    (name, certificate): (&str, impl FnOnce(&Path) -> anyhow::Result<Certificate>),
     ports: Ports,
     options: InspircdOptions,
     links: &str,
 ) -> anyhow::Result<(TempDir, Certificate, Process)> {
     let folder = TempDir::with_prefix("bridgehead-inspircd-")?;
-    let certificate = Certificate::make(folder.path(), name)?;
+    let certificate = certificate(folder.path())?;
     let path = folder.path().join(CONFIG);
     fs::write(
         path,
