@@ -15,6 +15,7 @@
 //! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
 //!   networks are browsed
+//! - [`import`] what another bridge has left, put into this one's database
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
 //! - [`settings`] the configuration; [`ids`] the names of people and places
 //! - [`mod@service`] all of it as a service
@@ -27,6 +28,7 @@ pub mod examine;
 pub mod ident;
 pub mod ids;
 mod ignoring;
+pub mod import;
 pub mod irc;
 mod kept;
 pub mod link;

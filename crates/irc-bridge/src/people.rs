@@ -53,6 +53,17 @@ pub(crate) struct Person {
     pub(crate) address: Option<IpAddr>,
 }
 
+/// What somebody had at another bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PersonLeft {
+    /// Their user name.
+    pub(crate) username: Option<String>,
+    /// The nick that they have chosen.
+    pub(crate) nick: Option<String>,
+    /// The number that their address has.
+    pub(crate) number: Option<i64>,
+}
+
 /// Why somebody is no client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PeopleError {
@@ -143,6 +154,15 @@ impl People {
     }
 
     async fn insert(&self, user: &UserId) -> Result<(), PeopleError> {
+        let username = self.free_username(user).await?;
+        let sql = "INSERT INTO people (network, user_id, username) VALUES (?1, ?2, ?3)";
+        let values = [(&self.network).into(), user.into(), username.into()];
+        self.store.execute(sql, values).await?;
+        Ok(())
+    }
+
+    /// A user name that nobody has.
+    async fn free_username(&self, user: &UserId) -> Result<String, PeopleError> {
         // Names that are tried begin alike, so only those are asked for; there may be many others.
         let first = names::ident(user, names::MAX_IDENT_BYTES, &|_| false);
         let first = first.ok_or(PeopleError::NoUsername)?;
@@ -152,12 +172,50 @@ impl People {
         let values = [(&self.network).into(), begin.into(), length.into()];
         let taken = self.store.query(sql, values).await?;
         let taken: BTreeSet<&str> = taken.iter().filter_map(|row| row.text(0)).collect();
-        let username = names::ident(user, names::MAX_IDENT_BYTES, &|name| taken.contains(name))
-            .ok_or(PeopleError::NoUsername)?;
-        let sql = "INSERT INTO people (network, user_id, username) VALUES (?1, ?2, ?3)";
-        let values = [(&self.network).into(), user.into(), username.into()];
+        names::ident(user, names::MAX_IDENT_BYTES, &|name| taken.contains(name))
+            .ok_or(PeopleError::NoUsername)
+    }
+
+    /// Somebody comes over from another bridge, with what they had there; whether they were new here. Who is known keeps
+    /// what they have. What somebody else has here is left out: `None` in what comes back.
+    pub(crate) async fn adopt(
+        &self,
+        user: &UserId,
+        left: PersonLeft,
+    ) -> Result<Option<PersonLeft>, PeopleError> {
+        let sql = "SELECT 1 FROM people WHERE network = ?1 AND user_id = ?2";
+        let known = [(&self.network).into(), user.into()];
+        if !self.store.query(sql, known).await?.is_empty() {
+            return Ok(None);
+        }
+        let mut left = left;
+        left.username = left.username.filter(|name| is_username(name));
+        left.nick = left.nick.filter(|nick| is_nick(nick) && nick.len() <= 64);
+        left.number = left.number.filter(|number| *number > 0);
+        if let Some(name) = &left.username {
+            let sql = "SELECT 1 FROM people WHERE network = ?1 AND username = ?2";
+            let taken = self.store.query(sql, [(&self.network).into(), name.into()]).await?;
+            left.username = left.username.filter(|_| taken.is_empty());
+        }
+        if let Some(number) = left.number {
+            let sql = "SELECT 1 FROM people WHERE number = ?1";
+            let taken = self.store.query(sql, [number.into()]).await?;
+            left.number = left.number.filter(|_| taken.is_empty());
+        }
+        let username = match &left.username {
+            Some(name) => name.clone(),
+            None => self.free_username(user).await?,
+        };
+        let sql = "INSERT INTO people (number, network, user_id, username, nick) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let values = [
+            left.number.into(),
+            (&self.network).into(),
+            user.into(),
+            username.into(),
+            left.nick.as_deref().into(),
+        ];
         self.store.execute(sql, values).await?;
-        Ok(())
+        Ok(Some(left))
     }
 
     /// A person has chosen a user name.
@@ -166,12 +224,7 @@ impl People {
         user: &UserId,
         name: &str,
     ) -> Result<(), PeopleError> {
-        let is_first = |c: char| c.is_ascii_lowercase();
-        let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-        let is_sound = name.starts_with(is_first)
-            && name.chars().all(is_legal)
-            && name.len() <= names::MAX_IDENT_BYTES;
-        if !is_sound {
+        if !is_username(name) {
             return Err(PeopleError::NotUsername(name.to_owned()));
         }
         self.row(user).await?;
@@ -214,6 +267,23 @@ impl People {
     }
 }
 
+fn is_username(name: &str) -> bool {
+    let is_first = |c: char| c.is_ascii_lowercase();
+    let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    name.starts_with(is_first)
+        && name.chars().all(is_legal)
+        && name.len() <= names::MAX_IDENT_BYTES
+}
+
+/// The number of the person with this address, where it is one of the range.
+pub(crate) fn number_of(settings: &NetworkSettings, address: Ipv6Addr) -> Option<i64> {
+    let (_, bits) = settings.people.addresses.as_deref()?.split_once('/')?;
+    let mask = u128::MAX >> bits.parse::<u32>().ok().filter(|bits| *bits <= 120)?;
+    let number = i64::try_from((u128::from(address) & mask).checked_sub(1)?).ok()?;
+    let own = address_of(settings, number).ok()??;
+    (number > 0 && own == IpAddr::from(address)).then_some(number)
+}
+
 /// The address of the person with this number.
 pub(crate) fn address_of(
     settings: &NetworkSettings,
@@ -252,6 +322,16 @@ mod tests {
         };
         assert_eq!(address(1).as_deref(), Some("2001:db8:1::2"));
         assert_eq!(address(0x1_0000).as_deref(), Some("2001:db8:1::1:1"));
+        for number in [1, 2, 0x1_0000, i64::MAX - 1] {
+            let Ok(Some(IpAddr::V6(address))) = address_of(&settings, number) else {
+                panic!("no address for {number}");
+            };
+            assert_eq!(number_of(&settings, address), Some(number));
+        }
+        for other in ["2001:db8:2::2", "2001:db8:1::1", "2001:db8:1::"] {
+            let other = other.parse().expect("an address");
+            assert_eq!(number_of(&settings, other), None, "{other}");
+        }
         for wrong in ["2001:db8::", "10.0.0.0/8", "2001:db8::/129"] {
             settings.people.addresses = Some(wrong.to_owned());
             assert!(address_of(&settings, 1).is_err(), "{wrong}");

@@ -36,9 +36,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let kept = Arc::new(settings.clone());
     let irc = Irc::by(settings, way);
     let networks = irc.networks().cloned().collect();
-    let bridge = Bridge::new(irc)
-        .users(&settings.users)
-        .aliases(&settings.aliases)
+    let bridge = named(Bridge::new(irc), settings)
         .prefix("!irc")
         .on(votes::tell);
     let service = Service::new("irc")
@@ -60,6 +58,27 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     };
     media(service, &settings.media)
         .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+}
+
+/// What people and channels are called in Matrix. Where each network says so for itself, what is said for all names
+/// nothing.
+fn named(mut bridge: Bridge<Irc>, settings: &Settings) -> Bridge<Irc> {
+    let networks = || settings.networks.values();
+    if !networks().all(|network| network.users.is_some()) {
+        bridge = bridge.users(&settings.users);
+    }
+    if !networks().all(|network| network.aliases.is_some()) {
+        bridge = bridge.aliases(&settings.aliases);
+    }
+    for (name, network) in &settings.networks {
+        if let Some(users) = &network.users {
+            bridge = bridge.users_of(&[name], users);
+        }
+        if let Some(aliases) = &network.aliases {
+            bridge = bridge.aliases_of(&[name], aliases);
+        }
+    }
+    bridge
 }
 
 /// Somebody of Matrix is called something else: their nick may follow.

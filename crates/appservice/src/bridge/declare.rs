@@ -2,12 +2,13 @@
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
 
-use bridgehead_registration::NamespaceTemplate;
+use bridgehead_registration::{NamespaceTemplate, TemplateError};
 
 use super::{
     Answer, CommandAsk, CommandError, Commands, Fate, Level, Network, Portals, Relay, RemoteId,
     StatusOptions, Voice, ghosts,
     live::{Factory, Held, Live, Part},
+    naming::Named,
     network::{self, Undone},
     portal::{self, Portal},
     status,
@@ -41,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 #[must_use = "a bridge does nothing until it is given to `Service::bridge`"]
 pub struct Bridge<N: Network> {
     pub(crate) network: Arc<N>,
-    pub(crate) users: Option<NamespaceTemplate>,
-    pub(crate) aliases: Option<NamespaceTemplate>,
+    pub(crate) users: Vec<Named<NamespaceTemplate>>,
+    pub(crate) aliases: Vec<Named<NamespaceTemplate>>,
     pub(crate) voice: Voice,
     pub(crate) relay: Option<Relay>,
     pub(crate) status: StatusOptions,
@@ -68,8 +69,8 @@ impl<N: Network> Bridge<N> {
     pub fn new(network: N) -> Self {
         Self {
             network: Arc::new(network),
-            users: None,
-            aliases: None,
+            users: Vec::new(),
+            aliases: Vec::new(),
             voice: Voice::default(),
             relay: None,
             status: StatusOptions::default(),
@@ -86,21 +87,28 @@ impl<N: Network> Bridge<N> {
 
     /// The network's users have ghosts with ids of this template, which has as many fields as [`Network::User`] has
     /// values: `_irc_{network}_{nick}`.
-    pub fn users(mut self, template: &str) -> Self {
-        match NamespaceTemplate::users(template) {
-            Ok(template) => self.users = Some(template),
-            Err(error) => self.mistakes.push(error.to_string()),
-        }
+    pub fn users(self, template: &str) -> Self {
+        self.users_of(&[], template)
+    }
+
+    /// Those users whose first values are these have ids of another template, which has a field for each of their other
+    /// values: `.users_of(&["libera"], "irc_{nick}")`. So a bridge can go on under names that another one has given. No id
+    /// may fit two templates.
+    pub fn users_of(mut self, first: &[&str], template: &str) -> Self {
+        put(&mut self.users, (first, template), &mut self.mistakes, NamespaceTemplate::users);
         self
     }
 
     /// The network's rooms have aliases of this template, which has as many fields as [`Network::Room`] has values:
     /// `#irc_{network}_{channel}`. Whoever joins one gets the portal.
-    pub fn aliases(mut self, template: &str) -> Self {
-        match NamespaceTemplate::aliases(template) {
-            Ok(template) => self.aliases = Some(template),
-            Err(error) => self.mistakes.push(error.to_string()),
-        }
+    pub fn aliases(self, template: &str) -> Self {
+        self.aliases_of(&[], template)
+    }
+
+    /// Those rooms whose first values are these have aliases of another template, which has a field for each of their
+    /// other values.
+    pub fn aliases_of(mut self, first: &[&str], template: &str) -> Self {
+        put(&mut self.aliases, (first, template), &mut self.mistakes, NamespaceTemplate::aliases);
         self
     }
 
@@ -182,24 +190,24 @@ impl<N: Network> Bridge<N> {
     /// What is wrong with the declaration.
     fn check(&self) -> Vec<String> {
         let mut mistakes = self.mistakes.clone();
-        let fields = |template: &Option<NamespaceTemplate>| {
-            template
-                .as_ref()
-                .map(|template| (template.as_str().to_owned(), template.field_names().count()))
-        };
-        let mut must_have = |template: Option<(String, usize)>, needed: usize, what: &str| {
-            if let Some((text, has)) = template
-                && has != needed
-            {
+        let mut must_have = |named: &Named<NamespaceTemplate>, needed: usize, what: &str| {
+            let has = named.template.field_names().count();
+            let wanted = needed.saturating_sub(named.first.len());
+            if has != wanted {
                 mistakes.push(format!(
-                    "the template `{text}` has {has} fields, and {what} of {} are made of {needed} values",
+                    "the template `{}` has {has} fields, and {what} of {} are made of {wanted} values",
+                    named.template.as_str(),
                     N::TITLE
                 ));
             }
         };
-        must_have(fields(&self.users), N::User::FIELDS, "users");
-        must_have(fields(&self.aliases), N::Room::FIELDS, "rooms");
-        if self.users.is_none() && self.voice.has_ghosts() {
+        for named in &self.users {
+            must_have(named, N::User::FIELDS, "users");
+        }
+        for named in &self.aliases {
+            must_have(named, N::Room::FIELDS, "rooms");
+        }
+        if self.users.is_empty() && self.voice.has_ghosts() {
             mistakes.push(format!(
                 "the bridge to {} has no template for its ghosts: declare `.users(…)`, or another `.voice(…)`",
                 N::TITLE
@@ -243,6 +251,23 @@ impl<N: Network> Bridge<N> {
     }
 }
 
+/// Adds a template, in the place of another for the same.
+fn put(
+    names: &mut Vec<Named<NamespaceTemplate>>,
+    (first, template): (&[&str], &str),
+    mistakes: &mut Vec<String>,
+    read: impl Fn(&str) -> Result<NamespaceTemplate, TemplateError>,
+) {
+    let first: Vec<String> = first.iter().map(|&value| value.to_owned()).collect();
+    match read(template) {
+        Ok(template) => {
+            names.retain(|named| named.first != first);
+            names.push(Named { first, template });
+        }
+        Err(error) => mistakes.push(error.to_string()),
+    }
+}
+
 impl Service {
     /// The service is a bridge to this network. One service may be a bridge to several networks of different types.
     pub fn bridge<N: Network>(mut self, bridge: Bridge<N>) -> Self {
@@ -256,8 +281,12 @@ impl Service {
             true => String::new(),
             false => format!("-{}", N::NAME),
         };
-        self.namespaces.users.extend(bridge.users.clone());
-        self.namespaces.aliases.extend(bridge.aliases.clone());
+        let templates = |names: &[Named<NamespaceTemplate>]| {
+            let templates = names.iter().map(|named| named.template.clone());
+            templates.collect::<Vec<_>>()
+        };
+        self.namespaces.users.extend(templates(&bridge.users));
+        self.namespaces.aliases.extend(templates(&bridge.aliases));
         self.commands.merge(bridge.commands(&suffix));
         self.kits.push(AnyHandler::new(
             &format!("bridge {}", N::NAME),

@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use bridgehead_registration::BoundTemplate;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -21,6 +20,7 @@ use tokio::sync::Notify;
 use super::{
     Bridge, Network, RemoteId,
     links::Links,
+    naming::{self, Adopted, Names},
     network::{Presences, Remote, Work, tell_presences},
     portal::{Portal, Rooms},
     status::{self, Floods},
@@ -164,8 +164,10 @@ pub(crate) struct Live<N: Network> {
     pub(crate) plan: Arc<Bridge<N>>,
     core: OnceLock<Weak<Core>>,
     has_begun: AtomicBool,
-    users: Option<BoundTemplate>,
-    aliases: Option<BoundTemplate>,
+    users: Names,
+    aliases: Names,
+    /// Ghosts that go by other names than the templates give.
+    adopted: Adopted,
     pub(crate) tasks: Lanes<Work<N>>,
     /// How many tasks wait. A task may be done before it is counted in, so for a moment there may be less than none.
     depth: AtomicIsize,
@@ -212,17 +214,15 @@ impl<N: Network> Live<N> {
         server_name: &str,
         limits: &Limits,
     ) -> Result<Arc<Self>, String> {
-        let bind = |template: &Option<bridgehead_registration::NamespaceTemplate>| {
-            let bound = template.as_ref().map(|template| template.at(server_name));
-            bound.transpose().map_err(|error| error.to_string())
-        };
-        let (users, aliases) = (bind(&plan.users)?, bind(&plan.aliases)?);
+        let users = naming::bind(&plan.users, server_name)?;
+        let aliases = naming::bind(&plan.aliases, server_name)?;
         Ok(Arc::new_cyclic(|weak| Self {
             plan,
             core: OnceLock::new(),
             has_begun: AtomicBool::new(false),
             users,
             aliases,
+            adopted: Adopted::default(),
             tasks: Lanes::new(Work::new(LiveRef(weak.clone())), limits.send_concurrency),
             depth: AtomicIsize::new(0),
             fewer: Notify::new(),
@@ -252,38 +252,53 @@ impl<N: Network> Live<N> {
 
     /// The ghost of a user of the network.
     pub(crate) fn ghost_id(&self, user: &N::User) -> Result<UserId, Error> {
-        let template = self.users.as_ref().ok_or_else(|| {
-            Error::Unsupported(format!(
+        match self.adopted.ghost(user) {
+            Some(ghost) => Ok(ghost),
+            None => self.ghost_by_template(user),
+        }
+    }
+
+    /// The same for one that was made by nobody else.
+    pub(crate) fn ghost_by_template(&self, user: &N::User) -> Result<UserId, Error> {
+        let built = naming::build(&self.users, &user.values()).unwrap_or_else(|| {
+            Err(Error::Unsupported(format!(
                 "the bridge to {} has no ghosts: declare `.users(…)`",
                 N::TITLE
-            ))
-        })?;
-        Ok(UserId::parse(&fill(template, &user.values())?)?)
+            )))
+        });
+        Ok(UserId::parse(&built?)?)
     }
 
     /// The user of the network whom a ghost stands for.
     pub(crate) fn user_of(&self, ghost: &UserId) -> Option<N::User> {
-        let fields = self.users.as_ref()?.parse(ghost.as_str())?;
-        let values: Vec<&str> = fields.iter().map(|(_, value)| value).collect();
-        N::User::from_values(&values)
+        if let Some(user) = self.adopted.user(ghost) {
+            return Some(user);
+        }
+        let user: N::User = naming::parse(&self.users, ghost.as_str())?;
+        // Who goes by another name does not go by this one as well.
+        self.adopted.ghost(&user).is_none().then_some(user)
     }
 
-    /// The pattern of all ghosts.
-    pub(crate) fn users_pattern(&self) -> Option<&str> {
-        self.users.as_ref().map(BoundTemplate::regex)
+    /// Learns of the ghosts that were taken over from another bridge.
+    pub(crate) fn adopt(&self, ghosts: Vec<(String, UserId)>) {
+        self.adopted.put(ghosts);
+    }
+
+    /// The patterns of all ghosts.
+    pub(crate) fn users_patterns(&self) -> Vec<&str> {
+        let patterns = self.users.iter().map(|named| named.template.regex());
+        patterns.collect()
     }
 
     /// The alias of a room of the network, where the bridge has aliases.
     pub(crate) fn alias_of(&self, room: &N::Room) -> Option<RoomAlias> {
-        let alias = fill(self.aliases.as_ref()?, &room.values()).ok()?;
+        let alias = naming::build(&self.aliases, &room.values())?.ok()?;
         RoomAlias::parse(&alias).ok()
     }
 
     /// The room of the network that an alias is for.
     pub(crate) fn room_of_alias(&self, alias: &RoomAlias) -> Option<N::Room> {
-        let fields = self.aliases.as_ref()?.parse(alias.as_str())?;
-        let values: Vec<&str> = fields.iter().map(|(_, value)| value).collect();
-        N::Room::from_values(&values)
+        naming::parse(&self.aliases, alias.as_str())
     }
 
     /// The links of rooms.
@@ -417,14 +432,6 @@ impl<N: Network> Live<N> {
     }
 }
 
-fn fill(template: &BoundTemplate, values: &[String]) -> Result<String, Error> {
-    let names = template.template().field_names();
-    let named: Vec<(&str, &str)> = names.zip(values.iter().map(String::as_str)).collect();
-    template
-        .build(&named)
-        .map_err(|error| Error::Unsupported(error.to_string()))
-}
-
 impl<N: Network> Part for Live<N> {
     fn begin(self: Arc<Self>, core: Arc<Core>) -> BoxFuture<'static, Result<(), Error>> {
         async move {
@@ -433,6 +440,7 @@ impl<N: Network> Part for Live<N> {
                 return Ok(());
             }
             self.begun_ms.store(core.now_ms(), Ordering::Release);
+            self.adopt(core.store.read(Adopted::read::<N>).await?);
             let waiting = core.store.read(|unit| unit.task_lanes(N::NAME)).await?;
             self.has_begun.store(true, Ordering::Release);
             for (lane, tasks) in waiting {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Which room is whose with the service's user.
-struct OwnRooms;
+pub(super) struct OwnRooms;
 
 impl LinkKind for OwnRooms {
     const KIND: &'static str = "bridge/management";

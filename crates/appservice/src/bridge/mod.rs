@@ -74,13 +74,14 @@
 //! - `network` the other network: what is said there, brought to Matrix and back, each way marked with where it came from
 //! - `portal` rooms of Matrix that are rooms of the network
 //! - `links`, `messages`, `remote_id` what belongs to what, on disk
-//! - `relay`, `ghosts` who speaks
+//! - `relay`, `ghosts` who speaks; `naming` what they are called; `adopting` what another bridge has left
 //! - `commands`, `management`, `permissions` what people tell the service, and where, and who may
 //! - `status` what senders are told
 //! - `info` what a room says about being bridged
 //! - `upgrade`, `unbridge` rooms that are replaced, and portals that are taken apart
 //! - `signed` links to media that anybody may open
 
+mod adopting;
 pub mod backfill;
 mod calls;
 mod commands;
@@ -91,6 +92,7 @@ mod links;
 mod live;
 mod management;
 mod messages;
+mod naming;
 mod network;
 mod permissions;
 mod portal;
@@ -108,6 +110,7 @@ mod upgrade;
 
 pub(crate) use self::live::{Bridges, Factory};
 pub use self::{
+    adopting::{Adopted, Adopting},
     commands::{Answer, CommandAsk, CommandError, Commands},
     declare::Bridge,
     links::{Link, LinkKind, Links, MatrixId},

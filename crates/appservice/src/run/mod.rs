@@ -5,6 +5,7 @@ mod figures;
 mod handle;
 mod health;
 mod parts;
+mod still;
 mod upkeep;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -40,7 +41,7 @@ use crate::{
 };
 
 pub(crate) use self::figures::Figures;
-pub use self::{handle::Handle, health::Health};
+pub use self::{handle::Handle, health::Health, still::Still};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);

@@ -50,6 +50,13 @@ pub struct NetworkSettings {
     /// given.
     #[schemars(example = "koi8-r")]
     pub send_encoding: Option<String>,
+    /// User ids of the people of this network, with the field `{nick}`, in the place of `users` for all networks. So a
+    /// network goes on under the names that another bridge has given.
+    #[schemars(example = "irc.example.org_{nick}")]
+    pub users: Option<String>,
+    /// Aliases of the channels of this network, with the field `{channel}`, in the place of `aliases` for all networks.
+    #[schemars(example = "#irc_{channel}")]
+    pub aliases: Option<String>,
     /// How messages cross.
     pub messages: MessageSettings,
     /// How formatted texts look on IRC.
@@ -76,6 +83,8 @@ impl Default for NetworkSettings {
             webirc: None,
             encoding: "windows-1252".to_owned(),
             send_encoding: None,
+            users: None,
+            aliases: None,
             messages: MessageSettings::default(),
             style: Style::default(),
             channels: BTreeMap::new(),

@@ -96,11 +96,10 @@ impl<'a, N: Network> Telling<'a, N> {
     }
 
     async fn bridge_error(&self, event: &Event, no: &Rejected) -> Result<(), Error> {
-        let pattern = self.live.users_pattern();
         let content = json!({
             "network_name": N::TITLE,
             "reason": no.cause.as_bridge_error(),
-            "affected_users": pattern.into_iter().collect::<Vec<_>>(),
+            "affected_users": self.live.users_patterns(),
             "m.relates_to": { "rel_type": "m.reference", "event_id": event.id },
         });
         self.enqueue(BRIDGE_ERROR, self.key(event, "error"), content)
