@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::{
     ident::Ident,
     ids::{Nick, Place, Target, msgid},
-    link::{claims::Claims, dial::Way},
+    link::dial::Way,
     network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
     render::{Rendered, render},
     seal::Seal,
@@ -156,7 +156,6 @@ impl Irc {
             is_one,
             relayed_as,
         } = rendered;
-        let store = outgoing.remote().store()?;
         let speech = Speech {
             key: outgoing.key.clone(),
             speaker: outgoing.speaker.user_id.clone(),
@@ -167,7 +166,8 @@ impl Irc {
             tags,
             is_one,
             relayed_as,
-            claimed: Claims::new(store).of(&outgoing.key).await?,
+            claimed: Vec::new(),
+            doubted: Vec::new(),
         };
         handle.say(speech).await
     }

@@ -16,7 +16,10 @@ use crate::{
     examine::examine,
     ignoring::IGNORED,
     kept::KEPT,
-    link::{claims::CLAIMS, dial::Way},
+    link::{
+        claims::{CLAIMS, WRITTEN},
+        dial::Way,
+    },
     lookup, mappings,
     network::Upkeep,
     page::page,
@@ -42,7 +45,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS])
+        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN])
         .commands(drift::commands(commands()))
         .on(names)
         .bridge(bridge)

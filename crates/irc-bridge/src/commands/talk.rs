@@ -10,7 +10,6 @@ use super::{Told, about::About, other};
 use crate::{
     Irc,
     ids::{Nick, Place},
-    link::claims::Claims,
     network::{Command, Speech},
     render,
 };
@@ -67,11 +66,6 @@ async fn msg(
         )));
     }
     let key = format!("{}/msg", ask.event.id);
-    let store = irc
-        .remote()
-        .store()
-        .map_err(|error| other(error.to_string()))?;
-    let claimed = Claims::new(store).of(&key).await;
     let speech = Speech {
         key,
         speaker: ask.sender.clone(),
@@ -82,7 +76,8 @@ async fn msg(
         tags: Vec::new(),
         is_one: false,
         relayed_as: None,
-        claimed: claimed.map_err(|error| other(error.to_string()))?,
+        claimed: Vec::new(),
+        doubted: Vec::new(),
     };
     match about.network.say(speech).await {
         Ok(_) => Ok(format!(

@@ -1,10 +1,14 @@
-//! What IRC servers were given, stored before they get it.
+//! What IRC servers were given, stored before they get it, and marked once they have it.
 //!
-//! IRC does not recognise what is said twice. So each line of a message is claimed just before it goes to the socket;
-//! after a crash what was claimed is not said again. Between the claim and the socket lie some microseconds, and no
-//! waiting.
+//! IRC does not recognise what is said twice. So each line of a message is claimed just before it goes to the socket, and
+//! marked as written behind it; nobody waits for the mark. What is claimed and marked counts as said after a crash. What
+//! is claimed and not marked is in doubt: `network/doubt.rs` finds out, or the sender is told.
 
-use bridgehead_appservice::store::{Migration, Store};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use bridgehead_appservice::store::{Migration, Store, StoreError};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// The table of claims.
 pub const CLAIMS: Migration = Migration {
@@ -18,11 +22,24 @@ pub const CLAIMS: Migration = Migration {
     CREATE INDEX claims_by_age ON claims (claimed_ms);",
 };
 
+/// Their marks. What was claimed before there were marks counts as written, as it did then.
+pub const WRITTEN: Migration = Migration {
+    name: "claims written",
+    sql: "ALTER TABLE claims ADD COLUMN written_ms INTEGER;
+    UPDATE claims SET written_ms = claimed_ms;",
+};
+
 /// For how long claims are kept while the bridge runs; what it was given is told to be sent long before.
 const KEPT_MS: i64 = 86_400_000;
+/// Marks that wait to be stored; of what is beyond that, a crash makes a doubt.
+const MAX_MARKS: usize = 100_000;
+/// Marks that are stored at once.
+const MARKS_AT_ONCE: usize = 500;
+/// How long is waited where marks cannot be stored.
+const MARK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One line of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// What names the message at each attempt.
     pub key: String,
@@ -30,24 +47,47 @@ pub struct Claim {
     pub part: u32,
 }
 
+/// A line that was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Which line of the message.
+    pub part: u32,
+    /// When it was, ms since the Unix epoch.
+    pub at_ms: i64,
+    /// Whether it is known to have been written.
+    pub is_written: bool,
+}
+
 /// The lines that servers have, or may have.
 #[derive(Clone)]
 pub struct Claims {
     store: Store,
+    marks: Arc<Marks>,
+}
+
+/// Claims whose lines were written, and of which that is not stored yet.
+#[derive(Default)]
+struct Marks {
+    waiting: Mutex<BTreeSet<Claim>>,
+    wake: Notify,
 }
 
 impl Claims {
-    /// In this database.
+    /// In this database. Marks wait until [`Claims::keep`] runs.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self {
+            store,
+            marks: Arc::default(),
+        }
     }
 
     /// Stores a claim. Where that cannot be, the line goes out all the same: said twice after a crash is better than
     /// never.
     pub async fn store(&self, claim: &Claim) {
-        let sql = "INSERT INTO claims VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER))
-                   ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO claims (key, part, claimed_ms)
+                   VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+                   ON CONFLICT DO UPDATE SET claimed_ms = excluded.claimed_ms, written_ms = NULL";
         let stored = self
             .store
             .execute(sql, [(&claim.key).into(), claim.part.into()]);
@@ -56,23 +96,84 @@ impl Claims {
         }
     }
 
+    /// The kernel has all of a line. That is stored behind it.
+    pub fn written(&self, claim: Claim) {
+        let mut waiting = self.marks.waiting.lock();
+        if waiting.len() < MAX_MARKS {
+            waiting.insert(claim);
+        }
+        drop(waiting);
+        self.marks.wake.notify_one();
+    }
+
+    /// Stores marks for as long as it is polled.
+    pub async fn keep(&self) {
+        loop {
+            let some: Vec<Claim> = {
+                let waiting = self.marks.waiting.lock();
+                waiting.iter().take(MARKS_AT_ONCE).cloned().collect()
+            };
+            if some.is_empty() {
+                self.marks.wake.notified().await;
+                continue;
+            }
+            match self.mark(&some).await {
+                Ok(()) => {
+                    let mut waiting = self.marks.waiting.lock();
+                    for claim in &some {
+                        waiting.remove(claim);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "what IRC was given is not noted; a crash now puts it in doubt");
+                    tokio::time::sleep(MARK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn mark(&self, claims: &[Claim]) -> Result<(), StoreError> {
+        let claims = claims.iter().map(|claim| (&claim.key, claim.part));
+        let claims =
+            serde_json::Value::from_iter(claims.map(|(key, part)| serde_json::json!([key, part])));
+        let sql = "UPDATE claims SET written_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER)
+                   WHERE (key, part) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
+                                         FROM json_each(?1))";
+        self.store.execute(sql, [claims.to_string().into()]).await?;
+        Ok(())
+    }
+
     /// The lines of a message that were claimed.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn of(
-        &self,
-        key: &str,
-    ) -> Result<Vec<u32>, bridgehead_appservice::store::StoreError> {
-        let rows = self
-            .store
-            .query("SELECT part FROM claims WHERE key = ?1", [key.into()]);
-        let parts = rows.await?.into_iter().filter_map(|row| row.integer(0));
-        Ok(parts.filter_map(|part| u32::try_from(part).ok()).collect())
+    pub async fn of(&self, key: &str) -> Result<Vec<Claimed>, StoreError> {
+        // Looked at first: a mark that is stored meanwhile is in the rows.
+        let marked: BTreeSet<Claim> = {
+            let waiting = self.marks.waiting.lock();
+            let own = waiting.iter().filter(|claim| claim.key == key);
+            own.cloned().collect()
+        };
+        let sql = "SELECT part, claimed_ms, written_ms IS NOT NULL FROM claims WHERE key = ?1 ORDER BY part";
+        let rows = self.store.query(sql, [key.into()]).await?;
+        let claimed = rows.into_iter().filter_map(|row| {
+            let part = u32::try_from(row.integer(0)?).ok()?;
+            let claim = Claim {
+                key: key.to_owned(),
+                part,
+            };
+            Some(Claimed {
+                part,
+                at_ms: row.integer(1)?,
+                is_written: row.integer(2)? != 0 || marked.contains(&claim),
+            })
+        });
+        Ok(claimed.collect())
     }
 
     /// Gives up a claim: the line has not arrived.
     pub async fn release(&self, claim: &Claim) {
+        self.marks.waiting.lock().remove(claim);
         let sql = "DELETE FROM claims WHERE key = ?1 AND part = ?2";
         let released = self
             .store
@@ -86,7 +187,7 @@ impl Claims {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn prune(&self) -> Result<(), bridgehead_appservice::store::StoreError> {
+    pub async fn prune(&self) -> Result<(), StoreError> {
         let sql = "DELETE FROM claims WHERE claimed_ms < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1";
         self.store.execute(sql, [KEPT_MS.into()]).await?;
         Ok(())

@@ -15,8 +15,8 @@ use std::{
 };
 
 use bridgehead_irc_protocol::{
-    Isupport, Line, Source,
-    session::{Ask, Event, Priority, Say, Session, Settings},
+    CaseMapping, Isupport, Line, Source,
+    session::{Ask, Event, Heard, Priority, Say, SendError, Session, Settings},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -60,6 +60,17 @@ pub enum Order {
     Observe(bool),
     /// Leaves the network.
     Quit(String),
+}
+
+impl Order {
+    /// What the session calls it.
+    fn id(&self) -> Option<u64> {
+        match self {
+            Self::Say(say, _) => Some(say.id),
+            Self::Ask(ask, _) => Some(ask.id),
+            Self::Send(..) | Self::Cancel(_) | Self::Observe(_) | Self::Quit(_) => None,
+        }
+    }
 }
 
 /// What a link tells.
@@ -144,6 +155,7 @@ impl Link {
                         claims: beginning.claims,
                         claimed: BTreeMap::new(),
                         stored: BTreeMap::new(),
+                        held: VecDeque::new(),
                         events: VecDeque::new(),
                         tell: tell.clone(),
                         facts: known,
@@ -186,6 +198,8 @@ struct Drive {
     claimed: BTreeMap<u64, Claim>,
     /// What was stored, until it is known what has become of it.
     stored: BTreeMap<u64, Claim>,
+    /// Orders that wait until the session has room.
+    held: VecDeque<Order>,
     /// What has happened and is not told yet.
     events: VecDeque<Event>,
     tell: mpsc::Sender<(LinkId, Told)>,
@@ -212,6 +226,7 @@ impl Drive {
         mut orders: mpsc::Receiver<Order>,
     ) -> io::Result<()> {
         loop {
+            self.hand_in();
             if let Err(error) = self.write().await {
                 // What was written, or partly so, is told all the same: it may have arrived.
                 self.tell_all().await;
@@ -236,40 +251,66 @@ impl Drive {
     }
 
     fn obey(&mut self, order: Order) {
-        let now = now();
-        let refused = match order {
-            Order::Say(say, claim) => {
-                let id = say.id;
-                let taken = self.session.say(say, now).is_ok();
-                self.expect(id, claim.filter(|_| taken));
-                !taken
+        match order {
+            Order::Say(..) | Order::Ask(..) | Order::Send(..) => {
+                self.held.push_back(order);
+                if self.held.len() > MAX_ORDERS {
+                    // So much waits that the server takes nothing any more: begun again, it is tried again.
+                    self.session.quit("Too much waits", now());
+                }
             }
-            Order::Ask(ask, claim) => {
-                let id = ask.id;
-                let taken = self.session.ask(ask, now).is_ok();
-                self.expect(id, claim.filter(|_| taken));
-                !taken
-            }
-            Order::Send(line, priority) => self.session.send(line, priority).is_err(),
             Order::Cancel(id) => {
+                self.held.retain(|order| order.id() != Some(id));
                 if self.session.cancel(id) {
                     self.claimed.remove(&id);
                 }
-                false
             }
-            Order::Observe(observes) => {
-                self.observes = observes;
-                false
-            }
-            Order::Quit(reason) => {
-                self.session.quit(&reason, now);
-                false
-            }
-        };
-        if refused {
-            // So much waits that the server takes nothing any more: begun again, it is tried again.
-            self.session.quit("Too much waits", now);
+            Order::Observe(observes) => self.observes = observes,
+            Order::Quit(reason) => self.session.quit(&reason, now()),
         }
+    }
+
+    /// Gives the session what it has room for, in the order in which it came.
+    fn hand_in(&mut self) {
+        if !self.session.is_open() {
+            self.held.clear();
+        }
+        while let Some(order) = self.held.pop_front() {
+            if let Err(order) = self.give(order) {
+                self.held.push_front(order);
+                return;
+            }
+        }
+    }
+
+    /// Gives the session an order; back comes what it has no room for.
+    fn give(&mut self, order: Order) -> Result<(), Order> {
+        let now = now();
+        match order {
+            Order::Say(say, claim) => {
+                let id = say.id;
+                if self.session.say(say.clone(), now).is_err() {
+                    return Err(Order::Say(say, claim));
+                }
+                self.expect(id, claim);
+            }
+            Order::Ask(ask, claim) => {
+                let id = ask.id;
+                if self.session.ask(ask.clone(), now).is_err() {
+                    return Err(Order::Ask(ask, claim));
+                }
+                self.expect(id, claim);
+            }
+            Order::Send(line, priority) => match self.session.send(line.clone(), priority) {
+                Err(SendError::Full(_)) => return Err(Order::Send(line, priority)),
+                Err(SendError::Line(error)) => {
+                    tracing::warn!(%error, "a command cannot be sent");
+                }
+                Ok(()) => {}
+            },
+            Order::Cancel(_) | Order::Observe(_) | Order::Quit(_) => {}
+        }
+        Ok(())
     }
 
     /// Notes what is to be claimed when it goes out.
@@ -279,25 +320,33 @@ impl Drive {
         }
     }
 
-    /// Writes what may be written now. What says claim is stored before the server has them.
+    /// Writes what may be written now. Claims are stored before the server has what they are for, and marked behind it.
     async fn write(&mut self) -> io::Result<()> {
+        let mut written = Vec::new();
         while let Some(bytes) = self.session.poll_output(now()) {
-            self.claim().await;
+            self.claim(&mut written).await;
             timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes))
                 .await
                 .map_err(|_| io::Error::other("the server takes nothing any more"))??;
         }
-        self.stream.flush().await
+        self.stream.flush().await?;
+        for claim in written {
+            self.claims.written(claim);
+        }
+        Ok(())
     }
 
-    /// Stores the claims of what is about to be written.
-    async fn claim(&mut self) {
+    /// Stores the claims of what is about to be written, and notes those of which nothing is left to write then.
+    async fn claim(&mut self, written: &mut Vec<Claim>) {
         while let Some(event) = self.session.poll_event() {
-            if let Event::Written { id } = &event
+            if let Event::Begun { id } | Event::Written { id } = &event
                 && let Some(claim) = self.claimed.remove(id)
             {
                 self.claims.store(&claim).await;
                 self.stored.insert(*id, claim);
+            }
+            if let Event::Written { id } = &event {
+                written.extend(self.stored.get(id).cloned());
             }
             self.events.push_back(event);
         }
@@ -378,14 +427,15 @@ impl Drive {
         let Event::Line(heard) = event else {
             return true;
         };
-        self.observes || concerns(&heard.line, &self.session)
+        self.observes || concerns(heard, self.session.isupport().case_mapping())
     }
 }
 
 /// Whether a line is about the connection's own user, and not about a channel or somebody in it.
-fn concerns(line: &Line, session: &Session) -> bool {
-    let mapping = session.isupport().case_mapping();
-    let is_me = |name: &str| mapping.is_same(name, session.nick());
+fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
+    let line = &heard.line;
+    // By now it may have another nick.
+    let is_me = |name: &str| mapping.is_same(name, &heard.me);
     match line.command.as_str() {
         "PRIVMSG" | "NOTICE" | "TAGMSG" | "INVITE" | "MODE" | "REDACT" => is_me(&line.text(0)),
         "JOIN" | "PART" | "NICK" | "CHGHOST" | "SETNAME" | "ACCOUNT" | "AWAY" => {
@@ -420,5 +470,46 @@ async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a session makes of lines that come at once.
+    fn heard(lines: &str) -> Vec<Heard> {
+        let nicks = vec!["anna".to_owned()];
+        let mut session = Session::new(
+            Settings {
+                nicks,
+                ..Settings::default()
+            },
+            now(),
+        );
+        session.receive(b":srv 001 anna :Welcome\r\n:srv 376 anna :End\r\n", now());
+        session.receive(lines.as_bytes(), now());
+        let events = std::iter::from_fn(|| session.poll_event());
+        let heard = events.filter_map(|event| match event {
+            Event::Line(heard) if heard.line.numeric().is_none() => Some(heard),
+            _ => None,
+        });
+        heard.collect()
+    }
+
+    #[test]
+    fn what_came_for_a_nick_right_before_it_was_changed_is_for_its_owner() {
+        let heard = heard(
+            ":bob!b@h PRIVMSG anna :psst\r\n\
+             :bob!b@h PRIVMSG Guest1 :not yet\r\n\
+             :anna!a@h NICK Guest1\r\n\
+             :bob!b@h PRIVMSG anna :too late\r\n\
+             :bob!b@h PRIVMSG Guest1 :psst again\r\n",
+        );
+        let mapping = CaseMapping::Rfc1459;
+        let concerned: Vec<bool> = heard.iter().map(|heard| concerns(heard, mapping)).collect();
+        assert_eq!(concerned, [true, false, true, false, true]);
+        let nicks: Vec<&str> = heard.iter().map(|heard| &*heard.me).collect();
+        assert_eq!(nicks, ["anna", "anna", "anna", "Guest1", "Guest1"]);
     }
 }

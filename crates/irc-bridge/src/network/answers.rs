@@ -66,11 +66,13 @@ impl Hub {
                 first,
                 lines,
                 batch,
+                me,
                 ..
             } => {
                 self.figures.heard();
-                self.hear_lines(owner, (first, batch.as_deref()), &lines);
+                self.hear_lines(owner, (first, batch.as_deref(), &me), &lines);
             }
+            Event::Begun { .. } => {}
             Event::Written { id } => self.client(owner).written(id),
             Event::Said { id, proof } => {
                 self.figures.said();
@@ -78,7 +80,7 @@ impl Hub {
                 client.said(id, &proof, now());
                 client.failures = 0;
             }
-            Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)),
+            Event::Answered { id, lines } => self.answered(owner, id, Ok(lines)).await,
             Event::Refused {
                 id,
                 numeric,
@@ -150,7 +152,7 @@ impl Hub {
         }
     }
 
-    fn answered(&mut self, owner: &Owner, id: u64, answer: Result<Vec<Line>, String>) {
+    async fn answered(&mut self, owner: &Owner, id: u64, answer: Result<Vec<Line>, String>) {
         let Some(asked) = self.asked(owner, id) else {
             // It was said by a command (`RELAYMSG`).
             if let Ok(lines) = answer {
@@ -164,6 +166,10 @@ impl Hub {
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
+            },
+            Asked::Doubt(key) => match answer {
+                Ok(lines) => self.has_looked(owner, &key, &lines).await,
+                Err(_) => self.tell_doubt(owner, &key),
             },
             Asked::Answer(reply) => {
                 reply.send(answer).ok();
@@ -181,6 +187,7 @@ impl Hub {
             None => self.refused_say(owner, id, &words).await,
             Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
+            Some(Asked::Doubt(key)) => self.tell_doubt(owner, &key),
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }

@@ -108,6 +108,8 @@ pub(super) enum Asked {
     Join(String),
     /// A page of a channel's history, of so many messages at most.
     History(String, usize),
+    /// What became of a message before the bridge was killed, by its key.
+    Doubt(String),
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.
@@ -250,7 +252,7 @@ impl Client {
         let mut in_doubt = BTreeSet::new();
         for pending in &mut self.pendings {
             let place = pending.speech.place.to_text();
-            if pending.is_in_doubt {
+            if pending.is_in_doubt || pending.is_open() {
                 in_doubt.insert(place);
                 continue;
             }
@@ -403,6 +405,10 @@ impl Client {
     /// What was not proven to have arrived, and is not in doubt, is said again by the next connection; it has until
     /// `deadline` to come. Gives back the claims that are void.
     pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+        for pending in &mut self.pendings {
+            // The next connection asks anew.
+            pending.is_looked_for = false;
+        }
         let pendings = self.pendings.iter_mut();
         let certain = pendings.filter(|pending| pending.is_handed() && !pending.is_in_doubt);
         certain

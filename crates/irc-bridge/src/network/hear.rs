@@ -34,14 +34,14 @@ const MAX_SPLIT: usize = 20_000;
 impl Hub {
     /// A line has come.
     pub(super) fn hear(&mut self, owner: &Owner, heard: &Heard) {
-        self.hear_line(owner, &heard.line, heard.batch.as_deref());
+        self.hear_line(owner, &heard.line, (heard.batch.as_deref(), &heard.me));
     }
 
     /// A message of several lines has come: it is one in Matrix as well.
     pub(super) fn hear_lines(
         &mut self,
         owner: &Owner,
-        (first, batch): (Line, Option<&Batch>),
+        (first, batch, me): (Line, Option<&Batch>, &str),
         lines: &[(Vec<u8>, bool)],
     ) {
         let mut whole = first;
@@ -55,10 +55,12 @@ impl Hub {
         if let Some(last) = whole.params.last_mut() {
             *last = text;
         }
-        self.hear_line(owner, &whole, batch);
+        self.hear_line(owner, &whole, (batch, me));
     }
 
-    fn hear_line(&mut self, owner: &Owner, line: &Line, batch: Option<&Batch>) {
+    /// Takes a line, with the batch that it came in, and the nick that the connection had then: by now it may have
+    /// another.
+    fn hear_line(&mut self, owner: &Owner, line: &Line, (batch, me): (Option<&Batch>, &str)) {
         self.hear_monitor(owner, line);
         let kind = batch.map(kind_of);
         let Some(live) = self
@@ -69,9 +71,7 @@ impl Hub {
             return;
         };
         let facts = live.link.facts();
-        let happenings = live
-            .view
-            .take_in(line, &facts.source.name, &facts.isupport, kind);
+        let happenings = live.view.take_in(line, me, &facts.isupport, kind);
         let is_history = kind.is_some_and(history::is_history);
         for happening in happenings {
             if is_history {

@@ -11,6 +11,7 @@
 //! something is answered later.
 //!
 //! - `client`, `speech` a client, and what it has to say
+//! - `doubt` what became of a line when the bridge was killed
 //! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
@@ -32,6 +33,7 @@ mod consent;
 mod deeds;
 mod directory;
 mod doing;
+mod doubt;
 mod ended;
 mod figures;
 mod hear;
@@ -72,7 +74,7 @@ use bridgehead_appservice::{
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc, oneshot},
+    sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
     task::JoinSet,
     time::MissedTickBehavior,
 };
@@ -168,7 +170,27 @@ pub(crate) struct Handle {
     pub(crate) threads: Arc<Mutex<Threads>>,
     /// Whether media and pages can be linked to.
     pub(crate) has_links: bool,
+    claims: OpenClaims,
     inputs: mpsc::Sender<Input>,
+}
+
+/// The claims, while the network's loop runs.
+type OpenClaims = Arc<watch::Sender<Option<Claims>>>;
+
+/// Lends the claims to those who have something for the loop, for as long as it runs.
+struct Open<'a>(&'a OpenClaims);
+
+impl<'a> Open<'a> {
+    fn new(to: &'a OpenClaims, claims: Claims) -> Self {
+        to.send_replace(Some(claims));
+        Self(to)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
 }
 
 /// Under this name it is remembered which threads IRC knows.
@@ -188,7 +210,8 @@ impl Handle {
     }
 
     /// Says something. Returns when the network has it, or has said no.
-    pub(crate) async fn say(&self, speech: Speech) -> Outcome {
+    pub(crate) async fn say(&self, mut speech: Speech) -> Outcome {
+        self.look_up(&mut speech).await?;
         let (reply, outcome) = oneshot::channel();
         let gone = || SendError::retry("the bridge is about to end");
         self.inputs
@@ -196,6 +219,23 @@ impl Handle {
             .await
             .map_err(|_| gone())?;
         outcome.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Finds out what was said of it before.
+    async fn look_up(&self, speech: &mut Speech) -> Result<(), SendError> {
+        let mut open = self.claims.subscribe();
+        let open = open.wait_for(Option::is_some).await;
+        let claims = open.ok().and_then(|claims| claims.clone());
+        let Some(claims) = claims else {
+            return Err(SendError::retry("the bridge is about to end"));
+        };
+        for claimed in claims.of(&speech.key).await? {
+            match claimed.is_written {
+                true => speech.claimed.push(claimed.part),
+                false => speech.doubted.push(claimed),
+            }
+        }
+        Ok(())
     }
 
     /// Matrix has changed.
@@ -261,6 +301,7 @@ pub(crate) struct Waiting {
     beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
+    claims: OpenClaims,
     /// Held by the loop that runs.
     inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
 }
@@ -270,18 +311,21 @@ pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
     let (sender, inputs) = mpsc::channel(MAX_INPUTS);
     let directory = Arc::new(RwLock::default());
     let threads = Arc::new(Mutex::default());
+    let claims = Arc::new(watch::Sender::new(None));
     let handle = Handle {
         name: beginning.name.as_str().into(),
         settings: beginning.settings.clone(),
         directory: directory.clone(),
         threads: threads.clone(),
         has_links: beginning.has_links,
+        claims: claims.clone(),
         inputs: sender,
     };
     let waiting = Waiting {
         beginning,
         directory,
         threads,
+        claims,
         inputs: Arc::new(AsyncMutex::new(inputs)),
     };
     (handle, waiting)
@@ -301,6 +345,8 @@ pub(crate) struct Hub {
     /// Who of Matrix is writing, and when the network was told so last.
     typing: BTreeMap<(Owner, Place), Instant>,
     claims: Claims,
+    /// Messages that may be missing on IRC, of which their senders were told.
+    told_of_doubts: BTreeSet<String>,
     people: People,
     accounts: Accounts,
     ignoring: Ignoring,
@@ -369,6 +415,8 @@ impl Waiting {
         let store = remote.store()?;
         let mut inputs = self.inputs.lock().await;
         *self.directory.write() = Directory::default();
+        let claims = Claims::new(store.clone());
+        let _open = Open::new(&self.claims, claims.clone());
         let (tell, mut told) = mpsc::channel(MAX_TOLD);
         let (deeds, to_do) = mpsc::channel(deeds::MAX_DEEDS);
         let mut tasks = JoinSet::new();
@@ -379,6 +427,8 @@ impl Waiting {
         let accounts = Accounts::new(store.clone(), &name, seal);
         let doing = Doing::new(remote.clone(), name, accounts.clone());
         tasks.spawn(deeds::carry_out(doing, to_do, memory));
+        let marks = claims.clone();
+        tasks.spawn(async move { marks.keep().await });
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -396,7 +446,8 @@ impl Waiting {
             threads: self.threads.clone(),
             mention_rules: self.beginning.settings.messages.mention_rules(),
             typing: BTreeMap::new(),
-            claims: Claims::new(store.clone()),
+            claims: claims.clone(),
+            told_of_doubts: BTreeSet::new(),
             people: People::load(store.clone(), &self.beginning.name).await?,
             ignoring: Ignoring::load(store.clone(), &self.beginning.name).await?,
             talks: Talks::load(&store, &self.beginning.name).await?,
@@ -523,11 +574,14 @@ impl Hub {
             client.name = Some(speech.name.clone());
         }
         let place = speech.place.clone();
+        self.is_asked_again(&mut speech).await;
+        let client = self.client(&owner);
         client.pendings.push_back(Pending {
             speech,
             reply,
             deadline,
             is_in_doubt: false,
+            is_looked_for: false,
             parts: Vec::new(),
         });
         self.has_written(&owner, &place);
@@ -581,6 +635,10 @@ impl Hub {
         if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
             live.ask_questions();
         }
+        self.look_into_doubts(owner);
+        let Some(client) = self.clients.get_mut(owner) else {
+            return;
+        };
         client.hand_over();
         client.settle();
         if client.live.as_ref().is_some_and(|live| live.is_ready) {

@@ -9,7 +9,10 @@ use bridgehead_appservice::{
 use bridgehead_irc_protocol::session::{Proof, SayCommand};
 use tokio::sync::oneshot;
 
-use crate::{ids::Place, link::claims::Claim};
+use crate::{
+    ids::Place,
+    link::claims::{Claim, Claimed},
+};
 
 /// How an event fares.
 pub(crate) type Outcome = Result<Receipt, SendError>;
@@ -38,6 +41,8 @@ pub(crate) struct Speech {
     pub(crate) relayed_as: Option<String>,
     /// Lines that a server was given before the bridge was ended.
     pub(crate) claimed: Vec<u32>,
+    /// Lines that a server may have been given when the bridge was killed.
+    pub(crate) doubted: Vec<Claimed>,
 }
 
 /// A speech that waits for its outcome.
@@ -49,6 +54,8 @@ pub(super) struct Pending {
     pub(super) deadline: Instant,
     /// Its connection was lost, and somebody else may have heard it arrive.
     pub(super) is_in_doubt: bool,
+    /// The server was asked what became of it before the bridge was killed.
+    pub(super) is_looked_for: bool,
     /// What of it was given to the connection; empty before.
     pub(super) parts: Vec<Part>,
 }
@@ -70,6 +77,16 @@ pub(super) struct Part {
 impl Pending {
     pub(super) fn is_handed(&self) -> bool {
         !self.parts.is_empty()
+    }
+
+    /// Whether it has to be found out first what became of it before the bridge was killed.
+    pub(super) fn is_open(&self) -> bool {
+        !self.speech.doubted.is_empty()
+    }
+
+    /// Whether nobody was asked yet what became of it.
+    pub(super) fn is_to_be_looked_for(&self) -> bool {
+        self.is_open() && !self.is_looked_for && !self.reply.is_closed()
     }
 
     /// Whether all of it has arrived.

@@ -1,5 +1,6 @@
 //! The bridge between real parts.
 
+mod doubt;
 mod ircv3;
 mod login;
 mod once;

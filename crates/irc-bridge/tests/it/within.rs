@@ -26,12 +26,24 @@ pub(crate) struct Scene {
     pub(crate) bob: Person,
 }
 
+/// What stands between the bridge and each of its connections.
+pub(crate) type Between = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
+
 impl Scene {
     pub(crate) async fn new(lab: Lab, dialect: Dialect) -> anyhow::Result<Self> {
+        Self::behind(lab, dialect, Arc::new(|stream| stream)).await
+    }
+
+    /// The same with something between the bridge and the server.
+    pub(crate) async fn behind(
+        lab: Lab,
+        dialect: Dialect,
+        between: Between,
+    ) -> anyhow::Result<Self> {
         let irc = Arc::new(Server::start(dialect).await?);
         let server = irc.clone();
         let way = Way::Within(Arc::new(move |_| {
-            Ok(Box::new(server.wire()) as Box<dyn Stream>)
+            Ok(between(Box::new(server.wire()) as Box<dyn Stream>))
         }));
         let service = lab.mount(service_by(&settings(6667)?, &way)).await?;
         let bob = irc.person("bob").await?;

@@ -119,6 +119,14 @@ pub enum Event {
         batch: Option<Arc<Batch>>,
         /// Whether this client's own nick says it.
         is_own: bool,
+        /// The client's own nick when it came.
+        me: Arc<str>,
+    },
+    /// The first of several lines was handed out by [`Session::poll_output`](super::Session::poll_output), and with it the
+    /// first byte. What is one line is told as written alone.
+    Begun {
+        /// Of what.
+        id: u64,
     },
     /// The last byte was handed out by [`Session::poll_output`](super::Session::poll_output).
     Written {
@@ -176,6 +184,8 @@ pub struct Heard {
     pub batch: Option<Arc<Batch>>,
     /// Whether it is from this client's own nick: its doing, or another client's of the same person.
     pub is_own: bool,
+    /// The client's own nick when it came: a line about to change it bears the one before.
+    pub me: Arc<str>,
     /// The ask that it answers, which [`Event::Answered`] tells as well.
     pub answers: Option<u64>,
 }

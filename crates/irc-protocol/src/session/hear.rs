@@ -37,6 +37,7 @@ impl Session {
                 line: line.clone(),
                 batch: self.batches.of(line).map(|open| open.batch.clone()),
                 is_own,
+                me: self.me.name.as_str().into(),
                 answers,
             }));
         }
@@ -204,6 +205,7 @@ impl Session {
                     lines,
                     batch: batch.parent.clone(),
                     is_own,
+                    me: self.me.name.as_str().into(),
                 });
             }
         }

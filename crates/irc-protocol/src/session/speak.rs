@@ -106,7 +106,9 @@ impl Session {
         self.push_own(&Line::new("QUIT", [reason]));
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether it takes something to say: it has neither said goodbye nor ended.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         !matches!(self.stage, Stage::Ended | Stage::Quitting(_))
     }
 

@@ -111,6 +111,8 @@ impl Session {
                 self.flights.fly_say(id, label, said, now);
                 if is_last {
                     self.emit(Event::Written { id });
+                } else if part == 0 {
+                    self.emit(Event::Begun { id });
                 }
             }
             Of::Ask(id) => {

@@ -65,6 +65,7 @@ fn a_ping_is_answered_ahead_of_everything() {
         "> PRIVMSG #c :1
          > PRIVMSG #c :2
          > PING barrier-1
+         ! begun 1
          < PING a :b c
          > PONG a :b c
          < :srv PONG srv :barrier-1

@@ -227,6 +227,7 @@ fn told(event: &Event) -> String {
             });
             format!("multiline {own}{first:?} {}", lines.collect::<String>())
         }
+        Event::Begun { id } => format!("begun {id}"),
         Event::Written { id } => format!("written {id}"),
         Event::Said {
             id,

@@ -11,6 +11,7 @@ fn the_echo_under_a_label_is_the_proof() {
     play.act(
         "> @label=b1 PRIVMSG #c :one
          > @label=b2 PRIVMSG #c :two
+         ! begun 1
          ! written 1
          < @label=b1;msgid=m1;time=T1 :anna!a@h PRIVMSG #c :one
          < @label=b2;msgid=m2;time=T2 :anna!a@h PRIVMSG #c :two
@@ -35,6 +36,7 @@ fn a_label_is_answered_in_other_ways() {
          ! written 1
          ! written 2
          ! written 3
+         ! begun 4
          ! written 4
          < @label=b1 :srv ACK
          ! said 1 barrier
@@ -241,6 +243,7 @@ fn the_rest_of_what_was_refused_is_not_said() {
     play.act(
         "> PRIVMSG #c :one
          > PING barrier-1
+         ! begun 1
          < :srv 404 anna #c :Cannot send
          ! refused 1 404: Cannot send
          < :srv PONG srv :barrier-1
