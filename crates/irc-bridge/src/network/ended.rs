@@ -54,7 +54,7 @@ impl Hub {
         for claim in client.unhand(deadline) {
             self.claims.release(&claim).await;
         }
-        if *ended == Ended::Quit {
+        if matches!(ended, Ended::Quit | Ended::TlsWanted(_)) {
             return;
         }
         self.failed(&owner, &why, live.begun_at);
@@ -158,12 +158,6 @@ impl Hub {
         for pending in client.take_pendings(|pending| !pending.is_in_doubt) {
             pending.end(Err(SendError::forbidden(words)));
         }
-    }
-
-    pub(super) fn link_of(&self, owner: &Owner) -> Option<LinkId> {
-        let links = self.links.iter();
-        let mut own = links.filter(|(_, whose)| *whose == owner);
-        own.next().map(|(id, _)| *id)
     }
 }
 

@@ -95,16 +95,13 @@ impl Hub {
         if self.settings.is_mapped(folded) {
             return;
         }
-        if is_closed && self.doors.is_open(folded) {
-            return;
-        }
-        let rule = match is_closed {
-            true => JoinRule::Invite,
-            false => JoinRule::Public,
+        let change = RoomChange::new().listed(dynamic.published && !is_hidden);
+        let change = match is_closed {
+            // It is closed when those who are on their way in have come.
+            true if self.doors.is_open(folded) => change,
+            true => change.joined_by(JoinRule::Invite),
+            false => change.joined_by(JoinRule::Public),
         };
-        let change = RoomChange::new()
-            .joined_by(rule)
-            .listed(dynamic.published && !is_hidden);
         let by = self.who_did(channel, by);
         self.deed(Deed::Change(place, by, change));
     }
