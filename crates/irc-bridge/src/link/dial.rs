@@ -20,6 +20,8 @@ use crate::ident::{Ident, Vouched};
 
 /// How long a connection to one address may take, encryption included.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the encryption alone may take.
+const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Addresses of one server that are tried.
 const MAX_ADDRESSES: usize = 8;
 
@@ -104,11 +106,8 @@ impl Dial {
     /// The last address's error; that there is none; that none answers in time.
     pub async fn dial(&self) -> io::Result<Dialled> {
         if let Way::Within(reach) = &self.way {
-            let encrypted = tokio::time::timeout(TIMEOUT, self.encrypt(reach(&self.server)?));
             return Ok(Dialled {
-                stream: encrypted
-                    .await
-                    .map_err(|_| io::Error::other("it does not answer in time"))??,
+                stream: self.encrypt(reach(&self.server)?).await?,
                 vouched: None,
             });
         }
@@ -162,9 +161,14 @@ impl Dial {
         };
         let name = ServerName::try_from(self.server.host.clone())
             .map_err(|_| io::Error::other("its name is none that can be proven"))?;
-        match tls.connect(name, stream).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(tls::explained(error, &self.server.host)),
+        let host = &self.server.host;
+        match tokio::time::timeout(HANDSHAKE, tls.connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(tls::explained(error, host)),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                tls::no_tls(host, "it says nothing"),
+            )),
         }
     }
 }

@@ -104,15 +104,18 @@ pub(super) fn explained(error: io::Error, host: &str) -> io::Error {
     }
 }
 
+/// What is to be told of a server that does not speak TLS.
+pub(super) fn no_tls(host: &str, why: impl fmt::Display) -> String {
+    format!(
+        "{host} does not answer with TLS at this port ({why}): name a port for TLS in the network's `servers`, such as 6697, \
+         or set its `tls` to false"
+    )
+}
+
 fn words(error: &rustls::Error, host: &str) -> Option<String> {
     let rustls::Error::InvalidCertificate(mistake) = error else {
         let is_plain = matches!(error, rustls::Error::InvalidMessage(_));
-        return is_plain.then(|| {
-            format!(
-                "{host} does not answer with TLS at this port ({error}): name a port for TLS in the network's `servers`, \
-                 such as 6697, or set its `tls` to false"
-            )
-        });
+        return is_plain.then(|| no_tls(host, error));
     };
     Some(match mistake {
         CertificateError::UnknownIssuer => format!(

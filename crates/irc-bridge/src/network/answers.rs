@@ -185,7 +185,10 @@ impl Hub {
         let words = refusal.words();
         match self.asked(owner, id) {
             None => self.refused_say(owner, id, &words).await,
-            Some(Asked::Join(channel)) => self.refused_join(owner, &channel, &words),
+            Some(Asked::Join(channel)) => {
+                self.tell_of_refusal(owner, &channel, refusal);
+                self.refused_join(owner, &channel, &words);
+            }
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
             Some(Asked::Doubt(key)) => self.tell_doubt(owner, &key),
             Some(Asked::Answer(reply)) => {
@@ -276,6 +279,7 @@ impl Hub {
         let facts = live.link.facts();
         if let Some(person) = owner.person() {
             self.is_seen_as(person, &facts.source, facts.account.as_deref());
+            self.doors.entered(person, &folded);
         }
         self.client(owner).is_in_at_last(&folded);
         self.elect(&folded);

@@ -54,7 +54,7 @@ impl Hub {
         for claim in client.unhand(deadline) {
             self.claims.release(&claim).await;
         }
-        if *ended == Ended::Quit {
+        if matches!(ended, Ended::Quit | Ended::TlsWanted(_)) {
             return;
         }
         self.failed(&owner, &why, live.begun_at);
@@ -87,6 +87,12 @@ impl Hub {
         // Many that fail at the same server go on to the same next one.
         if is_of_server && server == self.next_server {
             self.next_server = self.next_server.wrapping_add(1);
+        }
+        if matches!(ending, Ending::NotAuthorized)
+            && let (Some(_), Some(why)) = (owner.person(), &mut self.client(owner).last_error)
+        {
+            // Some servers say no more than this to who is not logged in.
+            why.push_str("; where it takes only people who are logged in, store your account's password with `storepass`");
         }
         self.heed_ending(owner, &ending);
     }
@@ -156,12 +162,6 @@ impl Hub {
         for pending in client.take_pendings(|pending| !pending.is_in_doubt) {
             pending.end(Err(SendError::forbidden(words)));
         }
-    }
-
-    pub(super) fn link_of(&self, owner: &Owner) -> Option<LinkId> {
-        let links = self.links.iter();
-        let mut own = links.filter(|(_, whose)| *whose == owner);
-        own.next().map(|(id, _)| *id)
     }
 }
 

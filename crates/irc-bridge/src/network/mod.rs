@@ -94,6 +94,7 @@ use self::{
     pace::{Breaker, Bucket},
     presences::Presences,
     private::Answers,
+    rules::Doors,
     speaking::Patience,
     speech::Pending,
     sts::Policies,
@@ -394,6 +395,7 @@ pub(crate) struct Hub {
     topics: BTreeMap<String, String>,
     /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
     shut_out: BTreeMap<String, String>,
+    doors: Doors,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
     /// What others see of people of Matrix.
@@ -474,6 +476,7 @@ impl Waiting {
             given: VecDeque::new(),
             topics: BTreeMap::new(),
             shut_out: BTreeMap::new(),
+            doors: Doors::default(),
             masks: kept.masks,
             seen: kept.seen,
             patience: Patience::new(now),
@@ -662,6 +665,7 @@ impl Hub {
         self.look_at_consents(now).await;
         self.look_at_late(now).await;
         self.tend_history(now);
+        self.close_doors(now);
         self.tend_monitor();
         self.tend_policies(now).await;
         self.tell_presences_again(now);

@@ -1,12 +1,65 @@
 //! Who may come into a channel: invited, with a key, or everybody; and who is let in after all.
+//!
+//! A closed channel has a closed room. But who has just joined its alias is on the way into that room, and would be shut
+//! out half way, without a word: so a room stays open for a moment after it was made. Who comes in then, and is not let
+//! into the channel, is told why and what to do.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use bridgehead_appservice::{JoinRule, bridge::RoomChange, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{ModeChange, Source};
 
-use super::{Hub, Owner, deeds::Deed};
+use super::{Hub, Owner, answers::Refusal, deeds::Deed};
 
 /// A key's place in what a server tells to those who may not know it.
 const HIDDEN_KEY: &str = "*";
+/// How long a room that was just made stays open, for those who are on their way in.
+const OPEN_AT_FIRST: Duration = Duration::from_secs(10);
+/// Refusals that were told and are remembered; with more, some are told once more.
+const MAX_TOLD: usize = 10_000;
+
+/// What is on its way into closed channels.
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    /// Until when the rooms of channels stay open, by folded channel.
+    open: BTreeMap<String, Instant>,
+    /// What people were told of channels that do not let them in.
+    told: BTreeMap<(UserId, String), String>,
+}
+
+impl Doors {
+    /// A channel's room is being made.
+    pub(super) fn made(&mut self, channel: &str, now: Instant) {
+        self.open.insert(channel.to_owned(), now + OPEN_AT_FIRST);
+    }
+
+    fn is_open(&self, channel: &str) -> bool {
+        self.open.contains_key(channel)
+    }
+
+    /// The channels whose rooms may be closed from now on.
+    fn end(&mut self, now: Instant) -> Vec<String> {
+        let over = self.open.extract_if(.., |_, until| *until <= now);
+        over.map(|(channel, _)| channel).collect()
+    }
+
+    /// Whether somebody has to be told this of a channel.
+    fn is_news(&mut self, person: &UserId, channel: &str, words: &str) -> bool {
+        if self.told.len() >= MAX_TOLD {
+            self.told.clear();
+        }
+        let whom = (person.clone(), channel.to_owned());
+        self.told.insert(whom, words.to_owned()).as_deref() != Some(words)
+    }
+
+    /// Somebody is in a channel: what they were told is so no more.
+    pub(super) fn entered(&mut self, person: &UserId, channel: &str) {
+        self.told.remove(&(person.clone(), channel.to_owned()));
+    }
+}
 
 impl Hub {
     /// Who may join a channel, and whether it may be found: of rooms that the bridge has made. Whoever has linked a room
@@ -42,15 +95,50 @@ impl Hub {
         if self.settings.is_mapped(folded) {
             return;
         }
-        let rule = match is_closed {
-            true => JoinRule::Invite,
-            false => JoinRule::Public,
+        let change = RoomChange::new().listed(dynamic.published && !is_hidden);
+        let change = match is_closed {
+            // It is closed when those who are on their way in have come.
+            true if self.doors.is_open(folded) => change,
+            true => change.joined_by(JoinRule::Invite),
+            false => change.joined_by(JoinRule::Public),
         };
-        let change = RoomChange::new()
-            .joined_by(rule)
-            .listed(dynamic.published && !is_hidden);
         let by = self.who_did(channel, by);
         self.deed(Deed::Change(place, by, change));
+    }
+
+    /// Rooms that were made some moments ago are what their channels are.
+    pub(super) fn close_doors(&mut self, now: Instant) {
+        for channel in self.doors.end(now) {
+            self.change_rules(&channel, None);
+        }
+    }
+
+    /// A channel does not let a person in who is in its room: they are told once for each reason, with what to do.
+    pub(super) fn tell_of_refusal(&mut self, owner: &Owner, channel: &str, refusal: &Refusal) {
+        let words = refusal.words();
+        let Some(person) = owner.person().cloned() else {
+            return;
+        };
+        if !self.doors.is_news(&person, channel, &words) {
+            return;
+        }
+        let nick = self.live_facts(owner).map(|facts| facts.source.name);
+        let nick = nick.unwrap_or_else(|| person.localpart().to_owned());
+        let cure = match refusal.line.numeric() {
+            Some(475) => format!("Who knows the key says to me: `join {channel} KEY`."),
+            Some(473) => {
+                format!(
+                    "An operator of the channel lets you in on IRC by `/invite {nick} {channel}`."
+                )
+            }
+            _ => "It is tried again by itself.".to_owned(),
+        };
+        let text = format!(
+            "You are in the room of `{channel}`, but the channel on {} does not let you in: {words} What you say in the room \
+             does not arrive until then. {cure}",
+            self.name
+        );
+        self.deed(Deed::Tell(person, Rich::from_markdown(&text)));
     }
 
     /// A key that is seen is kept: without it nobody comes back after a reconnect.
@@ -139,5 +227,36 @@ impl Hub {
         {
             live.upkeep(bridgehead_irc_protocol::Line::new("NICK", [wanted]));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_open_for_a_moment() {
+        let begin = Instant::now();
+        let mut doors = Doors::default();
+        doors.made("#a", begin);
+        assert!(doors.is_open("#a") && !doors.is_open("#b"));
+        assert_eq!(doors.end(begin), [""; 0]);
+        assert_eq!(doors.end(begin + OPEN_AT_FIRST), ["#a"]);
+        assert!(!doors.is_open("#a"));
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_for_each_reason() {
+        let person = UserId::parse("@ann:example.org").expect("an id");
+        let mut doors = Doors::default();
+        assert!(doors.is_news(&person, "#a", "a key"));
+        assert!(!doors.is_news(&person, "#a", "a key"));
+        assert!(doors.is_news(&person, "#a", "a ban"));
+        doors.entered(&person, "#a");
+        assert!(doors.is_news(&person, "#a", "a ban"));
+        for n in 0..MAX_TOLD {
+            doors.is_news(&person, &n.to_string(), "full");
+        }
+        assert!(doors.told.len() <= MAX_TOLD);
     }
 }

@@ -142,7 +142,7 @@ impl Hub {
             return;
         };
         if let Some(port) = port {
-            self.encrypt(owner, server.host, port);
+            self.encrypt(server.host, port);
         } else if let Some(duration_s) = duration_s {
             let is_proven = self.settings.tls_verify == Verify::Full || !self.settings.tls;
             // Whoever takes any certificate cannot know who has said so.
@@ -152,8 +152,8 @@ impl Hub {
         }
     }
 
-    /// It is done from now on, beginning with this connection, which has said nothing of worth.
-    fn encrypt(&mut self, owner: &Owner, host: String, port: u16) {
+    /// It is done from now on. The connection that was told so ends by itself.
+    fn encrypt(&mut self, host: String, port: u16) {
         tracing::warn!(
             network = self.name,
             host,
@@ -161,10 +161,6 @@ impl Hub {
             "the server wants encryption: it is connected to with it from now on; set `tls` and this port"
         );
         self.policies.wanted.insert(host, port);
-        if let Some(id) = self.link_of(owner) {
-            self.links.remove(&id);
-            self.client(owner).live = None;
-        }
     }
 
     /// While a connection stands the time does not run.

@@ -51,6 +51,7 @@ impl Hub {
             Upkeep::Watch(place) => {
                 if let Some(channel) = place.as_channel() {
                     self.late.insert(channel.to_owned(), now() + TO_BE_LINKED);
+                    self.doors.made(channel, now());
                 }
                 self.watch(&place).await;
                 self.advance(&Owner::Bot).await;

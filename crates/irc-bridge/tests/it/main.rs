@@ -7,6 +7,7 @@ mod once;
 mod own_stages;
 mod peers;
 mod scenarios;
+mod services;
 mod stage;
 mod tls;
 mod within;

@@ -15,8 +15,8 @@ const MAX_OPEN: usize = 16;
 const MAX_LINES: usize = 1_000;
 /// Bytes of one text.
 const MAX_BYTES: usize = 256 << 10;
-/// A batch that has been open for so long counts as closed.
-const MAX_AGE: Duration = Duration::from_secs(60);
+/// A batch of which nothing was heard for so long counts as closed: its end was lost, or the server never meant to say it.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Batches that are open.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(super) struct Open {
     pub(super) ends_label: bool,
     pub(super) text: Option<Text>,
     opening: Line,
-    opened_at: Instant,
+    heard_at: Instant,
 }
 
 /// A text of several lines.
@@ -82,7 +82,7 @@ impl Batches {
         if self.open.contains_key(id) || self.open.len() < MAX_OPEN {
             return self.open.remove(id);
         }
-        let oldest = self.open.iter().min_by_key(|(_, open)| open.opened_at);
+        let oldest = self.open.iter().min_by_key(|(_, open)| open.heard_at);
         let oldest = oldest.map(|(id, _)| id.clone())?;
         self.open.remove(&oldest)
     }
@@ -90,6 +90,18 @@ impl Batches {
     /// The open batch that a line belongs to.
     pub(super) fn of(&self, line: &Line) -> Option<&Open> {
         self.open.get(line.tags.get("batch")?)
+    }
+
+    /// Something was heard of a line's batch, and so of those that it is in.
+    pub(super) fn touch(&mut self, line: &Line, now: Instant) {
+        let mut id = line.tags.get("batch").map(str::to_owned);
+        for _ in 0..MAX_OPEN {
+            let Some(open) = id.take().and_then(|id| self.open.get_mut(&id)) else {
+                return;
+            };
+            open.heard_at = now;
+            id = open.batch.parent.as_ref().map(|parent| parent.id.clone());
+        }
     }
 
     /// Puts a line to its text; whether it belongs to one that has room.
@@ -114,22 +126,22 @@ impl Batches {
         true
     }
 
-    /// Takes out what has been open for too long.
+    /// Takes out what was silent for too long.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Open> {
         let mut old: Vec<Open> = self
             .open
-            .extract_if(|_, open| open.opened_at + MAX_AGE <= now)
+            .extract_if(|_, open| open.heard_at + MAX_SILENCE <= now)
             .map(|(_, open)| open)
             .collect();
-        old.sort_by_key(|open| open.opened_at);
+        old.sort_by_key(|open| open.heard_at);
         old
     }
 
-    /// When the next one has been open for too long.
+    /// When the next one has been silent for too long.
     pub(super) fn expires_at(&self) -> Option<Instant> {
         self.open
             .values()
-            .map(|open| open.opened_at + MAX_AGE)
+            .map(|open| open.heard_at + MAX_SILENCE)
             .min()
     }
 }
@@ -167,7 +179,7 @@ impl Open {
             ends_label,
             text: is_text.then(Text::default),
             opening: line.clone(),
-            opened_at: now,
+            heard_at: now,
         }
     }
 
@@ -239,7 +251,25 @@ mod tests {
         batches.take(&read(":s BATCH +t draft/multiline #c"), now);
         let taken = (0..2_000).filter(|_| batches.gather(&read("@batch=t :s PRIVMSG #c :x")));
         assert_eq!(taken.count(), MAX_LINES);
-        assert_eq!(batches.expire(now + MAX_AGE).len(), MAX_OPEN);
+        assert_eq!(batches.expire(now + MAX_SILENCE).len(), MAX_OPEN);
         assert_eq!(batches.expires_at(), None);
+    }
+
+    #[test]
+    fn a_batch_that_goes_on_stays_open_however_long_it_takes() {
+        let begin = Instant::now();
+        let mut batches = Batches::default();
+        batches.take(&read(":s BATCH +whole labeled-response"), begin);
+        let history = read("@batch=whole :s BATCH +part chathistory #c");
+        batches.take(&history, begin);
+        let half = MAX_SILENCE / 2;
+        for turn in 1..=4 {
+            let now = begin + half * turn;
+            batches.touch(&read("@batch=part :a!u@h PRIVMSG #c :x"), now);
+            assert_eq!(batches.expire(now).len(), 0, "turn {turn}");
+        }
+        let over = begin + half * 4 + MAX_SILENCE;
+        assert_eq!(batches.expires_at(), Some(over));
+        assert_eq!(batches.expire(over).len(), 2);
     }
 }

@@ -16,6 +16,7 @@ impl Session {
     /// Takes a line.
     pub(super) fn hear(&mut self, line: &Line, now: Instant) {
         self.life.take_sign(now);
+        self.batches.touch(line, now);
         if line.command == "BATCH" && !line.params.is_empty() {
             return self.hear_batch(line, now);
         }

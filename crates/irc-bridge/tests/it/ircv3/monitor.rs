@@ -93,7 +93,7 @@ fn who_writes_to_somebody_who_is_gone_is_told_without_a_connection() -> anyhow::
         })
         .await?;
         let words = words.context("it has just been there")?;
-        ensure!(words.contains("Nobody has the nick"), "{words}");
+        ensure!(words.contains("is not online on IRC"), "{words}");
         ensure!(
             irc.whois(&nick(&alice)).await.is_none(),
             "nobody connects for it"

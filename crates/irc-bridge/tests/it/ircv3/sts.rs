@@ -148,7 +148,7 @@ fn a_server_that_wants_encryption_gets_it_and_is_remembered() -> anyhow::Result<
         })
         .await?;
         let clear = String::from_utf8(ways.in_the_clear.lock().clone())?;
-        ensure!(clear.lines().all(|line| line == "CAP LS 302"), "{clear}");
+        ensure!(clear.lines().all(|line| line == "CAP LS :302"), "{clear}");
         let before = ways.plain_connections();
         ensure!((1..=2).contains(&before), "{before} plain connections");
         // A new run knows it from the beginning.
@@ -185,9 +185,9 @@ fn a_wrong_certificate_is_not_passed_over_and_nobody_goes_back() -> anyhow::Resu
         })
         .await?;
         lab.pass(Duration::from_secs(60)).await;
-        control.expect("status", "`tls_ca`").await?;
+        control.expect("status", "tls_ca").await?;
         let clear = String::from_utf8(ways.in_the_clear.lock().clone())?;
-        ensure!(clear.lines().all(|line| line == "CAP LS 302"), "{clear}");
+        ensure!(clear.lines().all(|line| line == "CAP LS :302"), "{clear}");
         let plain = ways.plain_connections();
         ensure!((1..=2).contains(&plain), "{plain} plain connections");
         Ok(())

@@ -54,7 +54,16 @@ pub(crate) async fn register(
     nick: &str,
     password: &str,
 ) -> anyhow::Result<RawClient> {
-    let mut client = RawClient::welcomed(server.port, nick).await?;
+    let client = RawClient::welcomed(server.port, nick).await?;
+    register_by(client, nick, password).await
+}
+
+/// The same by somebody who has connected already.
+pub(crate) async fn register_by(
+    mut client: RawClient,
+    nick: &str,
+    password: &str,
+) -> anyhow::Result<RawClient> {
     client
         .say(&format!(
             "PRIVMSG NickServ :REGISTER {password} {nick}@test.invalid"

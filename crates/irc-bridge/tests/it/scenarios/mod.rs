@@ -12,11 +12,12 @@ macro_rules! scenarios {
 }
 
 mod apart;
+mod closed;
 mod commands;
 mod linking;
 mod lookups;
-mod membership;
-mod messages;
+pub(crate) mod membership;
+pub(crate) mod messages;
 mod moderation;
 mod modern;
 mod own_settings;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 const ALL: &[&[Scenario]] = &[
+    closed::ALL,
     commands::ALL,
     linking::ALL,
     lookups::ALL,

@@ -161,6 +161,26 @@ pub(crate) fn on_synapse(
     )
 }
 
+/// Plays on a Synapse that may be ended and started again meanwhile.
+pub(crate) fn on_synapse_that_restarts(
+    settings: &Settings,
+    (port, server): (u16, Server),
+    play: impl AsyncFnOnce(Stage, &mut Synapse) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let registered = register(settings)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let file = registered.folder.path().join("irc.yaml");
+    let mut synapse = runtime.block_on(Synapse::start(&[file]))?;
+    let base_url = synapse.base_url();
+    play_at(
+        &base_url,
+        &registered,
+        settings,
+        (port, server),
+        async |stage| play(stage, &mut synapse).await,
+    )
+}
+
 fn play_at(
     base_url: &str,
     registered: &Registered,

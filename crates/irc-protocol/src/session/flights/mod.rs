@@ -29,8 +29,8 @@ use crate::{CaseMapping, Line};
 const MAX_SAYS: usize = 64;
 /// Commands that wait or are unanswered at once: whoever enters hundreds of channels asks for all of them at the start.
 pub(super) const MAX_ASKS: usize = 4096;
-/// How long an echo may come after the barrier: bouncers answer `PING` themselves.
-const ECHO_GRACE: Duration = Duration::from_secs(10);
+/// How long an echo may come after the barrier: bouncers answer `PING` themselves, and the server behind them may lag.
+const ECHO_GRACE: Duration = Duration::from_secs(30);
 /// How long a label may be unanswered before a barrier is sent after it.
 const LABEL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may pause once the barrier has come back: a slow server is waited for.

@@ -68,7 +68,7 @@ fn an_acknowledged_label_is_no_echo() {
          + 5
          < @msgid=m2 :anna!a@h PRIVMSG #c :two
          ! said 2 echo m2
-         + 4.9
+         + 24.9
          + 0.1
          ! refused 1: the server has dropped it without a word",
     );
@@ -103,7 +103,7 @@ fn an_echo_without_a_label_is_matched_and_a_lost_one_noticed() {
          < @msgid=m3 :anna!a@h PRIVMSG #c :three
          ! said 3 echo m3
          < :srv PONG srv :barrier-2
-         + 9.9
+         + 29.9
          + 0.1
          ! refused 2: the server has dropped it without a word",
     );

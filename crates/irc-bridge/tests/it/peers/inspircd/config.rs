@@ -12,6 +12,13 @@ const MODULES: &str = "banexception botmode callerid cap cgiirc chanhistory chgh
     ircv3_invitenotify ircv3_labeledresponse ircv3_msgid ircv3_servertime knock md5 monitor muteban namesx redirect sajoin \
     sakick samode sasl services_account setname sha1 silence spanningtree ssl_gnutls sslinfo svshold uhnames";
 
+/// Founders, admins and half-operators, which the server has only where it is told of them.
+const STANDINGS: &str = r#"<module name="customprefix">
+<customprefix name="founder" letter="q" prefix="~" rank="50000" ranktoset="50000">
+<customprefix name="admin" letter="a" prefix="&amp;" rank="40000" ranktoset="50000">
+<customprefix name="halfop" letter="h" prefix="%" rank="20000" ranktoset="30000">
+"#;
+
 /// All of it but the links.
 pub(super) fn config(
     name: &str,
@@ -24,7 +31,7 @@ pub(super) fn config(
         server(name),
         listeners(ports, certificate),
         more_listeners(ports, options),
-        limits(options),
+        limits(ports, options),
         rights(),
         modules(options),
     ]
@@ -83,12 +90,21 @@ fn more_listeners(ports: Ports, options: InspircdOptions) -> String {
     }
 }
 
-fn limits(options: InspircdOptions) -> String {
+fn limits(ports: Ports, options: InspircdOptions) -> String {
     let ident = if options.asks_ident { "yes" } else { "no" };
     let connections = options.connections_per_address.unwrap_or(MANY);
+    let account = if options.wants_account { "yes" } else { "no" };
+    // Accounts have to be registered somewhere.
+    let tls = match options.wants_account {
+        true => format!(
+            "<connect name=\"tls\" parent=\"all\" allow=\"*\" port=\"{}\" requireaccount=\"no\">\n",
+            ports.tls
+        ),
+        false => String::new(),
+    };
     format!(
-        r#"<connect name="all" allow="*" maxchans="1000" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
-<limits maxnick="30" maxchan="60" maxident="12" maxtopic="390">
+        r#"<connect name="all" allow="*" requireaccount="{account}" maxchans="1000" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
+{tls}<limits maxnick="30" maxchan="60" maxident="12" maxtopic="390">
 "#
     )
 }
@@ -106,7 +122,7 @@ fn rights() -> String {
 }
 
 fn modules(options: InspircdOptions) -> String {
-    let always = MODULES.split_whitespace().map(module).collect::<String>();
+    let always = MODULES.split_whitespace().map(module).collect::<String>() + STANDINGS;
     let Some(after) = options.throttled_after else {
         return always;
     };
