@@ -19,8 +19,8 @@ pub(crate) struct Program {
     is_service: bool,
 }
 
-/// All of them: IRC servers, services for one of them, an IRC client, a browser with its driver.
-pub(crate) const PROGRAMS: [Program; 6] = [
+/// All of them: IRC servers, services for one of them, an IRC client, a browser with its driver, a database.
+pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         variable: "BRIDGEHEAD_TEST_NGIRCD",
         package: "ngircd",
@@ -57,7 +57,17 @@ pub(crate) const PROGRAMS: [Program; 6] = [
         names: &["chromedriver"],
         is_service: false,
     },
+    // What matrix-appservice-irc keeps its things in; its `initdb` is beside it.
+    Program {
+        variable: "BRIDGEHEAD_TEST_POSTGRES",
+        package: "postgresql",
+        names: &["postgres"],
+        is_service: true,
+    },
 ];
+
+/// Where Debian has PostgreSQL, in a folder for each version.
+const POSTGRES: &str = "/usr/lib/postgresql";
 
 impl Program {
     /// Its package, when it is not there.
@@ -82,11 +92,24 @@ impl Program {
         // Debian puts servers into /usr/sbin, which is not on everybody's path.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&path)
-            .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")]);
+            .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
+            .chain(versions_of_postgres());
         folders
             .flat_map(|folder| self.names.iter().map(move |name| folder.join(name)))
             .find(|candidate| candidate.is_file())
     }
+}
+
+/// The newest version first.
+fn versions_of_postgres() -> Vec<PathBuf> {
+    let versions = std::fs::read_dir(POSTGRES).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort_by_key(|folder| {
+        let version = folder.parent().and_then(Path::file_name);
+        let number = version.and_then(|name| name.to_str()?.parse::<u32>().ok());
+        std::cmp::Reverse(number)
+    });
+    folders
 }
 
 /// Installs packages, saying so; what they start as a service is stopped, for the tests start it themselves.

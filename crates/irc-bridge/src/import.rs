@@ -169,7 +169,10 @@ impl Import {
         // How the network folds case is known when it is connected to. Where it makes no difference there is one name.
         let mut adopted = Adopted::Known;
         for mapping in [CaseMapping::Ascii, CaseMapping::Rfc1459] {
-            let one = self.adopting.ghost(&Nick::new(network, nick, mapping), ghost).await?;
+            let one = self
+                .adopting
+                .ghost(&Nick::new(network, nick, mapping), ghost)
+                .await?;
             if adopted == Adopted::Known {
                 adopted = one;
             }
@@ -190,7 +193,9 @@ impl Import {
     ) -> Result<Option<Vec<String>>, ImportError> {
         let people = People::load(self.still.store().clone(), network).await?;
         let settings = self.settings.networks.get(network);
-        let number = left.address.and_then(|address| number_of(settings?, address));
+        let number = left
+            .address
+            .and_then(|address| number_of(settings?, address));
         let given = PersonLeft {
             username: left.username.clone(),
             nick: left.nick.clone(),
@@ -198,7 +203,9 @@ impl Import {
         };
         let adopted = people.adopt(user, given).await;
         let adopted = adopted.map_err(|error| ImportError::Person(error.to_string()))?;
-        let Some(taken) = adopted else { return Ok(None) };
+        let Some(taken) = adopted else {
+            return Ok(None);
+        };
         let mut lost = Vec::new();
         if let Some(name) = left.username.as_ref().filter(|_| taken.username.is_none()) {
             lost.push(format!(

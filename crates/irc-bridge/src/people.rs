@@ -194,7 +194,10 @@ impl People {
         left.number = left.number.filter(|number| *number > 0);
         if let Some(name) = &left.username {
             let sql = "SELECT 1 FROM people WHERE network = ?1 AND username = ?2";
-            let taken = self.store.query(sql, [(&self.network).into(), name.into()]).await?;
+            let taken = self
+                .store
+                .query(sql, [(&self.network).into(), name.into()])
+                .await?;
             left.username = left.username.filter(|_| taken.is_empty());
         }
         if let Some(number) = left.number {
@@ -270,9 +273,7 @@ impl People {
 fn is_username(name: &str) -> bool {
     let is_first = |c: char| c.is_ascii_lowercase();
     let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    name.starts_with(is_first)
-        && name.chars().all(is_legal)
-        && name.len() <= names::MAX_IDENT_BYTES
+    name.starts_with(is_first) && name.chars().all(is_legal) && name.len() <= names::MAX_IDENT_BYTES
 }
 
 /// The number of the person with this address, where it is one of the range.

@@ -1,16 +1,19 @@
-//! The program `bridgehead-irc`: the bridge with the kit's commands, and `demo`.
+//! The program `bridgehead-irc`: the bridge with the kit's commands, `demo` and `import`.
 //!
 //! It decides nothing: the bridge is `bridgehead-irc`, the commands are the kit's. It is a package of its own because the
 //! demonstration brings a homeserver and an IRC server along, which the bridge must not need.
 
 mod demo;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use bridgehead_appservice::Service;
+use bridgehead_irc_import::Arguments;
+use clap::Parser as _;
 
-/// The command that the kit does not have.
+/// The commands that the kit does not have.
 const DEMO: &str = "demo";
+const IMPORT: &str = "import";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -18,13 +21,38 @@ async fn main() -> ExitCode {
     if words.len() == 1 && words[0] == DEMO {
         return demo::run().await;
     }
+    if words.first().is_some_and(|word| word == IMPORT) {
+        return import(words).await;
+    }
     let is_help =
         words.len() == 1 && (words[0] == "--help" || words[0] == "-h" || words[0] == "help");
     let ended = Service::main_with("irc", bridgehead_irc::service).await;
     if is_help {
         println!(
-            "\nBeside these:\n  {DEMO}      Show a homeserver, an IRC server and the bridge between them: a conversation, seen from both sides"
+            "\nBeside these:\n  {DEMO}      Show a homeserver, an IRC server and the bridge between them: a conversation, seen from both sides\n  {IMPORT}    Take over what matrix-appservice-irc or heisenbridge keeps"
         );
     }
     ended
+}
+
+/// Takes over what another bridge keeps, and says what.
+async fn import(words: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed terminal is no reason to fail otherwise.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match bridgehead_irc_import::run(&arguments).await {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -119,7 +119,10 @@ impl<N: Network> Adopting<N> {
             });
         }
         if let Some(link) = self.own_rooms.by_matrix(room).await? {
-            return Ok(Adopted::Taken(format!("the room is that of {}", link.remote)));
+            return Ok(Adopted::Taken(format!(
+                "the room is that of {}",
+                link.remote
+            )));
         }
         if let Some(link) = self.rooms.by_matrix(room).await? {
             let taken = link.remote.to_text();
@@ -136,7 +139,12 @@ impl<N: Network> Adopting<N> {
     /// # Errors
     /// When the database cannot be used.
     pub async fn ghost(&self, user: &N::User, ghost: &UserId) -> Result<Adopted, StoreError> {
-        if self.live.user_of(ghost).as_ref().is_some_and(|of| of.to_text() == user.to_text()) {
+        if self
+            .live
+            .user_of(ghost)
+            .as_ref()
+            .is_some_and(|of| of.to_text() == user.to_text())
+        {
             return Ok(Adopted::Known);
         }
         if let Some(link) = self.ghosts.by_remote(user).await? {
@@ -159,5 +167,109 @@ impl<N: Network> Adopting<N> {
     /// When the bridge has no ghosts, or the id would be too long.
     pub fn ghost_by_template(&self, user: &N::User) -> Result<UserId, Error> {
         self.live.ghost_by_template(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Database, Service,
+        bridge::{Bridge, testing::Nowhere},
+    };
+
+    fn service() -> Service {
+        Service::new("test").bridge(Bridge::new(Nowhere).users("_no_{name}"))
+    }
+
+    fn room(name: &str) -> RoomId {
+        RoomId::parse(&format!("!{name}:x")).expect("an id")
+    }
+
+    fn user(localpart: &str) -> UserId {
+        UserId::new(localpart, "x").expect("an id")
+    }
+
+    fn taken(adopted: &Adopted) -> &str {
+        match adopted {
+            Adopted::Taken(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_never_changed() {
+        let still = service().still("x", &Database::Memory).expect("a database");
+        let adopting = still.adopting::<Nowhere>().await.expect("a bridge");
+        let data = PortalData::default();
+        let lobby = "lobby".to_owned();
+        let portal = async |remote: &String, at: &str| {
+            let adopted = adopting.portal(remote, &room(at), &data).await;
+            adopted.expect("stored")
+        };
+        assert_eq!(portal(&lobby, "one").await, Adopted::New);
+        assert_eq!(portal(&lobby, "one").await, Adopted::Known);
+        assert_eq!(
+            taken(&portal(&lobby, "two").await),
+            "that is !one:x already"
+        );
+        let hall = "hall".to_owned();
+        assert_eq!(
+            taken(&portal(&hall, "one").await),
+            "the room is linked to lobby"
+        );
+        let own = async |person: &str, at: &str| {
+            let adopted = adopting.own_room(&user(person), &room(at)).await;
+            adopted.expect("stored")
+        };
+        assert_eq!(own("ann", "three").await, Adopted::New);
+        assert_eq!(own("ann", "three").await, Adopted::Known);
+        assert_eq!(
+            taken(&own("ann", "four").await),
+            "their own room is !three:x"
+        );
+        assert_eq!(
+            taken(&own("bob", "three").await),
+            "the room is that of @ann:x"
+        );
+        assert_eq!(
+            taken(&own("bob", "one").await),
+            "the room is linked to lobby"
+        );
+    }
+
+    #[tokio::test]
+    async fn ghosts_keep_the_ids_that_another_bridge_has_given() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::File(folder.path().join("test.db"));
+        let (ann, bob) = ("ann".to_owned(), "bob".to_owned());
+        let still = service().still("x", &database).expect("a database");
+        let adopting = still.adopting::<Nowhere>().await.expect("a bridge");
+        let ghost = async |of: &String, id: &str| adopting.ghost(of, &user(id)).await;
+        assert_eq!(ghost(&bob, "_no_bob").await, Ok(Adopted::Known));
+        assert_eq!(ghost(&ann, "_no_Ann[m]").await, Ok(Adopted::New));
+        assert_eq!(ghost(&ann, "_no_Ann[m]").await, Ok(Adopted::Known));
+        let other = ghost(&ann, "_no_ANN").await.expect("read");
+        assert_eq!(taken(&other), "that is @_no_Ann[m]:x already");
+        // Nobody else has the database meanwhile.
+        let error = service()
+            .still("x", &database)
+            .map(drop)
+            .expect_err("it is taken");
+        assert!(
+            error.to_string().contains("in use by another process"),
+            "{error}"
+        );
+        assert!(database.check_free().is_err());
+        still.close().await;
+        database.check_free().expect("it is closed");
+
+        let still = service().still("x", &database).expect("a database");
+        let live = still.adopting::<Nowhere>().await.expect("a bridge").live;
+        assert_eq!(live.ghost_id(&ann).ok(), Some(user("_no_Ann[m]")));
+        assert_eq!(live.user_of(&user("_no_Ann[m]")), Some(ann));
+        assert_eq!(live.user_of(&user("_no_ann")), None, "one ghost is enough");
+        assert_eq!(live.ghost_id(&bob).ok(), Some(user("_no_bob")));
+        assert_eq!(live.user_of(&user("_no_bob")), Some(bob));
     }
 }

@@ -95,7 +95,12 @@ impl<N: Network> Bridge<N> {
     /// values: `.users_of(&["libera"], "irc_{nick}")`. So a bridge can go on under names that another one has given. No id
     /// may fit two templates.
     pub fn users_of(mut self, first: &[&str], template: &str) -> Self {
-        put(&mut self.users, (first, template), &mut self.mistakes, NamespaceTemplate::users);
+        put(
+            &mut self.users,
+            (first, template),
+            &mut self.mistakes,
+            NamespaceTemplate::users,
+        );
         self
     }
 
@@ -108,7 +113,12 @@ impl<N: Network> Bridge<N> {
     /// Those rooms whose first values are these have aliases of another template, which has a field for each of their
     /// other values.
     pub fn aliases_of(mut self, first: &[&str], template: &str) -> Self {
-        put(&mut self.aliases, (first, template), &mut self.mistakes, NamespaceTemplate::aliases);
+        put(
+            &mut self.aliases,
+            (first, template),
+            &mut self.mistakes,
+            NamespaceTemplate::aliases,
+        );
         self
     }
 

@@ -44,7 +44,9 @@ pub(crate) fn bind(
 
 /// The id of what has these values; `None`, where there is no template for it.
 pub(crate) fn build(names: &Names, values: &[String]) -> Option<Result<String, Error>> {
-    let named = names.iter().find(|named| values.starts_with(&named.first))?;
+    let named = names
+        .iter()
+        .find(|named| values.starts_with(&named.first))?;
     Some(fill(&named.template, &values[named.first.len()..]))
 }
 
@@ -97,9 +99,9 @@ impl Adopted {
             let page = unit.links_page(&kind, after, PAGE)?;
             let is_last = page.len() < PAGE;
             let rows = page.into_iter();
-            all.extend(rows.filter_map(|row| {
-                Some((row.remote_id, UserId::parse(&row.matrix_id).ok()?))
-            }));
+            all.extend(
+                rows.filter_map(|row| Some((row.remote_id, UserId::parse(&row.matrix_id).ok()?))),
+            );
             if is_last {
                 break;
             }
@@ -108,7 +110,9 @@ impl Adopted {
     }
 
     pub(crate) fn put(&self, all: Vec<(String, UserId)>) {
-        let by_ghost = all.iter().map(|(user, ghost)| (ghost.clone(), user.clone()));
+        let by_ghost = all
+            .iter()
+            .map(|(user, ghost)| (ghost.clone(), user.clone()));
         let by_ghost = by_ghost.collect();
         *self.0.write() = (all.into_iter().collect(), by_ghost);
     }

@@ -54,6 +54,16 @@ impl Service {
     }
 }
 
+impl Database {
+    /// Whether no service has the database now.
+    ///
+    /// # Errors
+    /// When one has it, or its place cannot be used.
+    pub fn check_free(&self) -> Result<(), StartError> {
+        super::lock(self).map(drop)
+    }
+}
+
 impl Still {
     /// The database.
     #[must_use]

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod import;
 mod load;
 mod operator;
 mod program;
