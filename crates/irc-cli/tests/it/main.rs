@@ -6,4 +6,5 @@ mod load;
 mod operator;
 mod program;
 mod reference;
+mod reload;
 mod watching;
