@@ -9,7 +9,7 @@ use bridgehead_appservice::{
     axum::{Router, routing::get},
     config::{Config, JsonSchema, schemars},
     prelude::*,
-    program::{Current, Finding},
+    program::{Current, Finding, Now},
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,7 @@ fn parrot(settings: &Parrot) -> Service {
             Ok::<_, Error>(())
         })
         .on(repeat)
+        .on_reload(relearn)
         .operator_pages(vocabulary(hard_words.clone()))
         .doctor(move || {
             let found = examine(&hard_words);
@@ -47,6 +48,19 @@ fn parrot(settings: &Parrot) -> Service {
 
 fn vocabulary(hard_words: Vec<String>) -> Router {
     Router::new().route("/vocabulary", get(async move || hard_words.join(" ")))
+}
+
+/// A parrot that has forgotten everything is none.
+async fn relearn(_: Handle, settings: Now<Parrot>) -> Result<Vec<String>, HandlerError> {
+    match settings.hard_words.iter().any(String::is_empty) {
+        true => Err(HandlerError::new(
+            "hard_words: an empty word is in every text: take it out",
+        )),
+        false => Ok(vec![format!(
+            "the parrot knows {} hard words",
+            settings.hard_words.len()
+        )]),
+    }
 }
 
 fn examine(hard_words: &[String]) -> Finding {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bridgehead_registration::Registration;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     metrics::Metrics,
     namespaces::Namespaces,
     outbox::Outbox,
-    run::Figures,
+    run::{Figures, Reloads},
     state::Rooms,
     store::Store,
     surroundings::Surroundings,
@@ -133,7 +134,8 @@ pub(crate) struct Core {
     pub(crate) backfills: BackfillShared,
     pub(crate) bridges: Bridges,
     pub(crate) commands: Commands,
-    pub(crate) permissions: Permissions,
+    pub(crate) permissions: RwLock<Permissions>,
+    pub(crate) reloads: Reloads,
     pub(crate) metrics: Metrics,
     pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
@@ -147,7 +149,7 @@ impl Core {
 
     /// What somebody may do.
     pub(crate) fn level(&self, user: &UserId) -> Level {
-        self.permissions.level(user, &self.server_name)
+        self.permissions.read().level(user, &self.server_name)
     }
 
     /// Whether the service has something to say to people who invite it.

@@ -219,7 +219,7 @@ pub use self::{
     },
     inbox::Parked,
     outbox::GivenUp,
-    run::{Database, Handle, Health, Running, Setup, StartError, Still},
+    run::{Database, Handle, Health, ReloadError, Reloaded, Running, Setup, StartError, Still},
     service::Service,
     state::{Creation, Fresh, JoinRule, Membership, Power, PowerLevels, RoomMember, Tombstone},
     wire::{Listen, ListenError, Listening, TlsFiles, Websocket, WebsocketLink, WebsocketState},

@@ -9,12 +9,13 @@ use crate::{
     Secret,
     bridge::{Commands, Factory, Permissions, provisioning::Provisioning},
     core::{Handlers, Limits, States},
+    error::HandlerError,
     handler::{AnyHandler, Declared, GhostPlan, Handler, Protocols, RoomPlan, ThirdParty, Verdict},
     media::MediaProxy,
     metrics::Metrics,
     namespaces::NamespacePlan,
-    program::Finding,
-    run::StartError,
+    program::{Finding, Now},
+    run::{Handle, OnReload, StartError},
     store::Migration,
 };
 
@@ -50,6 +51,7 @@ pub struct Service {
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,
+    pub(crate) on_reload: Option<OnReload>,
     pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
@@ -83,6 +85,7 @@ impl Service {
             kits: Vec::new(),
             commands: Commands::default(),
             permissions: Permissions::default(),
+            on_reload: None,
             metrics: None,
             mistakes: Vec::new(),
         }
@@ -257,6 +260,44 @@ impl Service {
         Fut: Future<Output = Vec<Finding>> + Send + 'static,
     {
         self.examinations.push(Arc::new(move || examine().boxed()));
+        self
+    }
+
+    /// What is done about a new configuration, when the [program](Self::main_with) has read it again and it is good: on
+    /// SIGHUP, or because of [`Handle::reload`](crate::Handle::reload). `C` is the one that `main_with` has. What it says
+    /// is told to the operator behind the keys that have changed; when it fails the configuration stays as it was, so it
+    /// must have changed nothing then. It is given two minutes. Whether a key counts without a restart is said by
+    /// [`Config::LIVE`](crate::config::Config::LIVE) and [`Config::LATER`](crate::config::Config::LATER).
+    ///
+    /// ```
+    /// use bridgehead_appservice::{Handle, HandlerError, Service, bridge::Permissions, program::Now};
+    /// # use bridgehead_appservice::config::{Config, JsonSchema, schemars};
+    /// # #[derive(Default, serde::Deserialize, serde::Serialize, JsonSchema)]
+    /// # #[serde(default)]
+    /// # struct Keys { permissions: Permissions }
+    /// # impl Config for Keys {}
+    ///
+    /// async fn apply(service: Handle, keys: Now<Keys>) -> Result<Vec<String>, HandlerError> {
+    ///     service.set_permissions(keys.permissions.clone())?;
+    ///     Ok(vec!["who may do what counts as it is written now".to_owned()])
+    /// }
+    ///
+    /// let service = Service::new("irc").on_reload(apply);
+    /// # drop(service);
+    /// ```
+    pub fn on_reload<C, F, Fut>(mut self, apply: F) -> Self
+    where
+        C: Send + Sync + 'static,
+        F: Fn(Handle, Now<C>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<String>, HandlerError>> + Send + 'static,
+    {
+        if self.on_reload.is_some() {
+            self.mistakes.push(
+                "`on_reload` is declared twice: one alone can say no before anything is changed"
+                    .to_owned(),
+            );
+        }
+        self.on_reload = Some(OnReload::new(apply));
         self
     }
 

@@ -1,10 +1,6 @@
 //! IRC as the kit's bridge sees it: every network in one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bridgehead_appservice::{
     HandlerError,
@@ -15,13 +11,12 @@ use bridgehead_appservice::{
     id::UserId,
 };
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
 
 use crate::{
-    ident::Ident,
     ids::{Nick, Place, Target, msgid},
     link::dial::Way,
-    network::{self, Beginning, Command, Handle, Owner, Speech, Upkeep, Waiting},
+    network::{Command, Handle, Owner, Speech, Upkeep},
+    networks::Networks,
     render::{Rendered, render},
     seal::Seal,
     settings::Settings,
@@ -29,11 +24,7 @@ use crate::{
 
 /// All networks of the configuration.
 pub struct Irc {
-    settings: Arc<Settings>,
-    networks: BTreeMap<String, Handle>,
-    /// What runs them.
-    waiting: Vec<Waiting>,
-    ident: Ident,
+    networks: Networks,
     /// Who may link what, for an operator of the channel has just agreed.
     agreed: Mutex<BTreeSet<(UserId, Place)>>,
 }
@@ -48,25 +39,8 @@ impl Irc {
     /// The same by another way than the network.
     #[must_use]
     pub fn by(settings: &Settings, way: &Way) -> Self {
-        let ident = Ident::new();
-        let mut networks = BTreeMap::new();
-        let mut waiting = Vec::new();
-        for (name, network) in &settings.networks {
-            let (handle, waits) = network::network(Beginning {
-                name: name.clone(),
-                settings: Arc::new(network.clone()),
-                ident: ident.clone(),
-                has_links: settings.media.has_links(),
-                way: way.clone(),
-            });
-            networks.insert(name.clone(), handle);
-            waiting.push(waits);
-        }
         Self {
-            settings: Arc::new(settings.clone()),
-            networks,
-            waiting,
-            ident,
+            networks: Networks::new(settings, way),
             agreed: Mutex::default(),
         }
     }
@@ -81,15 +55,17 @@ impl Irc {
         self.agreed.lock().remove(&(asker.clone(), place.clone()));
     }
 
-    pub(crate) fn network(&self, name: &str) -> Option<&Handle> {
+    /// A network, as it is now.
+    pub(crate) fn network(&self, name: &str) -> Option<Handle> {
         self.networks.get(name)
     }
 
-    pub(crate) fn networks(&self) -> impl Iterator<Item = &Handle> {
-        self.networks.values()
+    /// All of them, and the settings that count.
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.networks
     }
 
-    fn of(&self, place: &Place) -> Result<&Handle, SendError> {
+    fn of(&self, place: &Place) -> Result<Handle, SendError> {
         self.network(&place.network).ok_or_else(|| {
             let name = &place.network;
             SendError::reject(format!(
@@ -130,7 +106,7 @@ impl Irc {
         let handle = self.of(&outgoing.room)?;
         let mut is_first = true;
         loop {
-            let Some(rendered) = render(outgoing, handle).await? else {
+            let Some(rendered) = render(outgoing, &handle).await? else {
                 return Ok(Receipt::new());
             };
             let is_relayed = rendered.relayed_as.is_some();
@@ -242,7 +218,7 @@ impl Irc {
             // People of Matrix who may not come are kept out there.
             _ => return Ok(Receipt::new()),
         };
-        is_seen(handle, &outgoing.room)?;
+        is_seen(&handle, &outgoing.room)?;
         let person = &outgoing.speaker.user_id;
         match handle.command(person, command).await {
             Ok(_) => Ok(Receipt::new()),
@@ -303,19 +279,13 @@ impl Network for Irc {
     const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
-        let _ident = match self.settings.ident.listen {
-            Some(address) => Some(self.ident.serve(address).await?),
+        let settings = self.networks.settings();
+        let _ident = match settings.ident.listen {
+            Some(address) => Some(self.networks.ident.serve(address).await?),
             None => None,
         };
-        let seal = Arc::new(Seal::load(&self.settings.secrets, &remote.store()?).await?);
-        let mut running = JoinSet::new();
-        for network in self.waiting.iter().cloned() {
-            running.spawn(network.run(remote.clone(), seal.clone()));
-        }
-        while let Some(ended) = running.join_next().await {
-            ended??;
-        }
-        Ok(())
+        let seal = Arc::new(Seal::load(&settings.secrets, &remote.store()?).await?);
+        self.networks.run(&remote, &seal).await
     }
 
     async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
@@ -438,8 +408,8 @@ impl Network for Irc {
     }
 
     async fn leave(&self) {
-        let left = self.networks.values().map(Handle::leave);
-        futures_util::future::join_all(left).await;
+        let all = self.networks.all();
+        futures_util::future::join_all(all.iter().map(Handle::leave)).await;
     }
 
     async fn signal(&self, signal: Signal<Self>) {
@@ -455,7 +425,8 @@ impl Network for Irc {
         let handle = self.network(&place.network);
         let title = handle.and_then(|handle| {
             let title = handle.settings.title.clone();
-            title.or_else(|| handle.directory.read().title().map(str::to_owned))
+            let own = || handle.directory.read().title().map(str::to_owned);
+            title.or_else(own)
         });
         BridgePlace {
             network: Some(Named {

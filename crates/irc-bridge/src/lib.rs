@@ -11,16 +11,19 @@
 //! - `kept` what is remembered of channels and people; `drift` what differs between both sides
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
 //!   in with, and `seal` how that is kept
-//! - `ignoring`, `talks` whom people hear alone, and where
+//! - `ignoring`, `talks` whom people hear alone, and where; `away` who is not there
 //! - `votes` votes in polls
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
 //!   networks are browsed
 //! - [`import`] what another bridge has left, put into this one's database
+//! - `removed` what is left of networks that are taken out
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
-//! - [`settings`] the configuration; [`ids`] the names of people and places
+//! - [`settings`] the configuration, [`mod@reload`] another one; `networks` those that there are; [`ids`] the names of
+//!   people and places
 //! - [`mod@service`] all of it as a service
 
 mod accounts;
+mod away;
 mod clock;
 mod commands;
 mod drift;
@@ -35,8 +38,11 @@ pub mod link;
 mod lookup;
 mod mappings;
 mod network;
+mod networks;
 mod page;
 mod people;
+pub mod reload;
+mod removed;
 mod render;
 mod seal;
 pub mod service;
@@ -47,6 +53,7 @@ mod votes;
 
 pub use self::{
     irc::Irc,
+    reload::reload,
     service::{service, service_by},
     settings::Settings,
 };

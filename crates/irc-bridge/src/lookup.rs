@@ -11,14 +11,16 @@ use bridgehead_appservice::{
 use crate::{
     Irc, Settings,
     ids::{Nick, Place, is_channel, is_nick},
+    networks::Networks,
 };
 
 /// The protocol's name.
 pub(crate) const PROTOCOL: &str = "irc";
 
-/// What is told of the networks of this configuration.
-pub(crate) fn third_party(settings: &Settings) -> ThirdParty {
-    ThirdParty::new(info(settings))
+/// What is told of the networks that there are.
+pub(crate) fn third_party(networks: Networks) -> ThirdParty {
+    ThirdParty::new(info(&networks.settings()))
+        .informed_by(move || info(&networks.settings()))
         .users(users)
         .locations(locations)
         .of_user(of_user)
@@ -47,10 +49,10 @@ fn info(settings: &Settings) -> ProtocolInfo {
 }
 
 /// The networks that are asked about: the named one, or all.
-fn networks<'a>(ask: &RemoteAsk, irc: &'a Irc) -> Vec<&'a crate::network::Handle> {
+fn networks(ask: &RemoteAsk, irc: &Irc) -> Vec<crate::network::Handle> {
     match ask.get("network") {
         Some(name) => irc.network(&name.to_lowercase()).into_iter().collect(),
-        None => irc.networks().collect(),
+        None => irc.networks().all(),
     }
 }
 

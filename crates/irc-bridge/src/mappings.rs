@@ -1,6 +1,7 @@
-//! Channels that the configuration maps to rooms: linked at the start, and unlinked when they are taken out of it.
+//! Channels that the configuration maps to rooms: linked at the start or when they are new, and unlinked when they are
+//! taken out of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use bridgehead_appservice::{
     Handle as Service, HandlerError,
@@ -18,8 +19,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// For so many attempts; then it is for the next start, or for somebody who mends the room.
 const ATTEMPTS: u32 = 360;
 
+/// A network, and a channel of it as the configuration writes it.
+type Key = (String, String);
 /// What the configuration maps: rooms by network and channel.
-type Mapped = BTreeMap<(String, String), String>;
+type Mapped = BTreeMap<Key, String>;
 
 fn mapped(settings: &Settings) -> Mapped {
     let all = settings.networks.iter().flat_map(|(name, network)| {
@@ -34,43 +37,86 @@ fn mapped(settings: &Settings) -> Mapped {
     all.collect()
 }
 
-/// Brings what is linked in line with the configuration. Nobody waits for it.
-pub(crate) async fn keep(service: Service, settings: Arc<Settings>) -> Result<(), HandlerError> {
-    let wanted = mapped(&settings);
-    let store = service.store()?;
-    let before: Vec<((String, String), String)> = store.get(KEY).await?.unwrap_or_default();
+/// What the running bridge goes by.
+fn wanted(portals: &Portals<Irc>) -> Mapped {
+    mapped(&portals.network().networks().settings())
+}
+
+/// Brings what is linked in line with the configuration, and says what of it has changed. Nobody waits for the links; at
+/// the start all of them are looked at.
+pub(crate) async fn keep(service: &Service, is_start: bool) -> Result<Vec<String>, HandlerError> {
     let portals = service.portals::<Irc>()?;
-    for ((network, channel), room) in before {
-        let key = (network, channel);
-        if wanted.get(&key) != Some(&room) {
-            unlink(&portals, &place(&key)).await?;
+    let wanted = wanted(&portals);
+    let store = service.store()?;
+    let before: Vec<(Key, String)> = store.get(KEY).await?.unwrap_or_default();
+    let before: Mapped = before.into_iter().collect();
+    let mut told = Vec::new();
+    for (key, room) in &before {
+        if wanted.get(key) != Some(room) {
+            unlink(&portals, &place(key), room).await?;
+            let (network, channel) = key;
+            told.push(format!(
+                "{channel} on {network} is not linked to {room} any more"
+            ));
         }
     }
     let now: Vec<_> = wanted.iter().collect();
     store.put(KEY, &now).await?;
     for (key, room) in wanted {
-        tokio::spawn(link(service.clone(), place(&key), room));
+        let is_new = before.get(&key) != Some(&room);
+        if is_new {
+            let (network, channel) = &key;
+            told.push(format!(
+                "{channel} on {network} is linked to {room} as soon as that can be done"
+            ));
+        }
+        if is_new || is_start {
+            spawn_link(service, key, room);
+        }
     }
-    Ok(())
+    Ok(told)
 }
 
-fn place((network, channel): &(String, String)) -> Place {
+fn place((network, channel): &Key) -> Place {
     Place::channel(network, channel, CaseMapping::Ascii)
 }
 
-async fn unlink(portals: &Portals<Irc>, place: &Place) -> Result<(), HandlerError> {
-    if let Some(portal) = portals.of(place).await? {
-        portals
-            .unbridge(&portal, Some("The channel is bridged no more"))
-            .await?;
+async fn unlink(portals: &Portals<Irc>, place: &Place, room: &str) -> Result<(), HandlerError> {
+    let Some(portal) = portals.of(place).await? else {
+        return Ok(());
+    };
+    // It may have been linked elsewhere since, by somebody who may do that.
+    if RoomId::parse(room).is_ok_and(|id| id != portal.matrix) {
+        return Ok(());
     }
+    portals
+        .unbridge(&portal, Some("The channel is bridged no more"))
+        .await?;
     Ok(())
 }
 
-/// Links a room, as soon as that can be done.
-async fn link(service: Service, place: Place, room: String) {
+fn spawn_link(service: &Service, key: Key, room: String) {
+    let service = service.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = service.stopped() => {}
+            () = link(&service, key, room) => {}
+        }
+    });
+}
+
+/// Links a room, as soon as that can be done, for as long as the configuration wants it.
+async fn link(service: &Service, key: Key, room: String) {
+    let place = place(&key);
     for attempt in 0..ATTEMPTS {
-        match attempt_link(&service, &place, &room).await {
+        let Ok(portals) = service.portals::<Irc>() else {
+            return;
+        };
+        if wanted(&portals).get(&key) != Some(&room) {
+            return;
+        }
+        drop(portals);
+        match attempt_link(service, &place, &room).await {
             Ok(()) => return,
             Err(reason) => {
                 if attempt == 0 {

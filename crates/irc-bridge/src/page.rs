@@ -14,50 +14,52 @@ use bridgehead_appservice::axum::{
 };
 use serde_json::json;
 
-use crate::network::{ClientLook, Handle, Look};
+use crate::{
+    network::{ClientLook, Look},
+    networks::Networks,
+};
 
 /// How long a network's loop may take to answer; it takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The page about these networks.
-pub(crate) fn page(networks: Vec<Handle>) -> Router {
+pub(crate) fn page(networks: Networks) -> Router {
     Router::new()
         .route("/irc", get(text))
         .route("/irc.json", get(json))
-        .with_state(Arc::new(networks))
+        .with_state(networks)
 }
 
-type Networks = From<Arc<Vec<Handle>>>;
-
 /// How each network stands; without its state, one that does not answer.
-async fn looks(networks: &[Handle]) -> Vec<(&str, Option<Look>)> {
-    let asked = networks.iter().map(|network| async {
+async fn looks(networks: &Networks) -> Vec<(Arc<str>, Option<Look>)> {
+    let all = networks.all();
+    let asked = all.iter().map(|network| async {
         let look = tokio::time::timeout(PATIENCE, network.look()).await;
-        (&*network.name, look.ok().flatten())
+        (network.name.clone(), look.ok().flatten())
     });
     futures_util::future::join_all(asked).await
 }
 
 /// A page with a network that does not answer is no success: a probe may rely on it.
-fn status(looks: &[(&str, Option<Look>)]) -> StatusCode {
+fn status(looks: &[(Arc<str>, Option<Look>)]) -> StatusCode {
     match looks.iter().all(|(_, look)| look.is_some()) {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
-async fn json(From(networks): Networks) -> Response {
+async fn json(From(networks): From<Networks>) -> Response {
     let looks = looks(&networks).await;
     let status = status(&looks);
     let told = looks.into_iter().map(|(name, look)| match look {
         Some(look) => json!(look),
-        None => json!({ "network": name, "problem": "it does not answer" }),
+        None => json!({ "network": &*name, "problem": "it does not answer" }),
     });
     let networks: Vec<_> = told.collect();
     (status, Json(json!({ "networks": networks }))).into_response()
 }
 
-async fn text(From(networks): Networks) -> Response {
+async fn text(From(networks): From<Networks>) -> Response {
     let looks = looks(&networks).await;
     let status = status(&looks);
     let mut page = String::new();

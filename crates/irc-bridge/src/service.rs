@@ -6,11 +6,13 @@ use bridgehead_appservice::{
     Handle, HandlerError, Member, Service,
     bridge::{Bridge, Portals, provisioning::Provisioning},
     media::MediaProxy,
+    program::Now,
 };
 
 use crate::{
     Irc, Settings,
     accounts::ACCOUNTS,
+    away::AWAY,
     commands::commands,
     drift,
     examine::examine,
@@ -24,6 +26,7 @@ use crate::{
     network::Upkeep,
     page::page,
     people::PEOPLE,
+    reload, removed,
     settings::MediaSettings,
     talks::TALKS,
     votes,
@@ -38,29 +41,38 @@ pub fn service(settings: &Settings) -> Service {
 pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let kept = Arc::new(settings.clone());
     let irc = Irc::by(settings, way);
-    let networks = irc.networks().cloned().collect();
+    let networks = irc.networks().clone();
     let bridge = named(Bridge::new(irc), settings)
         .prefix("!irc")
         .on(votes::tell);
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN])
+        .migrations(&[
+            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY,
+        ])
         .commands(drift::commands(commands()))
         .on(names)
         .bridge(bridge)
-        .third_party(lookup::PROTOCOL, lookup::third_party(settings))
+        .third_party(lookup::PROTOCOL, lookup::third_party(networks.clone()))
         .operator_pages(page(networks))
-        .doctor({
-            let kept = kept.clone();
-            move || examine(kept.clone())
-        });
+        .on_reload(|service: Handle, settings: Now<Settings>| async move {
+            reload(&service, &settings).await
+        })
+        .doctor(move || examine(kept.clone()));
     let service = match provisioning(settings) {
         Some(api) => service.provisioning(api),
         None => service,
     };
-    media(service, &settings.media)
-        .on_start(move |service: Handle| mappings::keep(service, kept.clone()))
+    media(service, &settings.media).on_start(begin)
+}
+
+/// What the configuration has no more is taken apart, and what it maps is linked.
+async fn begin(service: Handle) -> Result<(), HandlerError> {
+    for removed in removed::forget_others(&service).await? {
+        tracing::warn!("{removed}");
+    }
+    mappings::keep(&service, true).await.map(drop)
 }
 
 /// What people and channels are called in Matrix. Where each network says so for itself, what is said for all names

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::UserId;
+use crate::{config::Refusals, id::UserId};
 
 /// What somebody may do. Each level may do what those before it may.
 #[derive(
@@ -46,6 +46,15 @@ impl Permissions {
     pub fn allow(mut self, whom: &str, level: Level) -> Self {
         self.levels.insert(whom.to_owned(), level);
         self
+    }
+
+    /// Refuses names that name nobody, for [`Config::check`](crate::config::Config::check); `key` is where the permissions
+    /// stand in the configuration.
+    pub fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        for mistake in self.mistakes() {
+            let remedy = "write @user:server, a server's name, or *";
+            refusals.refuse(key, mistake, remedy);
+        }
     }
 
     /// What is wrong with the names.

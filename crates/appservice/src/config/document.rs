@@ -34,8 +34,13 @@ pub trait Config: Default + Serialize + DeserializeOwned + JsonSchema {
     /// Keys that had another name in earlier versions.
     const MOVED: &'static [Moved] = &[];
 
-    /// Keys and sections whose changes take effect without a restart.
+    /// Keys and sections whose changes take effect without a restart. `*` stands for any name, as in
+    /// `networks.*.title`.
     const LIVE: &'static [&'static str] = &[];
+
+    /// Keys and sections whose changes take effect without a restart, but later, and when: `("networks.*.servers", "with
+    /// the next connection")`. They go before those that are [live](Self::LIVE).
+    const LATER: &'static [(&'static str, &'static str)] = &[];
 
     /// Called after loading, with every value in place, to refuse what only shows in several keys together. Defaults
     /// stand in for values that were refused already.
@@ -77,6 +82,8 @@ pub trait Parts: Sized {
     fn moved() -> Vec<Moved>;
     /// See [`Config::LIVE`].
     fn live() -> Vec<&'static str>;
+    /// See [`Config::LATER`].
+    fn later() -> Vec<(&'static str, &'static str)>;
     /// See [`Config::check`].
     fn check_all(&self, refusals: &mut Refusals<'_>);
 }
@@ -107,6 +114,10 @@ impl<C: Config> Parts for C {
 
     fn live() -> Vec<&'static str> {
         C::LIVE.to_vec()
+    }
+
+    fn later() -> Vec<(&'static str, &'static str)> {
+        C::LATER.to_vec()
     }
 
     fn check_all(&self, refusals: &mut Refusals<'_>) {
@@ -184,6 +195,10 @@ impl<C: Config> Parts for Whole<C> {
 
     fn live() -> Vec<&'static str> {
         [ServiceConfig::LIVE, C::LIVE].concat()
+    }
+
+    fn later() -> Vec<(&'static str, &'static str)> {
+        [ServiceConfig::LATER, C::LATER].concat()
     }
 
     fn check_all(&self, refusals: &mut Refusals<'_>) {

@@ -43,7 +43,6 @@ use std::path::Path;
 pub use schemars::{self, JsonSchema};
 pub use serde;
 
-pub(crate) use self::render::form_with;
 pub use self::{
     document::{Config, Document, NoConfig, Whole},
     mistake::{Mistake, Mistakes, Origin, Warning},
@@ -61,6 +60,7 @@ pub use self::{
     upgrade::{UpgradeError, Upgraded, upgrade},
 };
 use self::{read::Reader, secret::read_bounded};
+pub(crate) use self::{reload::sentences, render::form_with};
 
 /// Largest configuration file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;

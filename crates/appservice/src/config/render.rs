@@ -7,6 +7,7 @@ use super::{
     given::variable,
     leaf::{expected, sample, to_toml, to_toml_key},
     ordered::Ordered,
+    reload::Effect,
     shape::{Field, Kind, Shape, Table, join},
 };
 
@@ -231,11 +232,17 @@ fn shown(field: &Field) -> Value {
 #[must_use]
 pub fn reference<D: Document>(prefix: &str) -> String {
     let mut text = String::new();
-    reference_section(&mut text, &D::table(), "", "", prefix);
+    reference_section::<D>(&mut text, &D::table(), "", "", prefix);
     text
 }
 
-fn reference_section(text: &mut String, table: &Table, doc: &str, path: &str, prefix: &str) {
+fn reference_section<D: Document>(
+    text: &mut String,
+    table: &Table,
+    doc: &str,
+    path: &str,
+    prefix: &str,
+) {
     if !path.is_empty() {
         let doc = if doc.is_empty() { &table.doc } else { doc };
         text.push_str(&format!("\n### `[{path}]`\n\n{}\n\n", one_line(doc)));
@@ -244,24 +251,26 @@ fn reference_section(text: &mut String, table: &Table, doc: &str, path: &str, pr
         .fields
         .iter()
         .filter(|field| !is_section(&field.shape));
-    let rows: Vec<String> = keys.map(|field| row(field, path, prefix)).collect();
+    let rows: Vec<String> = keys.map(|field| row::<D>(field, path, prefix)).collect();
     if !rows.is_empty() {
-        text.push_str("| Key | Meaning | Value | Default | Variable |\n|---|---|---|---|---|\n");
+        text.push_str(
+            "| Key | Meaning | Value | Default | Variable | A change counts |\n|---|---|---|---|---|---|\n",
+        );
         text.push_str(&rows.concat());
     }
     for field in &table.fields {
         match &field.shape {
             Shape::Table(inner) => {
-                reference_section(text, inner, &field.doc, &join(path, &field.name), prefix);
+                reference_section::<D>(text, inner, &field.doc, &join(path, &field.name), prefix);
                 if let Some(Shape::Table(each)) = inner.rest.as_deref() {
                     let path = join(&join(path, &field.name), "*");
-                    reference_section(text, each, "", &path, prefix);
+                    reference_section::<D>(text, each, "", &path, prefix);
                 }
             }
             Shape::List(item) => {
                 if let Shape::Table(inner) = item.as_ref() {
                     let path = format!("[{}]", join(path, &field.name));
-                    reference_section(text, inner, &field.doc, &path, prefix);
+                    reference_section::<D>(text, inner, &field.doc, &path, prefix);
                 }
             }
             Shape::Leaf(_) => {}
@@ -287,7 +296,7 @@ fn is_section(shape: &Shape) -> bool {
     }
 }
 
-fn row(field: &Field, section: &str, prefix: &str) -> String {
+fn row<D: Document>(field: &Field, section: &str, prefix: &str) -> String {
     let path = join(section, &field.name);
     let what = match &field.shape {
         Shape::Leaf(leaf) => expected(leaf),
@@ -315,7 +324,12 @@ fn row(field: &Field, section: &str, prefix: &str) -> String {
     if section.contains(['*', '[']) {
         name = String::new();
     }
-    let cells = [key, one_line(&field.doc), what, default, name];
+    let names: Vec<String> = path
+        .split('.')
+        .map(|name| name.trim_matches(['[', ']']).to_owned())
+        .collect();
+    let counts = Effect::at::<D>(&names).words().to_owned();
+    let cells = [key, one_line(&field.doc), what, default, name, counts];
     let cells = cells.map(|cell| cell.replace('|', "\\|"));
     format!("| {} |\n", cells.join(" | "))
 }

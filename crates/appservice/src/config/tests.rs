@@ -140,6 +140,10 @@ impl Config for Irc {
         },
     ];
     const LIVE: &'static [&'static str] = &["motto", "server"];
+    const LATER: &'static [(&'static str, &'static str)] = &[
+        ("server.rate", "with the next connection"),
+        ("others.*.rate", "with the next connection"),
+    ];
 
     fn check(&self, refusals: &mut Refusals<'_>) {
         if !self.server.tls && self.server.password.get().is_some() {

@@ -258,7 +258,8 @@ answers!(RemoteLocation);
 #[derive(Clone)]
 #[must_use]
 pub struct ThirdParty {
-    pub(crate) info: ProtocolInfo,
+    info: ProtocolInfo,
+    informed_by: Option<Arc<dyn Fn() -> ProtocolInfo + Send + Sync>>,
     pub(crate) users: Vec<AnyHandler<Vec<RemoteUser>>>,
     pub(crate) locations: Vec<AnyHandler<Vec<RemoteLocation>>>,
     pub(crate) of_users: Vec<AnyHandler<Vec<RemoteUser>>>,
@@ -270,11 +271,25 @@ impl ThirdParty {
     pub fn new(info: ProtocolInfo) -> Self {
         Self {
             info,
+            informed_by: None,
             users: Vec::new(),
             locations: Vec::new(),
             of_users: Vec::new(),
             of_aliases: Vec::new(),
         }
+    }
+
+    /// Asked each time in the place of what [`new`](Self::new) was given, for a network that changes while the service
+    /// runs; it must not wait. Homeservers may remember what they were told for a while.
+    pub fn informed_by(mut self, info: impl Fn() -> ProtocolInfo + Send + Sync + 'static) -> Self {
+        self.informed_by = Some(Arc::new(info));
+        self
+    }
+
+    /// What people are told of it now.
+    pub(crate) fn info(&self) -> ProtocolInfo {
+        let asked = self.informed_by.as_ref().map(|info| info());
+        asked.unwrap_or_else(|| self.info.clone())
     }
 
     /// Called when users are looked for, by the fields of a [`RemoteAsk`].

@@ -46,6 +46,12 @@ impl<C> Current<C> {
 /// A configuration at one moment; later reloads do not change it.
 pub struct Now<C>(Arc<Whole<C>>);
 
+impl<C> Now<C> {
+    pub(crate) fn new(config: Arc<Whole<C>>) -> Self {
+        Self(config)
+    }
+}
+
 impl<C> Deref for Now<C> {
     type Target = C;
 

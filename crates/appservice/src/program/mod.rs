@@ -13,9 +13,10 @@
 //! Exit codes: 0 is good; 1: it was tried and failed, or the doctor found something; 2: the command line or the
 //! configuration is wrong.
 //!
-//! Signals: SIGTERM and SIGINT end the service in order (a second one at once), SIGHUP reads the configuration again.
+//! Signals: SIGTERM and SIGINT end the service in order (a second one at once), SIGHUP reads the configuration again: one
+//! with mistakes changes nothing; else each key counts from when the reference says, and [`Service::on_reload`] is told.
 //!
-//! Files: `cli` (the command line), `site` (configuration and what follows from it), `first` (makes it), `run` with `serve`, `pages`,
+//! Files: `cli` (the command line), `site` (configuration and what follows from it), `first` (makes it), `run` with `serve`, `reload`, `pages`,
 //! `control` (a running service as seen by the same program's other commands) and `log`, `register` with `operator`,
 //! `parked`, `doctor`; `api` is the way to anything over HTTP, `stand_in` answers in place of a service that does not
 //! run.
@@ -31,6 +32,7 @@ mod operator;
 mod pages;
 mod parked;
 mod register;
+mod reload;
 mod run;
 mod serve;
 mod site;
@@ -45,7 +47,10 @@ use self::{
     cli::{Arguments, Command, ConfigCommand},
     site::Site,
 };
-pub use self::{current::Current, doctor::Finding};
+pub use self::{
+    current::{Current, Now},
+    doctor::Finding,
+};
 use crate::{
     config::{self, Config, NoConfig, Whole},
     run::StartError,
@@ -115,7 +120,8 @@ impl Service {
     /// The same for a service with keys of its own in the configuration: `declare` makes the service from them. It is
     /// called once, and not by commands that need no service. `name` is the service's name.
     ///
-    /// Handlers that want to see what a reload has changed take [`State<Current<C>>`](Current).
+    /// Handlers that want to see what a reload has changed take [`State<Current<C>>`](Current); what has to do something
+    /// about it is given to [`on_reload`](Self::on_reload).
     pub async fn main_with<C>(name: &str, declare: impl FnOnce(&C) -> Self + Send) -> ExitCode
     where
         C: Config + Send + Sync + 'static,

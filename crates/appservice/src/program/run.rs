@@ -5,20 +5,21 @@ use std::{sync::Arc, time::Duration};
 use bridgehead_registration::{Outcome, Registration};
 
 use super::{
-    Current, Failure, Result,
+    Failure, Result,
     control::Control,
     current::Kits,
     log::Log,
     pages, register,
+    reload::Reloader,
     serve::{self, Serving},
     site::{Site, limited},
     terminal,
 };
 use crate::{
     Running, Service,
-    config::{self, Config, MetricsConfig},
+    config::{Config, MetricsConfig},
     metrics::Metrics,
-    run::STOPS_WITHIN,
+    run::{OnReload, STOPS_WITHIN},
 };
 
 /// How long an orderly end may take before the process ends all the same: longer than all that it waits for.
@@ -42,6 +43,7 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
     let registration = registration(site, &service)?;
     let metrics = metrics(&service.name, &site.keys().metrics);
     let service = limited(service, site.keys()).metrics(&metrics);
+    let on_reload = on_reload::<C>(&service)?;
     let kits: Arc<dyn Kits> = Arc::new(current.clone());
     let mut running = service.start(site.setup(registration)).await?;
     pages::add(&mut running, &kits);
@@ -53,9 +55,32 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
             return Err(failure);
         }
     };
-    while matches!(signals.next().await, Signal::Reload) {
-        reload(site, current, &log);
-        serving.renew_certificate().await;
+    let mut asked = running.core().reloads.listen();
+    let reloader = Reloader {
+        site,
+        current,
+        log: &log,
+        on_reload,
+    };
+    loop {
+        let reply = tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => None,
+                Signal::End => break,
+            },
+            Some(reply) = asked.recv() => Some(reply),
+        };
+        let reloading = async {
+            let reloaded = reloader.reload(&running).await;
+            serving.renew_certificate().await;
+            reloaded
+        };
+        let Some(reloaded) = signals.unless_ended(reloading).await else {
+            break;
+        };
+        if let Some(reply) = reply {
+            reply.send(reloaded).ok();
+        }
     }
     tracing::info!("ending; a second signal ends at once");
     let ended = end(running, serving, control);
@@ -64,6 +89,17 @@ pub(super) async fn run<C: Config + Send + Sync + 'static>(
             ended.map_err(|_| Failure::tried("the service did not end in time; nothing that was acknowledged is lost"))
         }
         () = signals.end() => Err(Failure::tried("ended at once; nothing that was acknowledged is lost")),
+    }
+}
+
+/// What the author does about a new configuration.
+fn on_reload<C: Config + Send + Sync + 'static>(service: &Service) -> Result<Option<OnReload>> {
+    let on_reload = service.on_reload.clone();
+    match on_reload {
+        Some(other) if !other.takes::<C>() => Err(Failure::setup(
+            "`on_reload` was given another configuration's type than `main_with`: give both the same",
+        )),
+        on_reload => Ok(on_reload),
     }
 }
 
@@ -130,32 +166,6 @@ fn metrics(name: &str, keys: &MetricsConfig) -> Metrics {
     })
 }
 
-/// Reads the configuration again, and says what that changes. One with mistakes changes nothing.
-fn reload<C: Config>(site: &Site<C>, current: &Current<C>, log: &Log) {
-    let loaded = match site.reload() {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            for mistake in mistakes.iter() {
-                tracing::error!("{mistake}");
-            }
-            tracing::error!("the configuration has mistakes, and stays as it was");
-            return;
-        }
-    };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    let changes = config::diff(&*current.whole(), &loaded.config);
-    log.set(&loaded.config.service.log);
-    current.set(Arc::new(loaded.config));
-    for change in &changes {
-        tracing::info!("{change}");
-    }
-    if changes.is_empty() {
-        tracing::info!("the configuration was read again; nothing has changed");
-    }
-}
-
 /// What the operator wants of a running program.
 enum Signal {
     End,
@@ -170,6 +180,8 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hang_up: tokio::signal::unix::Signal,
+    /// The configuration was to be read while it was being read.
+    is_asked_again: bool,
 }
 
 #[cfg(unix)]
@@ -181,10 +193,14 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
+            is_asked_again: false,
         })
     }
 
     async fn next(&mut self) -> Signal {
+        if std::mem::take(&mut self.is_asked_again) {
+            return Signal::Reload;
+        }
         tokio::select! {
             _ = self.terminate.recv() => Signal::End,
             _ = self.interrupt.recv() => Signal::End,
@@ -198,10 +214,29 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// What something comes to; `None`, where the service is to end before that. Who wants the configuration to be read
+    /// meanwhile has it read once more after that.
+    async fn unless_ended<T>(&mut self, doing: impl Future<Output = T>) -> Option<T> {
+        let mut doing = std::pin::pin!(doing);
+        loop {
+            tokio::select! {
+                done = &mut doing => return Some(done),
+                signal = self.next() => match signal {
+                    Signal::End => return None,
+                    Signal::Reload => self.is_asked_again = true,
+                },
+            }
+        }
+    }
+}
+
 #[cfg(not(unix))]
 impl Signals {
     fn listen() -> Result<Self> {
-        Ok(Self {})
+        Ok(Self {
+            is_asked_again: false,
+        })
     }
 
     async fn next(&mut self) -> Signal {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     Bot, Error, Ghosts, Room,
-    bridge::{Network, Portals, backfill::Backfills, puppets::Puppets},
+    bridge::{Network, Permissions, Portals, backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,
@@ -47,7 +47,7 @@ impl Handle {
         }
     }
 
-    fn core(&self) -> Result<Arc<Core>, Error> {
+    pub(super) fn core(&self) -> Result<Arc<Core>, Error> {
         let core = self.core.upgrade().ok_or(Error::Stopping)?;
         if *self.stop.borrow() {
             return Err(Error::Stopping);
@@ -79,6 +79,16 @@ impl Handle {
     /// [`Error::Stopping`], when the service has ended.
     pub fn puppets(&self) -> Result<Puppets, Error> {
         Ok(Puppets::new(self.core()?, None))
+    }
+
+    /// Who may use the service, from now on, in the place of what [`Service::permissions`](crate::Service::permissions)
+    /// said.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn set_permissions(&self, permissions: Permissions) -> Result<(), Error> {
+        *self.core()?.permissions.write() = permissions;
+        Ok(())
     }
 
     /// A room, to ask about it; as [`bot`](Self::bot).

@@ -5,6 +5,7 @@ mod figures;
 mod handle;
 mod health;
 mod parts;
+mod reload;
 mod still;
 mod upkeep;
 
@@ -14,6 +15,7 @@ use axum::body::{Body, to_bytes};
 use bridgehead_registration::Registration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -40,8 +42,16 @@ use crate::{
     wire::{self, HomeserverToken, Pings},
 };
 
-pub(crate) use self::figures::Figures;
-pub use self::{handle::Handle, health::Health, still::Still};
+pub(crate) use self::{
+    figures::Figures,
+    reload::{OnReload, Reloads},
+};
+pub use self::{
+    handle::Handle,
+    health::Health,
+    reload::{ReloadError, Reloaded},
+    still::Still,
+};
 
 /// How long handlers and sends that run may take when the service ends.
 const GRACE: Duration = Duration::from_secs(10);
@@ -242,7 +252,8 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             .commands
             .clone()
             .with_prefix(&format!("!{}", service.name)),
-        permissions: service.permissions.clone(),
+        permissions: RwLock::new(service.permissions.clone()),
+        reloads: Reloads::default(),
         states: service.states.clone(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),

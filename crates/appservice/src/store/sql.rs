@@ -246,6 +246,15 @@ impl Store {
             .await
     }
 
+    /// Forgets what was remembered under a name.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn forget(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.write(move |unit| unit.forget_kv("app", &key)).await
+    }
+
     /// What was remembered under a name.
     ///
     /// # Errors
@@ -260,6 +269,14 @@ impl Store {
 }
 
 impl Unit<'_> {
+    /// Forgets the value of a name.
+    pub(crate) fn forget_kv(&self, scope: &str, key: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM kv WHERE scope = ?1 AND key = ?2")?
+            .execute([scope, key])?;
+        Ok(())
+    }
+
     /// Remembers a value under a name.
     pub(crate) fn put_kv(&self, scope: &str, key: &str, value: &str) -> Result<()> {
         self.connection

@@ -42,7 +42,7 @@ async fn protocol(
     name: Segment,
 ) -> Result<Json<ProtocolInfo>, Refusal> {
     let (_, network) = network(&core, name)?;
-    Ok(Json(network.info.clone()))
+    Ok(Json(network.info()))
 }
 
 async fn users(

@@ -11,7 +11,7 @@ use crate::{
 
 /// A command of a network.
 pub(super) struct About<'a> {
-    pub(super) network: &'a Handle,
+    pub(super) network: Handle,
     ask: &'a CommandAsk,
     /// Words before those of the command's own.
     skipped: usize,
@@ -21,7 +21,7 @@ impl<'a> About<'a> {
     /// Which network is meant: the one that is named first, the one of the room, or the only one.
     pub(super) fn new(
         ask: &'a CommandAsk,
-        irc: &'a Irc,
+        irc: &Irc,
         portal: Option<&Portal<Irc>>,
     ) -> Result<Self, CommandError> {
         let about = |network, skipped| About {
@@ -34,12 +34,13 @@ impl<'a> About<'a> {
             return Ok(about(named, 1));
         }
         let here = portal.and_then(|portal| irc.network(&portal.remote.network));
-        let mut all = irc.networks();
+        let mut all = irc.networks().all().into_iter();
         match (here, all.next(), all.next()) {
             (Some(here), ..) => Ok(about(here, 0)),
             (None, Some(only), None) => Ok(about(only, 0)),
             _ => {
-                let names = irc.networks().map(|handle| format!("`{}`", handle.name));
+                let all = irc.networks().all();
+                let names = all.iter().map(|handle| format!("`{}`", handle.name));
                 let names: Vec<String> = names.collect();
                 let name = &ask.name;
                 Err(other(format!(

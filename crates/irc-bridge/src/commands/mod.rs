@@ -8,8 +8,10 @@
 //! - `login` passwords and certificates
 //! - `talk` what is said and asked on IRC
 //! - `rooms` channels and their rooms; `link` rooms that are there already
+//! - `admin` what those say who run the bridge
 
 mod about;
+mod admin;
 mod link;
 mod login;
 mod own;
@@ -27,7 +29,8 @@ pub(crate) fn commands() -> Commands {
     let commands = login::commands(commands);
     let commands = talk::commands(commands);
     let commands = rooms::commands(commands);
-    link::commands(commands)
+    let commands = link::commands(commands);
+    admin::commands(commands)
 }
 
 /// Why a command was not done. The kit puts it into a sentence, and ends that.

@@ -39,7 +39,7 @@ fn other(text: impl ToString) -> CommandError {
 pub(super) struct Pair<'a> {
     pub(super) portal: Portal<Irc>,
     pub(super) irc: &'a Portals<Irc>,
-    pub(super) handle: &'a Handle,
+    pub(super) handle: Handle,
     pub(super) look: Picture,
     pub(super) room: RoomPicture,
     pub(super) kept: Kept,

@@ -108,6 +108,9 @@ impl Hub {
 
     fn ready(&mut self, owner: &Owner) {
         let name = self.name.clone();
+        // Servers forget it with each connection.
+        let away = owner.person().and_then(|person| self.away.reason(person));
+        let away = away.map(str::to_owned);
         let client = self.client(owner);
         client.last_error = None;
         client.retry_at = None;
@@ -116,6 +119,9 @@ impl Hub {
             return;
         };
         live.is_ready = true;
+        if let Some(reason) = away {
+            live.upkeep(Line::new("AWAY", [reason]));
+        }
         let took = now().saturating_duration_since(live.begun_at);
         let facts = live.link.facts();
         live.view.set_shows_all_prefixes(facts.shows_all_prefixes);

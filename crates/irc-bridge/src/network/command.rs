@@ -114,7 +114,13 @@ impl Hub {
                     .await;
             }
             Command::Away(reason) => {
-                let away = Line::new("AWAY", reason.as_deref());
+                let reason = reason.as_deref().map(one_line);
+                if let Some(person) = owner.person()
+                    && let Err(error) = self.away.set(person, reason).await
+                {
+                    tracing::error!(%error, "that somebody is away is not kept");
+                }
+                let away = Line::new("AWAY", reason);
                 self.ask_anyhow(&owner, (away, words::readable), reply)
                     .await;
             }

@@ -129,6 +129,12 @@ impl Figures {
         self.splits.add(1);
     }
 
+    /// The network is no more.
+    pub(super) fn end(&self) {
+        self.set(Levels::default());
+        tell(&self.metrics, &self.network, &Levels::default());
+    }
+
     /// How everything stands now.
     pub(super) fn set(&self, levels: Levels) {
         *self.levels.lock() = levels;
@@ -148,22 +154,26 @@ fn show(metrics: &Metrics, network: &str, levels: &Arc<Mutex<Levels>>) {
             return;
         };
         let levels = levels.lock().clone();
-        let set = |(name, help), labels: &[(&str, &str)], value: f64| {
-            let labels = [&[("network", network.as_str())], labels].concat();
-            metrics.gauge(name, help, &labels).set(value);
-        };
-        for (state, count) in State::ALL.into_iter().zip(levels.clients) {
-            set(CONNECTIONS, &[("state", state.name())], number(count));
-        }
-        set(TO_IRC, &[], number(levels.to_irc));
-        set(TO_MATRIX, &[], number(levels.to_matrix));
-        set(AWAY, &[], number(levels.away));
-        set(CHANNELS, &[], number(levels.channels));
-        if let Some(lag_ms) = levels.lag_ms {
-            let lag = Duration::from_millis(lag_ms);
-            set(LAG_SECONDS, &[], lag.as_secs_f64());
-        }
+        tell(metrics, &network, &levels);
     });
+}
+
+fn tell(metrics: &Metrics, network: &str, levels: &Levels) {
+    let set = |(name, help), labels: &[(&str, &str)], value: f64| {
+        let labels = [&[("network", network)], labels].concat();
+        metrics.gauge(name, help, &labels).set(value);
+    };
+    for (state, count) in State::ALL.into_iter().zip(levels.clients) {
+        set(CONNECTIONS, &[("state", state.name())], number(count));
+    }
+    set(TO_IRC, &[], number(levels.to_irc));
+    set(TO_MATRIX, &[], number(levels.to_matrix));
+    set(AWAY, &[], number(levels.away));
+    set(CHANNELS, &[], number(levels.channels));
+    if let Some(lag_ms) = levels.lag_ms {
+        let lag = Duration::from_millis(lag_ms);
+        set(LAG_SECONDS, &[], lag.as_secs_f64());
+    }
 }
 
 /// As gauges have it: no count here comes near what would lose its last digit.

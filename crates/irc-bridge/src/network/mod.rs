@@ -22,10 +22,12 @@
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
 //! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
+//! - `changes` other settings while the network runs, and its end
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
 mod answers;
+mod changes;
 mod client;
 mod command;
 mod connect;
@@ -118,6 +120,7 @@ pub(crate) use self::{
 use crate::{
     Irc,
     accounts::Accounts,
+    away::Away,
     clock::now,
     ident::Ident,
     ids::{Place, Target},
@@ -154,6 +157,10 @@ pub(crate) enum Input {
     Command(Asking),
     /// The bridge ends.
     Leave(oneshot::Sender<()>),
+    /// The settings are these now; and whether somebody may do more or less.
+    Settings(Arc<NetworkSettings>, bool),
+    /// The network ends: the configuration has it no more.
+    End(oneshot::Sender<()>),
     /// Who of Matrix is writing somewhere; nobody else is.
     Typing(Place, Vec<UserId>),
     /// Somebody wants to know how the network stands.
@@ -299,7 +306,7 @@ pub(crate) struct Beginning {
 /// A network that is about to run, and to run again where that has failed.
 #[derive(Clone)]
 pub(crate) struct Waiting {
-    beginning: Beginning,
+    pub(crate) beginning: Beginning,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
     claims: OpenClaims,
@@ -355,6 +362,7 @@ pub(crate) struct Hub {
     /// Whether those whom people talk to alone are there.
     monitor: Monitor,
     presences: Presences,
+    away: Away,
     /// Keys of channels that people have given, by folded channel.
     keys: BTreeMap<String, String>,
     /// Questions to operators that are open, and those that were answered just now.
@@ -383,6 +391,8 @@ pub(crate) struct Hub {
     is_leaving: bool,
     /// Who waits until nobody is connected.
     left: Option<oneshot::Sender<()>>,
+    /// The network ends for good: who waits for that.
+    ending: Option<oneshot::Sender<()>>,
     /// Who went in a netsplit, by folded nick: where they were, and until when they may come back.
     split: BTreeMap<String, (BTreeSet<String>, Instant)>,
     /// What was said while nobody listened.
@@ -408,7 +418,7 @@ pub(crate) struct Hub {
 }
 
 impl Waiting {
-    /// Runs the network for as long as it is polled.
+    /// Runs the network for as long as it is polled, or until it is to end.
     pub(crate) async fn run(
         self,
         remote: Remote<Irc>,
@@ -440,6 +450,7 @@ impl Waiting {
             ears: AllEars::new(),
             is_leaving: false,
             left: None,
+            ending: None,
             name: self.beginning.name.clone(),
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
@@ -455,6 +466,7 @@ impl Waiting {
             talks: Talks::load(&store, &self.beginning.name).await?,
             monitor: Monitor::default(),
             presences: Presences::default(),
+            away: Away::load(store.clone(), &self.beginning.name).await?,
             keys: accounts.keys().await?,
             accounts,
             consents: Vec::new(),
@@ -496,6 +508,10 @@ impl Waiting {
                 Some(input) = inputs.recv() => hub.take_input(input).await,
                 _ = tick.tick() => hub.tick().await,
             }
+            if hub.is_over() {
+                hub.conclude(tasks).await;
+                return Ok(());
+            }
         }
     }
 }
@@ -511,11 +527,14 @@ impl Hub {
         for nick in self.people.nicks().await? {
             self.is_former(&nick);
         }
+        let mut linked = Vec::new();
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
+                linked.extend(place.as_channel().map(str::to_owned));
             }
         }
+        self.forget_unlinked(&linked).await;
         Ok(())
     }
 
@@ -531,6 +550,8 @@ impl Hub {
                 }
                 (self.is_leaving, self.left) = (true, Some(reply));
             }
+            Input::Settings(settings, who_may) => self.take_settings(settings, who_may).await,
+            Input::End(reply) => self.begin_to_end(reply),
             Input::Picture(channel, reply) => {
                 reply.send(self.picture(&channel)).ok();
             }

@@ -38,6 +38,20 @@ impl Bucket {
         }
     }
 
+    /// Other limits; what was saved up is kept, as far as they allow it.
+    pub(super) fn change(&mut self, per_minute: u32, at_once: u32) {
+        self.every = Duration::from_secs(60) / per_minute.max(1);
+        self.at_once = at_once.max(1);
+        self.tokens = self.tokens.min(f64::from(self.at_once));
+    }
+
+    /// What has closed it is over.
+    pub(super) fn open(&mut self) {
+        if self.closed.take().is_some() {
+            self.tokens = 1.0;
+        }
+    }
+
     /// Takes one, or says when to ask again.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         if let Some((until, _)) = self.closed.as_ref().filter(|(until, _)| *until > now) {

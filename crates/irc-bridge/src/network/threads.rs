@@ -97,6 +97,13 @@ impl Threads {
             .collect()
     }
 
+    /// A place is bridged no more; whether something was known of it.
+    pub(super) fn forget(&mut self, place: &Place) -> bool {
+        let before = self.known.len();
+        self.known.retain(|(at, _)| at != place);
+        self.last.remove(place).is_some() || self.known.len() < before
+    }
+
     /// Those of the last run.
     pub(super) fn restore(&mut self, known: Vec<(String, EventId)>) {
         for (place, root) in known {

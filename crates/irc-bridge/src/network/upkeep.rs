@@ -56,7 +56,7 @@ impl Hub {
                 self.watch(&place).await;
                 self.advance(&Owner::Bot).await;
             }
-            Upkeep::Unwatch(place) => self.unwatch(&place),
+            Upkeep::Unwatch(place) => self.unwatch(&place).await,
             Upkeep::Join {
                 place,
                 person,
@@ -131,7 +131,7 @@ impl Hub {
         }
     }
 
-    fn unwatch(&mut self, place: &Place) {
+    async fn unwatch(&mut self, place: &Place) {
         if let Target::Private { nick, person } = &place.target {
             let partner = self.talks.nick(person, nick).to_owned();
             self.talks.ended(person, nick);
@@ -143,13 +143,13 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        self.forget_heard(channel);
         self.shut_out.remove(channel);
         self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
             self.leave(&owner, channel, Some("This channel is bridged no more"));
         }
+        self.forget_channel(channel).await;
     }
 
     /// Whether whoever is in a channel's room is in the channel.
@@ -158,7 +158,7 @@ impl Hub {
     }
 
     /// Whether a person has a connection of their own for a channel.
-    fn has_connection(&self, channel: &str, person: &UserId) -> bool {
+    pub(super) fn has_connection(&self, channel: &str, person: &UserId) -> bool {
         let level = self.remote.level(person);
         level.is_ok_and(|level| self.settings.mode_for(channel, level) == Mode::Puppet)
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::to_matrix::MentionRules;
 
 /// How messages cross, on one network.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageSettings {
     /// What becomes of reactions.

@@ -91,7 +91,39 @@ impl Default for Settings {
     }
 }
 
+/// What a change waits for that is about connections: those that stand go on.
+const NEXT: &str = "with the next connection";
+/// The same for what is about rooms that the bridge makes.
+const NEW_ROOMS: &str = "for rooms that are made from now on";
+
 impl Config for Settings {
+    const LIVE: &'static [&'static str] = &["permissions", "networks"];
+    const LATER: &'static [(&'static str, &'static str)] = &[
+        ("networks.*.servers", NEXT),
+        ("networks.*.tls", NEXT),
+        ("networks.*.tls_verify", NEXT),
+        ("networks.*.tls_ca", NEXT),
+        ("networks.*.password", NEXT),
+        ("networks.*.webirc", NEXT),
+        ("networks.*.bot.username", NEXT),
+        ("networks.*.bot.realname", NEXT),
+        ("networks.*.bot.modes", NEXT),
+        ("networks.*.bot.login", NEXT),
+        ("networks.*.people.nick", NEXT),
+        ("networks.*.people.realname", NEXT),
+        ("networks.*.people.modes", NEXT),
+        ("networks.*.people.max_connections", NEXT),
+        ("networks.*.people.login_required", NEXT),
+        ("networks.*.people.addresses", NEXT),
+        ("networks.*.people.address", NEXT),
+        ("networks.*.limits.lines_at_once", NEXT),
+        ("networks.*.limits.line_every", NEXT),
+        ("networks.*.dynamic.enabled", NEW_ROOMS),
+        ("networks.*.dynamic.exclude", NEW_ROOMS),
+        ("networks.*.dynamic.federate", NEW_ROOMS),
+        ("networks.*.dynamic.room_version", NEW_ROOMS),
+    ];
+
     fn check(&self, refusals: &mut Refusals<'_>) {
         if self.networks.is_empty() {
             refusals.refuse(
@@ -117,6 +149,7 @@ impl Config for Settings {
                 );
             }
         }
+        self.permissions.check(refusals, "permissions");
         self.media.check(refusals);
         let mut rooms = BTreeMap::new();
         for (name, network) in &self.networks {

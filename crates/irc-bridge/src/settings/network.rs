@@ -14,7 +14,7 @@ use super::MessageSettings;
 use crate::{people::address_of, text::to_irc::Style};
 
 /// A network.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkSettings {
     /// Its name for people; what the network calls itself, where this is not given.
@@ -104,7 +104,7 @@ pub enum Verify {
 }
 
 /// How a connection proves who it is.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoginSettings {
     /// The account's name.
@@ -118,7 +118,7 @@ pub struct LoginSettings {
 }
 
 /// The bridge's own connection.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotSettings {
     /// There is one. Where there is none, people's own connections hear the channels, one for all in each; nobody hears
@@ -150,7 +150,7 @@ impl Default for BotSettings {
 }
 
 /// The connections of people of Matrix.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeopleSettings {
     /// Their nicks, until they choose one: with `{display}`, `{localpart}` or `{server}`.
@@ -191,7 +191,7 @@ impl Default for PeopleSettings {
 }
 
 /// Channels that people get by joining their aliases.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamicSettings {
     /// There are such.
@@ -233,7 +233,7 @@ pub enum Mode {
 }
 
 /// Who is where, kept the same on both sides.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SyncSettings {
     /// Who is in a channel is in its rooms: all of them, and not only who speaks.
@@ -279,7 +279,7 @@ pub enum BanBy {
 }
 
 /// What the network puts up with.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// New connections a minute.
@@ -311,7 +311,7 @@ impl Default for Limits {
 }
 
 /// How servers are told of whom a connection is.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebircSettings {
     /// The password that the servers know this bridge by.
@@ -321,7 +321,7 @@ pub struct WebircSettings {
 }
 
 /// A channel that is mapped to rooms.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelSettings {
     /// The room, by id or alias; the bridge's own user has to be let in. Where none is given, one is made when somebody

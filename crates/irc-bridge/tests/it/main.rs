@@ -1,5 +1,6 @@
 //! The bridge between real parts.
 
+mod changed;
 mod doubt;
 mod ircv3;
 mod login;

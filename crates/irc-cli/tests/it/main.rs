@@ -7,4 +7,5 @@ mod load;
 mod operator;
 mod program;
 mod reference;
+mod reload;
 mod watching;

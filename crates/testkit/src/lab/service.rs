@@ -54,7 +54,7 @@ pub struct LabService(Arc<Inner>);
 
 struct Inner {
     place: Mounted,
-    service: Service,
+    service: Mutex<Service>,
     registration: Registration,
     server_name: String,
     database: PathBuf,
@@ -103,7 +103,7 @@ impl LabService {
         let mounted = Self(Arc::new(Inner {
             registration: read(&text)?,
             place: lab.place(&text).await?,
-            service,
+            service: Mutex::new(service),
             server_name: lab.server_name().to_owned(),
             database: lab.0.folder.path().join(format!("service-{number}.db")),
             running: Mutex::default(),
@@ -119,6 +119,12 @@ impl LabService {
     pub fn running(&self) -> Arc<Running> {
         let running = self.0.running.lock().clone();
         running.unwrap_or_else(|| panic!("the service `{}` does not run", self.id()))
+    }
+
+    /// Declares the service anew, as a program does that is started with another configuration: for the lives from the
+    /// next [`LabService::start`] on. The registration stays as it is.
+    pub fn declare(&self, service: Service) {
+        *self.0.service.lock() = service;
     }
 
     /// Starts the service on its database, after [`LabService::crash`] or [`LabService::stop`].
@@ -141,7 +147,8 @@ impl LabService {
                 database: Database::File(inner.database.clone()),
                 surroundings: self.surroundings(),
             };
-            match inner.service.clone().start(setup).await {
+            let service = inner.service.lock().clone();
+            match service.start(setup).await {
                 // Handlers of the life before may still be at it; a new process would not meet
                 // them, and this life must not.
                 Err(StartError::Store(StoreError::InUse(_))) if Instant::now() < deadline => {

@@ -241,6 +241,24 @@ fn a_reload_tells_what_changed_and_what_is_live() {
 }
 
 #[test]
+fn what_counts_later_is_told_with_its_time_and_a_section_in_one() {
+    let old = good("[server]\nrate = 1.5\n[others.oftc]\nrate = 1.5\n[others.dalnet]\n");
+    let new = good("[server]\nrate = 2.5\n[others.oftc]\nrate = 2.5\n[others.quakenet]\n");
+    let told = crate::config::sentences(&old, &new);
+    let restart = "takes effect when the service is started again";
+    let next = "takes effect with the next connection";
+    assert_eq!(
+        told,
+        [
+            format!("others.dalnet is gone; {restart}"),
+            format!("others.quakenet is new; {restart}"),
+            format!("others.oftc.rate has changed; {next}"),
+            format!("server.rate has changed; {next}"),
+        ]
+    );
+}
+
+#[test]
 fn the_kits_keys_and_the_services_own_share_a_file() {
     let text = r#"
         network = "libera"

@@ -104,6 +104,16 @@ fn the_reference_has_every_key() {
     ] {
         assert!(reference.contains(row), "{row}\nis not in\n{reference}");
     }
+    for counts in [
+        "`IRC_NETWORK` | after a restart |",
+        "`IRC_MOTTO` | at once |",
+        "`IRC_SERVER_RATE` | with the next connection |",
+    ] {
+        assert!(
+            reference.contains(counts),
+            "{counts}\nis not in\n{reference}"
+        );
+    }
     let places: Vec<_> = ["network", "motto", "mode", "channels", "nick"]
         .map(|name| reference.find(&format!("| `{name}`")))
         .to_vec();

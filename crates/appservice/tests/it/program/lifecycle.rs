@@ -137,6 +137,31 @@ async fn a_reload_tells_what_took_effect() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_author_is_told_of_a_reload_and_may_say_no() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.start_known().await?;
+    let (none, one) = ("#hard_words = []", "hard_words = [\"shibboleth\"]");
+    parrot.change("parrot.toml", none, one)?;
+    parrot.signal("-HUP").await?;
+    parrot.says("the parrot knows 1 hard words").await?;
+
+    parrot.change("parrot.toml", one, "hard_words = [\"\"]")?;
+    parrot.signal("-HUP").await?;
+    parrot.says("an empty word is in every text").await?;
+    parrot
+        .says("the configuration has mistakes, and stays as it was")
+        .await?;
+
+    let alice = host.user("alice").await?;
+    let room = room_with_parrot(&alice).await?;
+    alice.send_text(&room, "1", "a shibboleth").await?;
+    parrot.says("`shibboleth` is too hard to say").await?;
+    alice.send_text(&room, "2", "another word").await?;
+    repeated(&alice, &room, "another word").await
+}
+
+#[tokio::test]
 async fn figures_need_a_token_or_an_address_of_their_own() -> anyhow::Result<()> {
     let host = TestServer::start().await?;
     let mut parrot = Parrot::beside(&host)?;
