@@ -1,12 +1,13 @@
 //! Developer tasks: `cargo xtask check` is what the pipeline runs, the others are parts of it.
 //!
 //! `book` does what a reader of the book does, `bench` starts benchmarks, `sim` runs the simulation of delivery, `crash`
-//! kills services under load; `prerequisites` provides what the tests need from outside the workspace, `programs` what of
+//! kills services under load, `fuzz` gives them anything; `prerequisites` provides what the tests need from outside the workspace, `programs` what of
 //! it Debian has; `tasks` strings cargo calls together.
 
 mod bench;
 mod book;
 mod crash;
+mod fuzz;
 mod prerequisites;
 mod programs;
 mod sim;
@@ -29,7 +30,7 @@ enum Task {
     Test(TestArgs),
     /// Formats the code and applies clippy's safe fixes
     Fix,
-    /// All that the pipeline does: formatting, lints, documentation, tests, the book
+    /// All that the pipeline does: formatting, lints, documentation, tests, fuzzing, the book
     Check(CheckArgs),
     /// Simulates deliveries through crashes and faults, from seeds; tells the shortest history that fails
     Sim {
@@ -51,6 +52,8 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Gives what reads from outside whatever may come, guided by what it does with it
+    Fuzz(fuzz::FuzzArgs),
     /// Measures; figures for people, not a test
     Bench(bench::BenchArgs),
 }
@@ -78,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => tasks::test(&root, !args.no_install, &args.filters),
         Task::Fix => tasks::fix(&root),
         Task::Book => book::book(&root),
+        Task::Fuzz(args) => fuzz::fuzz(&root, &args),
         Task::Bench(args) => bench::bench(&root, &args),
         Task::Sim { seeds, seed } => sim::sim(&root, seeds, seed),
         Task::Crash { seeds, seed } => crash::crash(&root, seeds, seed),

@@ -1,7 +1,7 @@
 //! The tasks themselves: cargo calls in a fixed order, stopping at the first failure.
 
 use crate::{
-    book,
+    book, fuzz,
     prerequisites::{self, Prerequisites},
 };
 use anyhow::{Context as _, bail};
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Formatting, lints, documentation, tests, the book: cheapest first.
+/// Formatting, lints, documentation, tests, fuzzing, the book: cheapest first.
 pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args([
@@ -24,6 +24,7 @@ pub(crate) fn check(root: &Path, may_install: bool) -> anyhow::Result<()> {
         .args(["doc", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     test(root, may_install, &[])?;
+    fuzz::check(root)?;
     book::book(root)
 }
 
@@ -37,7 +38,8 @@ pub(crate) fn fix(root: &Path) -> anyhow::Result<()> {
         "--allow-dirty",
         "--allow-staged",
     ]))?;
-    run(cargo(root).args(["fmt", "--all"]))
+    run(cargo(root).args(["fmt", "--all"]))?;
+    run(cargo(root).args(["fmt", "--manifest-path", "fuzz/Cargo.toml"]))
 }
 
 /// All tests, or those that a filter names; documentation tests run only without a filter.

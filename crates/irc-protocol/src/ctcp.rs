@@ -45,10 +45,13 @@ impl Ctcp {
     /// Reads a message's text; `None` where it is no CTCP. The mark at its end may be missing, for servers cut lines.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let marked = text.strip_prefix(MARK)?;
-        let inner = marked.split(MARK).next().unwrap_or_default();
-        let (command, args) = inner.split_once(' ').unwrap_or((inner, ""));
-        (!command.is_empty()).then(|| Self::new(command, args))
+        let (command, args) = cut(text.as_bytes())?;
+        // Both were cut out of a text at bytes of ASCII, and so they are texts.
+        let args = String::from_utf8_lossy(args);
+        Some(Self {
+            command,
+            args: args.into_owned(),
+        })
     }
 
     /// Whether it is what somebody does.
@@ -66,6 +69,22 @@ impl Ctcp {
         let inner: String = inner.chars().filter(may_stand).collect();
         format!("{MARK}{inner}{MARK}")
     }
+}
+
+/// Cuts a message's text, in whatever encoding, into the command in upper case and its arguments.
+pub(crate) fn cut(text: &[u8]) -> Option<(String, &[u8])> {
+    let marked = text.strip_prefix(&[MARK as u8])?;
+    let inner = marked
+        .split(|byte| *byte == MARK as u8)
+        .next()
+        .unwrap_or_default();
+    let end = inner.iter().position(|byte| *byte == b' ');
+    let (command, args) = match end {
+        Some(end) => (&inner[..end], &inner[end + 1..]),
+        None => (inner, &[][..]),
+    };
+    let command = String::from_utf8_lossy(command).to_ascii_uppercase();
+    (!command.is_empty()).then_some((command, args))
 }
 
 /// A text that is not read as a CTCP, whoever wrote it: without marks.
@@ -99,7 +118,7 @@ impl Facts<'_> {
         }
         let asked = Ctcp::parse(text)?;
         let args = match asked.command.as_str() {
-            "PING" => cut(&asked.args, MAX_ECHO_BYTES).to_owned(),
+            "PING" => beginning(&asked.args, MAX_ECHO_BYTES).to_owned(),
             "CLIENTINFO" => self.known().collect::<Vec<_>>().join(" "),
             "VERSION" => self.version.to_owned(),
             "SOURCE" => self.source.to_owned(),
@@ -108,7 +127,7 @@ impl Facts<'_> {
         };
         let is_known = asked.command == "PING" || !args.is_empty();
         let room = MAX_ANSWER_BYTES - "\x01CLIENTINFO \x01".len();
-        is_known.then(|| Ctcp::new(&asked.command, cut(&args, room)).write())
+        is_known.then(|| Ctcp::new(&asked.command, beginning(&args, room)).write())
     }
 
     /// What is answered, `ACTION` with it, as is the custom.
@@ -127,7 +146,7 @@ impl Facts<'_> {
 }
 
 /// The beginning of a text, cut between characters.
-fn cut(text: &str, bytes: usize) -> &str {
+fn beginning(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 

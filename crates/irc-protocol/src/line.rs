@@ -45,6 +45,9 @@ pub enum LineError {
     /// A space, or nothing, in a parameter that is not the last.
     #[error("a parameter that is not the last is empty, holds a space or begins with a colon")]
     Middle,
+    /// What stands before the command would end elsewhere than it does.
+    #[error("its source, or a tag's name, is none that a line can hold")]
+    Head,
 }
 
 impl Line {
@@ -83,7 +86,7 @@ impl Line {
         if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return Err(LineError::Control);
         }
-        let mut rest = bytes.trim_ascii_start();
+        let mut rest = after_spaces(bytes);
         let mut line = Self::default();
         if let Some(tagged) = rest.strip_prefix(b"@") {
             let (tags, after) = word(tagged);
@@ -121,6 +124,11 @@ impl Line {
     /// # Errors
     /// When it would be read as another line, or as several.
     pub fn to_bytes(&self) -> Result<Vec<u8>, LineError> {
+        let is_cut = |tag: (&str, &str)| tag.0.is_empty() || tag.0.contains([' ', ';', '=']);
+        let source = self.source.as_ref().map(Source::to_string);
+        if self.tags.iter().any(is_cut) || source.is_some_and(|source| source.contains(' ')) {
+            return Err(LineError::Head);
+        }
         let mut out = Vec::new();
         self.tags.write(&mut out);
         if let Some(source) = &self.source {
@@ -207,8 +215,12 @@ impl fmt::Debug for Line {
 fn word(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b' ');
     let (word, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    (word, &rest[spaces..])
+    (word, after_spaces(rest))
+}
+
+fn after_spaces(bytes: &[u8]) -> &[u8] {
+    let spaces = bytes.iter().take_while(|byte| **byte == b' ').count();
+    &bytes[spaces..]
 }
 
 /// The tags of a line, in their order; a key stands there once.
@@ -405,6 +417,12 @@ mod tests {
         let injected = Line::new("PRIVMSG", ["#a", "text\r\nQUIT"]);
         assert_eq!(injected.to_bytes(), Err(LineError::Control));
         assert_eq!(Line::new("", ["a"]).to_bytes(), Err(LineError::NoCommand));
+        let somebody_else = Line::new("PRIVMSG", ["#a", "x"]).from(Source::named("a KICK #a b :"));
+        assert_eq!(somebody_else.to_bytes(), Err(LineError::Head));
+        for key in ["", "a b", "a;label", "a=b"] {
+            let tagged = Line::new("PRIVMSG", ["#a", "x"]).tag(key, "y");
+            assert_eq!(tagged.to_bytes(), Err(LineError::Head), "{key:?}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@
 //! - [`Person`] somebody without a socket
 //! - [`Faults`] what is to go wrong
 //! - `actor` the one task that owns the state; `state` what it knows; `commands` what clients may ask for
-//! - `wire` sockets; `sasl` logging in; `mask`, `names`, `clock` what their names say
+//! - `wire` sockets; `sasl` logging in; `names`, `clock` what their names say
 //!
 //! Everything is bounded: see [`Limits`].
 
@@ -45,7 +45,6 @@ mod commands;
 mod dialect;
 mod ear;
 mod faults;
-mod mask;
 mod names;
 mod person;
 mod sasl;

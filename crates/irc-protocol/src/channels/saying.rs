@@ -1,10 +1,7 @@
 //! What is said, and what belongs to it: `PRIVMSG`, `NOTICE`, `TAGMSG`, `REDACT`.
 
 use super::{Channels, Happening, Incoming, time::server_time_ms};
-use crate::{Isupport, Source};
-
-/// What a CTCP begins with, and ends with unless it was cut.
-const CTCP_MARK: u8 = 1;
+use crate::{Isupport, Source, ctcp::cut};
 
 /// Where something was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +231,7 @@ fn typing(state: &str) -> Option<Typing> {
 
 /// How it is said, and the words alone.
 fn kind_of(text: &[u8], is_notice: bool) -> (Kind, Vec<u8>) {
-    let Some((command, args)) = ctcp(text) else {
+    let Some((command, args)) = cut(text) else {
         let kind = if is_notice { Kind::Notice } else { Kind::Text };
         return (kind, text.to_vec());
     };
@@ -251,17 +248,4 @@ fn kind_of(text: &[u8], is_notice: bool) -> (Kind, Vec<u8>) {
         },
     };
     (kind, args)
-}
-
-/// Cuts `\x01COMMAND args\x01`; the mark at the end is missing where a server cut the line.
-fn ctcp(text: &[u8]) -> Option<(String, &[u8])> {
-    let inner = text.strip_prefix(&[CTCP_MARK])?;
-    let inner = inner.strip_suffix(&[CTCP_MARK]).unwrap_or(inner);
-    let end = inner.iter().position(|byte| *byte == b' ');
-    let (command, args) = match end {
-        Some(end) => (&inner[..end], &inner[end + 1..]),
-        None => (inner, &[][..]),
-    };
-    let command = String::from_utf8_lossy(command).to_ascii_uppercase();
-    (!command.is_empty()).then_some((command, args))
 }

@@ -170,11 +170,11 @@ impl Target {
 }
 
 /// Cuts off the channel that a mask sends people to. Solanum writes `mask$#chan`, InspIRCd `mask#chan`; the host is last in
-/// a mask and holds neither.
+/// a mask and holds neither, and a mask that is not whole may be a host alone.
 fn forwarded(text: &str) -> (&str, Option<&str>) {
-    let host = text.rfind('@').unwrap_or(text.len());
+    let host = text.rfind('@').map_or(0, |at| at + 1);
     match text[host..].find(['$', '#']) {
-        Some(at) if at > 1 => {
+        Some(at) if at > 0 => {
             let (mask, channel) = text.split_at(host + at);
             (mask, Some(channel))
         }

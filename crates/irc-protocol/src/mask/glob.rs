@@ -2,11 +2,12 @@
 
 use crate::CaseMapping;
 
-/// Whether a pattern matches a text as a whole. `?` stands for one byte, as servers have it.
+/// Whether a pattern with `*` and `?` matches a text as a whole. `?` stands for one byte, as servers have it.
 ///
 /// Only the last star that was passed is ever gone back to: what stands before it matched as early as it could, and a later
 /// match of that would gain nothing. So there is no search through all ways to share the text among the stars.
-pub(super) fn is_match(pattern: &str, text: &str, mapping: CaseMapping) -> bool {
+#[must_use]
+pub fn is_match(pattern: &str, text: &str, mapping: CaseMapping) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Behind the last star, and where the text goes on that it does not take.

@@ -8,8 +8,10 @@ mod glob;
 
 use std::{fmt, net::IpAddr};
 
-pub use self::entry::{Extban, ListEntry, Person, Target};
-use self::glob::is_match;
+pub use self::{
+    entry::{Extban, ListEntry, Person, Target},
+    glob::is_match,
+};
 use crate::{CaseMapping, Source};
 
 /// Who is meant: each part with `*` for anything and `?` for one byte.

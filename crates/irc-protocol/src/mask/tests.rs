@@ -153,6 +153,29 @@ fn masks_are_no_extended_bans() {
 }
 
 #[test]
+fn what_is_written_out_whole_means_the_same() {
+    for (typed, whole, forward) in [
+        (
+            "evil.example$#other",
+            "*!*@evil.example$#other",
+            Some("$#other"),
+        ),
+        ("evil#other", "evil!*@*#other", Some("#other")),
+        (":$", "*!*@:$", Some("$")),
+        ("@#c", "*!*@#c", None),
+        ("a!b@c$#d", "a!b@c$#d", Some("$#d")),
+    ] {
+        let entry = ListEntry::parse(typed);
+        assert_eq!(entry.to_string(), whole);
+        assert_eq!(ListEntry::parse(whole), entry, "{typed}");
+        let ListEntry::Mask(_, channel) = entry else {
+            panic!("{typed} is a mask");
+        };
+        assert_eq!(channel.as_deref(), forward, "{typed}");
+    }
+}
+
+#[test]
 fn entries_say_whom_they_hit() {
     let source = Source::parse("ann!~ann@host.example");
     let known = Person {

@@ -1,11 +1,8 @@
 //! `LIST`.
 
-use bridgehead_irc_protocol::Line;
+use bridgehead_irc_protocol::{Line, mask};
 
-use crate::{
-    mask,
-    state::{State, channel::Channel, client::ClientId},
-};
+use crate::state::{State, channel::Channel, client::ClientId};
 
 /// `LIST`, `LIST #a,#b`, `LIST *mask*`, `LIST >5`, `LIST <5`.
 pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
@@ -50,6 +47,6 @@ fn is_wanted(state: &State, channel: &Channel, wanted: &str) -> bool {
     match wanted.split_at_checked(1) {
         Some((">", least)) => members > count(least),
         Some(("<", most)) => members < count(most),
-        _ => mask::matches(wanted, &channel.name, state.dialect.case_mapping),
+        _ => mask::is_match(wanted, &channel.name, state.dialect.case_mapping),
     }
 }

@@ -1,13 +1,10 @@
 //! `WHO`, also with fields (WHOX).
 
-use bridgehead_irc_protocol::Line;
+use bridgehead_irc_protocol::{Line, mask};
 
-use crate::{
-    mask,
-    state::{
-        State,
-        client::{Client, ClientId},
-    },
+use crate::state::{
+    State,
+    client::{Client, ClientId},
 };
 
 /// Rows of one answer at most.
@@ -61,7 +58,7 @@ fn find(state: &State, id: ClientId, target: &str) -> Vec<ClientId> {
         let source = client.source().to_string();
         [client.nick.as_str(), &client.host, &source]
             .iter()
-            .any(|text| mask::matches(pattern, text, case_mapping))
+            .any(|text| mask::is_match(pattern, text, case_mapping))
     });
     meant.map(|(who, _)| *who).collect()
 }

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bridgehead_irc_protocol::{CaseMapping, Isupport, Source};
+use bridgehead_irc_protocol::{CaseMapping, Isupport, Source, mask::Mask};
 
 use super::ClientId;
-use crate::mask;
 
 /// One channel.
 #[derive(Debug)]
@@ -93,7 +92,7 @@ impl Channel {
         let entries = self.lists.get(&mode).map(Vec::as_slice).unwrap_or_default();
         entries
             .iter()
-            .any(|entry| mask::is_meant(&entry.mask, who, case_mapping))
+            .any(|entry| Mask::parse(&entry.mask).matches(who, case_mapping))
     }
 
     /// Whether an entry of the list of bans with this prefix means somebody.
@@ -101,7 +100,7 @@ impl Channel {
         let entries = self.lists.get(&'b').map(Vec::as_slice).unwrap_or_default();
         entries.iter().any(|entry| {
             let mask = entry.mask.strip_prefix(prefix);
-            mask.is_some_and(|mask| mask::is_meant(mask, who, case_mapping))
+            mask.is_some_and(|mask| Mask::parse(mask).matches(who, case_mapping))
         })
     }
 

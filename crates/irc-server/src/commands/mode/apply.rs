@@ -1,11 +1,8 @@
 //! One change of a channel's modes, made where it makes sense.
 
-use bridgehead_irc_protocol::{ModeChange, isupport::ModeKind};
+use bridgehead_irc_protocol::{ModeChange, isupport::ModeKind, mask::Mask};
 
-use crate::{
-    mask,
-    state::{State, channel::Entry, client::Client},
-};
+use crate::state::{State, channel::Entry, client::Client};
 
 /// Why a change cannot be made: a numeric and its parameters.
 pub(super) type Refused = (&'static str, Vec<String>);
@@ -64,9 +61,9 @@ fn list(
     let typed = change.param.take().unwrap_or_default();
     let mute = state.dialect.mute_prefix.clone();
     let muted =
-        mute.and_then(|mute| Some(format!("{mute}{}", mask::whole(typed.strip_prefix(&mute)?))));
+        mute.and_then(|mute| Some(format!("{mute}{}", Mask::parse(typed.strip_prefix(&mute)?))));
     let entry = Entry {
-        mask: muted.unwrap_or_else(|| mask::whole(&typed)),
+        mask: muted.unwrap_or_else(|| Mask::parse(&typed).to_string()),
         by: by.to_owned(),
         at_s: state.now_s(),
     };
