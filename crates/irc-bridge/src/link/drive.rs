@@ -276,7 +276,7 @@ impl Drive {
             self.held.clear();
         }
         while let Some(order) = self.held.pop_front() {
-            if let Err(order) = self.give(order) {
+            if let Some(order) = self.give(order) {
                 self.held.push_front(order);
                 return;
             }
@@ -284,25 +284,25 @@ impl Drive {
     }
 
     /// Gives the session an order; back comes what it has no room for.
-    fn give(&mut self, order: Order) -> Result<(), Order> {
+    fn give(&mut self, order: Order) -> Option<Order> {
         let now = now();
         match order {
             Order::Say(say, claim) => {
                 let id = say.id;
                 if self.session.say(say.clone(), now).is_err() {
-                    return Err(Order::Say(say, claim));
+                    return Some(Order::Say(say, claim));
                 }
                 self.expect(id, claim);
             }
             Order::Ask(ask, claim) => {
                 let id = ask.id;
                 if self.session.ask(ask.clone(), now).is_err() {
-                    return Err(Order::Ask(ask, claim));
+                    return Some(Order::Ask(ask, claim));
                 }
                 self.expect(id, claim);
             }
             Order::Send(line, priority) => match self.session.send(line.clone(), priority) {
-                Err(SendError::Full(_)) => return Err(Order::Send(line, priority)),
+                Err(SendError::Full(_)) => return Some(Order::Send(line, priority)),
                 Err(SendError::Line(error)) => {
                     tracing::warn!(%error, "a command cannot be sent");
                 }
@@ -310,7 +310,7 @@ impl Drive {
             },
             Order::Cancel(_) | Order::Observe(_) | Order::Quit(_) => {}
         }
-        Ok(())
+        None
     }
 
     /// Notes what is to be claimed when it goes out.
