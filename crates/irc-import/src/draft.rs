@@ -109,7 +109,10 @@ fn quoted(key: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match !key.is_empty() && key.chars().all(is_bare) {
         true => key.to_owned(),
-        false => Value::from(key).to_string(),
+        // Escapes of JSON are among those of TOML, which wants one more.
+        false => serde_json::Value::from(key)
+            .to_string()
+            .replace('\u{7f}', "\\u007f"),
     }
 }
 

@@ -25,7 +25,13 @@ fn parse(text: &str) -> Result<Keys> {
     if text.len() > MAX_BYTES {
         return Err(Failure::new("that is too large for a configuration"));
     }
-    match serde_saphyr::from_str(text).map_err(Failure::new)? {
+    let options = serde_saphyr::options! {
+        // Nothing but `true` and `false`, as the other bridges read it: a channel may be called `y`.
+        strict_booleans: true,
+        // Lines around a mistake may hold secrets.
+        with_snippet: false,
+    };
+    match serde_saphyr::from_str_with_options(text, options).map_err(Failure::new)? {
         Value::Object(map) => Ok(Keys::new(String::new(), map)),
         _ => Err(Failure::new(
             "that is no configuration: there are no keys in it",

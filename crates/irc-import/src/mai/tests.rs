@@ -127,12 +127,12 @@ fn a_whole_configuration_is_one_of_this_bridges() {
     assert_eq!(network.encoding, "ISO-8859-15");
     assert_eq!(
         network.channels["#thepub"].room.as_deref(),
-        Some("!one:example.org")
+        Some("!two:example.org")
     );
     assert_eq!(network.key_of("#thepub").as_deref(), Some("k\\"));
     assert_eq!(
         network.channels["#old"].room.as_deref(),
-        Some("!three:example.org")
+        Some("!one:example.org")
     );
     assert_eq!(network.channels.len(), 2);
     let password = network
@@ -170,8 +170,8 @@ fn what_has_no_place_is_told_with_the_reason() {
         "advanced: [inbox] and [outbox]",
         "irc.example.com.icon: only pictures in Matrix",
         "excludedUsers: \"@(a|b):.*\" is no user and no server",
-        "mappings.#thepub: !two:example.org: a channel has one room",
-        "mappings.#old: !one:example.org: a channel has one room",
+        "mappings.#thepub: !one:example.org: a channel has one room",
+        "mappings.#old: !three:example.org: a channel has one room",
         "mappings.nonsense: that is no channel",
         "ipv6.only: servers are reached",
         "matrixClients.displayName: people of IRC are shown",
