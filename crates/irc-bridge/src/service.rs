@@ -1,6 +1,6 @@
 //! The bridge as a service.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bridgehead_appservice::{
     Handle, HandlerError, Member, Service,
@@ -31,6 +31,11 @@ use crate::{
     talks::TALKS,
     votes,
 };
+
+/// Between looks at whether the start is over.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// It takes longer than that only where something is wrong.
+const TOLD_AT: u32 = 20;
 
 /// The bridge, as this configuration has it.
 pub fn service(settings: &Settings) -> Service {
@@ -67,12 +72,31 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     media(service, &settings.media).on_start(begin)
 }
 
-/// What the configuration has no more is taken apart, and what it maps is linked.
-async fn begin(service: Handle) -> Result<(), HandlerError> {
-    for removed in removed::forget_others(&service).await? {
-        tracing::warn!("{removed}");
+/// What the configuration has no more is taken apart, and what it maps is linked: as soon as there are portals, which is
+/// after the start. Nobody waits for it.
+async fn begin(service: Handle) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = service.stopped() => {}
+            () = tidy(&service) => {}
+        }
+    });
+}
+
+async fn tidy(service: &Handle) {
+    for attempt in 0_u32.. {
+        let tidied = async {
+            for removed in removed::forget_others(service).await? {
+                tracing::warn!("{removed}");
+            }
+            mappings::keep(service, true).await
+        };
+        let Err(error) = tidied.await else { return };
+        if attempt == TOLD_AT {
+            tracing::error!(%error, "what the configuration maps, and has no more, is not seen to yet: it is tried again");
+        }
+        tokio::time::sleep(TRY_AGAIN * attempt.clamp(1, 60)).await;
     }
-    mappings::keep(&service, true).await.map(drop)
 }
 
 /// What people and channels are called in Matrix. Where each network says so for itself, what is said for all names

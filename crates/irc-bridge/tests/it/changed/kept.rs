@@ -23,7 +23,7 @@ fn what_people_have_set_is_there_after_a_crash() -> anyhow::Result<()> {
             .expect("!ignore mallory", "You hear nothing")
             .await?;
         control
-            .expect("!username ali", "`ali` from your next")
+            .expect("!username ali", "Your user name is ali")
             .await?;
         control.expect("!away at lunch", "").await?;
         scene

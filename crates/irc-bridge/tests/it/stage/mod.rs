@@ -214,7 +214,7 @@ fn play_at(
 }
 
 /// Shows what `RUST_LOG` asks for, when a test has failed.
-fn log() {
+pub(crate) fn log() {
     let shown = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
