@@ -50,6 +50,7 @@ pub struct Service {
     pub(crate) kits: Vec<AnyHandler<Verdict>>,
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,
+    pub(crate) policy_rooms: Vec<String>,
     pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
@@ -83,6 +84,7 @@ impl Service {
             kits: Vec::new(),
             commands: Commands::default(),
             permissions: Permissions::default(),
+            policy_rooms: Vec::new(),
             metrics: None,
             mistakes: Vec::new(),
         }

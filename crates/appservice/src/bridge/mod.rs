@@ -76,6 +76,7 @@
 //! - `links`, `messages`, `remote_id` what belongs to what, on disk
 //! - `relay`, `ghosts` who speaks
 //! - `commands`, `management`, `permissions` what people tell the service, and where, and who may
+//! - `policies` ban lists that the service follows
 //! - `status` what senders are told
 //! - `info` what a room says about being bridged
 //! - `upgrade`, `unbridge` rooms that are replaced, and portals that are taken apart
@@ -93,6 +94,7 @@ mod management;
 mod messages;
 mod network;
 mod permissions;
+mod policies;
 mod portal;
 pub mod provisioning;
 pub mod puppets;
@@ -106,7 +108,6 @@ mod translate;
 mod unbridge;
 mod upgrade;
 
-pub(crate) use self::live::{Bridges, Factory};
 pub use self::{
     commands::{Answer, CommandAsk, CommandError, Commands},
     declare::Bridge,
@@ -119,9 +120,14 @@ pub use self::{
         RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     permissions::{Level, Permissions},
+    policies::{PolicyReport, PolicyRoom},
     portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},
     relay::{BadTemplate, Relay, Template, Voice, VoiceStyle},
     remote_id::RemoteId,
     status::StatusOptions,
     unbridge::Orphan,
+};
+pub(crate) use self::{
+    live::{Bridges, Factory},
+    policies::{Policies, is_ban},
 };

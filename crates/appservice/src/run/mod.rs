@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 use crate::{
     actors::Actors,
     bridge::{
-        Bridges,
+        Bridges, Policies,
         backfill::BackfillShared,
         puppets::{PuppetKeeper, PuppetTable},
     },
@@ -242,6 +242,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             .clone()
             .with_prefix(&format!("!{}", service.name)),
         permissions: service.permissions.clone(),
+        policies: Arc::new(Policies::new(&service.policy_rooms)),
         states: service.states.clone(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),
