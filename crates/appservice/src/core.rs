@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use crate::{
     actors::Actors,
     bridge::{
-        Bridges, Commands, Level, Permissions, backfill::BackfillShared, puppets::PuppetKeeper,
+        Bridges, Commands, Level, Permissions, Policies, backfill::BackfillShared,
+        puppets::PuppetKeeper,
     },
     capabilities::CapabilityCache,
     client::Client,
@@ -136,6 +137,7 @@ pub(crate) struct Core {
     pub(crate) commands: Commands,
     pub(crate) permissions: RwLock<Permissions>,
     pub(crate) reloads: Reloads,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) metrics: Metrics,
     pub(crate) figures: Figures,
     pub(crate) stop: watch::Sender<bool>,
@@ -149,7 +151,11 @@ impl Core {
 
     /// What somebody may do.
     pub(crate) fn level(&self, user: &UserId) -> Level {
-        self.permissions.read().level(user, &self.server_name)
+        let level = self.permissions.read().level(user, &self.server_name);
+        match level < Level::Admin && self.policies.bans_user(user, &self.server_name) {
+            true => Level::Blocked,
+            false => level,
+        }
     }
 
     /// Whether the service has something to say to people who invite it.

@@ -52,6 +52,7 @@ pub struct Service {
     pub(crate) commands: Commands,
     pub(crate) permissions: Permissions,
     pub(crate) on_reload: Option<OnReload>,
+    pub(crate) policy_rooms: Vec<String>,
     pub(crate) metrics: Option<Metrics>,
     /// What is wrong with the declaration.
     pub(crate) mistakes: Vec<String>,
@@ -86,6 +87,7 @@ impl Service {
             commands: Commands::default(),
             permissions: Permissions::default(),
             on_reload: None,
+            policy_rooms: Vec::new(),
             metrics: None,
             mistakes: Vec::new(),
         }

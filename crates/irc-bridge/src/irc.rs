@@ -387,6 +387,12 @@ impl Network for Irc {
         Ok(())
     }
 
+    async fn levels_changed(&self) {
+        for network in self.networks() {
+            network.upkeep(Upkeep::Levels).await;
+        }
+    }
+
     async fn direct_room(
         &self,
         person: &UserId,

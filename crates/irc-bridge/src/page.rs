@@ -5,12 +5,16 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use bridgehead_appservice::axum::{
-    Json, Router,
-    extract::State as From,
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
-    routing::get,
+use bridgehead_appservice::{
+    Handle as Service,
+    axum::{
+        Json, Router,
+        extract::State as From,
+        http::StatusCode,
+        response::{IntoResponse as _, Response},
+        routing::get,
+    },
+    bridge::PolicyReport,
 };
 use serde_json::json;
 
@@ -48,7 +52,12 @@ fn status(looks: &[(Arc<str>, Option<Look>)]) -> StatusCode {
     }
 }
 
-async fn json(From(networks): From<Networks>) -> Response {
+/// How the ban lists stand; none, while the service ends.
+fn policies(service: &Service) -> PolicyReport {
+    service.policies().unwrap_or_default()
+}
+
+async fn json(From(networks): From<Networks>, service: Service) -> Response {
     let looks = looks(&networks).await;
     let status = status(&looks);
     let told = looks.into_iter().map(|(name, look)| match look {
@@ -56,10 +65,11 @@ async fn json(From(networks): From<Networks>) -> Response {
         None => json!({ "network": &*name, "problem": "it does not answer" }),
     });
     let networks: Vec<_> = told.collect();
-    (status, Json(json!({ "networks": networks }))).into_response()
+    let told = json!({ "networks": networks, "ban_lists": policies(&service) });
+    (status, Json(told)).into_response()
 }
 
-async fn text(From(networks): From<Networks>) -> Response {
+async fn text(From(networks): From<Networks>, service: Service) -> Response {
     let looks = looks(&networks).await;
     let status = status(&looks);
     let mut page = String::new();
@@ -69,7 +79,29 @@ async fn text(From(networks): From<Networks>) -> Response {
             None => write_line(&mut page, &format!("{name}  DOES NOT ANSWER\n")),
         }
     }
+    write_policies(&mut page, &policies(&service));
     (status, page).into_response()
+}
+
+fn write_policies(page: &mut String, report: &PolicyReport) {
+    if report.rooms.is_empty() {
+        return;
+    }
+    let unread = report.rooms.iter().filter(|room| room.problem.is_some());
+    let head = format!(
+        "ban lists  ({} rules; {} rooms could not be read)",
+        report.rules,
+        unread.count()
+    );
+    write_line(page, &head);
+    for room in &report.rooms {
+        let problem = room.problem.as_deref();
+        let problem = problem.map_or_else(String::new, |problem| format!("  error: {problem}"));
+        let line = format!("  {}  {} rules{problem}", room.room, room.rules);
+        let clean: String = line.chars().filter(|letter| !letter.is_control()).collect();
+        write_line(page, &clean);
+    }
+    write_line(page, "");
 }
 
 fn write_line(page: &mut String, line: &str) {

@@ -53,6 +53,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
+        .policy_rooms(settings.policy_rooms.clone())
         .migrations(&[
             CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY,
         ])

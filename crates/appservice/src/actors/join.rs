@@ -427,6 +427,15 @@ impl Core {
         opened
     }
 
+    /// What bridges hold for want of being let in is tried again where the stream has told of that.
+    pub(crate) async fn release_held(&self, news: &[Overheard]) {
+        for news in news {
+            if let Some(ghost) = news.lets_in(|user| self.is_own(user), &self.bot) {
+                self.bridges.let_in(news.room_id(), ghost.as_ref()).await;
+            }
+        }
+    }
+
     /// Looks again at the goals of rooms that may let in whom they have refused.
     pub(crate) async fn reopen(&self, rooms: BTreeSet<RoomId>) {
         for room in rooms {

@@ -362,7 +362,7 @@ impl Service {
 fn said(undone: Undone) -> HandlerError {
     match undone {
         Undone::Failed(error) => error.into(),
-        Undone::Later(text) | Undone::Dropped(text) => HandlerError::new(text),
+        undone => HandlerError::new(undone.to_string()),
     }
 }
 

@@ -57,6 +57,12 @@ pub(crate) async fn ensure<N: Network>(
     Ok(ghost)
 }
 
+/// What a user is called, as far as it was noted with their ghost.
+pub(crate) async fn name_of<N: Network>(core: &Core, user: &N::User) -> Option<String> {
+    let link = Links::<Users<N>>::of(core).by_remote(user).await.ok()?;
+    link?.data.name
+}
+
 /// Whether the ghost of a user was made.
 pub(crate) async fn is_made<N: Network>(core: &Core, user: &N::User) -> Result<bool, Error> {
     let link = Links::<Users<N>>::of(core).by_remote(user).await?;

@@ -21,7 +21,7 @@ use super::{
     Bridge, Network, RemoteId,
     links::Links,
     naming::{self, Adopted, Names},
-    network::{Presences, Remote, Work, tell_presences},
+    network::{HeldLanes, Presences, Remote, Work, counts, tell_presences},
     portal::{Portal, Rooms},
     status::{self, Floods},
     unbridge,
@@ -62,6 +62,14 @@ pub(crate) trait Part: Any + Send + Sync {
     fn is_idle(&self) -> bool;
     /// Whether something waits for being let into this room.
     fn awaits(&self, room: &RoomId) -> bool;
+    /// A room may let in, or let speak, whom it has refused: this ghost, or all.
+    fn let_in<'a>(
+        &'a self,
+        room: &'a RoomId,
+        ghost: Option<&'a UserId>,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+    /// Who may do what has changed.
+    fn levels_changed(&self) -> BoxFuture<'_, ()>;
     /// Ends waits between attempts.
     fn hurry(&self);
     /// An event was set aside after its last attempt.
@@ -131,6 +139,28 @@ impl Bridges {
         is_awaited
     }
 
+    /// A room may let in, or let speak, whom it has refused: this ghost, or all.
+    pub(crate) async fn let_in(&self, room: &RoomId, ghost: Option<&UserId>) {
+        for part in self.0.values() {
+            if let Err(error) = part.let_in(room, ghost).await {
+                tracing::warn!(room.id = %room, %error, "what is held is not looked at again");
+            }
+        }
+    }
+
+    /// Who may do what has changed.
+    pub(crate) async fn levels_changed(&self) {
+        for part in self.0.values() {
+            if AssertUnwindSafe(part.levels_changed())
+                .catch_unwind()
+                .await
+                .is_err()
+            {
+                tracing::error!("`levels_changed` of a network has panicked");
+            }
+        }
+    }
+
     pub(crate) fn hurry(&self) {
         self.0.values().for_each(|part| part.hurry());
     }
@@ -180,6 +210,8 @@ pub(crate) struct Live<N: Network> {
     pub(crate) awaited: Mutex<BTreeSet<RoomId>>,
     pub(crate) floods: Floods,
     pub(crate) presences: Presences,
+    /// What may not be said in Matrix yet.
+    pub(crate) held: HeldLanes,
     connects: Notify,
     /// Failures of the connection since it last stood.
     failures: AtomicUsize,
@@ -231,6 +263,7 @@ impl<N: Network> Live<N> {
             awaited: Mutex::default(),
             floods: Floods::default(),
             presences: Presences::default(),
+            held: HeldLanes::default(),
             connects: Notify::new(),
             failures: AtomicUsize::new(0),
             waiting: Mutex::default(),
@@ -444,7 +477,11 @@ impl<N: Network> Part for Live<N> {
             let waiting = core.store.read(|unit| unit.task_lanes(N::NAME)).await?;
             self.has_begun.store(true, Ordering::Release);
             for (lane, tasks) in waiting {
-                self.depth.fetch_add(tasks.cast_signed(), Ordering::AcqRel);
+                if counts(&lane) {
+                    self.depth.fetch_add(tasks.cast_signed(), Ordering::AcqRel);
+                } else {
+                    self.held.begin(&lane, tasks);
+                }
                 self.tasks.wake(&lane, 0);
             }
             tokio::spawn(self.clone().stay_connected());
@@ -456,11 +493,32 @@ impl<N: Network> Part for Live<N> {
     }
 
     fn is_idle(&self) -> bool {
-        self.tasks.busy() == 0
+        self.tasks.busy() <= self.held.resting()
+    }
+
+    fn let_in<'a>(
+        &'a self,
+        room: &'a RoomId,
+        ghost: Option<&'a UserId>,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            if self.held.is_empty() {
+                return Ok(());
+            }
+            if let Some(portal) = self.portal_at(room).await? {
+                self.look_again(&portal.remote, ghost);
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn awaits(&self, room: &RoomId) -> bool {
         self.awaited.lock().contains(room)
+    }
+
+    fn levels_changed(&self) -> BoxFuture<'_, ()> {
+        self.network().levels_changed().boxed()
     }
 
     fn hurry(&self) {

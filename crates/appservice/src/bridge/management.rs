@@ -211,8 +211,16 @@ pub(crate) async fn on_event(context: Context) -> Result<Verdict, HandlerError> 
 
 async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
     let room = &event.room_id;
+    // The room of a ban list: whoever invites, it is wanted there, and has nothing to say.
+    if core.policies.is_list(room) {
+        return joined_list(core, room).await;
+    }
     if core.level(&event.sender) < Level::User {
         let reason = "you may not use this service: ask who runs it";
+        return core.leave(&core.bot, room, Some(reason)).await;
+    }
+    if core.policies.bans_room(&core.rooms.view(room).await?) {
+        let reason = "this room is on a ban list that this service follows";
         return core.leave(&core.bot, room, Some(reason)).await;
     }
     match core.ensure_joined(&core.bot, room).await {
@@ -242,6 +250,13 @@ async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
     };
     let outgoing = notice(room, &core.bot, format!("{}/welcome", event.id), &text);
     calls::send(core, &outgoing).await.map(drop)
+}
+
+async fn joined_list(core: &Arc<Core>, room: &RoomId) -> Result<(), Error> {
+    match core.ensure_joined(&core.bot, room).await {
+        Err(error) if calls::is_refused(&error) || error.status() == Some(404) => Ok(()),
+        joined => joined,
+    }
 }
 
 /// Somebody else comes into a person's own room: it is their own no more.

@@ -76,6 +76,7 @@
 //! - `links`, `messages`, `remote_id` what belongs to what, on disk
 //! - `relay`, `ghosts` who speaks; `naming` what they are called; `adopting` what another bridge has left
 //! - `commands`, `management`, `permissions` what people tell the service, and where, and who may
+//! - `policies` ban lists that the service follows
 //! - `status` what senders are told
 //! - `info` what a room says about being bridged
 //! - `upgrade`, `unbridge` rooms that are replaced, and portals that are taken apart
@@ -95,6 +96,7 @@ mod messages;
 mod naming;
 mod network;
 mod permissions;
+mod policies;
 mod portal;
 pub mod provisioning;
 pub mod puppets;
@@ -108,7 +110,6 @@ mod translate;
 mod unbridge;
 mod upgrade;
 
-pub(crate) use self::live::{Bridges, Factory};
 pub use self::{
     adopting::{Adopted, Adopting},
     commands::{Answer, CommandAsk, CommandError, Commands},
@@ -122,9 +123,14 @@ pub use self::{
         RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     permissions::{Level, Permissions},
+    policies::{PolicyReport, PolicyRoom},
     portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},
     relay::{BadTemplate, Relay, Template, Voice, VoiceStyle},
     remote_id::RemoteId,
     status::StatusOptions,
     unbridge::Orphan,
+};
+pub(crate) use self::{
+    live::{Bridges, Factory},
+    policies::{Policies, is_ban},
 };

@@ -15,6 +15,7 @@ use crate::{
     core::Core,
     format::{compose::edit_as_text, content::Kind},
     id::{EventId, MxcUri, UserId},
+    state::Membership,
 };
 
 /// What an event means: an action, or a no; `None` where it is nothing for the network.
@@ -32,6 +33,9 @@ pub(crate) async fn action<N: Network>(
     event: &Foreign<N>,
 ) -> Result<Meaning<N>, Error> {
     if event.is_state() {
+        if is_of_held(live, core, portal, event).await? {
+            return Ok(None);
+        }
         return Ok(state::<N>(live, core, event));
     }
     match event.kind.as_str() {
@@ -43,6 +47,30 @@ pub(crate) async fn action<N: Network>(
         "m.room.redaction" => redaction(core, event).await,
         _ => message(live, core, portal, event).await,
     }
+}
+
+/// Whether a ghost is invited that is wanted in the room for what is held of it, and comes by itself: its user is in the
+/// network's room already.
+async fn is_of_held<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    portal: &Portal<N>,
+    event: &Event,
+) -> Result<bool, Error> {
+    if event.kind != "m.room.member" || event.text("membership") != Some("invite") {
+        return Ok(false);
+    }
+    let ghost = event.state_key.as_deref().map(UserId::parse);
+    let Some(Ok(ghost)) = ghost else {
+        return Ok(false);
+    };
+    let Some(user) = live.user_of(&ghost) else {
+        return Ok(false);
+    };
+    let view = core.rooms.view(&portal.matrix).await?;
+    // It may have come in the meantime.
+    let is_in = view.membership(&ghost) == Some(Membership::Join);
+    Ok(is_in || live.holds(&portal.remote, &user))
 }
 
 async fn message<N: Network>(

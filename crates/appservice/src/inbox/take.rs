@@ -212,9 +212,13 @@ impl Inbox {
         self.rooms.remember(&news);
         let core = self.lanes.work().core.get().and_then(Weak::upgrade);
         let opened = core.as_ref().map(|core| core.overheard(&news));
+        if let Some(core) = &core {
+            core.policies.hear(&news, &core.bot);
+        }
         let queued = self.queue(rows, *begun);
         if let (Some(core), Some(opened)) = (core, opened) {
             core.reopen(opened).await;
+            core.release_held(&news).await;
         }
         self.metrics.count(&EVENTS_RECEIVED, &[], queued as u64);
         self.queue_ephemeral(&body.ephemeral);

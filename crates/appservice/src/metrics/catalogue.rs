@@ -127,8 +127,12 @@ catalogue! {
     REMOTE_UP = "appservice_remote_up", Kind::Gauge, Count, [remote: []];
     /// Attempts to bring an event to the other network: it was `delivered`, is to be `retried`, is `waiting` for the network to come back, or was `rejected` and its sender told.
     BRIDGE_EVENTS = "appservice_bridge_events_total", Kind::Counter, Count, [remote: [], fate: ["delivered", "retried", "waiting", "rejected"]];
-    /// What the other network said: brought to Matrix (`done`), or `dropped` because it cannot be.
-    BRIDGE_TASKS = "appservice_bridge_tasks_total", Kind::Counter, Count, [remote: [], outcome: ["done", "dropped"]];
+    /// What the other network said: brought to Matrix (`done`); `held` until its speaker is let into the room; `banned`: dropped because its speaker is banned there; `unshown`: given up, and the room told so; `dropped`: it had no place there.
+    BRIDGE_TASKS = "appservice_bridge_tasks_total", Kind::Counter, Count, [remote: [], outcome: ["done", "held", "banned", "unshown", "dropped"]];
+    /// Rules of ban lists that the service follows, and that count.
+    POLICY_RULES = "appservice_policy_rules", Kind::Gauge, Count, [];
+    /// Rooms with ban lists: `read`, or `unread` since they could not be.
+    POLICY_ROOMS = "appservice_policy_rooms", Kind::Gauge, Count, [state: ["read", "unread"]];
 
     /// 1; the label says which version of the kit runs.
     BUILD_INFO = "appservice_build_info", Kind::Gauge, Count, [version: []];

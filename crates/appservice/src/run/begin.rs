@@ -99,8 +99,10 @@ async fn begin_once(core: &Arc<Core>, beginning: &mut Beginning) -> Result<(), E
         core.commit(&tx).await?;
         beginning.done = index + 1;
     }
+    core.recall_policies().await?;
     core.bridges.begin(core).await?;
     core.inbox.begin(core).await?;
+    core.begin_policies();
     core.begin_planner();
     tracing::info!(service = %core.name, bot = %core.bot, "the service works");
     Ok(())

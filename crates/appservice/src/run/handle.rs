@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use crate::{
     Bot, Error, Ghosts, Room,
-    bridge::{Network, Permissions, Portals, backfill::Backfills, puppets::Puppets},
+    bridge::{
+        Network, Permissions, PolicyReport, Portals, backfill::Backfills, puppets::Puppets,
+    },
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,
@@ -125,6 +127,14 @@ impl Handle {
             Error::Unsupported(format!("the service has no bridge to {}", N::TITLE))
         })?;
         Ok(Portals::outside(live, core))
+    }
+
+    /// How the ban lists stand that the service follows ([`Service::policy_rooms`](crate::Service::policy_rooms)).
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], when the service has ended.
+    pub fn policies(&self) -> Result<PolicyReport, Error> {
+        Ok(self.core()?.policies.report())
     }
 
     /// The service's database; as [`bot`](Self::bot).

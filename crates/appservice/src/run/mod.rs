@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use crate::{
     actors::Actors,
     bridge::{
-        Bridges,
+        Bridges, Policies,
         backfill::BackfillShared,
         puppets::{PuppetKeeper, PuppetTable},
     },
@@ -254,6 +254,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
             .with_prefix(&format!("!{}", service.name)),
         permissions: RwLock::new(service.permissions.clone()),
         reloads: Reloads::default(),
+        policies: Arc::new(Policies::new(&service.policy_rooms)),
         states: service.states.clone(),
         web: Web::new(setup.surroundings.web.clone(), &service.trusted_hosts),
         capabilities: CapabilityCache::default(),

@@ -30,6 +30,14 @@ impl Overheard {
         &self.room_id
     }
 
+    /// The state event that is new; `None` where it is only known that something is.
+    pub(crate) fn state(&self) -> Option<&StateRow> {
+        match &self.change {
+            Change::Set(row) => Some(row),
+            Change::Room => None,
+        }
+    }
+
     /// Whether it may let in those who were kept out before.
     pub(crate) fn may_open(&self, is_own: impl Fn(&UserId) -> bool) -> bool {
         match &self.change {
@@ -42,6 +50,27 @@ impl Overheard {
                 ),
             },
         }
+    }
+
+    /// Whom it may let in, or let speak, of those who were kept out before: one of the service's users, or with `None`
+    /// any.
+    pub(crate) fn lets_in(
+        &self,
+        is_own: impl Fn(&UserId) -> bool,
+        bot: &UserId,
+    ) -> Option<Option<UserId>> {
+        if !self.may_open(&is_own) {
+            return None;
+        }
+        let Change::Set(row) = &self.change else {
+            return None;
+        };
+        let member = match row.kind.as_str() {
+            "m.room.member" => UserId::parse(&row.state_key).ok()?,
+            _ => return Some(None),
+        };
+        // The service's own user may let in others.
+        Some((member != *bot).then_some(member))
     }
 }
 

@@ -91,6 +91,22 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Puts a task that waits into another lane, where it is tried anew.
+    pub(crate) fn move_task(&self, id: i64, lane: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE tasks SET lane = ?2, attempts = 0 WHERE id = ?1")?
+            .execute(params![id, lane])?;
+        Ok(())
+    }
+
+    /// The lane in which the task with this key waits.
+    pub(crate) fn lane_of_task(&self, key: &str) -> Result<Option<String>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT lane FROM tasks WHERE key = ?1 AND done_ms IS NULL")?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+
     /// An attempt has failed, and there will be another.
     pub(crate) fn fail_task(&self, id: i64, attempts: u32, error: &str) -> Result<()> {
         self.connection

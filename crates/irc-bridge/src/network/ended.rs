@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use bridgehead_appservice::bridge::SendError;
+use bridgehead_appservice::{bridge::SendError, format::Rich};
 use bridgehead_irc_protocol::{
     ending::{Ending, Scope},
     session::Ended,
 };
 
-use super::{Hub, Owner, pace};
+use super::{Hub, Owner, deeds::Deed, pace};
 use crate::{clock::now, link::drive::LinkId};
 
 /// A connection that stood for so long was no failure.
@@ -149,7 +149,25 @@ impl Hub {
             let words = format!("the network has banned the bridge's address: {reason}");
             return self.trip(None, &words);
         }
+        self.tell_of_ban(owner, &words);
         self.bar(owner, BANNED_FOR, &words);
+    }
+
+    /// A person is told once of a ban that is theirs alone, and what they can do.
+    fn tell_of_ban(&mut self, owner: &Owner, words: &str) {
+        let now = now();
+        let barred = self.client(owner).barred.as_ref();
+        let is_known = barred.is_some_and(|(until, before)| *until > now && before == words);
+        let Some(person) = owner.person().filter(|_| !is_known).cloned() else {
+            return;
+        };
+        let text = format!(
+            "On {}, {words}. You are not connected there for an hour, unless you ask for it: `reconnect` tries at once. \
+             Who runs the network can lift the ban.",
+            self.name
+        );
+        // What servers say is no Markdown.
+        self.deed(Deed::Tell(person, Rich::plain(&text)));
     }
 
     /// Somebody is not let in for some time: whoever of Matrix that is, is told so at once when they speak.

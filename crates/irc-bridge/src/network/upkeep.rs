@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use bridgehead_appservice::id::UserId;
+use bridgehead_appservice::{
+    bridge::{Level, SendError},
+    id::UserId,
+};
 use bridgehead_irc_protocol::Line;
 
 use super::{Hub, Owner};
@@ -14,6 +17,9 @@ use crate::{
 
 /// How long a room may take to be made after its channel was joined.
 const TO_BE_LINKED: Duration = Duration::from_secs(60);
+
+/// What the network is told of who is blocked.
+const BLOCKED: &str = "Blocked from this bridge";
 
 /// Something that Matrix has changed.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(crate) enum Upkeep {
         person: UserId,
         reason: Option<String>,
     },
+    /// Who may do what has changed.
+    Levels,
     /// A person is called something else.
     Name { person: UserId, name: String },
     /// A person has this power in a room.
@@ -67,6 +75,7 @@ impl Hub {
                 person,
                 reason,
             } => self.person_leaves(&place, &person, reason.as_deref()),
+            Upkeep::Levels => self.look_at_levels().await,
             Upkeep::Name { person, name } => self.is_named(&person, &name).await,
             Upkeep::Standing {
                 place,
@@ -150,6 +159,55 @@ impl Hub {
             self.leave(&owner, channel, Some("This channel is bridged no more"));
         }
         self.forget_channel(channel).await;
+    }
+
+    /// Who may not have a connection any more loses it, and does not come back by speaking; who may again is where they
+    /// are in Matrix.
+    async fn look_at_levels(&mut self) {
+        let blocked: Vec<Owner> = self
+            .clients
+            .keys()
+            .filter(|owner| self.is_blocked(owner))
+            .cloned()
+            .collect();
+        for owner in blocked {
+            tracing::info!(
+                network = self.name,
+                ?owner,
+                "blocked from now on: the connection ends"
+            );
+            let client = self.client(&owner);
+            client.wanted.clear();
+            for pending in client.take_pendings(|pending| !pending.is_in_doubt) {
+                pending.end(Err(SendError::forbidden(BLOCKED)));
+            }
+            // Not parked: whoever may come back is to come back without a word.
+            self.drop_link(&owner, BLOCKED);
+        }
+        match self.remote.rooms().await {
+            Ok(places) => {
+                let own = places
+                    .into_iter()
+                    .filter(|place| place.network == self.name);
+                for place in own.collect::<Vec<_>>() {
+                    self.watch(&place).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(network = self.name, %error, "who may be where again is not known");
+            }
+        }
+    }
+
+    /// Whether somebody may not use the bridge at all.
+    pub(super) fn is_blocked(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Person(person) => self
+                .remote
+                .level(person)
+                .is_ok_and(|level| level < Level::Relay),
+            Owner::Bot => false,
+        }
     }
 
     /// Whether whoever is in a channel's room is in the channel.

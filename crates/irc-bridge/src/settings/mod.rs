@@ -34,6 +34,11 @@ pub struct Settings {
     pub aliases: String,
     /// Who may do what: user ids, servers or `*`, each with `blocked`, `relay`, `user` or `admin`.
     pub permissions: Permissions,
+    /// Rooms with ban lists that the bridge follows (`m.policy.rule.user`, `.server`, `.room`), by id or alias; the
+    /// bridge's own user joins them. Whom they ban is blocked, and loses their connection at once; whom of IRC they ban
+    /// is not heard in Matrix; rooms that they ban are not bridged. Unless given: none.
+    #[schemars(example = vec!["#community-moderation-effort-bl:neko.dev".to_owned()])]
+    pub policy_rooms: Vec<String>,
     /// Answers servers that ask who is behind a connection (RFC 1413).
     pub ident: IdentSettings,
     /// How people's passwords are kept.
@@ -82,6 +87,7 @@ impl Default for Settings {
             users: "irc_{network}_{nick}".to_owned(),
             aliases: "#irc_{network}_{channel}".to_owned(),
             permissions: Permissions::new(),
+            policy_rooms: Vec::new(),
             ident: IdentSettings::default(),
             secrets: SecretsSettings::default(),
             provisioning: ProvisioningSettings::default(),

@@ -3,6 +3,7 @@
 mod changed;
 mod doubt;
 mod ircv3;
+mod kept_out;
 mod login;
 mod once;
 mod own_stages;

@@ -28,6 +28,9 @@ use crate::{
     state::{RoomMember, RoomView},
 };
 
+/// Why nothing goes through a portal whose room is banned.
+const LISTED_ROOM: &str = "this room is on a ban list that this bridge follows";
+
 /// How long the network may take with one thing.
 const SEND_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -151,13 +154,22 @@ async fn decide<N: Network>(
     let is_said = action.is_said();
     let who = action.subject(&event);
     let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
+    let is_listed = core
+        .policies
+        .bans_room(&core.rooms.view(&portal.matrix).await?);
     // Who only comes or goes has asked for nothing.
-    if !is_said && (is_barred || portal.data.broken.is_some()) {
+    if !is_said && (is_barred || is_listed || portal.data.broken.is_some()) {
         return Ok(None);
     }
     if is_barred {
-        let rejected = Rejected::new(Cause::Forbidden, "you may not use this bridge");
+        let why = core.listed(&who);
+        let why = why.unwrap_or_else(|| "you may not use this bridge".to_owned());
+        let rejected = Rejected::new(Cause::Forbidden, why);
         return Ok(Some((Fate::Rejected(rejected.quiet()), is_said)));
+    }
+    if is_listed {
+        let rejected = Rejected::new(Cause::Forbidden, LISTED_ROOM);
+        return Ok(Some((Fate::Rejected(rejected), is_said)));
     }
     if let Some(broken) = &portal.data.broken {
         let rejected = Rejected::new(Cause::Network, format!("this room is cut off: {broken}"));

@@ -1,10 +1,14 @@
 //! The lanes of what the network says: one a room, in the order in which it was said.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{Network, Task, perform};
+use super::{
+    Network, Task,
+    held::{self, Barred},
+    perform,
+};
 use crate::{
     Error, HandlerError,
     bridge::{
@@ -20,6 +24,12 @@ use crate::{
 
 /// The longest wait between attempts at a task.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Outcomes of what does not come to Matrix, as the figures have them: it had no place there, its speaker is banned
+/// there, or it should have been shown and is not.
+const DROPPED: &str = "dropped";
+const BANNED: &str = "banned";
+const UNSHOWN: &str = "unshown";
 
 /// Characters of an error that are kept.
 const MAX_ERROR: usize = 2000;
@@ -41,7 +51,15 @@ pub(crate) fn person_lane(person: &UserId) -> String {
 
 /// The room whose lane it is.
 pub(crate) fn room_of<N: Network>(lane: &str) -> Option<N::Room> {
-    N::Room::from_text(lane.strip_prefix("room/")?)
+    let room = lane.strip_prefix("room/");
+    let room = room.or_else(|| held::unshown_of(lane));
+    N::Room::from_text(room.or_else(|| Some(held::read(lane)?.0))?)
+}
+
+/// Whether a lane's rows count among those that the network itself waits for when they are too many. What is held has a
+/// bound of its own.
+pub(crate) fn counts(lane: &str) -> bool {
+    !held::is_held(lane) && !held::is_unshown(lane)
 }
 
 /// How a task that was not done goes on.
@@ -53,6 +71,23 @@ pub(crate) enum Undone {
     Later(String),
     /// It is not to be done, for this reason.
     Dropped(String),
+    /// It may not be said in Matrix now.
+    Barred(Barred),
+    /// It is to be done after this time.
+    After(Duration),
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) | Self::Barred(Barred::Out { error, .. }) => error.fmt(f),
+            Self::Later(text) | Self::Dropped(text) | Self::Barred(Barred::Banned(text)) => {
+                f.write_str(text)
+            }
+            Self::Barred(Barred::Behind(_)) => f.write_str("what comes before it is held"),
+            Self::After(wait) => write!(f, "not before {wait:?}"),
+        }
+    }
 }
 
 impl<E: Into<Error>> From<E> for Undone {
@@ -94,6 +129,7 @@ impl<N: Network> Work<N> {
         let Ok(core) = live.core() else {
             return Step::Stop;
         };
+        live.is_at(&row.task.lane);
         let done = AssertUnwindSafe(perform::task(&live, &core, row))
             .catch_unwind()
             .await;
@@ -105,6 +141,17 @@ impl<N: Network> Work<N> {
         };
         match done.unwrap_or_else(|_| broken()) {
             Ok(change) => complete(&live, &core, row, change).await,
+            Err(Undone::After(wait)) => Step::Again(wait),
+            Err(Undone::Barred(barred)) => {
+                let outcome = match barred {
+                    Barred::Banned(_) => BANNED,
+                    _ => UNSHOWN,
+                };
+                match held::keep(&live, &core, row, barred).await {
+                    Ok(step) => step,
+                    Err(why) => give_up(&live, &core, row, (outcome, why)).await,
+                }
+            }
             Err(undone) => failed(&live, &core, row, undone).await,
         }
     }
@@ -167,7 +214,7 @@ async fn complete<N: Network>(
     match written {
         Ok(()) => {
             core.metrics.count(&BRIDGE_TASKS, &[N::NAME, "done"], 1);
-            live.removed();
+            ended(live, row);
             Step::Next
         }
         Err(error) => {
@@ -177,12 +224,24 @@ async fn complete<N: Network>(
     }
 }
 
+/// A row is done, or given up.
+fn ended<N: Network>(live: &Live<N>, row: &TaskRow) {
+    match counts(&row.task.lane) {
+        true => live.removed(),
+        false => live.held_no_more(&row.task.lane),
+    }
+}
+
 async fn failed<N: Network>(
     live: &Live<N>,
     core: &Core,
     row: &mut TaskRow,
     undone: Undone,
 ) -> Step {
+    let outcome = match undone {
+        Undone::Failed(_) => UNSHOWN,
+        _ => DROPPED,
+    };
     let (may_help, wait, error) = match undone {
         Undone::Failed(Error::Stopping) => return Step::Stop,
         Undone::Failed(error) => {
@@ -193,26 +252,46 @@ async fn failed<N: Network>(
             (may_help, Some(wait), error.to_string())
         }
         Undone::Later(error) => (true, None, error),
-        Undone::Dropped(error) => (false, None, error),
+        undone => (false, None, undone.to_string()),
     };
-    row.attempts += 1;
     let age = u64::try_from(core.now_ms() - row.created_ms).unwrap_or(0);
-    let kept: String = error.chars().take(MAX_ERROR).collect();
-    let (id, attempts, now_ms) = (row.id, row.attempts, core.now_ms());
-    if may_help && Duration::from_millis(age) < core.limits.give_up_after {
-        let wait = wait.unwrap_or_else(|| {
-            let factor = 1_u32 << (attempts - 1).min(16);
-            core.limits.first_retry.saturating_mul(factor)
-        });
-        let wait = wait.min(MAX_WAIT);
-        tracing::debug!(network = N::NAME, lane = %row.task.lane, error, ?wait, "to be tried again");
-        core.store
-            .write_later(move |unit| unit.fail_task(id, attempts, &kept))
-            .await;
-        return Step::Again(wait);
+    if !may_help || Duration::from_millis(age) >= core.limits.give_up_after {
+        return give_up(live, core, row, (outcome, error)).await;
     }
-    tracing::warn!(network = N::NAME, lane = %row.task.lane, error, "what the network said is dropped");
-    core.metrics.count(&BRIDGE_TASKS, &[N::NAME, "dropped"], 1);
+    row.attempts += 1;
+    let (id, attempts) = (row.id, row.attempts);
+    let wait = wait.unwrap_or_else(|| {
+        let factor = 1_u32 << (attempts - 1).min(16);
+        core.limits.first_retry.saturating_mul(factor)
+    });
+    let wait = wait.min(MAX_WAIT);
+    tracing::debug!(network = N::NAME, lane = %row.task.lane, error, ?wait, "to be tried again");
+    let kept: String = error.chars().take(MAX_ERROR).collect();
+    core.store
+        .write_later(move |unit| unit.fail_task(id, attempts, &kept))
+        .await;
+    Step::Again(wait)
+}
+
+/// What the network said does not come to Matrix. Where people would have seen it, and nobody has meant that they do
+/// not, its room is told.
+async fn give_up<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    row: &TaskRow,
+    (outcome, error): (&'static str, String),
+) -> Step {
+    let note = match outcome {
+        UNSHOWN => held::note_unshown::<N>(row),
+        _ => None,
+    };
+    let outcome = match outcome {
+        // Nothing that people would have seen.
+        UNSHOWN if note.is_none() => DROPPED,
+        outcome => outcome,
+    };
+    tracing::warn!(network = N::NAME, lane = %row.task.lane, outcome, error, "what the network said is not brought to Matrix");
+    core.metrics.count(&BRIDGE_TASKS, &[N::NAME, outcome], 1);
     if let Ok(Task::Message { id, .. }) = serde_json::from_str(&row.task.body)
         && let Some(room) = room_of::<N>(&row.task.lane)
     {
@@ -221,18 +300,24 @@ async fn failed<N: Network>(
             tracing::error!(network = N::NAME, "`undelivered` has panicked");
         }
     }
-    let is_forgotten = may_be_asked_again(row);
+    let (id, now_ms, is_forgotten) = (row.id, core.now_ms(), may_be_asked_again(row));
+    let kept: String = error.chars().take(MAX_ERROR).collect();
+    let stored = note.clone();
     // Waited for: a lane that begins anew before it is stored would have the task again.
     let written = core
         .store
-        .write(move |unit| match is_forgotten {
-            true => unit.delete_task(id),
-            false => unit.complete_task(id, Some(&kept), now_ms),
+        .write(move |unit| {
+            held::insert_unshown::<N>(unit, stored.as_ref(), now_ms)?;
+            match is_forgotten {
+                true => unit.delete_task(id),
+                false => unit.complete_task(id, Some(&kept), now_ms),
+            }
         })
         .await;
     match written {
         Ok(()) => {
-            live.removed();
+            ended(live, row);
+            held::wake_unshown(live, note.as_ref());
             Step::Next
         }
         Err(error) => {

@@ -21,10 +21,20 @@ impl<N: Network> Doing<'_, N> {
         Ghosts::new(self.core.clone(), None).user(ghost)
     }
 
+    /// Whether a ban list keeps somebody's ghost out.
+    fn is_unwanted(&self, user: &N::User) -> Result<bool, Error> {
+        let (policies, ghost) = (&self.core.policies, self.live.ghost_id(user)?);
+        Ok(policies.bans_user(&ghost, &self.core.server_name))
+    }
+
     /// Brought about in the background: a channel of thousands must not hold up what is said in it.
     pub(super) async fn join(&self, portal: &Portal<N>, user: &str) -> Done {
         if self.live.plan.voice.has_ghosts() {
-            let ghost = ghosts::ensure(self.live, self.core, &self.user(user)?).await?;
+            let user = self.user(user)?;
+            if self.is_unwanted(&user)? {
+                return Ok(None);
+            }
+            let ghost = ghosts::ensure(self.live, self.core, &user).await?;
             self.actor(&ghost)?.want(&portal.matrix, true).await?;
         }
         Ok(None)
@@ -45,7 +55,8 @@ impl<N: Network> Doing<'_, N> {
             return Ok(None);
         }
         let users = users.iter().map(|user| self.user(user));
-        let users: Vec<N::User> = users.collect::<Result<_, _>>()?;
+        let mut users: Vec<N::User> = users.collect::<Result<_, _>>()?;
+        users.retain(|user| !self.is_unwanted(user).unwrap_or(false));
         let (live, core) = (self.live.clone(), self.core.clone());
         let ghosts = stream::iter(users).map(move |user| {
             let (live, core) = (live.clone(), core.clone());

@@ -16,6 +16,7 @@ mod connection;
 mod deliver;
 mod described;
 mod echo;
+mod held;
 mod intake;
 mod members;
 mod moderate;
@@ -42,7 +43,8 @@ pub use self::{
 pub(crate) use self::{
     deliver::{Carrying, carry, on_event, say},
     described::join_rules,
-    intake::{Change, Undone, Work, room_of},
+    held::HeldLanes,
+    intake::{Change, Undone, Work, counts, room_of},
     perform::Doing,
     presence::{Presences, tell_presences},
     provenance::{Origin, origin},
@@ -215,6 +217,14 @@ pub trait Network: Sized + Send + Sync + 'static {
     /// nothing hangs on it.
     fn signal(&self, signal: Signal<Self>) -> impl Future<Output = ()> + Send {
         drop(signal);
+        std::future::ready(())
+    }
+
+    /// Who may do what has changed while the service runs ([`Remote::level`]): a ban list names others
+    /// ([`Service::policy_rooms`](crate::Service::policy_rooms)). Time to end the connections of those who are
+    /// [blocked](super::Level::Blocked) now, and to let in who is no more. What they say is not brought to
+    /// [`send`](Self::send) as it is.
+    fn levels_changed(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 

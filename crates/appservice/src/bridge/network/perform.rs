@@ -22,6 +22,7 @@ use crate::{
     format::Mentions,
     id::{EventId, MxcUri, UserId},
     outbox::{Outgoing, What},
+    state::Membership,
     store::TaskRow,
 };
 
@@ -83,13 +84,24 @@ async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task)
         Task::Message { .. } => doing.portal_for_speech(room).await?,
         _ => doing.portal(room).await?,
     };
+    doing.is_listed(&portal, &task).await?;
+    if let Err(behind) = doing.comes_behind(room, &task).await {
+        if let Task::Swap { to, .. } = &task {
+            doing.join(&portal, to).await?;
+        }
+        return Err(behind);
+    }
     let (from, agent) = (portal.matrix.clone(), portal.agent(doing.core));
-    let refused = match doing.change(portal, task.clone()).await {
-        Err(Undone::Failed(error)) if calls::is_refused(&error) => error,
+    let error = match doing.change(portal.clone(), task.clone()).await {
+        Err(Undone::Failed(error)) if calls::is_refused(&error) || doing.holds_up(&error) => error,
         done => return done,
     };
-    let Some(to) = upgrade::replacement(doing, &agent, &from).await? else {
-        return Err(refused.into());
+    let to = match calls::is_refused(&error) {
+        true => upgrade::replacement(doing, &agent, &from).await?,
+        false => None,
+    };
+    let Some(to) = to else {
+        return Err(doing.barred(&portal, &task, error).await?);
     };
     upgrade::carry_out(doing, room, &from, &to).await?;
     let moved = Doing {
@@ -97,7 +109,12 @@ async fn in_portal<N: Network>(doing: &Doing<'_, N>, room: &N::Room, task: Task)
         ..*doing
     };
     let portal = moved.portal(room).await?;
-    moved.change(portal, task).await
+    match moved.change(portal.clone(), task.clone()).await {
+        Err(Undone::Failed(error)) if calls::is_refused(&error) => {
+            Err(moved.barred(&portal, &task, error).await?)
+        }
+        done => done,
+    }
 }
 
 impl<N: Network> Doing<'_, N> {
@@ -143,6 +160,8 @@ impl<N: Network> Doing<'_, N> {
             Task::Echo { event, receipt } => self.echo(&portal, &event, receipt).await,
             Task::Failed { event, no } => self.failed(&portal, &event, no).await,
             Task::Notice { content } => self.notice(&portal, content).await,
+            Task::Missing { text } => self.tell_missing(&portal, &text).await,
+            Task::Unshown { .. } => self.tell_unshown(&portal).await,
             Task::Back
             | Task::Profile { .. }
             | Task::Tell { .. }
@@ -219,6 +238,9 @@ impl<N: Network> Doing<'_, N> {
         let is_said =
             voice.is_person && self.core.outbox.sent(&self.key(BY_GHOST)).await?.is_some();
         if !is_said {
+            if !voice.is_person {
+                self.enter(portal, &voice.user, "").await?;
+            }
             let said = voice.say(content.clone());
             match self.send(portal, &voice.user, said.clone(), ts_ms).await {
                 Err(error) if voice.is_person && calls::is_refused(&error) => {
@@ -228,12 +250,25 @@ impl<N: Network> Doing<'_, N> {
             }
         }
         let voice = relay::voice_of_network(self, portal, sender).await?;
+        self.enter(portal, &voice.user, BY_GHOST).await?;
         let said = voice.say(content);
         let key = self.key(BY_GHOST);
         let event = self
             .send_as(portal, &voice.user, (said.clone(), ts_ms), key)
             .await?;
         Ok((event, voice.user, said))
+    }
+
+    /// Sees to it that a ghost is in the room before it says something. Not left to the outbox, in which everybody of the
+    /// room would wait for one whom the homeserver does not let in.
+    async fn enter(&self, portal: &Portal<N>, ghost: &UserId, effect: &str) -> Result<(), Error> {
+        let view = self.core.rooms.view(&portal.matrix).await?;
+        let is_there = view.membership(ghost) == Some(Membership::Join)
+            || self.core.outbox.sent(&self.key(effect)).await?.is_some();
+        match is_there {
+            true => Ok(()),
+            false => self.core.ensure_joined(ghost, &portal.matrix).await,
+        }
     }
 
     /// Sends, and waits until it is there.
@@ -287,13 +322,18 @@ impl<N: Network> Doing<'_, N> {
         {
             content = content.in_reply_to(event, Some(&answered.sender));
         }
-        let said = (content, said.ts_ms);
+        let said = (content, self.said_at(said.ts_ms));
         let said_at_ms = said.1.unwrap_or_else(|| self.core.now_ms());
         let (event, by, content) = self.speak(portal, &sender, said).await?;
         let mut message = MessageRef::new(&portal.matrix, &event, &by, vec![id.to_owned()]);
         message.said_at_ms = Some(said_at_ms);
         message.content = Some(content);
         Ok(self.linked(portal, message))
+    }
+
+    /// When something was said, as the network tells; where it does not, of what was held: when it was heard.
+    fn said_at(&self, ts_ms: Option<i64>) -> Option<i64> {
+        ts_ms.or_else(|| self.was_held().then_some(self.row.created_ms))
     }
 
     /// Whether a message is known on both sides: it was brought before, or it is one that was sent from here and that
@@ -340,7 +380,8 @@ impl<N: Network> Doing<'_, N> {
         self.let_pass(portal).await;
         let Some(mut message) = self.known(portal, target).await? else {
             // Too long ago to be known: what it says now is news all the same.
-            self.speak(portal, &sender, (new, said.ts_ms)).await?;
+            let said_at = self.said_at(said.ts_ms);
+            self.speak(portal, &sender, (new, said_at)).await?;
             return Ok(None);
         };
         let voice = relay::voice(self, portal, &sender).await?;

@@ -78,6 +78,14 @@ pub(crate) enum Task {
     Notice {
         content: Value,
     },
+    /// What somebody lacks whose lines are held.
+    Missing {
+        text: String,
+    },
+    /// A line of somebody's that is not shown.
+    Unshown {
+        user: String,
+    },
     Tell {
         person: UserId,
         content: Value,

@@ -243,6 +243,6 @@ impl<N: Network> Portals<N> {
 fn said(undone: Undone) -> HandlerError {
     match undone {
         Undone::Failed(error) => error.into(),
-        Undone::Later(text) | Undone::Dropped(text) => HandlerError::new(text),
+        undone => HandlerError::new(undone.to_string()),
     }
 }

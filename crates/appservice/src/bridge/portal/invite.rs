@@ -56,7 +56,9 @@ async fn invited<N: Network>(
     (ghost, user): (&UserId, &N::User),
 ) -> Result<(), HandlerError> {
     if portal.is_some() {
-        if !N::MEMBERSHIP {
+        // What they have said is waiting for just that; see `Core::release_held`.
+        let is_awaited = portal.is_some_and(|portal| live.holds(&portal.remote, user));
+        if !N::MEMBERSHIP && !is_awaited {
             let reason = format!("on {} nobody can be invited from here", N::TITLE);
             core.leave(ghost, &event.room_id, Some(&reason)).await?;
         }
@@ -97,9 +99,7 @@ async fn talk_alone<N: Network>(
     match ghosts::ensure(live, core, user).await {
         Ok(_) => {}
         Err(Undone::Failed(error)) => return Err(error.into()),
-        Err(Undone::Later(reason) | Undone::Dropped(reason)) => {
-            return Err(HandlerError::new(reason));
-        }
+        Err(undone) => return Err(HandlerError::new(undone.to_string())),
     }
     core.ensure_joined(ghost, &event.room_id).await?;
     if !is_direct(event) && !are_alone(core, event, ghost).await? {

@@ -59,6 +59,11 @@ pub(crate) async fn plumb<N: Network>(
     room_id: &RoomId,
     remote: &N::Room,
 ) -> Result<Portal<N>, LinkRefused> {
+    let view = core.rooms.view(room_id).await.map_err(Error::from)?;
+    if core.policies.bans_room(&view) {
+        let why = format!("{room_id} is on a ban list that this bridge follows");
+        return Err(Error::Forbidden(why).into());
+    }
     // Who has put the bridge out of the room decides whether it comes back.
     if let Some(by) = by
         && core.removed_by(&core.bot, room_id).await?.is_some()

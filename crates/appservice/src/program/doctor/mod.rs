@@ -7,6 +7,7 @@
 mod finding;
 mod homeserver;
 mod namespaces;
+mod policies;
 mod service;
 
 use std::time::Duration;
@@ -115,6 +116,7 @@ impl<C: Config> Patient<'_, C> {
         self.users(report).await;
         self.aliases(report).await;
         self.media(report).await;
+        self.policies(report).await;
         Ok(())
     }
 

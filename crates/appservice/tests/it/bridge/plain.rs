@@ -43,6 +43,8 @@ pub(crate) struct State<const F: u32> {
     pub(crate) sent: Vec<Outgoing<Plain<F>>>,
     /// How long it takes with each thing that is sent.
     pub(crate) delay: Duration,
+    /// How often it was told that levels have changed.
+    pub(crate) levels_changed: usize,
     /// Whether it was said goodbye to.
     pub(crate) is_left: bool,
 }
@@ -77,6 +79,7 @@ impl<const F: u32> Plain<F> {
             accounts: BTreeSet::new(),
             sent: Vec::new(),
             delay: Duration::ZERO,
+            levels_changed: 0,
             is_left: false,
         };
         Self {
@@ -147,6 +150,10 @@ impl<const F: u32> Network for Plain<F> {
 
     async fn describe_room(&self, room: &String) -> Result<Option<RoomInfo<Self>>, HandlerError> {
         Ok(self.state.lock().rooms.get(room).cloned())
+    }
+
+    async fn levels_changed(&self) {
+        self.state.lock().levels_changed += 1;
     }
 
     async fn leave(&self) {

@@ -116,6 +116,16 @@ fn a_ban_of_one_person_is_theirs_alone_and_they_are_told() -> anyhow::Result<()>
             // At once, without another attempt.
             let (_, words) = refused(&alice, &room, "me still").await?;
             assert!(words.contains("no spam"), "{words}");
+            // She is told what it is and what she can do, once, and by the bridge alone.
+            let own = alice.invitations().await?;
+            assert_eq!(own.len(), 1, "{own:?}");
+            let own = alice.join(&own[0]).await?;
+            let told = alice.texts(&own).await?;
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(
+                told[0].contains("no spam") && told[0].contains("`reconnect`"),
+                "{told:?}"
+            );
             carol.say(&room, "I am not meant").await?;
             judge.said_until(&nick(&carol), "I am not meant").await?;
             Ok(())
