@@ -212,7 +212,11 @@ impl Inbox {
         self.rooms.remember(&news);
         let core = self.lanes.work().core.get().and_then(Weak::upgrade);
         let opened = core.as_ref().map(|core| core.overheard(&news));
+        let changes = rows.iter().filter(|row| may_change_others(row)).count();
         let queued = self.queue(rows, *begun);
+        if changes > 0 {
+            self.changes.send_modify(|count| *count += 1);
+        }
         if let (Some(core), Some(opened)) = (core, opened) {
             core.reopen(opened).await;
         }
@@ -267,6 +271,13 @@ impl Inbox {
             }
         }
     }
+}
+
+/// Whether it may be an edit or a redaction.
+fn may_change_others(row: &InboxRow) -> bool {
+    ["m.replace", "m.room.redaction"]
+        .iter()
+        .any(|mark| row.body.contains(mark))
 }
 
 fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {
