@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt, Remote, RoomInfo,
-        SendError, Signal, Speaker, UserInfo,
+        Action, Begun, Held, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt,
+        Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     id::UserId,
 };
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::{
+    folding,
     ident::Ident,
     ids::{Nick, Place, Target, msgid},
     link::{claims::Claims, dial::Way},
@@ -331,6 +333,22 @@ impl Network for Irc {
             | Action::Unban { .. }
             | Action::Power { .. } => self.change(&outgoing).await,
             _ => Err(SendError::unsupported("IRC knows no such thing")),
+        }
+    }
+
+    fn hold(&self, place: &Place, what: Held) -> Duration {
+        let handle = self.network(&place.network);
+        handle.map_or(Duration::ZERO, |handle| folding::hold(handle, place, what))
+    }
+
+    async fn begun(&self, remote: &Remote<Self>, _: &Place, key: &str) -> Begun {
+        folding::begun(remote, key).await
+    }
+
+    async fn withdraw(&self, _: &Remote<Self>, place: &Place, key: &str) -> bool {
+        match self.network(&place.network) {
+            Some(handle) => handle.withdraw(key).await,
+            None => false,
         }
     }
 

@@ -12,7 +12,7 @@
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
 //!   in with, and `seal` how that is kept
 //! - `ignoring`, `talks` whom people hear alone, and where
-//! - `votes` votes in polls
+//! - `folding` what waits a little before it is said; `votes`, `polls` votes in polls, from both sides
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
 //!   networks are browsed
 //! - `page` how it all stands, for those who watch; [`examine`] what may be wrong with the way to a network
@@ -24,6 +24,7 @@ mod clock;
 mod commands;
 mod drift;
 pub mod examine;
+mod folding;
 pub mod ident;
 pub mod ids;
 mod ignoring;
@@ -35,6 +36,7 @@ mod mappings;
 mod network;
 mod page;
 mod people;
+mod polls;
 mod render;
 mod seal;
 pub mod service;

@@ -21,6 +21,7 @@ use crate::{
     network::Upkeep,
     page::page,
     people::PEOPLE,
+    polls,
     settings::MediaSettings,
     talks::TALKS,
     votes,
@@ -47,6 +48,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS])
         .commands(drift::commands(commands()))
         .on(names)
+        .on(polls::heard)
         .bridge(bridge)
         .third_party(lookup::PROTOCOL, lookup::third_party(settings))
         .operator_pages(page(networks))

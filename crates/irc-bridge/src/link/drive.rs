@@ -21,7 +21,7 @@ use bridgehead_irc_protocol::{
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -56,6 +56,8 @@ pub enum Order {
     Send(Line, Priority),
     /// Takes back what was not written yet.
     Cancel(u64),
+    /// Takes back all of this, if nothing of it was written yet; tells whether that is so.
+    Withdraw(Vec<u64>, oneshot::Sender<bool>),
     /// Whether what is said in channels is told.
     Observe(bool),
     /// Leaves the network.
@@ -252,9 +254,18 @@ impl Drive {
             }
             Order::Send(line, priority) => self.session.send(line, priority).is_err(),
             Order::Cancel(id) => {
-                if self.session.cancel(id) {
-                    self.claimed.remove(&id);
+                self.cancel(id);
+                false
+            }
+            Order::Withdraw(ids, told) => {
+                let is_first_unwritten = ids.first().is_some_and(|id| self.cancel(*id));
+                if is_first_unwritten {
+                    // What goes behind the first was not written either.
+                    for id in ids.iter().skip(1) {
+                        self.cancel(*id);
+                    }
                 }
+                told.send(is_first_unwritten).ok();
                 false
             }
             Order::Observe(observes) => {
@@ -270,6 +281,15 @@ impl Drive {
             // So much waits that the server takes nothing any more: begun again, it is tried again.
             self.session.quit("Too much waits", now);
         }
+    }
+
+    /// Takes something back; `false` where it was written.
+    fn cancel(&mut self, id: u64) -> bool {
+        let is_cancelled = self.session.cancel(id);
+        if is_cancelled {
+            self.claimed.remove(&id);
+        }
+        is_cancelled
     }
 
     /// Notes what is to be claimed when it goes out.

@@ -8,13 +8,20 @@ use std::{
 
 use bridgehead_appservice::{
     Error, HandlerError, Power, Secret,
-    bridge::{Member, Remote},
+    bridge::{Member, Remote, RemoteMessage},
     format::Rich,
     id::UserId,
 };
 
-use super::{Upkeep, deeds::Deed, standing};
-use crate::{Irc, accounts::Accounts, clock::now, ids::Place, kept};
+use super::{Upkeep, deeds::Deed, speaking::now_ms, standing};
+use crate::{
+    Irc,
+    accounts::Accounts,
+    clock::now,
+    ids::Place,
+    kept,
+    polls::{self, Said},
+};
 
 /// How long a level that was set counts for more than what is read: until it has come back as an event.
 const SET_FOR: Duration = Duration::from_secs(60);
@@ -78,6 +85,7 @@ impl Doing {
 
     pub(super) async fn carry_out(&mut self, deed: Deed) -> Result<(), Error> {
         match deed {
+            Deed::Message(message) => self.say(message).await,
             Deed::Power(place, powers) => self.power(&place, powers).await,
             Deed::Stand(place, person) => self.stand(place, person).await,
             Deed::Invite(place, person, by) => {
@@ -104,6 +112,22 @@ impl Doing {
                 Ok(kept::keep_seen(&store, (&self.network, &person), &seen).await?)
             }
             deed => deed.carry_out(&self.remote).await,
+        }
+    }
+
+    /// Says what somebody on IRC has said; what is a vote is one.
+    async fn say(&self, message: RemoteMessage<Irc>) -> Result<(), Error> {
+        let who = message.sender.nick.clone();
+        match polls::taken(&self.remote, message, now_ms()).await? {
+            Said::Vote(vote) => self.remote.message(*vote).await,
+            Said::Other(message) => Deed::Message(*message).carry_out(&self.remote).await,
+            Said::No(words) => {
+                let portals = self.remote.portals()?;
+                if let Some(handle) = portals.network().network(&self.network) {
+                    handle.upkeep(Upkeep::Answer { nick: who, words }).await;
+                }
+                Ok(())
+            }
         }
     }
 

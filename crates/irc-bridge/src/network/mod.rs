@@ -19,6 +19,7 @@
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
+//! - `withdraw` what was to be said and is something else by now
 //! - `private` what is said to one person alone, or to the bridge
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
@@ -54,6 +55,7 @@ pub(crate) mod standing;
 mod threads;
 mod typing;
 mod upkeep;
+mod withdraw;
 mod words;
 
 use std::{
@@ -76,6 +78,7 @@ use tokio::{
 
 #[cfg(test)]
 pub(crate) use self::picture::Seat;
+use self::withdraw::Withdrawing;
 use self::{
     client::Client,
     consent::Consent,
@@ -139,6 +142,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) enum Input {
     /// Something is to be said.
     Say(Box<Speech>, oneshot::Sender<Outcome>),
+    /// What is to be said under this key is something else by now.
+    Withdraw(Withdrawing),
     /// Matrix has changed.
     Upkeep(Upkeep),
     /// Somebody asks for something.
@@ -454,6 +459,7 @@ impl Hub {
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
+            Input::Withdraw(withdrawing) => self.withdraw(withdrawing),
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
             Input::Leave(reply) => {
@@ -507,6 +513,7 @@ impl Hub {
             reply,
             deadline,
             is_in_doubt: false,
+            is_withdrawn: false,
             parts: Vec::new(),
         });
         self.has_written(&owner, &place);

@@ -49,6 +49,8 @@ pub(super) struct Pending {
     pub(super) deadline: Instant,
     /// Its connection was lost, and somebody else may have heard it arrive.
     pub(super) is_in_doubt: bool,
+    /// Its words are not right any more, and nothing of it was said: whoever wants it said gives it anew.
+    pub(super) is_withdrawn: bool,
     /// What of it was given to the connection; empty before.
     pub(super) parts: Vec<Part>,
 }
@@ -70,6 +72,11 @@ pub(super) struct Part {
 impl Pending {
     pub(super) fn is_handed(&self) -> bool {
         !self.parts.is_empty()
+    }
+
+    /// What the session calls its lines.
+    pub(super) fn says(&self) -> Vec<u64> {
+        self.parts.iter().filter_map(|part| part.say).collect()
     }
 
     /// Whether all of it has arrived.

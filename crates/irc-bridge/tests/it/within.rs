@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::ensure;
 use bridgehead_appservice::id::RoomId;
 use bridgehead_irc::{
+    Settings,
     link::dial::{Stream, Way},
     service_by,
 };
@@ -14,26 +15,37 @@ use bridgehead_testkit::lab::{Lab, LabService, LabUser};
 
 use crate::stage::{alias, settings};
 
-const CHANNEL: &str = "#within";
+pub(crate) const CHANNEL: &str = "#within";
 
 /// Everybody is there.
-struct Scene {
-    lab: Lab,
-    irc: Arc<Server>,
-    service: LabService,
-    alice: LabUser,
-    room: RoomId,
-    bob: Person,
+pub(crate) struct Scene {
+    pub(crate) lab: Lab,
+    pub(crate) irc: Arc<Server>,
+    pub(crate) service: LabService,
+    pub(crate) alice: LabUser,
+    pub(crate) room: RoomId,
+    pub(crate) bob: Person,
 }
 
 impl Scene {
     async fn new(lab: Lab, dialect: Dialect) -> anyhow::Result<Self> {
+        Self::with(lab, dialect, |_| Ok(())).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn with(
+        lab: Lab,
+        dialect: Dialect,
+        change: impl FnOnce(&mut Settings) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let mut settings = settings(6667)?;
+        change(&mut settings)?;
         let irc = Arc::new(Server::start(dialect).await?);
         let server = irc.clone();
         let way = Way::Within(Arc::new(move |_| {
             Ok(Box::new(server.wire()) as Box<dyn Stream>)
         }));
-        let service = lab.mount(service_by(&settings(6667)?, &way)).await?;
+        let service = lab.mount(service_by(&settings, &way)).await?;
         let bob = irc.person("bob").await?;
         bob.join(CHANNEL).await?;
         let alice = lab.user("alice").await?;
@@ -52,7 +64,7 @@ impl Scene {
     }
 
     /// Waits until Bob has heard this.
-    async fn hears_on_irc(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn hears_on_irc(&self, text: &str) -> anyhow::Result<()> {
         for _ in 0..600 {
             if self.heard_on_irc().contains_key(text) {
                 return Ok(());
@@ -62,7 +74,7 @@ impl Scene {
         anyhow::bail!("{text:?} was never said: {:?}", self.bob.heard())
     }
 
-    async fn hears_in_matrix(&self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn hears_in_matrix(&self, text: &str) -> anyhow::Result<()> {
         for _ in 0..600 {
             if self
                 .alice
@@ -87,7 +99,7 @@ impl Scene {
         heard
     }
 
-    fn order_on_irc(&self) -> Vec<String> {
+    pub(crate) fn order_on_irc(&self) -> Vec<String> {
         let lines = self.bob.heard().into_iter();
         let said = lines.filter(|line| line.command == "PRIVMSG" && line.text(0) == CHANNEL);
         said.map(|line| line.text(1).into_owned()).collect()
