@@ -68,6 +68,7 @@
 //! | `Err(…)` of the kit, because the homeserver is away | tried again until it is back, without being counted |
 //! | [`Verdict::RetryIn`], [`Verdict::Retry`] | tried again after this time |
 //! | [`Verdict::Wait`] | tried again until what it waits for is there, without being counted |
+//! | [`Verdict::Hold`], [`Verdict::Aside`] | handled later, with the room waiting or going on |
 //! | [`Verdict::Reject`] | handled: it cannot be done, and the sender's client shows why; the handler's own [`Tx`](store::Tx) is dropped |
 //! | [`Verdict::Park`] | set aside for the operator: `parked` lists it, `replay` brings it back |
 //!

@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt, Remote, RoomInfo,
-        SendError, Signal, Speaker, UserInfo,
+        Action, Begun, Held, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt,
+        Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     id::UserId,
 };
 use parking_lot::Mutex;
 
 use crate::{
+    folding,
     ids::{Nick, Place, Target, msgid},
     link::dial::Way,
     network::{Command, Handle, Owner, Speech, Upkeep},
@@ -309,6 +310,22 @@ impl Network for Irc {
         }
     }
 
+    fn hold(&self, place: &Place, what: Held) -> Duration {
+        let handle = self.network(&place.network);
+        handle.map_or(Duration::ZERO, |handle| folding::hold(&handle, place, what))
+    }
+
+    async fn begun(&self, remote: &Remote<Self>, _: &Place, key: &str) -> Begun {
+        folding::begun(remote, key).await
+    }
+
+    async fn withdraw(&self, _: &Remote<Self>, place: &Place, key: &str) -> bool {
+        match self.network(&place.network) {
+            Some(handle) => handle.withdraw(key).await,
+            None => false,
+        }
+    }
+
     async fn describe_user(&self, nick: &Nick) -> Result<Option<UserInfo>, HandlerError> {
         let Some(handle) = self.network(&nick.network) else {
             return Ok(None);
@@ -388,7 +405,7 @@ impl Network for Irc {
     }
 
     async fn levels_changed(&self) {
-        for network in self.networks() {
+        for network in self.networks().all() {
             network.upkeep(Upkeep::Levels).await;
         }
     }

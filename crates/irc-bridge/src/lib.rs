@@ -12,7 +12,7 @@
 //! - `people` nicks, user names and addresses of people of Matrix; [`ident`] who vouches for them; `accounts` what they log
 //!   in with, and `seal` how that is kept
 //! - `ignoring`, `talks` whom people hear alone, and where; `away` who is not there
-//! - `votes` votes in polls
+//! - `folding` what waits a little before it is said; `votes`, `polls` votes in polls, from both sides
 //! - `commands` what people tell the bridge to do; `mappings` what the configuration maps; `lookup` how
 //!   networks are browsed
 //! - [`import`] what another bridge has left, put into this one's database
@@ -28,6 +28,7 @@ mod clock;
 mod commands;
 mod drift;
 pub mod examine;
+mod folding;
 pub mod ident;
 pub mod ids;
 mod ignoring;
@@ -41,6 +42,7 @@ mod network;
 mod networks;
 mod page;
 mod people;
+mod polls;
 pub mod reload;
 mod removed;
 mod render;

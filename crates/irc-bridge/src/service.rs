@@ -26,7 +26,7 @@ use crate::{
     network::Upkeep,
     page::page,
     people::PEOPLE,
-    reload, removed,
+    polls, reload, removed,
     settings::MediaSettings,
     talks::TALKS,
     votes,
@@ -59,6 +59,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         ])
         .commands(drift::commands(commands()))
         .on(names)
+        .on(polls::heard)
         .bridge(bridge)
         .third_party(lookup::PROTOCOL, lookup::third_party(networks.clone()))
         .operator_pages(page(networks))

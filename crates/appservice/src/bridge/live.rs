@@ -215,8 +215,8 @@ pub(crate) struct Live<N: Network> {
     connects: Notify,
     /// Failures of the connection since it last stood.
     failures: AtomicUsize,
-    /// Portals in which something waits for the network.
-    waiting: Mutex<HashMap<RoomId, N::Room>>,
+    /// Lanes in which something waits for the network, and of which rooms they are.
+    waiting: Mutex<HashMap<Arc<str>, N::Room>>,
     /// When the bridge began, ms since the Unix epoch.
     begun_ms: AtomicI64,
 }

@@ -118,9 +118,9 @@ pub use self::{
     management::Management,
     messages::{MessageRef, ReactionRef},
     network::{
-        Action, Bridged, Cause, Fate, Foreign, Member, Named, Network, Outgoing, Place,
-        PowerChange, Receipt, Rejected, Remote, RemoteMessage, RemotePresence, RoomChange,
-        RoomInfo, SendError, Signal, Speaker, UserInfo,
+        Action, Begun, Bridged, Cause, Fate, Foreign, Held, Member, Named, Network, Outgoing,
+        Place, PowerChange, Receipt, Rejected, Remote, RemoteMessage, RemotePresence, RoomChange,
+        RoomInfo, SendError, Signal, Speaker, Together, UserInfo,
     },
     permissions::{Level, Permissions},
     policies::{PolicyReport, PolicyRoom},

@@ -114,6 +114,8 @@ async fn edit<N: Network>(
     let known = messages::by_event::<N>(core, &target).await?;
     if N::EDITS {
         return Ok(match known {
+            // It was taken back meanwhile, or that is what was said last.
+            Some(target) if !is_news(target.content.as_ref(), &new) => None,
             Some(target) => Some(Ok(Action::Edit {
                 target,
                 content: new,
@@ -132,6 +134,20 @@ async fn edit<N: Network>(
     let said = edit_as_text(&before, &after, live.plan.edit_style);
     // Other marks on the same words are not worth a word.
     Ok(said.map(|said| Ok(Action::message(Content::message(kind_of(&new), &said)))))
+}
+
+/// Whether an edit says something else than what was said last.
+fn is_news(before: Option<&Content>, new: &Content) -> bool {
+    let words = |content: &Content| {
+        let mut fields = content.to_json();
+        if let Some(fields) = fields.as_object_mut() {
+            for beside in ["m.relates_to", "m.mentions"] {
+                fields.remove(beside);
+            }
+        }
+        fields
+    };
+    before.is_some_and(|before| words(before) != words(new))
 }
 
 fn kind_of(content: &Content) -> Kind {

@@ -87,6 +87,9 @@ pub struct Delivery {
     pub attempt: u32,
     /// The same without those that do not count.
     pub(crate) counted: u32,
+    /// Its place: what is worked off in order with it, and its row there.
+    pub(crate) lane: Arc<str>,
+    pub(crate) row_id: i64,
     /// Since when it waits for something that is away, ms since the Unix epoch.
     pub(crate) waiting_since_ms: Option<i64>,
     /// When the service received it, ms since the Unix epoch.
@@ -102,6 +105,8 @@ impl Default for Delivery {
             txn_id: "".into(),
             attempt: 1,
             counted: 1,
+            lane: "".into(),
+            row_id: 0,
             waiting_since_ms: None,
             received_ms: 0,
             traceparent: None,

@@ -53,6 +53,12 @@ pub enum Verdict {
         /// What it waits for, in words.
         reason: String,
     },
+    /// It is not its time yet: it is handled after this time, or earlier where something hurries its room. Its room
+    /// waits; that is no attempt.
+    Hold(Duration),
+    /// Its room goes on without it: it is handled behind what was put aside before under the same name in this room,
+    /// in a line of its own, and durably so. What is handled there is told so by nothing but its time.
+    Aside(String),
     /// It cannot be done, and the sender is told why, in words for people. Handled with that: what this handler has
     /// written with [`Tx`](crate::store::Tx) is dropped, other handlers' writes are not, and those that follow are
     /// called.

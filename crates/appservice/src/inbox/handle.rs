@@ -29,6 +29,9 @@ use crate::{
 /// Characters of an error that are kept.
 const MAX_ERROR: usize = 2000;
 
+/// Stands in the names of lanes between a room and what is put aside there; no room's id has it.
+pub(super) const ASIDE: char = ' ';
+
 /// How the handlers of a row have ended, all together.
 enum Outcome {
     Done,
@@ -39,6 +42,8 @@ enum Outcome {
     /// Something else is away; that does not count either.
     Wait(String),
     Park(String),
+    Hold(Duration),
+    Aside(String),
     Stopping,
 }
 
@@ -85,6 +90,8 @@ async fn attempt(core: &Arc<Core>, row: &mut InboxRow) -> Step {
         txn_id: row.txn_id.as_str().into(),
         attempt: tries(row),
         counted: row.attempts + 1,
+        lane: row.lane.as_str().into(),
+        row_id: row.id,
         waiting_since_ms: row.waiting.since_ms(),
         received_ms: row.received_ms,
         traceparent: Trace::current().map(|trace| trace.as_str().into()),
@@ -164,6 +171,8 @@ async fn call(
             Some(Outcome::Retry(Some(after), reason))
         }
         Ok(Ok(Some(Ok(Verdict::Wait { reason })))) => Some(Outcome::Wait(reason)),
+        Ok(Ok(Some(Ok(Verdict::Hold(wait))))) => Some(Outcome::Hold(wait)),
+        Ok(Ok(Some(Ok(Verdict::Aside(name))))) => Some(Outcome::Aside(name)),
         Ok(Ok(Some(Ok(Verdict::Reject(reason))))) => Some(Outcome::Reject(reason)),
         Ok(Ok(Some(Ok(Verdict::Park(reason))))) => Some(Outcome::Park(reason)),
         Ok(Ok(Some(Err(error)))) => Some(failed(core, &error)),
@@ -227,6 +236,8 @@ async fn settle(
         Outcome::Wait(reason) => wait_for_others(core, row, handler, &reason).await,
         Outcome::Away(error) => wait_for_homeserver(core, row, handler, &error).await,
         Outcome::Park(reason) => park(core, row, handler, &reason).await,
+        Outcome::Hold(wait) => Step::Again(wait),
+        Outcome::Aside(name) => aside(core, row, &name).await,
         Outcome::Stopping => Step::Stop,
     }
 }
@@ -269,6 +280,33 @@ async fn consume(core: &Arc<Core>, row: &mut InboxRow, tx: &Tx) -> Step {
             retry(core, row, wait, NO_HANDLER, &error.to_string()).await
         }
     }
+}
+
+/// The row goes on in a line of its own; its room goes on without it.
+async fn aside(core: &Arc<Core>, row: &InboxRow, name: &str) -> Step {
+    let (id, lane) = (row.id, aside_lane(&row.lane, name));
+    if lane == row.lane {
+        tracing::error!("put aside where it is already: it waits there");
+        return Step::Again(core.limits.max_retry);
+    }
+    let to = lane.clone();
+    let moved = core.store.write(move |unit| unit.move_inbox(id, &to)).await;
+    match moved {
+        Ok(()) => {
+            core.inbox.wake(&lane);
+            Step::Next
+        }
+        Err(error) => {
+            tracing::error!(%error, "an event cannot be put aside");
+            Step::Again(core.limits.max_retry)
+        }
+    }
+}
+
+/// The lane of what is put aside under a name in a room.
+pub(crate) fn aside_lane(room: &str, name: &str) -> String {
+    let room = room.split_once(ASIDE).map_or(room, |(room, _)| room);
+    format!("{room}{ASIDE}{name}")
 }
 
 fn handled_one(core: &Core, row: &InboxRow) {
@@ -415,7 +453,8 @@ pub(super) async fn ephemeral(
             }
         }
         match ended.outcome {
-            Outcome::Done => {}
+            // What is not kept cannot wait.
+            Outcome::Done | Outcome::Hold(_) | Outcome::Aside(_) => {}
             Outcome::Reject(error)
             | Outcome::Retry(_, error)
             | Outcome::Wait(error)

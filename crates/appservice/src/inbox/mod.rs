@@ -31,11 +31,11 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-pub(crate) use self::outage::Outage;
 pub use self::parked::Parked;
 use self::{failing::Failing, handled::Handled};
+pub(crate) use self::{handle::aside_lane, outage::Outage};
 pub(crate) use self::{take::TakeError, waiting::Waiting};
 use crate::{
     core::{Core, Limits},
@@ -70,6 +70,8 @@ pub(crate) struct Inbox {
     taking: tokio::sync::Mutex<bool>,
     handled: Handled,
     failing: Failing,
+    /// Counts edits and redactions that have come.
+    changes: watch::Sender<u64>,
     /// The last transactions that had nothing to store.
     passing: Mutex<VecDeque<[u8; 16]>>,
     ephemeral: mpsc::Sender<Arc<Value>>,
@@ -163,6 +165,7 @@ impl Inbox {
             taking: tokio::sync::Mutex::new(false),
             handled: Handled::default(),
             failing: Failing::default(),
+            changes: watch::Sender::new(0),
             passing: Mutex::default(),
             ephemeral,
             ephemeral_queue: Mutex::new(Some(queue)),
@@ -241,9 +244,29 @@ impl Inbox {
         self.lanes.hurry();
     }
 
-    /// Ends the wait of a room, if it waits.
+    /// Ends the waits of a room and of what is put aside there.
     pub(crate) fn hurry_room(&self, room: &RoomId) {
-        self.lanes.hurry_lane(room.as_str());
+        let aside = format!("{room}{}", handle::ASIDE);
+        for lane in self.lanes.names() {
+            if lane == room.as_str() || lane.starts_with(&aside) {
+                self.lanes.hurry_lane(&lane);
+            }
+        }
+    }
+
+    /// A lane has got a row from another one.
+    fn wake(&self, lane: &str) {
+        self.lanes.wake(lane, 0);
+    }
+
+    /// Ends the wait of a lane, if it waits.
+    pub(crate) fn hurry_lane(&self, lane: &str) {
+        self.lanes.hurry_lane(lane);
+    }
+
+    /// Tells whenever an edit or a redaction has come: what waits behind others may change them.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Ends the waits of rooms that wait for the homeserver.

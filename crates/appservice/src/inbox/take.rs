@@ -215,7 +215,11 @@ impl Inbox {
         if let Some(core) = &core {
             core.policies.hear(&news, &core.bot);
         }
+        let changes = rows.iter().filter(|row| may_change_others(row)).count();
         let queued = self.queue(rows, *begun);
+        if changes > 0 {
+            self.changes.send_modify(|count| *count += 1);
+        }
         if let (Some(core), Some(opened)) = (core, opened) {
             core.reopen(opened).await;
             core.release_held(&news).await;
@@ -271,6 +275,13 @@ impl Inbox {
             }
         }
     }
+}
+
+/// Whether it may be an edit or a redaction.
+fn may_change_others(row: &InboxRow) -> bool {
+    ["m.replace", "m.room.redaction"]
+        .iter()
+        .any(|mark| row.body.contains(mark))
 }
 
 fn rows_of(body: &Body<'_>) -> Vec<NewInboxRow> {

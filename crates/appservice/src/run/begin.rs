@@ -140,9 +140,13 @@ async fn call_at_start(handler: &AnyHandler<Verdict>, context: Context) -> Resul
     let failed = |text: String| Err(Error::Unsupported(text));
     match called {
         Ok(None | Some(Ok(Verdict::Done))) => Ok(()),
-        Ok(Some(Ok(Verdict::RetryIn(_) | Verdict::Retry { .. } | Verdict::Wait { .. }))) => {
-            failed("a handler of the start is to be called again".to_owned())
-        }
+        Ok(Some(Ok(
+            Verdict::RetryIn(_)
+            | Verdict::Retry { .. }
+            | Verdict::Wait { .. }
+            | Verdict::Hold(_)
+            | Verdict::Aside(_),
+        ))) => failed("a handler of the start is to be called again".to_owned()),
         Ok(Some(Ok(Verdict::Reject(why) | Verdict::Park(why)))) => failed(why),
         Ok(Some(Err(error))) => match error.as_error() {
             Some(error) => Err(error.clone()),

@@ -10,9 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     Bot, Error, Ghosts, Room,
-    bridge::{
-        Network, Permissions, PolicyReport, Portals, backfill::Backfills, puppets::Puppets,
-    },
+    bridge::{Network, Permissions, PolicyReport, Portals, backfill::Backfills, puppets::Puppets},
     core::Core,
     handler::{Context, FromContext, Rejection},
     id::RoomId,

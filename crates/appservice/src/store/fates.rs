@@ -8,6 +8,8 @@ use super::{Result, Unit};
 pub(crate) const RETRYING: i64 = 0;
 pub(crate) const DELIVERED: i64 = 1;
 pub(crate) const REJECTED: i64 = 2;
+/// It is told together with the event that the reason names.
+pub(crate) const FOLDED: i64 = 3;
 
 /// How an event fared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +100,25 @@ impl Unit<'_> {
         let values = params![network, room_id, sender, since_ms, limit as i64];
         let rows = statement.query_map(values, row_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Events that are told together with others are told with this one, and those no more.
+    pub(crate) fn fold_fates(
+        &self,
+        network: &str,
+        (folded, unfolded): (&[FateRow], &[String]),
+        now_ms: i64,
+    ) -> Result<()> {
+        for event in unfolded {
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM fates WHERE network = ?1 AND event_id = ?2 AND fate = ?3",
+                )?
+                .execute(params![network, event, FOLDED])?;
+        }
+        folded
+            .iter()
+            .try_for_each(|row| self.put_fate(network, row, now_ms))
     }
 
     /// Forgets what was decided before then.

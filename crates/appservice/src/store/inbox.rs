@@ -178,22 +178,49 @@ impl Unit<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Waiting rows of a lane that may be redactions of this event, oldest first: what else they are, is for the caller
-    /// to see.
-    pub(crate) fn inbox_redactions(
+    /// Waiting rows of a lane behind one of them that name this event, or may be redactions; oldest first. What else
+    /// they are is for the caller to see.
+    pub(crate) fn inbox_behind(
         &self,
-        lane: &str,
+        (lane, after): (&str, i64),
         event_id: &str,
         limit: usize,
     ) -> Result<Vec<String>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT body FROM inbox
-             WHERE parked_ms IS NULL AND lane = ?1 AND kind = 0
-             AND instr(body, 'm.room.redaction') > 0 AND instr(body, ?2) > 0 ORDER BY id LIMIT ?3",
+             WHERE parked_ms IS NULL AND lane = ?1 AND id > ?2 AND kind = 0
+             AND (instr(body, ?3) > 0 OR instr(body, 'm.room.redaction') > 0) ORDER BY id LIMIT ?4",
         )?;
-        let bodies =
-            statement.query_map(params![lane, event_id, limit as i64], |row| row.get(0))?;
+        let bodies = statement.query_map(params![lane, after, event_id, limit as i64], |row| {
+            row.get(0)
+        })?;
         Ok(bodies.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What was put aside in a room and names this event, with its lane; oldest first.
+    pub(crate) fn inbox_aside(
+        &self,
+        (from, to): (&str, &str),
+        event_id: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT lane, body FROM inbox
+             WHERE parked_ms IS NULL AND lane > ?1 AND lane < ?2 AND instr(body, ?3) > 0
+             ORDER BY lane, id LIMIT ?4",
+        )?;
+        let rows = statement.query_map(params![from, to, event_id, limit as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A row goes to another lane, behind those with smaller ids.
+    pub(crate) fn move_inbox(&self, id: i64, lane: &str) -> Result<()> {
+        self.connection
+            .prepare_cached("UPDATE inbox SET lane = ?2 WHERE id = ?1")?
+            .execute(params![id, lane])?;
+        Ok(())
     }
 
     /// The last row's id; 0 when there is none.

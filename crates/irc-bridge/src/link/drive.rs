@@ -21,7 +21,7 @@ use bridgehead_irc_protocol::{
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
 };
@@ -56,6 +56,8 @@ pub enum Order {
     Send(Line, Priority),
     /// Takes back what was not written yet.
     Cancel(u64),
+    /// Takes back all of this, if nothing of it was written yet; tells whether that is so.
+    Withdraw(Vec<u64>, oneshot::Sender<bool>),
     /// Whether what is said in channels is told.
     Observe(bool),
     /// Leaves the network.
@@ -68,7 +70,11 @@ impl Order {
         match self {
             Self::Say(say, _) => Some(say.id),
             Self::Ask(ask, _) => Some(ask.id),
-            Self::Send(..) | Self::Cancel(_) | Self::Observe(_) | Self::Quit(_) => None,
+            Self::Send(..)
+            | Self::Cancel(_)
+            | Self::Withdraw(..)
+            | Self::Observe(_)
+            | Self::Quit(_) => None,
         }
     }
 }
@@ -260,14 +266,32 @@ impl Drive {
                 }
             }
             Order::Cancel(id) => {
-                self.held.retain(|order| order.id() != Some(id));
-                if self.session.cancel(id) {
-                    self.claimed.remove(&id);
+                self.cancel(id);
+            }
+            Order::Withdraw(ids, told) => {
+                let is_first_unwritten = ids.first().is_some_and(|id| self.cancel(*id));
+                if is_first_unwritten {
+                    // What goes behind the first was not written either.
+                    for id in ids.iter().skip(1) {
+                        self.cancel(*id);
+                    }
                 }
+                told.send(is_first_unwritten).ok();
             }
             Order::Observe(observes) => self.observes = observes,
             Order::Quit(reason) => self.session.quit(&reason, now()),
         }
+    }
+
+    /// Takes something back; `false` where it was written.
+    fn cancel(&mut self, id: u64) -> bool {
+        let held = self.held.len();
+        self.held.retain(|order| order.id() != Some(id));
+        let is_cancelled = self.held.len() < held || self.session.cancel(id);
+        if is_cancelled {
+            self.claimed.remove(&id);
+        }
+        is_cancelled
     }
 
     /// Gives the session what it has room for, in the order in which it came.
@@ -308,7 +332,7 @@ impl Drive {
                 }
                 Ok(()) => {}
             },
-            Order::Cancel(_) | Order::Observe(_) | Order::Quit(_) => {}
+            Order::Cancel(_) | Order::Withdraw(..) | Order::Observe(_) | Order::Quit(_) => {}
         }
         None
     }

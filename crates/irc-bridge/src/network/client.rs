@@ -260,7 +260,8 @@ impl Client {
                 Some(channel) => live.standings.get(channel) == Some(&Standing::In),
                 None => true,
             };
-            let is_asked_for = !pending.is_handed() && !pending.reply.is_closed();
+            let is_wanted = !pending.is_withdrawn && !pending.reply.is_closed();
+            let is_asked_for = !pending.is_handed() && is_wanted;
             if is_there && is_asked_for && !in_doubt.contains(&place) {
                 live.hand_over(pending);
             }

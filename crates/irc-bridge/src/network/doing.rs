@@ -8,12 +8,12 @@ use std::{
 
 use bridgehead_appservice::{
     Error, HandlerError, Power, Secret,
-    bridge::{Member, Remote, RoomChange},
+    bridge::{Member, Remote, RemoteMessage, RoomChange},
     format::Rich,
     id::UserId,
 };
 
-use super::{Upkeep, deeds::Deed, standing};
+use super::{Upkeep, deeds::Deed, speaking::now_ms, standing};
 use crate::{
     Irc,
     accounts::Accounts,
@@ -21,6 +21,7 @@ use crate::{
     drift::is_same_topic,
     ids::{Nick, Place},
     kept,
+    polls::{self, Said},
 };
 
 /// How long a level that was set counts for more than what is read: until it has come back as an event.
@@ -85,6 +86,7 @@ impl Doing {
 
     pub(super) async fn carry_out(&mut self, deed: Deed) -> Result<(), Error> {
         match deed {
+            Deed::Message(message) => self.say(message).await,
             Deed::Power(place, powers) => self.power(&place, powers).await,
             Deed::Stand(place, person) => self.stand(place, person).await,
             Deed::Invite(place, person, by) => {
@@ -127,6 +129,22 @@ impl Doing {
         }
         let change = RoomChange::new().topic(topic);
         self.remote.change(place, by, change).await
+    }
+
+    /// Says what somebody on IRC has said; what is a vote is one.
+    async fn say(&self, message: RemoteMessage<Irc>) -> Result<(), Error> {
+        let who = message.sender.nick.clone();
+        match polls::taken(&self.remote, message, now_ms()).await? {
+            Said::Vote(vote) => self.remote.message(*vote).await,
+            Said::Other(message) => Deed::Message(*message).carry_out(&self.remote).await,
+            Said::No(words) => {
+                let portals = self.remote.portals()?;
+                if let Some(handle) = portals.network().network(&self.network) {
+                    handle.upkeep(Upkeep::Answer { nick: who, words }).await;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// What somebody has in a room, as far as is known; creators have more than can be given.

@@ -20,6 +20,7 @@
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
+//! - `withdraw` what was to be said and is something else by now
 //! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `changes` other settings while the network runs, and its end
@@ -61,6 +62,7 @@ mod sts;
 mod threads;
 mod typing;
 mod upkeep;
+mod withdraw;
 mod words;
 
 use std::{
@@ -83,6 +85,7 @@ use tokio::{
 
 #[cfg(test)]
 pub(crate) use self::picture::Seat;
+use self::withdraw::Withdrawing;
 use self::{
     client::Client,
     consent::Consent,
@@ -151,6 +154,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) enum Input {
     /// Something is to be said.
     Say(Box<Speech>, oneshot::Sender<Outcome>),
+    /// What is to be said under this key is something else by now.
+    Withdraw(Withdrawing),
     /// Matrix has changed.
     Upkeep(Upkeep),
     /// Somebody asks for something.
@@ -541,6 +546,7 @@ impl Hub {
     async fn take_input(&mut self, input: Input) {
         match input {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
+            Input::Withdraw(withdrawing) => self.withdraw(withdrawing),
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
             Input::Leave(reply) => {
@@ -606,6 +612,7 @@ impl Hub {
             deadline,
             is_in_doubt: false,
             is_looked_for: false,
+            is_withdrawn: false,
             parts: Vec::new(),
         });
         self.has_written(&owner, &place);

@@ -34,7 +34,7 @@ pub(super) struct Answers(VecDeque<Instant>);
 
 impl Answers {
     /// Whether one more may be given now; it counts as given.
-    fn may(&mut self, now: Instant) -> bool {
+    pub(super) fn may(&mut self, now: Instant) -> bool {
         while self.0.front().is_some_and(|at| *at + IN <= now) {
             self.0.pop_front();
         }

@@ -56,6 +56,8 @@ pub(super) struct Pending {
     pub(super) is_in_doubt: bool,
     /// The server was asked what became of it before the bridge was killed.
     pub(super) is_looked_for: bool,
+    /// Its words are not right any more, and nothing of it was said: whoever wants it said gives it anew.
+    pub(super) is_withdrawn: bool,
     /// What of it was given to the connection; empty before.
     pub(super) parts: Vec<Part>,
 }
@@ -87,6 +89,11 @@ impl Pending {
     /// Whether nobody was asked yet what became of it.
     pub(super) fn is_to_be_looked_for(&self) -> bool {
         self.is_open() && !self.is_looked_for && !self.reply.is_closed()
+    }
+
+    /// What the session calls its lines.
+    pub(super) fn says(&self) -> Vec<u64> {
+        self.parts.iter().filter_map(|part| part.say).collect()
     }
 
     /// Whether all of it has arrived.

@@ -45,6 +45,8 @@ pub(crate) enum Upkeep {
     Levels,
     /// A person is called something else.
     Name { person: UserId, name: String },
+    /// Somebody on IRC is answered, alone.
+    Answer { nick: String, words: String },
     /// A person has this power in a room.
     Standing {
         place: Place,
@@ -82,6 +84,11 @@ impl Hub {
                 person,
                 level,
             } => self.give_standing(place.target_name(), &person, level),
+            Upkeep::Answer { nick, words } => {
+                if self.answers.may(now()) {
+                    self.notice_to(&nick, &words);
+                }
+            }
         }
     }
 

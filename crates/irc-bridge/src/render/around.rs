@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Irc,
     network::{Handle, InThread},
-    text::to_irc::{self, Around, Said, Speaker, thread::Thread},
+    text::to_irc::{self, Around, Others, Said, Speaker, thread::Thread},
     votes::{is_disclosed, is_vote, poll_of},
 };
 
@@ -48,12 +48,12 @@ impl Surroundings {
         })
     }
 
-    /// What is said, before it is cut.
+    /// What is said, before it is cut; `None` of an edit that changes no word.
     pub(super) fn said(
         &self,
         outgoing: &Outgoing<Irc>,
         handle: &Handle,
-    ) -> Result<Said, SendError> {
+    ) -> Result<Option<Said>, SendError> {
         let nick_of = |user: &UserId| nick_of(outgoing, handle, user);
         let media = outgoing.media();
         let link_of = |shown: &Media| {
@@ -84,9 +84,20 @@ impl Surroundings {
             Action::Message { content, .. } if is_vote(content.event_type()) => {
                 to_irc::poll::vote(content, self.poll.as_ref(), &around)
             }
+            Action::React { target, key } => {
+                let others = others(outgoing, &around);
+                let to = target.events.first();
+                to.and_then(|to| {
+                    let reaction = Content::reaction_to(to, key);
+                    to_irc::reacts(&reaction, &others, target.content.as_ref(), &around)
+                })
+            }
             action => say(action, &around),
         };
-        said.ok_or_else(nothing)
+        match (said, &outgoing.action) {
+            (None, Action::Edit { .. }) => Ok(None),
+            (said, _) => said.map(Some).ok_or_else(nothing),
+        }
     }
 
     /// What programs are told beside the words.
@@ -142,6 +153,25 @@ async fn thread(
     Ok(Some((root, told, about.and_then(|about| about.content))))
 }
 
+/// The reactions that are told with one: who reacts, as IRC knows them, and how.
+fn others(outgoing: &Outgoing<Irc>, around: &Around<'_>) -> Others {
+    let others = outgoing.together.iter();
+    let mut told = Others::default();
+    for other in others {
+        let who = &other.speaker.user_id;
+        if *who == outgoing.speaker.user_id {
+            told.own.push(other.key.clone());
+        } else {
+            let nick = (around.nick_of)(who);
+            told.add(
+                &nick.unwrap_or_else(|| other.speaker.name.clone()),
+                &other.key,
+            );
+        }
+    }
+    told
+}
+
 fn say(action: &Action<Irc>, around: &Around<'_>) -> Option<Said> {
     match action {
         Action::Message { content, .. } => to_irc::to_irc(content, around),
@@ -152,11 +182,6 @@ fn say(action: &Action<Irc>, around: &Around<'_>) -> Option<Said> {
             around,
         ),
         Action::Redact { .. } => to_irc::deletion(None, around),
-        Action::React { target, key } => {
-            let event = target.events.first()?;
-            let reaction = Content::reaction_to(event, key);
-            to_irc::reaction(&reaction, target.content.as_ref(), around)
-        }
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ use bridgehead_irc_protocol::{
     split::{Budget, split},
 };
 
+pub(crate) use self::tags::reacts_by_tags;
 use self::{
     around::Surroundings,
     tags::{is_kept_silent, tagged},
@@ -58,7 +59,9 @@ pub(crate) async fn render(
         return Ok(None);
     }
     let around = Surroundings::of(outgoing, handle).await?;
-    let said = around.said(outgoing, handle)?;
+    let Some(said) = around.said(outgoing, handle)? else {
+        return Ok(None);
+    };
     let command = match said.verb {
         Verb::Notice => SayCommand::Notice,
         Verb::Say | Verb::Act => SayCommand::Privmsg,

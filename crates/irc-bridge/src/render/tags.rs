@@ -6,9 +6,20 @@ use bridgehead_irc_protocol::session::SayCommand;
 use super::{Rendered, relay::is_relayed};
 use crate::{Irc, ids::msgid, network::Handle, settings::Reactions};
 
+/// Whether reactions are told to programs alone.
+pub(crate) fn reacts_by_tags(handle: &Handle) -> bool {
+    let directory = handle.directory.read();
+    let takes = |tag: &str| directory.offers().takes_tag(tag);
+    handle.settings.messages.reactions == Reactions::Tags
+        && takes("draft/react")
+        && takes("draft/reply")
+}
+
 /// What is said by tags alone, to programs.
 pub(super) fn tagged(outgoing: &Outgoing<Irc>, handle: &Handle) -> Option<Rendered> {
-    if handle.settings.messages.reactions != Reactions::Tags || is_relayed(outgoing, handle) {
+    let is_alone = outgoing.together.is_empty();
+    let may = handle.settings.messages.reactions == Reactions::Tags && is_alone;
+    if !may || is_relayed(outgoing, handle) {
         return None;
     }
     let (name, target, key) = match &outgoing.action {

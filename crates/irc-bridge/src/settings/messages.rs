@@ -1,5 +1,7 @@
 //! How messages cross.
 
+use std::time::Duration;
+
 use bridgehead_appservice::config::{JsonSchema, Refusals, SecretText, Time, schemars};
 use bridgehead_irc_protocol::{Source, mask::Mask};
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,13 @@ use crate::text::to_matrix::MentionRules;
 pub struct MessageSettings {
     /// What becomes of reactions.
     pub reactions: Reactions,
+    /// How long a message waits before it is said on IRC: what is edited meanwhile is said once and right, and what is
+    /// deleted is never said. All of its room waits as long; `"0s"`, and nothing waits.
+    pub hold: Time,
+    /// How long an edit of what was said already waits, so that several edits are one correction. Nobody waits for it.
+    pub fold_edits: Time,
+    /// How long a reaction waits, so that several reactions to a message are one line, where they are told in words.
+    pub fold_reactions: Time,
     /// Whether it is said in words that a message was deleted, where the network cannot take messages back.
     pub deletions: bool,
     /// Whether each side sees who is writing on the other, where the network has that.
@@ -36,6 +45,9 @@ impl Default for MessageSettings {
     fn default() -> Self {
         Self {
             reactions: Reactions::default(),
+            hold: Time::from_secs(0),
+            fold_edits: Time::from_secs(5),
+            fold_reactions: Time::from_secs(5),
             deletions: true,
             typing: true,
             presence: true,
@@ -84,6 +96,13 @@ impl MessageSettings {
     }
 
     pub(super) fn check(&self, refusals: &mut Refusals<'_>, key: &str) {
+        for (name, time) in [
+            ("hold", self.hold),
+            ("fold_edits", self.fold_edits),
+            ("fold_reactions", self.fold_reactions),
+        ] {
+            check_hold(refusals, &format!("{key}.{name}"), time);
+        }
         for mask in &self.relay_bots {
             if Mask::parse(mask).is_everybody() {
                 refusals.refuse(
@@ -101,6 +120,16 @@ impl MessageSettings {
                 "use letters, digits and `-` alone",
             );
         }
+    }
+}
+
+/// The longest that something may wait before it is said.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+
+/// Nobody talks to those who answer after an hour.
+pub(super) fn check_hold(refusals: &mut Refusals<'_>, key: &str, time: Time) {
+    if time.get() > LONGEST_HOLD {
+        refusals.refuse(key, "that is too long for a talk", "take at most \"10m\"");
     }
 }
 

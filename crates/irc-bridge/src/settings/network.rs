@@ -1,6 +1,6 @@
 //! The keys of one network.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bridgehead_appservice::{
     bridge::Level,
@@ -10,7 +10,7 @@ use bridgehead_appservice::{
 use bridgehead_irc_protocol::encoding;
 use serde::{Deserialize, Serialize};
 
-use super::MessageSettings;
+use super::{MessageSettings, messages::check_hold};
 use crate::{people::address_of, text::to_irc::Style};
 
 /// A network.
@@ -331,6 +331,8 @@ pub struct ChannelSettings {
     pub mode: Option<Mode>,
     /// The channel's key (`+k`).
     pub key: SecretText,
+    /// How long a message waits before it is said there; as long as `messages.hold` says, where it is not given.
+    pub hold: Option<Time>,
     /// The encoding of the channel: people of Matrix speak in it, and what is not UTF-8 is read in it. Where it is not
     /// given the network's keys count.
     pub encoding: Option<String>,
@@ -367,6 +369,13 @@ impl NetworkSettings {
             Level::Blocked | Level::Relay => Mode::Relay,
             Level::User | Level::Admin => self.mode_of(channel),
         }
+    }
+
+    /// How long a message waits before it is said in a channel, or to somebody alone.
+    #[must_use]
+    pub fn hold_of(&self, channel: Option<&str>) -> Duration {
+        let own = channel.and_then(|channel| self.channel(channel)?.hold);
+        own.unwrap_or(self.messages.hold).get()
     }
 
     /// A channel's key.
@@ -421,6 +430,10 @@ impl NetworkSettings {
                 format!("`{icon}` is no picture of Matrix"),
                 "upload it, and give its address: mxc://example.org/…",
             );
+        }
+        for (name, channel) in &self.channels {
+            let hold = channel.hold.unwrap_or(self.messages.hold);
+            check_hold(refusals, &format!("{key}.channels.{name}.hold"), hold);
         }
         let template = &self.people.nick;
         if !["{display}", "{localpart}"]

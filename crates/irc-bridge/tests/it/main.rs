@@ -2,12 +2,14 @@
 
 mod changed;
 mod doubt;
+mod folded;
 mod ircv3;
 mod kept_out;
 mod login;
 mod once;
 mod own_stages;
 mod peers;
+mod polls;
 mod scenarios;
 mod services;
 mod stage;

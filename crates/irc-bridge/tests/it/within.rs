@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::ensure;
 use bridgehead_appservice::id::RoomId;
 use bridgehead_irc::{
+    Settings,
     link::dial::{Stream, Way},
     service_by,
 };
@@ -31,13 +32,33 @@ pub(crate) type Between = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send 
 
 impl Scene {
     pub(crate) async fn new(lab: Lab, dialect: Dialect) -> anyhow::Result<Self> {
-        Self::behind(lab, dialect, Arc::new(|stream| stream)).await
+        Self::with(lab, dialect, |_| Ok(())).await
     }
 
-    /// The same with something between the bridge and the server.
+    /// With settings of its own.
+    pub(crate) async fn with(
+        lab: Lab,
+        dialect: Dialect,
+        change: impl FnOnce(&mut Settings) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let mut settings = settings(6667)?;
+        change(&mut settings)?;
+        Self::of(lab, dialect, &settings, Arc::new(|stream| stream)).await
+    }
+
+    /// With something between the bridge and the server.
     pub(crate) async fn behind(
         lab: Lab,
         dialect: Dialect,
+        between: Between,
+    ) -> anyhow::Result<Self> {
+        Self::of(lab, dialect, &settings(6667)?, between).await
+    }
+
+    async fn of(
+        lab: Lab,
+        dialect: Dialect,
+        settings: &Settings,
         between: Between,
     ) -> anyhow::Result<Self> {
         let irc = Arc::new(Server::start(dialect).await?);
@@ -45,7 +66,7 @@ impl Scene {
         let way = Way::Within(Arc::new(move |_| {
             Ok(between(Box::new(server.wire()) as Box<dyn Stream>))
         }));
-        let service = lab.mount(service_by(&settings(6667)?, &way)).await?;
+        let service = lab.mount(service_by(settings, &way)).await?;
         let bob = irc.person("bob").await?;
         bob.join(CHANNEL).await?;
         let alice = lab.user("alice").await?;

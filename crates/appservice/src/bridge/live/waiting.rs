@@ -1,12 +1,14 @@
 //! What waits for the network, and goes on when it is back.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::Live;
 use crate::{
     bridge::{Network, network::room_of, portal::Portal},
     core::Core,
-    id::RoomId,
     metrics::catalogue::REMOTE_UP,
 };
 
@@ -38,20 +40,21 @@ impl<N: Network> Live<N> {
     fn hurry_waiting(&self, is_there: impl Fn(&N::Room) -> bool) {
         let Ok(core) = self.core() else { return };
         let waiting = self.waiting.lock().clone();
-        for (portal, _) in waiting.iter().filter(|(_, room)| is_there(room)) {
-            core.inbox.hurry_room(portal);
+        for (lane, _) in waiting.iter().filter(|(_, room)| is_there(room)) {
+            core.inbox.hurry_lane(lane);
         }
     }
 
-    /// Something in a portal is about to be tried: it may have to wait from now on.
-    pub(crate) fn may_wait(&self, portal: &Portal<N>) {
-        let (matrix, remote) = (portal.matrix.clone(), portal.remote.clone());
-        self.waiting.lock().insert(matrix, remote);
+    /// Something in a lane of a portal is about to be tried: it may have to wait from now on.
+    pub(crate) fn may_wait(&self, lane: &Arc<str>, portal: &Portal<N>) {
+        self.waiting
+            .lock()
+            .insert(lane.clone(), portal.remote.clone());
     }
 
-    /// Nothing in a portal waits any more.
-    pub(crate) fn waits_no_more(&self, room: &RoomId) {
-        self.waiting.lock().remove(room);
+    /// Nothing in a lane waits any more.
+    pub(crate) fn waits_no_more(&self, lane: &str) {
+        self.waiting.lock().remove(lane);
     }
 
     /// Whether something that was received then has waited for the network long enough. The time in which the service

@@ -10,7 +10,8 @@ use futures_util::FutureExt as _;
 
 use super::{
     Action, Cause, Fate, Foreign, Network, Outgoing, Receipt, Rejected, Remote, SendError, Signal,
-    Speaker, echo,
+    Speaker, Together, echo,
+    fold::{self, Now, Turn},
 };
 use crate::{
     Content, Event, HandlerError,
@@ -19,7 +20,8 @@ use crate::{
         live::{Held, Live, LiveRef},
         messages::{self, MessageRef, ReactionRef},
         portal::{self, Portal},
-        status, translate, upgrade,
+        status::{self, Known},
+        translate, upgrade,
     },
     core::Core,
     format::one_line,
@@ -33,6 +35,9 @@ const LISTED_ROOM: &str = "this room is on a ban list that this bridge follows";
 
 /// How long the network may take with one thing.
 const SEND_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often something may be changed while it is on its way, before that is told behind it.
+const MAX_CHANGES: usize = 16;
 
 /// Looks at whatever has come, for one network.
 pub(crate) async fn on_event<N: Network>(
@@ -116,18 +121,35 @@ pub(crate) async fn carry<N: Network>(
     {
         return Ok(Verdict::Done);
     }
-    let is_pending = known.is_some_and(|known| known.is_pending());
-    let event = foreign.event.clone();
+    let is_pending = known.as_ref().is_some_and(Known::is_pending);
     // Before it is tried: the network may come back at any time.
-    carrying.live.may_wait(carrying.portal);
-    let verdict = match decide(carrying, foreign).await? {
-        Some((fate, is_said)) => {
-            status::settle(carrying, &event, fate, (is_said, is_pending)).await?
-        }
-        None => Verdict::Done,
+    let lane = carrying.context.delivery.lane.clone();
+    carrying.live.may_wait(&lane, carrying.portal);
+    let told_with = known.as_ref().and_then(Known::told_with);
+    let mut changes_left = MAX_CHANGES;
+    let verdict = loop {
+        let now = match fold::turn(carrying, &foreign, told_with).await? {
+            Turn::Now(now) => now,
+            Turn::Over(verdict) => break verdict,
+        };
+        let decided = tokio::select! {
+            biased;
+            decided = decide(carrying, &now) => decided?,
+            () = fold::overtaken(carrying, &now), if changes_left > 0 => {
+                changes_left -= 1;
+                continue;
+            }
+        };
+        break match decided {
+            Some((fate, is_said)) => {
+                let told = (is_said, is_pending);
+                status::settle(carrying, &now.event.event, fate, told).await?
+            }
+            None => Verdict::Done,
+        };
     };
     if !matches!(verdict, Verdict::Wait { .. }) {
-        carrying.live.waits_no_more(&carrying.portal.matrix);
+        carrying.live.waits_no_more(&lane);
     }
     Ok(verdict)
 }
@@ -135,18 +157,18 @@ pub(crate) async fn carry<N: Network>(
 /// How an event fares, and whether its sender is told; `None`: it is nothing for the network.
 async fn decide<N: Network>(
     carrying: &Carrying<'_, N>,
-    foreign: Foreign<N>,
+    now: &Now<N>,
 ) -> Result<Option<(Fate, bool)>, HandlerError> {
+    let foreign = &now.event;
     let (live, core, portal) = (carrying.live, &carrying.context.core, carrying.portal);
     let event = foreign.event.clone();
-    if status::is_taken_back(carrying, &event).await? {
-        return Ok(None);
-    }
     if let Some(fate) = authors_own(carrying, &event).await {
         let is_said = !event.is_state() || !is_of_person(live, &event);
         return Ok(Some((fate, is_said)));
     }
-    let action = match translate::action(live, core, portal, &foreign).await? {
+    let action = match translate::action(live, core, portal, foreign).await? {
+        // What is told by it is told.
+        None if now.has_others() => return Ok(Some((Fate::Delivered(Receipt::new()), true))),
         None => return Ok(None),
         Some(Err(rejected)) => return Ok(Some((Fate::Rejected(rejected), true))),
         Some(Ok(action)) => action,
@@ -156,7 +178,7 @@ async fn decide<N: Network>(
     let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
     let is_listed = core
         .policies
-        .bans_room(&core.rooms.view(&portal.matrix).await?);
+        .bans_room(&*core.rooms.view(&portal.matrix).await?);
     // Who only comes or goes has asked for nothing.
     if !is_said && (is_barred || is_listed || portal.data.broken.is_some()) {
         return Ok(None);
@@ -176,7 +198,8 @@ async fn decide<N: Network>(
         return Ok(Some((Fate::Rejected(rejected), is_said)));
     }
     let attempt = carrying.context.delivery.attempt;
-    let fate = say(live, core, portal, event, (action, attempt)).await;
+    let said = (action, attempt, now.together.clone());
+    let fate = say(live, core, portal, event, said).await;
     Ok(Some((fate, is_said)))
 }
 
@@ -218,7 +241,7 @@ pub(crate) async fn say<N: Network>(
     core: &Arc<Core>,
     portal: &Portal<N>,
     event: Arc<Event>,
-    (action, attempt): (Action<N>, u32),
+    (action, attempt, together): (Action<N>, u32, Vec<Together>),
 ) -> Fate {
     match echo::is_there::<N>(core, &event.id).await {
         Ok(false) => {}
@@ -235,6 +258,7 @@ pub(crate) async fn say<N: Network>(
         room_id: portal.matrix.clone(),
         speaker,
         action: action.clone(),
+        together,
         sent_at_ms: event.sent_at_ms,
         attempt,
         event: event.clone(),

@@ -16,6 +16,7 @@ mod connection;
 mod deliver;
 mod described;
 mod echo;
+mod fold;
 mod held;
 mod intake;
 mod members;
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     change::RoomChange,
     described::{RoomInfo, UserInfo},
-    outgoing::{Action, Member, Outgoing, PowerChange, Signal, Speaker},
+    outgoing::{Action, Begun, Held, Member, Outgoing, PowerChange, Signal, Speaker, Together},
     presence::RemotePresence,
     provenance::{Bridged, Foreign},
     remote::{Remote, RemoteMessage},
@@ -117,6 +118,42 @@ pub trait Network: Sized + Send + Sync + 'static {
         &self,
         outgoing: Outgoing<Self>,
     ) -> impl Future<Output = Result<Receipt, SendError>> + Send;
+
+    /// How long something waits before it is given to [`send`](Self::send). What changes it meanwhile goes with it: of
+    /// edits the newest words, of reactions all as one ([`Outgoing::together`]), and what is deleted is not told at
+    /// all. A message's room waits with it; for an edit and a reaction nobody waits. Unless said otherwise nothing waits.
+    ///
+    /// What had to wait for another reason, such as [`SendError::Away`], is looked at in the same way.
+    fn hold(&self, room: &Self::Room, what: Held) -> Duration {
+        let _ = (room, what);
+        Duration::ZERO
+    }
+
+    /// Whether something that this key ([`Outgoing::key`]) names may be on the network already, in part or as a whole,
+    /// although `send` has not said so: from before a crash, or an attempt that failed half-way. Then it is given again
+    /// as it was, and without what has changed it since. Asked while it is not on its way. Has to be said by networks
+    /// where edits are to go with what they edit.
+    fn begun(
+        &self,
+        remote: &Remote<Self>,
+        room: &Self::Room,
+        key: &str,
+    ) -> impl Future<Output = Begun> + Send {
+        let _ = (remote, room, key);
+        std::future::ready(Begun::Unknown)
+    }
+
+    /// Something that is being sent under this key was changed meanwhile: takes it back if nothing of it is on the
+    /// network, and nothing will be. With `true` its `send` is dropped, and it is given again as it is now.
+    fn withdraw(
+        &self,
+        remote: &Remote<Self>,
+        room: &Self::Room,
+        key: &str,
+    ) -> impl Future<Output = bool> + Send {
+        let _ = (remote, room, key);
+        std::future::ready(false)
+    }
 
     /// What is known of a user; `None` if there is no such user. Asked before a ghost is made.
     ///
@@ -432,6 +469,8 @@ pub enum Cause {
     Encrypted,
     /// What it is about is too long ago.
     TooOld,
+    /// It was deleted before the network got it.
+    Deleted,
     /// Something in the bridge is wrong. May be tried again.
     Internal,
 }

@@ -25,6 +25,8 @@ pub struct Outgoing<N: Network> {
     pub speaker: Speaker,
     /// What.
     pub action: Action<N>,
+    /// Other reactions to the same message that are told with this one ([`Network::hold`]).
+    pub together: Vec<Together>,
     /// When it was said, ms since the Unix epoch.
     pub sent_at_ms: i64,
     /// Which attempt this is, from 1 on.
@@ -73,6 +75,7 @@ impl<N: Network> Clone for Outgoing<N> {
             room_id: self.room_id.clone(),
             speaker: self.speaker.clone(),
             action: self.action.clone(),
+            together: self.together.clone(),
             sent_at_ms: self.sent_at_ms,
             attempt: self.attempt,
             event: self.event.clone(),
@@ -107,6 +110,39 @@ pub struct Speaker {
     pub has_account: bool,
     /// Who the sender says that this one message is from (MSC4144), where they speak for others themselves.
     pub profile: Option<Profile>,
+}
+
+/// A reaction that is told with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Together {
+    /// Who reacts.
+    pub speaker: Speaker,
+    /// An emoji, mostly.
+    pub key: String,
+}
+
+/// What may wait before it is told ([`Network::hold`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Held {
+    /// A message.
+    Message,
+    /// An edit of a message.
+    Edit,
+    /// A reaction to a message.
+    Reaction,
+}
+
+/// Whether something may be on the network ([`Network::begun`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing of it is there.
+    No,
+    /// Some of it may be there.
+    Yes,
+    /// The network cannot tell.
+    Unknown,
 }
 
 /// What is to be said, or done.

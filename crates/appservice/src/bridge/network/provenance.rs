@@ -153,6 +153,14 @@ event_of!(Foreign);
 event_of!(Bridged);
 
 impl<N: Network> Foreign<N> {
+    /// The same event in other words.
+    pub(super) fn with(&self, event: Event) -> Self {
+        Self {
+            event: Arc::new(event),
+            network: PhantomData,
+        }
+    }
+
     /// The event, if it is one for the network.
     pub(crate) async fn of(core: &Core, event: &Arc<Event>) -> Result<Option<Self>, Error> {
         let is_foreign = match origin(core, event).await? {

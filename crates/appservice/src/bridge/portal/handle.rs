@@ -195,7 +195,7 @@ impl<N: Network> Portals<N> {
             &self.core,
             portal,
             event,
-            (action, self.attempt),
+            (action, self.attempt, Vec::new()),
         )
         .await
     }

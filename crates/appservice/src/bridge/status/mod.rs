@@ -21,7 +21,7 @@ pub(crate) use self::{
     flood::Floods,
     later::{told_later, undone_later},
     parked::tell_parked,
-    redacted::{forget_words, is_taken_back},
+    redacted::forget_words,
 };
 use super::{Cause, Fate, Network, Rejected, network::Carrying};
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     outbox::{Outgoing, What},
     store::{
         FateRow, Tx,
-        fates::{DELIVERED, REJECTED, RETRYING},
+        fates::{DELIVERED, FOLDED, REJECTED, RETRYING},
     },
 };
 
@@ -101,7 +101,7 @@ impl Cause {
             Self::Forbidden => "m.no_permission",
             Self::Encrypted => "com.beeper.undecryptable_event",
             Self::TooOld => "m.event_too_old",
-            Self::Internal => "m.event_not_handled",
+            Self::Internal | Self::Deleted => "m.event_not_handled",
         }
     }
 
@@ -111,7 +111,7 @@ impl Cause {
             Self::Network => "m.foreign_network_error",
             Self::Unsupported => "m.event_unknown",
             Self::Forbidden => "m.no_permission",
-            Self::Encrypted => "m.event_not_handled",
+            Self::Encrypted | Self::Deleted => "m.event_not_handled",
             Self::TooOld => "m.event_too_old",
             Self::Internal => "m.internal_error",
         }
@@ -167,6 +167,16 @@ impl Known {
 
     pub(crate) fn is_delivered(&self) -> bool {
         self.0.fate == DELIVERED
+    }
+
+    /// The event that it is told with.
+    pub(crate) fn told_with(&self) -> Option<&str> {
+        self.0.reason.as_deref().filter(|_| self.0.fate == FOLDED)
+    }
+
+    /// Why it was refused.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
     }
 }
 

@@ -31,7 +31,7 @@ use bridgehead_appservice::{
 pub use self::{
     edit::edit,
     plan::{Limits, Page, PageKind, Paste, Plan},
-    reaction::{deletion, reaction, reactions},
+    reaction::{Others, deletion, reaction, reactions, reacts},
     reply::{Reply, ReplyRules},
     said::{Said, Speaker, Verb},
     write::Style,

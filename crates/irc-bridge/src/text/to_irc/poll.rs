@@ -77,10 +77,35 @@ pub fn vote_for(poll_event: &EventId, poll: &Content, number: usize) -> Option<C
     })
 }
 
+/// Whether it is a poll.
+#[must_use]
+pub fn is_poll(content: &Content) -> bool {
+    ["m.poll.start", "org.matrix.msc3381.poll.start"].contains(&content.event_type())
+        && question_of(content).is_some()
+}
+
+/// Whether it is the end of a poll.
+#[must_use]
+pub fn is_end(content: &Content) -> bool {
+    ["m.poll.end", "org.matrix.msc3381.poll.end"].contains(&content.event_type())
+}
+
+/// What a poll asks.
+#[must_use]
+pub fn question_of(poll: &Content) -> Option<String> {
+    let question = question(&poll.to_json())?;
+    Some(first_words(&question, TEXT_BYTES))
+}
+
+/// How many answers a poll has.
+#[must_use]
+pub fn count(poll: &Content) -> usize {
+    answers(&poll.to_json()).len()
+}
+
 /// The end of a poll in words, if it is one.
 pub(super) fn ended(content: &Content) -> Option<String> {
-    let is_end = ["m.poll.end", "org.matrix.msc3381.poll.end"].contains(&content.event_type());
-    is_end.then(|| match text_of(&content.to_json()) {
+    is_end(content).then(|| match text_of(&content.to_json()) {
         Some(text) => format!("[poll ended: {text}]"),
         None => "[poll ended]".to_owned(),
     })

@@ -27,13 +27,66 @@ pub fn reaction(
     original: Option<&Content>,
     around: &Around<'_>,
 ) -> Option<Said> {
+    reacts(content, &Others::default(), original, around)
+}
+
+/// Reactions that are told with one, because they came at the same time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// What the same person reacts besides.
+    pub own: Vec<String>,
+    /// Who else, each with all that they react.
+    named: Vec<(String, Vec<String>)>,
+}
+
+impl Others {
+    /// Somebody else reacts, too.
+    pub fn add(&mut self, name: &str, key: &str) {
+        let known = self.named.iter_mut().find(|(known, _)| known == name);
+        match known {
+            Some((_, keys)) => keys.push(key.to_owned()),
+            None => self.named.push((name.to_owned(), vec![key.to_owned()])),
+        }
+    }
+
+    fn told(&self) -> Option<String> {
+        let more = self.named.len().saturating_sub(MAX_NAMES);
+        let named = self.named.iter().take(MAX_NAMES);
+        let mut told: Vec<String> = named
+            .map(|(name, keys)| format!("{}: {}", one_line(name), emojis(keys)))
+            .collect();
+        if more > 0 {
+            told.push(format!("and {more} more"));
+        }
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+}
+
+fn emojis(keys: &[String]) -> String {
+    let shown = keys.iter().take(MAX_KEYS).map(|key| emoji(key));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// What somebody does who reacts, with the reactions that came at the same time:
+/// `* alice reacts 👍 🎉 to "first words…" (bob: 👍, carol: 🎉)`. `None` if it is no reaction.
+#[must_use]
+pub fn reacts(
+    content: &Content,
+    others: &Others,
+    original: Option<&Content>,
+    around: &Around<'_>,
+) -> Option<Said> {
     let (_, key) = content.reaction()?;
-    let shown = shown(key, content);
-    let to = original.and_then(|original| quote(original, QUOTE_BYTES));
-    let said = match to {
-        Some(quote) => format!("reacts {shown} to {quote}"),
-        None => format!("reacts {shown}"),
-    };
+    let mut said = format!("reacts {}", shown(key, content));
+    if !others.own.is_empty() {
+        said = format!("{said} {}", emojis(&others.own));
+    }
+    if let Some(quote) = original.and_then(|original| quote(original, QUOTE_BYTES)) {
+        said = format!("{said} to {quote}");
+    }
+    if let Some(told) = others.told() {
+        said = format!("{said} ({told})");
+    }
     Said::new(Kind::Emote, Rich::plain(&said), around)
 }
 

@@ -17,6 +17,7 @@ scenarios![
     a_long_text_is_cut_between_characters_with_its_looks,
     of_what_is_too_long_the_rest_is_counted,
     edits_are_said_in_few_words,
+    edits_at_the_same_time_are_one_correction,
     fresh_replies_name_whom_they_answer,
     threads_have_marks_that_lead_back,
     reactions_and_deletions_are_told_in_words,
@@ -193,6 +194,32 @@ async fn edits_are_said_in_few_words(stage: Stage) -> anyhow::Result<()> {
         told(&mut bob, "#edits", "else").await?,
         "* something else altogether"
     );
+    Ok(())
+}
+
+async fn edits_at_the_same_time_are_one_correction(stage: Stage) -> anyhow::Result<()> {
+    let (mut bob, alice, room) = two_in(&stage, "#fold", ("dfolda", "dfoldb")).await?;
+    let said = alice.say(&room, "I like green tea very much").await?;
+    told(&mut bob, "#fold", "green").await?;
+    for text in [
+        "I like red tea very much",
+        "I like black tea very much",
+        "I like white tea very much",
+    ] {
+        alice.edit(&room, &said, text).await?;
+    }
+    // Nobody waits for it, and there is no other.
+    alice.say(&room, "next").await?;
+    assert_eq!(told(&mut bob, "#fold", "").await?, "next");
+    assert_eq!(told(&mut bob, "#fold", "").await?, "s/green/white/");
+    alice.edit(&room, &said, "I like no tea").await?;
+    alice.redact(&room, &said).await?;
+    assert_eq!(
+        told(&mut bob, "#fold", "").await?,
+        "\x01ACTION has deleted a message\x01"
+    );
+    alice.say(&room, "over").await?;
+    assert_eq!(told(&mut bob, "#fold", "").await?, "over");
     Ok(())
 }
 

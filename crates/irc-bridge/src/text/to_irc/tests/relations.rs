@@ -255,3 +255,24 @@ fn votes_go_both_ways() {
     let said = poll::vote(&none, Some(&polls()[0]), &around(Style::Plain)).unwrap();
     assert_eq!(said.lines(), ["takes back the vote on \"Drink?\""]);
 }
+
+#[test]
+fn reactions_that_came_together_are_one_line() {
+    let original = text("Lunch?");
+    let to = EventId::parse("$a").unwrap();
+    let mut others = Others::default();
+    others.own.push("🎉".to_owned());
+    for (name, key) in [("bob", "👍"), ("carol", "a\nb"), ("bob", "❤")] {
+        others.add(name, key);
+    }
+    let told = reacts(
+        &Content::reaction_to(&to, "👍"),
+        &others,
+        Some(&original),
+        &around(Style::Plain),
+    );
+    assert_eq!(
+        told.unwrap().lines(),
+        ["reacts 👍 🎉 to \"Lunch?\" (bob: 👍 ❤, carol: a b)"]
+    );
+}
