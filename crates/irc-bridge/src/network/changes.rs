@@ -250,16 +250,22 @@ impl Hub {
 }
 
 /// What decides whose connection is in which channel.
-fn seats(settings: &NetworkSettings) -> (bool, bool, Mode, Vec<(&String, Option<Mode>)>) {
-    let modes = settings
-        .channels
-        .iter()
-        .filter(|(_, channel)| channel.mode.is_some())
-        .map(|(name, channel)| (name, channel.mode));
-    (
-        settings.bot.enabled,
-        settings.sync.to_irc,
-        settings.dynamic.mode,
-        modes.collect(),
-    )
+#[derive(PartialEq, Eq)]
+struct Seats<'a> {
+    has_bot: bool,
+    to_irc: bool,
+    dynamic: Mode,
+    /// Modes of channels that have their own.
+    own: Vec<(&'a str, Mode)>,
+}
+
+fn seats(settings: &NetworkSettings) -> Seats<'_> {
+    let channels = settings.channels.iter();
+    let own = channels.filter_map(|(name, channel)| Some((name.as_str(), channel.mode?)));
+    Seats {
+        has_bot: settings.bot.enabled,
+        to_irc: settings.sync.to_irc,
+        dynamic: settings.dynamic.mode,
+        own: own.collect(),
+    }
 }

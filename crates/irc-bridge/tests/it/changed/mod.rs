@@ -230,7 +230,7 @@ impl Scene {
     }
 
     /// Waits until this stands nowhere in the bridge's database any more, but for what the kit knows repeats by for a
-    /// while: sends, messages and tasks that are done, when a room was unlinked, and what rooms were like.
+    /// while: sends, messages, how they fared and tasks that are done, when a room was unlinked; and what rooms were like.
     async fn is_forgotten(&self, needle: &str) -> anyhow::Result<()> {
         let mut left = Vec::new();
         let gone = self
@@ -239,6 +239,8 @@ impl Scene {
                     "outbox:",
                     "messages:",
                     "tasks:",
+                    "fates:",
+                    "rooms:",
                     "state:",
                     "kv: Row([Text(\"unlinked\")",
                 ];
