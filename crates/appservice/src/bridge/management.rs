@@ -219,7 +219,8 @@ async fn invited(core: &Arc<Core>, event: &Event) -> Result<(), Error> {
         let reason = "you may not use this service: ask who runs it";
         return core.leave(&core.bot, room, Some(reason)).await;
     }
-    if core.policies.bans_room(&*core.rooms.view(room).await?) {
+    let view = core.rooms.view(room).await?;
+    if core.policies.bans_room(&view) {
         let reason = "this room is on a ban list that this service follows";
         return core.leave(&core.bot, room, Some(reason)).await;
     }

@@ -176,9 +176,8 @@ async fn decide<N: Network>(
     let is_said = action.is_said();
     let who = action.subject(&event);
     let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
-    let is_listed = core
-        .policies
-        .bans_room(&*core.rooms.view(&portal.matrix).await?);
+    let view = core.rooms.view(&portal.matrix).await?;
+    let is_listed = core.policies.bans_room(&view);
     // Who only comes or goes has asked for nothing.
     if !is_said && (is_barred || is_listed || portal.data.broken.is_some()) {
         return Ok(None);
