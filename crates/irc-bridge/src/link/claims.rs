@@ -171,6 +171,18 @@ impl Claims {
         Ok(claimed.collect())
     }
 
+    /// It is not known any more whether a line has arrived; a crash now leaves that open.
+    pub async fn doubt(&self, claim: &Claim) {
+        self.marks.waiting.lock().remove(claim);
+        let sql = "UPDATE claims SET written_ms = NULL WHERE key = ?1 AND part = ?2";
+        let doubted = self
+            .store
+            .execute(sql, [(&claim.key).into(), claim.part.into()]);
+        if let Err(error) = doubted.await {
+            tracing::error!(%error, "a claim counts as written; a crash now may lose a line");
+        }
+    }
+
     /// Gives up a claim: the line has not arrived.
     pub async fn release(&self, claim: &Claim) {
         self.marks.waiting.lock().remove(claim);

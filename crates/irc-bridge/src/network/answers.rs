@@ -175,7 +175,7 @@ impl Hub {
             },
             Asked::Doubt(key) => match answer {
                 Ok(lines) => self.has_looked(owner, &key, &lines).await,
-                Err(_) => self.tell_doubt(owner, &key),
+                Err(_) => self.is_not_found(owner, &key).await,
             },
             Asked::Answer(reply) => {
                 reply.send(answer).ok();
@@ -196,7 +196,7 @@ impl Hub {
                 self.refused_join(owner, &channel, &words);
             }
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
-            Some(Asked::Doubt(key)) => self.tell_doubt(owner, &key),
+            Some(Asked::Doubt(key)) => self.is_not_found(owner, &key).await,
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }

@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use super::{
     command::{Reader, Reply},
     directory::Owner,
-    speech::{Part, Pending},
+    speaking::now_ms,
+    speech::{Lost, Part, Pending},
 };
 use crate::link::{
     claims::Claim,
@@ -33,6 +34,8 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(900);
 pub(super) const DOUBTS_FOR: Duration = Duration::from_secs(10);
 /// Lines that are proven before the observer has heard them; beyond that the oldest is not waited for.
 const MAX_TO_BE_HEARD: usize = 100;
+/// Ids of what was said that are remembered, so that a history does not prove what comes after it.
+const MAX_PROVEN_IDS: usize = 200;
 /// How long the observer may be behind.
 const HEARD_WITHIN: Duration = Duration::from_secs(30);
 /// Commands of the bridge's own that may wait for their answers at the same time.
@@ -52,6 +55,8 @@ pub(super) struct Client {
     /// How often a channel has refused it, or put it out, one soon after the other, and when it did last.
     pub(super) refusals: BTreeMap<String, (u32, Instant)>,
     pub(super) pendings: VecDeque<Pending>,
+    /// Ids of what it has said, the latest last.
+    pub(super) proven_ids: VecDeque<String>,
     /// Lines that have arrived, and that the observer has not heard yet: channel, text, and since when.
     pub(super) to_be_heard: VecDeque<(String, Vec<u8>, Instant)>,
     /// Commands that wait for the connection.
@@ -134,6 +139,7 @@ impl Client {
             refused: BTreeMap::new(),
             refusals: BTreeMap::new(),
             pendings: VecDeque::new(),
+            proven_ids: VecDeque::new(),
             to_be_heard: VecDeque::new(),
             waits: VecDeque::new(),
             failures: 0,
@@ -332,6 +338,9 @@ impl Client {
 
     /// A line of a message has arrived.
     pub(super) fn said(&mut self, say: u64, proof: &Proof, now: Instant) {
+        if let Proof::Echo { msgids, .. } = proof {
+            msgids.iter().for_each(|id| self.has_id(id));
+        }
         for pending in &mut self.pendings {
             let channel = pending.speech.place.as_channel().map(str::to_owned);
             let unheard = pending.part(say).filter(|part| !part.is_overheard);
@@ -345,6 +354,14 @@ impl Client {
         }
         let too_many = self.to_be_heard.len().saturating_sub(MAX_TO_BE_HEARD);
         self.to_be_heard.drain(..too_many);
+    }
+
+    /// Something that it has said has this id.
+    fn has_id(&mut self, id: &str) {
+        if self.proven_ids.len() >= MAX_PROVEN_IDS {
+            self.proven_ids.pop_front();
+        }
+        self.proven_ids.push_back(id.to_owned());
     }
 
     pub(super) fn written(&mut self, say: u64) {
@@ -364,6 +381,9 @@ impl Client {
         msgid: Option<&str>,
         now: Instant,
     ) {
+        if let Some(msgid) = msgid {
+            self.has_id(msgid);
+        }
         // Of two lines that are the same, the first is heard first: it may have been proven, and ended, before.
         self.to_be_heard
             .retain(|(.., at)| now.saturating_duration_since(*at) < HEARD_WITHIN);
@@ -404,17 +424,17 @@ impl Client {
     }
 
     /// What was not proven to have arrived, and is not in doubt, is said again by the next connection; it has until
-    /// `deadline` to come. Gives back the claims that are void.
-    pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+    /// `deadline` to come. Where the network keeps what was said (`is_kept`), it is asked first.
+    pub(super) fn unhand(&mut self, deadline: Instant, is_kept: bool) -> Lost {
+        let mut lost = Lost::default();
         for pending in &mut self.pendings {
             // The next connection asks anew.
             pending.is_looked_for = false;
+            if pending.is_handed() && !pending.is_in_doubt {
+                pending.unhand((deadline, is_kept), &mut lost);
+            }
         }
-        let pendings = self.pendings.iter_mut();
-        let certain = pendings.filter(|pending| pending.is_handed() && !pending.is_in_doubt);
-        certain
-            .flat_map(|pending| pending.unhand(deadline))
-            .collect()
+        lost
     }
 }
 
@@ -475,6 +495,7 @@ impl Live {
             pending.parts.push(Part {
                 say,
                 text: lines.join(&b'\n'),
+                given_ms: now_ms(),
                 is_written: is_claimed,
                 is_overheard: is_claimed,
                 proof: is_claimed.then(Vec::new),

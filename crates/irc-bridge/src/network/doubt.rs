@@ -42,7 +42,7 @@ impl Hub {
     }
 
     /// Asks the server for what is in doubt, where it keeps it, and else tells of the doubt.
-    pub(super) fn look_into_doubts(&mut self, owner: &Owner) {
+    pub(super) async fn look_into_doubts(&mut self, owner: &Owner) {
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -78,7 +78,7 @@ impl Hub {
             }
         }
         for key in unknown {
-            self.tell_doubt(owner, &key);
+            self.is_not_found(owner, &key).await;
         }
     }
 
@@ -87,6 +87,7 @@ impl Hub {
         let nicks = self.nicks_of(owner).await;
         let mapping = self.directory.read().case_mapping();
         let client = self.client(owner);
+        let known: BTreeSet<String> = client.proven_ids.iter().cloned().collect();
         let mut pendings = client.pendings.iter_mut();
         let Some(pending) = pendings.find(|pending| pending.speech.key == key) else {
             return;
@@ -97,7 +98,9 @@ impl Hub {
         let since_ms = speech.since_ms().unwrap_or_default();
         let said = lines.iter().filter(|line| {
             let at_ms = line.tags.get("time").and_then(server_time_ms);
-            line.command == speech.command.name()
+            let is_other = line.tags.get("msgid").is_some_and(|id| known.contains(id));
+            !is_other
+                && line.command == speech.command.name()
                 && nicks.contains(&mapping.fold(line.from_name()))
                 && at_ms.is_some_and(|at_ms| at_ms >= since_ms)
         });
@@ -108,7 +111,21 @@ impl Hub {
             self.claims.written(Claim { key, part });
         }
         if !is_certain {
+            self.is_not_found(owner, key).await;
+        }
+    }
+
+    /// The server does not have what is in doubt, or does not say. While the bridge lives it was lost with its connection,
+    /// and is said again.
+    pub(super) async fn is_not_found(&mut self, owner: &Owner, key: &str) {
+        let mut pendings = self.client(owner).pendings.iter_mut();
+        let pending = pendings.find(|pending| pending.speech.key == key);
+        let Some(pending) = pending.filter(|pending| pending.is_said_again) else {
             self.tell_doubt(owner, key);
+            return;
+        };
+        for claim in pending.is_not_there() {
+            self.claims.release(&claim).await;
         }
     }
 
@@ -129,7 +146,7 @@ impl Hub {
     }
 
     /// It stays unknown: whoever has said it is told so, and may ask for it again.
-    pub(super) fn tell_doubt(&mut self, owner: &Owner, key: &str) {
+    fn tell_doubt(&mut self, owner: &Owner, key: &str) {
         let is_meant = |pending: &Pending| pending.speech.key == key;
         for pending in self.client(owner).take_pendings(is_meant) {
             if self.told_of_doubts.len() >= MAX_TOLD {

@@ -47,13 +47,13 @@ impl Hub {
         self.elect_without(&owner);
         let overheard = self.overheard_without(&owner);
         let deadline = now + self.settings.limits.patience.get();
+        let is_kept = self.directory.read().offers().history.is_some();
         let client = self.client(&owner);
         if !live.is_gone {
             client.doubt(now, |channel| overheard.contains(channel));
         }
-        for claim in client.unhand(deadline) {
-            self.claims.release(&claim).await;
-        }
+        let lost = client.unhand(deadline, is_kept);
+        self.lose(lost).await;
         if matches!(ended, Ended::Quit | Ended::TlsWanted(_)) {
             return;
         }

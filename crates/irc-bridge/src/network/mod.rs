@@ -101,7 +101,7 @@ use self::{
     private::Answers,
     rules::Doors,
     speaking::Patience,
-    speech::Pending,
+    speech::{Lost, Pending},
     sts::Policies,
 };
 pub(crate) use self::{
@@ -612,6 +612,7 @@ impl Hub {
             deadline,
             is_in_doubt: false,
             is_looked_for: false,
+            is_said_again: false,
             is_withdrawn: false,
             parts: Vec::new(),
         });
@@ -666,7 +667,7 @@ impl Hub {
         if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
             live.ask_questions();
         }
-        self.look_into_doubts(owner);
+        self.look_into_doubts(owner).await;
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -746,6 +747,7 @@ impl Hub {
     /// What is known of a lost connection by now is all that will be known.
     async fn end_doubts(&mut self, owner: &Owner, now: Instant) {
         let patience = self.settings.limits.patience.get();
+        let is_kept = self.directory.read().offers().history.is_some();
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -754,13 +756,21 @@ impl Hub {
         }
         // What the old connection had, and not the new one.
         let pendings = client.pendings.iter_mut();
-        let mut void = Vec::new();
+        let mut lost = Lost::default();
         for pending in pendings.filter(|pending| pending.is_in_doubt) {
             pending.is_in_doubt = false;
-            void.extend(pending.unhand(now + patience));
+            pending.unhand((now + patience, is_kept), &mut lost);
         }
-        for claim in void {
+        self.lose(lost).await;
+    }
+
+    /// A connection is gone: claims are given up, or in doubt.
+    async fn lose(&mut self, lost: Lost) {
+        for claim in lost.void {
             self.claims.release(&claim).await;
+        }
+        for claim in lost.in_doubt {
+            self.claims.doubt(&claim).await;
         }
     }
 

@@ -14,6 +14,15 @@ use crate::{
     link::claims::{Claim, Claimed},
 };
 
+/// What becomes of the claims of a connection that was lost.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Their lines have not arrived.
+    pub(super) void: Vec<Claim>,
+    /// Their lines may have arrived, and the server is asked about them.
+    pub(super) in_doubt: Vec<Claim>,
+}
+
 /// How an event fares.
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
@@ -54,8 +63,10 @@ pub(super) struct Pending {
     pub(super) deadline: Instant,
     /// Its connection was lost, and somebody else may have heard it arrive.
     pub(super) is_in_doubt: bool,
-    /// The server was asked what became of it before the bridge was killed.
+    /// The server was asked what became of what is in doubt.
     pub(super) is_looked_for: bool,
+    /// What is in doubt was lost with a connection, and not with the bridge: what the server does not have is said again.
+    pub(super) is_said_again: bool,
     /// Its words are not right any more, and nothing of it was said: whoever wants it said gives it anew.
     pub(super) is_withdrawn: bool,
     /// What of it was given to the connection; empty before.
@@ -68,6 +79,8 @@ pub(super) struct Part {
     /// What the session calls it; `None` for what an earlier run of the bridge has sent.
     pub(super) say: Option<u64>,
     pub(super) text: Vec<u8>,
+    /// When the connection was given it, ms since the Unix epoch.
+    pub(super) given_ms: i64,
     /// Whether the server was given it.
     pub(super) is_written: bool,
     /// Whether the observer has heard it.
@@ -127,22 +140,43 @@ impl Pending {
         self.parts.iter_mut().find(|part| part.say == Some(say))
     }
 
-    /// Its connection is gone: what has not arrived is said again by the next, which has until `deadline` to come. Gives
-    /// back the claims that are void.
-    pub(super) fn unhand(&mut self, deadline: Instant) -> Vec<Claim> {
+    /// Its connection is gone: what has not arrived is said again by the next, which has until `deadline` to come.
+    ///
+    /// Where the network keeps what was said (`is_kept`), it is asked first about what was written.
+    pub(super) fn unhand(&mut self, (deadline, is_kept): (Instant, bool), lost: &mut Lost) {
         self.deadline = self.deadline.max(deadline);
         self.speech.claimed.clear();
-        let mut void = Vec::new();
-        for (number, part) in (0..).zip(self.parts.drain(..)) {
-            match part.proof {
-                Some(_) => self.speech.claimed.push(number),
-                None => void.push(Claim {
-                    key: self.speech.key.clone(),
-                    part: number,
-                }),
+        for (part, given) in (0..).zip(self.parts.drain(..)) {
+            let claim = Claim {
+                key: self.speech.key.clone(),
+                part,
+            };
+            if given.proof.is_some() {
+                self.speech.claimed.push(part);
+            } else if given.is_written && is_kept {
+                self.is_said_again = true;
+                self.speech.doubted.push(Claimed {
+                    part,
+                    at_ms: given.given_ms,
+                    is_written: true,
+                });
+                lost.in_doubt.push(claim);
+            } else {
+                lost.void.push(claim);
             }
         }
-        void
+    }
+
+    /// What was in doubt has not arrived: it is said again. Gives back the claims that are void.
+    pub(super) fn is_not_there(&mut self) -> Vec<Claim> {
+        self.is_said_again = false;
+        let key = &self.speech.key;
+        let doubted = std::mem::take(&mut self.speech.doubted).into_iter();
+        let void = doubted.map(|doubted| Claim {
+            key: key.clone(),
+            part: doubted.part,
+        });
+        void.collect()
     }
 
     /// Tells how it fared. Nobody may want to know any more.

@@ -16,3 +16,4 @@ mod stage;
 mod tls;
 mod within;
 mod within_channels;
+mod within_seeds;
