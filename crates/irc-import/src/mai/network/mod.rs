@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use bridgehead_appservice::id::RoomId;
 use serde_json::Value;
 
-use super::{names::OldTemplate, settings::OldNetwork};
+use super::settings::OldNetwork;
 use crate::{
     draft::{Draft, network_name},
     keys::Keys,
