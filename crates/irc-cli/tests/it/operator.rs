@@ -6,9 +6,9 @@ use tempfile::TempDir;
 use crate::program::{Program, command, run, said};
 
 #[tokio::test]
-async fn help_names_the_kits_commands_and_the_demonstration() -> anyhow::Result<()> {
+async fn help_names_the_kits_commands_and_those_beside_them() -> anyhow::Result<()> {
     let told = said(run(command(&["--help"])).await?)?;
-    for word in ["register", "doctor", "config", "demo"] {
+    for word in ["register", "doctor", "config", "demo", "import"] {
         assert!(told.contains(word), "no {word}: {told}");
     }
     Ok(())

@@ -116,7 +116,7 @@ async fn a_year(owner: &Owner, irc: &Server, carol: &Person) -> anyhow::Result<R
             "SASL --username alicia --password two-words",
             "SASL credentials updated.",
         ),
-        ("CONNECT", "Welcome"),
+        ("CONNECT", "IRC Network Alicia"),
     ] {
         owner.says(&network, line).await?;
         owner.hears(&network, BOT, answer).await?;
