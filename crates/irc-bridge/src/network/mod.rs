@@ -101,6 +101,7 @@ pub(crate) use self::{
     figures::reference as figures_reference,
     look::{ClientLook, Look},
     offers::Offers,
+    speaking::now_ms,
     speech::{Outcome, Speech},
     threads::{InThread, Threads},
     upkeep::Upkeep,
