@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::{
     Irc,
     ids::Place,
+    network::now_ms,
     text::to_irc::poll::{self, vote_for},
     votes::poll_of,
 };
@@ -94,7 +95,7 @@ pub(crate) async fn heard(
             .find(|poll| Some(&poll.event) == ended.as_ref());
         // Only who asks may end it; clients take no other's word either.
         match ended.filter(|poll| poll.asker == event.sender) {
-            Some(poll) => poll.over_since_ms = Some(event.sent_at_ms),
+            Some(poll) => poll.over_since_ms = Some(now_ms()),
             None => return Ok(()),
         }
     } else if polls.iter().all(|poll| poll.event != event.id) {

@@ -112,6 +112,7 @@ pub(crate) use self::{
     figures::reference as figures_reference,
     look::{ClientLook, Look},
     offers::Offers,
+    speaking::now_ms,
     speech::{Outcome, Speech},
     threads::{InThread, Threads},
     upkeep::Upkeep,

@@ -225,7 +225,7 @@ pub(super) fn wire_text(said: &Said) -> Vec<u8> {
 }
 
 /// The present, ms since the Unix epoch, as servers write it.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -23,12 +23,13 @@ fn with(
     change: impl FnOnce(&mut MessageSettings) -> anyhow::Result<()>,
     play: impl AsyncFnOnce(&Scene) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    // One that takes nothing back, so that deletions are told in words.
     Lab::run(async |lab| {
         let change = |settings: &mut Settings| {
             let network = settings.networks.get_mut(NETWORK).expect("it is there");
             change(&mut network.messages)
         };
-        let scene = Scene::with(lab, Dialect::modern(), change).await?;
+        let scene = Scene::with(lab, Dialect::inspircd(), change).await?;
         play(&scene).await
     })
 }

@@ -128,10 +128,11 @@ pub(crate) async fn carry<N: Network>(
     let told_with = known.as_ref().and_then(Known::told_with);
     let mut changes_left = MAX_CHANGES;
     let verdict = loop {
-        let now = match fold::turn(carrying, &foreign, told_with).await? {
-            Turn::Now(now) => now,
-            Turn::Over(verdict) => break verdict,
-        };
+        let now =
+            match fold::turn(carrying, &foreign, (told_with, changes_left < MAX_CHANGES)).await? {
+                Turn::Now(now) => now,
+                Turn::Over(verdict) => break verdict,
+            };
         let decided = tokio::select! {
             biased;
             decided = decide(carrying, &now) => decided?,

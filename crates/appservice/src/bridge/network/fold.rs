@@ -112,11 +112,11 @@ fn edits_of(message: &EventId) -> String {
 }
 
 /// What becomes of an event whose turn has come. `told_with` is the event that it was told with, as far as that is
-/// noted.
+/// noted; `is_changed`, whether it was given back because something has changed it.
 pub(super) async fn turn<N: Network>(
     carrying: &Carrying<'_, N>,
     foreign: &Foreign<N>,
-    told_with: Option<&str>,
+    (told_with, is_changed): (Option<&str>, bool),
 ) -> Result<Turn<N>, HandlerError> {
     let alone = || Turn::Now(Box::new(Now::alone(foreign)));
     // Somebody has asked for it: it has waited long enough.
@@ -151,7 +151,8 @@ pub(super) async fn turn<N: Network>(
     if age < hold {
         return Ok(Turn::Over(Verdict::Hold(hold.saturating_sub(age))));
     }
-    if hold.is_zero() && delivery.attempt == 1 && age < FRESH {
+    let had_to_wait = is_changed || !hold.is_zero() || delivery.attempt > 1 || age >= FRESH;
+    if !had_to_wait {
         return Ok(alone());
     }
     gather(carrying, foreign, &waiting).await
