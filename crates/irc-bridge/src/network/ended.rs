@@ -88,12 +88,6 @@ impl Hub {
         if is_of_server && server == self.next_server {
             self.next_server = self.next_server.wrapping_add(1);
         }
-        if matches!(ending, Ending::NotAuthorized)
-            && let (Some(_), Some(why)) = (owner.person(), &mut self.client(owner).last_error)
-        {
-            // Some servers say no more than this to who is not logged in.
-            why.push_str("; where it takes only people who are logged in, store your account's password with `storepass`");
-        }
         self.heed_ending(owner, &ending);
     }
 

@@ -2,7 +2,6 @@
 //! server demands, nicks that are given back, channels that nobody is to find.
 
 use anyhow::{Context as _, ensure};
-use bridgehead_appservice::Secret;
 use bridgehead_testkit::lab::LabUser;
 use http::Method;
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use crate::{
         inspircd::{Inspircd, InspircdOptions},
         raw::RawClient,
     },
-    scenarios::{membership::power, messages::two_in, silence::refused, talk::ghost},
+    scenarios::{membership::power, messages::two_in, talk::ghost},
     stage::{NETWORK, Server, alias, comes_to, control::Control, nick, on_ours, settings},
 };
 
@@ -115,64 +114,27 @@ fn power_that_chanserv_gives_is_power_in_the_room() -> anyhow::Result<()> {
             .expect("!storepass net acct sesame7opens", "kept")
             .await?;
         let room = alice.join(&alias("#mine")).await?;
-        founder.hear(&format!("+o :{}", nick(&alice))).await?;
-        comes_to(&json!(50), async || {
+        // She is logged in as the founder, and he is given power by a word of hers to the service.
+        comes_to(&json!(95), async || {
             power(&alice, &room, alice.id().as_str()).await
         })
         .await?;
-        founder.say("PRIVMSG ChanServ :DEOP #mine alice[m]").await;
-        comes_to(&json!(0), async || {
-            power(&alice, &room, alice.id().as_str()).await
-        })
-        .await
-    })
-}
-
-#[test]
-fn a_server_that_demands_a_login_lets_in_who_stores_one() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let options = InspircdOptions {
-        wants_account: true,
-        ..InspircdOptions::default()
-    };
-    let irc = runtime.block_on(Inspircd::start(options))?;
-    let _services = runtime.block_on(Atheme::start(&irc))?;
-    // Where accounts are registered nobody needs one.
-    let encrypted = async |nick: &str| {
-        let mut client = RawClient::connect_tls(irc.tls_port, &irc.certificate, None).await?;
-        client.register(nick).await;
-        client.welcome().await?;
-        anyhow::Ok(client)
-    };
-    for account in ["botacct", "aliceacct"] {
-        let client = runtime.block_on(encrypted(account))?;
-        runtime.block_on(atheme::register_by(client, account, "sesame7opens"))?;
-    }
-    let mut settings = settings(irc.port)?;
-    let network = settings.networks.get_mut(NETWORK).context("the network")?;
-    network.bot.login.account = Some("botacct".to_owned());
-    network.bot.login.password = Secret::new("sesame7opens".to_owned()).into();
-    network.bot.login.required = true;
-    network.limits.patience = "5s".parse()?;
-    on_ours(&settings, (irc.port, Server::Inspircd), async |stage| {
-        let mut bob = encrypted("bob").await?;
-        bob.join("#members").await?;
-        let alice = stage.lab.user("alice").await?;
-        let control = Control::open(&alice).await?;
-        let room = alice.join(&alias("#members")).await?;
-        let (_, words) = refused(&alice, &room, "am I in?").await?;
-        ensure!(words.contains("storepass"), "no cure: {words}");
-        // What the channel says is heard meanwhile.
-        bob.say("PRIVMSG #members :members only").await;
-        alice.hears(&room, "members only").await?;
+        let mut bob = RawClient::welcomed(stage.port, "bob").await?;
+        bob.join("#mine").await?;
+        let bob_has = async |level: i64| {
+            comes_to(&json!(level), async || {
+                power(&alice, &room, &ghost("bob")).await
+            })
+            .await
+        };
         control
-            .expect("!storepass net aliceacct sesame7opens", "kept")
+            .expect("!msg ChanServ OP #mine bob", "is told")
             .await?;
-        control.ask("!reconnect").await?;
-        bob.hear(&format!(":{}!", nick(&alice))).await?;
-        alice.say(&room, "now I am").await?;
-        bob.hear(":now I am").await?;
-        Ok(())
+        bob_has(50).await?;
+        control
+            .expect("!msg ChanServ DEOP #mine bob", "is told")
+            .await?;
+        bob_has(0).await
     })
 }
 
@@ -188,10 +150,17 @@ fn a_nick_that_hangs_is_taken_back_from_its_ghost() -> anyhow::Result<()> {
         // A connection of hers that nobody holds any more: the server has not noticed.
         let alice = stage.lab.user("alice").await?;
         let wanted = nick(&alice);
-        let mut hanging = atheme::register(&irc, &wanted, "sesame7opens").await?;
+        let mut hanging = atheme::register(&irc, "acct", "sesame7opens").await?;
+        hanging.say(&format!("NICK {wanted}")).await;
+        let grouped = hanging.ask("PRIVMSG NickServ :GROUP", "NOTICE").await?;
+        ensure!(
+            grouped.contains("now registered to your account"),
+            "{grouped}"
+        );
         let control = Control::open(&alice).await?;
-        let store = format!("!storepass net {wanted} sesame7opens");
-        control.expect(&store, "kept").await?;
+        control
+            .expect("!storepass net acct sesame7opens", "kept")
+            .await?;
         let room = alice.join(&alias("#ghosts")).await?;
         alice.say(&room, "under another name").await?;
         let said = bob.hear("under another name").await?;

@@ -54,9 +54,20 @@ pub(super) fn try_welcome(state: &mut State, id: ClientId) {
         state.close(id, "Bad password", "Bad password");
         return;
     }
+    if state.dialect.wants_account && client_account(state, id).is_none() {
+        let text = "*** You need to log in with SASL to use this server";
+        let notice = state.by_server(Line::new("NOTICE", ["*", text]));
+        state.send(id, notice);
+        state.close(id, "SASL access only", "SASL access only");
+        return;
+    }
     if !state.dialect.quirks.has_ping_cookie || has_cookie(state, id) {
         welcome(state, id);
     }
+}
+
+fn client_account(state: &State, id: ClientId) -> Option<&String> {
+    state.client(id)?.account.as_ref()
 }
 
 /// Whether the `PING` that goes before the welcome was answered. It is sent where it was not.

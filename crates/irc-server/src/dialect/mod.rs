@@ -60,6 +60,8 @@ pub struct Dialect {
     pub mechanisms: Vec<String>,
     /// The password that connections need (`PASS`).
     pub password: Option<String>,
+    /// Whether nobody is let in who has not logged in (SASL).
+    pub wants_account: bool,
     /// The password of gateways (`WEBIRC`).
     pub webirc_password: Option<String>,
     /// The password that makes an operator (`OPER`).

@@ -218,6 +218,7 @@ impl Dialect {
             batches_splits: false,
             mechanisms: Vec::new(),
             password: None,
+            wants_account: false,
             webirc_password: None,
             oper_password: None,
             ident_port: None,

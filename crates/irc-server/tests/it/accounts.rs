@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::script::Stage;
+use crate::script::{Raw, Stage};
 
 #[tokio::test]
 async fn a_password_opens_an_account_before_the_welcome() -> Result<()> {
@@ -248,4 +248,17 @@ impl ServerCertVerifier for Anyone {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         ClientCertVerifier::supported_verify_schemes(self)
     }
+}
+
+#[tokio::test]
+async fn who_has_not_logged_in_is_not_let_in_where_that_is_wanted() -> Result<()> {
+    let mut dialect = Dialect::modern();
+    dialect.wants_account = true;
+    let stage = Stage::new(dialect).await?;
+    let mut ann = Raw::connect(stage.server.address()).await?;
+    ann.send("NICK ann").await?;
+    ann.send("USER ann 0 * :Ann").await?;
+    ann.next_matching("ERROR *SASL access only*").await?;
+    ann.is_closed().await?;
+    Ok(())
 }

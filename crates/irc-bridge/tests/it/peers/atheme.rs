@@ -54,16 +54,7 @@ pub(crate) async fn register(
     nick: &str,
     password: &str,
 ) -> anyhow::Result<RawClient> {
-    let client = RawClient::welcomed(server.port, nick).await?;
-    register_by(client, nick, password).await
-}
-
-/// The same by somebody who has connected already.
-pub(crate) async fn register_by(
-    mut client: RawClient,
-    nick: &str,
-    password: &str,
-) -> anyhow::Result<RawClient> {
+    let mut client = RawClient::welcomed(server.port, nick).await?;
     client
         .say(&format!(
             "PRIVMSG NickServ :REGISTER {password} {nick}@test.invalid"

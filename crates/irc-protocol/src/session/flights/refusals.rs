@@ -64,6 +64,20 @@ pub(super) fn refuses_text(line: &Line, command: &str, target: &str, case: CaseM
     }
 }
 
+/// Whether a refusal fits a text, by what the server says of why.
+pub(super) fn suits(line: &Line, text: &[u8]) -> bool {
+    let why = String::from_utf8_lossy(line.last()).to_lowercase();
+    let is_format = |byte: &u8| matches!(byte, 0x02..=0x04 | 0x0f | 0x11 | 0x16 | 0x1d..=0x1f);
+    match line.numeric() {
+        // Nothing to send.
+        Some(412) => text.iter().all(|byte| *byte <= b' '),
+        Some(408) => text.iter().any(is_format),
+        _ if why.contains("color") || why.contains("colour") => text.iter().any(is_format),
+        _ if why.contains("ctcp") => text.first() == Some(&0x01),
+        _ => true,
+    }
+}
+
 /// Whether a line names somebody or something between the client's nick and its text.
 pub(super) fn names(line: &Line, name: &str, case: CaseMapping) -> bool {
     let bare = name.trim_start_matches(STATUSES);

@@ -133,7 +133,10 @@ impl Flights {
             let id = flight.id;
             match &mut flight.what {
                 Flown::Say(said) if said.is_refused_by(line, who) => {
-                    said.reply = Some(Reply::Refusal(line.clone()));
+                    let at = self.likeliest(at, line, who);
+                    if let Flown::Say(said) = &mut self.list[at].what {
+                        said.reply = Some(Reply::Refusal(line.clone()));
+                    }
                     self.end(at);
                     return Attended::Taken;
                 }
@@ -152,6 +155,26 @@ impl Flights {
             }
         }
         Attended::Not
+    }
+
+    /// Of several texts that a refusal may be about, the one that it fits best; the first, where nothing tells them
+    /// apart.
+    fn likeliest(&self, first: usize, line: &Line, who: &Who) -> usize {
+        let candidates = || {
+            let later = self.list.iter().enumerate().skip(first);
+            later.filter_map(|(at, flight)| match &flight.what {
+                Flown::Say(said) if flight.label.is_none() && said.is_refused_by(line, who) => {
+                    Some((at, said.line.param(1).unwrap_or_default()))
+                }
+                _ => None,
+            })
+        };
+        let found = match line.numeric() {
+            // Too long is the longest.
+            Some(417) => candidates().rev().max_by_key(|(_, text)| text.len()),
+            _ => candidates().find(|(_, text)| refusals::suits(line, text)),
+        };
+        found.map_or(first, |(at, _)| at)
     }
 
     /// Takes a text from the own nick. Where `is_lone`, no other client speaks for it, and the server may have altered

@@ -395,3 +395,31 @@ proptest! {
         prop_assert_eq!(outcome(text.as_bytes().chunks(cut).collect()), outcome(vec![text.as_bytes()]));
     }
 }
+
+proptest! {
+    /// Whatever a server makes of `sts`: a password goes out in the clear only where no port was named, and an encrypted
+    /// session goes on.
+    #[test]
+    fn a_wish_for_encryption_is_read_from_anything(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "port=6697", "port=0", "port=65536", "port=x", "port", "duration=5", "duration=-1", "preload", "", "=",
+            ]),
+            0..5,
+        ),
+        is_tls: bool,
+    ) {
+        let now = Instant::now();
+        let settings = Settings { is_tls, password: Some("secret".to_owned()), ..settings() };
+        let mut session = Session::new(settings, now);
+        session.receive(format!(":srv CAP * LS :batch sts={}\r\n", tokens.join(",")).as_bytes(), now);
+        let sent: Vec<u8> = std::iter::from_fn(|| session.poll_output(now)).flatten().collect();
+        let sent = String::from_utf8(sent).expect("text");
+        let ended = std::iter::from_fn(|| session.poll_event())
+            .any(|event| event == Event::Ended { why: Ended::TlsWanted(6697) });
+        let port = tokens.iter().find(|token| token.starts_with("port="));
+        let wants_tls = !is_tls && port == Some(&"port=6697");
+        prop_assert_eq!(ended, wants_tls);
+        prop_assert_eq!(sent.contains("secret"), !wants_tls);
+    }
+}

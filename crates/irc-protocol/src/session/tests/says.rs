@@ -407,3 +407,43 @@ fn the_payload_is_what_nobody_gets_cut() {
         assert_eq!(play.session.source().to_string(), source);
     }
 }
+
+#[test]
+fn of_several_texts_the_one_is_refused_that_the_refusal_fits() {
+    for (refusal, refused) in [
+        ("408 anna #c :You cannot use colors on this channel", 2),
+        ("404 anna #c :Cannot send to channel (no colour allowed)", 2),
+        ("417 anna :Input line was too long", 3),
+        ("404 anna #c :Cannot send CTCPs to this channel", 4),
+        ("404 anna #c :Cannot send to channel", 1),
+    ] {
+        let mut play = Play::ready("batch");
+        let texts = [
+            "plain",
+            "\u{3}4red",
+            "the longest of them all",
+            "\u{1}ACTION waves\u{1}",
+        ];
+        for (id, text) in (1..).zip(texts) {
+            play.say(id, "#c", &[text]);
+        }
+        play.collect();
+        play.sent.clear();
+        play.told.clear();
+        play.hear(&format!(":srv {refusal}"));
+        let told = play.told.pop_front().unwrap_or_default();
+        assert!(
+            told.starts_with(&format!("refused {refused} ")),
+            "{refusal}: {told}"
+        );
+        play.told.clear();
+        play.hear(":srv PONG srv barrier-1");
+        play.hear(":srv PONG srv barrier-2");
+        let said = play
+            .told
+            .iter()
+            .filter(|told| told.starts_with("said"))
+            .count();
+        assert_eq!(said, 3, "{refusal}: {:?}", play.told);
+    }
+}

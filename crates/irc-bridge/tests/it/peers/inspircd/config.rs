@@ -31,7 +31,7 @@ pub(super) fn config(
         server(name),
         listeners(ports, certificate),
         more_listeners(ports, options),
-        limits(ports, options),
+        limits(options),
         rights(),
         modules(options),
     ]
@@ -90,21 +90,12 @@ fn more_listeners(ports: Ports, options: InspircdOptions) -> String {
     }
 }
 
-fn limits(ports: Ports, options: InspircdOptions) -> String {
+fn limits(options: InspircdOptions) -> String {
     let ident = if options.asks_ident { "yes" } else { "no" };
     let connections = options.connections_per_address.unwrap_or(MANY);
-    let account = if options.wants_account { "yes" } else { "no" };
-    // Accounts have to be registered somewhere.
-    let tls = match options.wants_account {
-        true => format!(
-            "<connect name=\"tls\" parent=\"all\" allow=\"*\" port=\"{}\" requireaccount=\"no\">\n",
-            ports.tls
-        ),
-        false => String::new(),
-    };
     format!(
-        r#"<connect name="all" allow="*" requireaccount="{account}" maxchans="1000" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
-{tls}<limits maxnick="30" maxchan="60" maxident="12" maxtopic="390">
+        r#"<connect name="all" allow="*" maxchans="1000" localmax="{connections}" globalmax="{connections}" timeout="30" pingfreq="2m" sendq="1M" recvq="64K" softsendq="64K" hardsendq="2M" threshold="200" commandrate="100000" fakelag="no" resolvehostnames="no" useident="{ident}">
+<limits maxnick="30" maxchan="60" maxident="12" maxtopic="390">
 "#
     )
 }

@@ -32,8 +32,6 @@ pub(crate) struct InspircdOptions {
     pub(crate) listens_on_v6: bool,
     /// How many connections one address may have, or as many as it likes.
     pub(crate) connections_per_address: Option<u32>,
-    /// Lets in only who has logged in (SASL).
-    pub(crate) wants_account: bool,
     /// How many connections one address may begin before it is shut out for some minutes (`connectban`).
     pub(crate) throttled_after: Option<u32>,
 }
