@@ -105,9 +105,19 @@ async fn make<N: Network>(
         topic: described.topic.clone(),
         avatar: described.avatar.clone(),
         broken: None,
+        is_put_out: false,
     };
     let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
-    let room_id = create(live, core, room, (described, &data), &agent).await?;
+    let room_id = match create(live, core, room, (described, &data), &agent).await {
+        Ok(room_id) => room_id,
+        Err(error) => {
+            // Nobody is to listen there for a room that is not.
+            if let Err(error) = live.network().watch(room, false).await {
+                tracing::warn!(network = N::NAME, remote = ?room, %error, "it is listened to a room without a portal");
+            }
+            return Err(error.into());
+        }
+    };
     store::<N>(core, room, &room_id, &data).await?;
     tracing::info!(network = N::NAME, room.id = %room_id, remote = ?room, "a portal was made");
     let portal = live.portal(room).await?;
