@@ -22,7 +22,7 @@ use crate::{
     page::page,
     people::PEOPLE,
     settings::MediaSettings,
-    talks::TALKS,
+    talks::{TALKS, TALKS_WHO},
     votes,
 };
 
@@ -44,7 +44,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS])
+        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, TALKS_WHO])
         .commands(drift::commands(commands()))
         .on(names)
         .bridge(bridge)

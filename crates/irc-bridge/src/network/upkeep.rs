@@ -104,6 +104,9 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.access.is_bridged_now(channel);
+        // Somebody may be there already: it is heard from now on.
+        self.elect(channel);
         if self.settings.bot.enabled {
             self.client(&Owner::Bot).wanted.insert(channel.to_owned());
         }
@@ -136,7 +139,10 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.access.is_bridged_no_more(channel);
         self.forget_heard(channel);
+        // It was given for the room that is no more.
+        self.keep_key(channel, None);
         self.shut_out.remove(channel);
         self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();

@@ -1,5 +1,6 @@
 //! The bridge between real parts.
 
+mod access;
 mod login;
 mod once;
 mod own_stages;
