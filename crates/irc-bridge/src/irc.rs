@@ -358,15 +358,20 @@ impl Network for Irc {
                 rules.filter(|_| is_canonical).map(|rules| {
                     let title = handle.settings.title.clone();
                     let title = title.unwrap_or_else(|| place.network.clone());
-                    let mut info =
-                        RoomInfo::public(channel).about(&format!("{channel} on {title}"));
+                    // Whoever may come has the key, and says so: an alias is no way in.
+                    let is_keyed = handle.is_keyed(channel);
+                    let info = match is_keyed {
+                        true => RoomInfo::private(channel),
+                        false => RoomInfo::public(channel),
+                    };
+                    let mut info = info.about(&format!("{channel} on {title}"));
                     if !rules.federate {
                         info = info.local();
                     }
                     if let Some(version) = &rules.room_version {
                         info = info.version(version);
                     }
-                    match rules.published {
+                    match rules.published && !is_keyed {
                         true => info.listed(),
                         false => info,
                     }

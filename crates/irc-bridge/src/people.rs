@@ -35,6 +35,9 @@ pub(crate) const PEOPLE: Migration = Migration {
 /// Bytes of a nick that servers take, before a server has said how many: InspIRCd refuses what is longer.
 pub(crate) const NICK_BYTES: usize = 30;
 
+/// Bits of the prefix of a range of addresses at most: a smaller range is full soon.
+const LONGEST_PREFIX: u32 = 112;
+
 /// The people of one network.
 #[derive(Clone)]
 pub(crate) struct People {
@@ -293,17 +296,26 @@ pub(crate) fn address_of(
     let Some(range) = &settings.people.addresses else {
         return Ok(settings.people.address);
     };
-    let wrong = || PeopleError::Settings(format!("`{range}` is no range such as 2001:db8:1::/64"));
+    let wrong = || {
+        PeopleError::Settings(format!(
+            "`{range}` is no range such as 2001:db8:1::/64, of at least a /{LONGEST_PREFIX}"
+        ))
+    };
     let (prefix, bits) = range.split_once('/').ok_or_else(wrong)?;
     let prefix: Ipv6Addr = prefix.parse().map_err(|_| wrong())?;
     let bits: u32 = bits
         .parse()
         .ok()
-        .filter(|bits| *bits <= 120)
+        .filter(|bits| *bits <= LONGEST_PREFIX)
         .ok_or_else(wrong)?;
     let mask = u128::MAX >> bits;
     // The first address is a router's by custom, so nobody gets it.
-    let host = (u128::from(number.unsigned_abs()) + 1) & mask;
+    let host = u128::from(number.unsigned_abs()) + 1;
+    if host > mask {
+        return Err(PeopleError::Settings(format!(
+            "all addresses of `{range}` are taken, and no two people share one: give a larger range"
+        )));
+    }
     let address = (u128::from(prefix) & !mask) | host;
     Ok(Some(Ipv6Addr::from(address).into()))
 }
@@ -333,7 +345,17 @@ mod tests {
             let other = other.parse().expect("an address");
             assert_eq!(number_of(&settings, other), None, "{other}");
         }
-        for wrong in ["2001:db8::", "10.0.0.0/8", "2001:db8::/129"] {
+        // No two have the same, however small it is.
+        settings.people.addresses = Some("2001:db8:1::/112".to_owned());
+        assert!(address_of(&settings, 0xfffe).is_ok());
+        let full = address_of(&settings, 0xffff).map_err(|error| error.to_string());
+        assert!(full.is_err_and(|text| text.contains("larger range")));
+        for wrong in [
+            "2001:db8::",
+            "10.0.0.0/8",
+            "2001:db8::/129",
+            "2001:db8::/113",
+        ] {
             settings.people.addresses = Some(wrong.to_owned());
             assert!(address_of(&settings, 1).is_err(), "{wrong}");
         }

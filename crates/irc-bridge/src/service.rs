@@ -28,7 +28,7 @@ use crate::{
     people::PEOPLE,
     polls, reload, removed,
     settings::MediaSettings,
-    talks::TALKS,
+    talks::{TALKS, TALKS_WHO},
     votes,
 };
 
@@ -55,7 +55,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .permissions(settings.permissions.clone())
         .policy_rooms(settings.policy_rooms.clone())
         .migrations(&[
-            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY,
+            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY, TALKS_WHO,
         ])
         .commands(drift::commands(commands()))
         .on(names)

@@ -104,6 +104,17 @@ impl<'a> About<'a> {
         Ok(Place::channel(&self.network.name, channel, mapping))
     }
 
+    /// Whether the configuration lets a channel have a room.
+    pub(super) fn may_be_bridged(&self, place: &Place) -> Result<(), CommandError> {
+        let channel = place.target_name();
+        match self.network.settings.rules_of(channel) {
+            Some(_) => Ok(()),
+            None => Err(other(format!(
+                "the configuration of this bridge keeps {channel} out: ask who runs it"
+            ))),
+        }
+    }
+
     /// Gives a command for whoever has asked.
     pub(super) async fn carry_out(&self, command: Command) -> Told {
         let report = self.network.command(&self.ask.sender, command).await;

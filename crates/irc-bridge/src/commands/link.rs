@@ -14,11 +14,13 @@ use super::{Told, about::About, other};
 use crate::{
     Irc,
     ids::Place,
-    network::{CONSENT_PATIENCE, Command, Handle, Question},
+    network::{CONSENT_PATIENCE, Command, Handle, Question, Upkeep},
 };
 
-/// How long it may take from the question to an operator until what came of it is told.
-const LONGEST: Duration = CONSENT_PATIENCE.saturating_add(Duration::from_secs(120));
+/// How long it may take from the question to an operator until there is an answer.
+const ANSWERED_IN: Duration = CONSENT_PATIENCE.saturating_add(Duration::from_secs(120));
+/// How long it may take then to link the room.
+const LINKED_IN: Duration = Duration::from_secs(120);
 
 pub(super) fn commands(commands: Commands) -> Commands {
     commands.command(
@@ -43,17 +45,7 @@ async fn link(
     }
     let about = About::new(&ask, irc.network(), None)?;
     let place = about.channel(0)?;
-    if about
-        .network
-        .settings
-        .rules_of(place.target_name())
-        .is_none()
-    {
-        return Err(other(format!(
-            "the configuration of this bridge keeps {} out: ask who runs it",
-            place.target_name()
-        )));
-    }
+    about.may_be_bridged(&place)?;
     if let Some(other_room) = irc
         .of(&place)
         .await
@@ -66,13 +58,15 @@ async fn link(
                 .map_or_else(|| other_room.matrix.to_string(), |alias| alias.to_string()),
         )));
     }
-    if let Some(key) = about.words().get(1) {
-        let channel = place.target_name().to_owned();
-        let key = key.clone();
-        about.carry_out(Command::Key { channel, key }).await?;
-    }
+    let key = about.words().get(1).cloned();
     match irc.link(Some(&ask.sender), &ask.room_id, &place).await {
-        Ok(_) => Ok(linked(&place)),
+        Ok(_) => {
+            if let Some(key) = key {
+                let channel = place.target_name().to_owned();
+                about.carry_out(Command::Key { channel, key }).await?;
+            }
+            Ok(linked(&place))
+        }
         Err(LinkRefused::NotAllowed(_)) => {
             let asking = Asking {
                 service,
@@ -80,6 +74,7 @@ async fn link(
                 asker: ask.sender.clone(),
                 room: ask.room_id.clone(),
                 place: place.clone(),
+                key,
             };
             let operator = ask.flag::<String>("operator")?;
             tokio::spawn(asking.run(operator));
@@ -94,6 +89,12 @@ async fn link(
     }
 }
 
+/// What comes of something, if that is known in time.
+async fn in_time<T>(time: Duration, done: impl Future<Output = T>) -> Result<T, String> {
+    let done = tokio::time::timeout(time, done).await;
+    done.map_err(|_| "it takes too long".to_owned())
+}
+
 fn linked(place: &Place) -> String {
     format!("This room is linked to {} now.", place.target_name())
 }
@@ -105,21 +106,18 @@ struct Asking {
     asker: UserId,
     room: RoomId,
     place: Place,
+    key: Option<String>,
 }
 
 impl Asking {
     async fn run(self, operator: Option<String>) {
         let told = tokio::select! {
             () = self.service.stopped() => return,
-            told = tokio::time::timeout(LONGEST, self.ask_and_link(operator)) => told,
+            told = self.ask_and_link(operator) => told,
         };
         let words = match told {
-            Ok(Ok(words)) => words,
-            Ok(Err(words)) => format!("{} is not linked: {words}.", self.place.target_name()),
-            Err(_) => format!(
-                "{} is not linked: it takes too long.",
-                self.place.target_name()
-            ),
+            Ok(words) => words,
+            Err(words) => format!("{} is not linked: {words}.", self.place.target_name()),
         };
         if let Err(error) = self.tell(&words).await {
             tracing::warn!(room.id = %self.room, %error, "what came of a question is not told");
@@ -130,9 +128,22 @@ impl Asking {
         let question = Question {
             channel: self.place.target_name().to_owned(),
             operator,
+            key: self.key.clone(),
         };
         let asked = Command::AskOperators(question);
-        let agreed = self.network.command(&self.asker, asked).await?;
+        let agreed = self.network.command(&self.asker, asked);
+        let agreed = in_time(ANSWERED_IN, agreed).await??;
+        match in_time(LINKED_IN, self.link()).await.flatten() {
+            Ok(()) => Ok(format!("{agreed} {}", linked(&self.place))),
+            Err(why) => {
+                self.give_up().await;
+                Err(why)
+            }
+        }
+    }
+
+    /// Links the room, as has been agreed.
+    async fn link(&self) -> Result<(), String> {
         let portals = self.service.portals::<Irc>();
         let portals = portals.map_err(|error| error.to_string())?;
         portals.network().agree(&self.asker, &self.place);
@@ -140,9 +151,19 @@ impl Asking {
             .link(Some(&self.asker), &self.room, &self.place)
             .await;
         portals.network().disagree(&self.asker, &self.place);
-        match linked_now {
-            Ok(_) => Ok(format!("{agreed} {}", linked(&self.place))),
-            Err(refused) => Err(refused.to_string()),
+        linked_now.map(drop).map_err(|refused| refused.to_string())
+    }
+
+    /// Nothing has come of what was agreed: the bridge has no business in the channel, unless somebody else has got it a
+    /// room meanwhile.
+    async fn give_up(&self) {
+        let Ok(portals) = self.service.portals::<Irc>() else {
+            return;
+        };
+        portals.network().disagree(&self.asker, &self.place);
+        if let Ok(None) = portals.of(&self.place).await {
+            let unwatch = Upkeep::Unwatch(self.place.clone());
+            self.network.upkeep(unwatch).await;
         }
     }
 

@@ -39,6 +39,8 @@ async fn join(
     let about = About::new(&ask, irc.network(), portal.as_ref())?;
     let place = about.channel(0)?;
     let channel = place.target_name().to_owned();
+    // Whoever may not have its room has no business there by this bridge.
+    about.may_be_bridged(&place)?;
     let key = about.words().get(1).cloned();
     let failed = |error: &dyn std::fmt::Display| other(error.to_string());
     let known = irc.of(&place).await.map_err(|error| failed(&error))?;
@@ -53,13 +55,24 @@ async fn join(
         // Who may hear the channel may come into its room, unless that is others' to say.
         let may_come = is_open || (is_made && is_theirs);
         if !may_come {
+            about.carry_out(Command::Abandon(channel.clone())).await?;
             return Err(other(format!(
                 "{channel} is linked to a room that is not open to everybody: ask who is in it for an invitation."
             )));
         }
     }
-    let made = irc.ensure(&place, Some(&ask.sender)).await;
-    let made = made.map_err(|error| failed(&error))?;
+    if known.is_none() && !is_theirs && about.network.is_keyed(&channel) {
+        return Err(other(format!(
+            "{channel} has a key, and nobody gets its room by command: ask who runs this bridge"
+        )));
+    }
+    let made = match irc.ensure(&place, Some(&ask.sender)).await {
+        Ok(made) => made,
+        Err(error) => {
+            about.carry_out(Command::Abandon(channel)).await?;
+            return Err(failed(&error));
+        }
+    };
     bot.invite(&made.matrix, &ask.sender)
         .await
         .map_err(|error| other(format!("I cannot invite you to the room: {error}")))?;
@@ -82,13 +95,14 @@ async fn enter(
     }
     let enter = Command::Enter {
         channel: channel.clone(),
-        key: key.clone(),
+        key,
     };
-    about.carry_out(enter).await?;
-    if let Some(key) = key {
-        // It has fit: the bridge needs it too.
-        about.carry_out(Command::Key { channel, key }).await?;
+    if let Err(refused) = about.carry_out(enter).await {
+        about.carry_out(Command::Abandon(channel)).await?;
+        return Err(refused);
     }
+    // If it is so, the key has fit: the bridge needs it too.
+    about.carry_out(Command::Entered(channel)).await?;
     Ok(true)
 }
 

@@ -18,6 +18,11 @@ use crate::{
     link::drive::{LinkId, Told},
 };
 
+/// `ERR_BADCHANNELKEY`, `ERR_LINKCHANNEL` and `ERR_NOSUCHNICK`.
+const BAD_KEY: u16 = 475;
+const SENT_ELSEWHERE: u16 = 470;
+const NO_SUCH_NICK: u16 = 401;
+
 /// A refusal, as the server says it.
 pub(super) struct Refusal {
     pub(super) text: String,
@@ -168,7 +173,7 @@ impl Hub {
         };
         match asked {
             Asked::Upkeep => {}
-            Asked::Join(channel) => self.is_let_in(owner, &channel),
+            Asked::Join(channel) => self.is_let_in(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
@@ -190,8 +195,19 @@ impl Hub {
     async fn refused(&mut self, owner: &Owner, id: u64, refusal: &Refusal) {
         let words = refusal.words();
         match self.asked(owner, id) {
-            None => self.refused_say(owner, id, &words).await,
+            None => {
+                if refusal.line.numeric() == Some(NO_SUCH_NICK) {
+                    self.nobody_is(&refusal.line.text(1));
+                }
+                self.refused_say(owner, id, &words).await;
+            }
             Some(Asked::Join(channel)) => {
+                if refusal.line.numeric() == Some(BAD_KEY) && self.has_another_key(&channel) {
+                    if let Some(live) = self.client(owner).live.as_mut() {
+                        live.standings.remove(&channel);
+                    }
+                    return;
+                }
                 self.tell_of_refusal(owner, &channel, refusal);
                 self.refused_join(owner, &channel, &words);
             }
@@ -236,15 +252,17 @@ impl Hub {
     }
 
     /// Entering has ended without a refusal: the channel's own line has said so, or the client was sent elsewhere.
-    fn is_let_in(&mut self, owner: &Owner, channel: &str) {
+    fn is_let_in(&mut self, owner: &Owner, channel: &str, answer: Result<&[Line], &String>) {
         let live = self.client(owner).live.as_ref();
         let standing = live.and_then(|live| live.standings.get(channel));
         if standing == Some(&Standing::Joining) {
-            self.refused_join(
-                owner,
-                channel,
-                "the server did not let you into the channel",
-            );
+            let mut lines = answer.unwrap_or_default().iter();
+            let sent = lines.find(|line| line.numeric() == Some(SENT_ELSEWHERE));
+            let words = match sent {
+                Some(line) => format!("the server sent you to {} instead", line.text(2)),
+                None => "the server did not let you into the channel".to_owned(),
+            };
+            self.refused_join(owner, channel, &words);
         }
     }
 
@@ -289,6 +307,7 @@ impl Hub {
         }
         self.client(owner).is_in_at_last(&folded);
         self.elect(&folded);
+        self.look_at_stay(owner, &folded);
     }
 
     /// A client is in a channel no more. Gives back whether that is news: of what it has left by itself, all was done

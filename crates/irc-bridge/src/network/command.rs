@@ -60,7 +60,11 @@ pub(crate) enum Command {
         channel: String,
         key: Option<String>,
     },
-    /// That the key of a channel is remembered.
+    /// Whether they are in the channel that they have asked to be let into; the key that they gave is remembered then.
+    Entered(String),
+    /// To be in a channel no more, for it gets no room.
+    Abandon(String),
+    /// That the key of a channel is remembered, which an operator of it gives.
     Key { channel: String, key: String },
     /// To be connected anew.
     Reconnect,
@@ -125,6 +129,14 @@ impl Hub {
                     .await;
             }
             Command::Enter { channel, key } => self.enter(&owner, channel, (key, reply)).await,
+            Command::Entered(channel) => {
+                let report = self.has_entered(&owner, &channel);
+                reply.send(report.map(|()| String::new())).ok();
+            }
+            Command::Abandon(channel) => {
+                self.abandon(&owner, &channel);
+                reply.send(Ok(String::new())).ok();
+            }
             Command::Operates(channel) => self.is_operator(&owner, &channel, reply),
             Command::AskOperators(question) => {
                 if let Owner::Person(asker) = &owner {
@@ -202,6 +214,12 @@ impl Hub {
         client.refused.remove(&channel);
         if client.is_in(&channel) {
             reply.send(Ok(String::new())).ok();
+            return;
+        }
+        if !self.wishes_in(owner, &channel, key.clone()) {
+            let words =
+                format!("somebody is being let into {channel} already: try again in a moment");
+            reply.send(Err(words)).ok();
             return;
         }
         let join = Line::new("JOIN", std::iter::once(channel).chain(key));

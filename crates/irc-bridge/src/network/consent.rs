@@ -20,6 +20,7 @@ use super::{
     Hub, Owner,
     client::Asked,
     command::{Reply, Report},
+    speaking::now_ms,
     standing,
 };
 use crate::{clock::now, link::drive::Order};
@@ -42,6 +43,8 @@ pub(crate) struct Question {
     pub(crate) channel: String,
     /// Whom to ask.
     pub(crate) operator: Option<String>,
+    /// The channel's key, as who asks knows it: kept when an operator agrees.
+    pub(crate) key: Option<String>,
 }
 
 /// A question that is open.
@@ -54,6 +57,21 @@ pub(super) struct Consent {
     /// The bridge was in the channel before.
     was_in: bool,
     reply: Reply,
+}
+
+impl Consent {
+    /// The key with which the bridge is to get into a channel to ask.
+    pub(super) fn key_for(&self, channel: &str) -> Option<&String> {
+        let question = &self.question;
+        question
+            .key
+            .as_ref()
+            .filter(|_| question.channel == channel)
+    }
+
+    fn whose(&self) -> (&str, &UserId) {
+        (&self.question.channel, &self.asker)
+    }
 }
 
 impl Hub {
@@ -69,6 +87,11 @@ impl Hub {
         }
         if !self.settings.bot.enabled {
             let words = "the bridge has no connection of its own on this network, so it can ask no operator";
+            reply.send(Err(words.to_owned())).ok();
+            return;
+        }
+        if self.rests.has_to_wait((&question.channel, asker), now_ms()) {
+            let words = "its operators have said no to you, or nothing, a short while ago: ask them again in an hour";
             reply.send(Err(words.to_owned())).ok();
             return;
         }
@@ -91,10 +114,10 @@ impl Hub {
         self.advance(&Owner::Bot).await;
     }
 
-    /// Whether the bridge is in a channel only to ask: what is said there is nobody's business.
-    pub(super) fn only_asks_in(&self, channel: &str) -> bool {
+    /// Whether the operators of a channel are asked about it just now.
+    pub(super) fn is_asked_about(&self, channel: &str) -> bool {
         let mut consents = self.consents.iter();
-        consents.any(|consent| consent.question.channel == channel && !consent.was_in)
+        consents.any(|consent| consent.question.channel == channel)
     }
 
     /// Asks whom it can, and ends what is over.
@@ -106,6 +129,18 @@ impl Hub {
             } else if let Some(outcome) = self.look_at_consent(at, now) {
                 self.end_consent(at, outcome).await;
             }
+        }
+        self.keep_rests().await;
+    }
+
+    async fn keep_rests(&mut self) {
+        let kept = match self.remote.store() {
+            Ok(store) => self.rests.keep(&store, &self.name).await,
+            // The service ends.
+            Err(_) => return,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(network = self.name, %error, "it is not remembered whom nobody is to ask again");
         }
     }
 
@@ -186,6 +221,8 @@ impl Hub {
         let consent = &mut self.consents[at];
         consent.asked = operators.iter().map(|nick| mapping.fold(nick)).collect();
         consent.until = now + PATIENCE;
+        // From the question on: who is asked in vain is not asked again because the bridge was restarted meanwhile.
+        self.rests.begin(consent.whose(), now_ms());
         let question = format!(
             "{} asks to bridge {} to a room of Matrix: all who are there would hear what is said in the channel, and \
              speak in it. You are asked as an operator. Answer `yes` here within {} minutes if you agree, or `no`.",
@@ -234,6 +271,7 @@ impl Hub {
         for (consent, outcome) in std::mem::take(&mut self.over_consents) {
             self.tell_consent(consent, outcome).await;
         }
+        self.keep_rests().await;
     }
 
     async fn end_consent(&mut self, at: usize, outcome: Report) {
@@ -243,6 +281,14 @@ impl Hub {
 
     async fn tell_consent(&mut self, consent: Consent, outcome: Report) {
         let is_agreed = outcome.is_ok();
+        if is_agreed {
+            self.rests.end(consent.whose(), now_ms());
+            if let Some(key) = consent.question.key.clone() {
+                self.operator_gives_key(&consent.question.channel, key);
+            }
+        } else if !consent.asked.is_empty() {
+            self.rests.begin(consent.whose(), now_ms());
+        }
         let is_told = consent.reply.send(outcome).is_ok();
         // Who has agreed lets the bridge stay until it is linked; else it goes where it was not before.
         let stays = consent.was_in || (is_agreed && is_told);

@@ -52,8 +52,6 @@ pub(super) enum Deed {
     Ban(Place, Member<Irc>, Option<Nick>),
     Unban(Place, Member<Irc>, Option<Nick>),
     Bans(Place, Vec<Member<Irc>>),
-    /// A person was invited to a channel, by somebody with this nick.
-    Invite(Place, UserId, String),
     Tell(UserId, Rich),
     /// A channel's key is kept, or forgotten.
     Key(String, Option<String>),
@@ -68,7 +66,6 @@ pub(super) enum Deed {
         is_undone: bool,
     },
     Redact(Place, String, Nick, Option<String>),
-    Typing(Place, Nick, bool),
     /// The bridge says something in a room.
     Notice(Place, Rich),
     /// Somebody gives a person notice: a message where they talk, and else the bridge tells of it.
@@ -221,10 +218,6 @@ impl Deed {
                 let reason = reason.as_deref();
                 remote.redact(&place, &target, Some(&who), reason).await
             }
-            Self::Typing(place, who, is_typing) => {
-                remote.typing(&place, &who, is_typing).await;
-                Ok(())
-            }
             Self::Notice(place, text) => remote.notice(&place, &text).await,
             Self::Tell(person, text) => remote.tell(&person, &text).await,
             Self::PrivateNotice(person, text, messages) => {
@@ -239,7 +232,6 @@ impl Deed {
             // Done by who remembers.
             Self::Power(..)
             | Self::Stand(..)
-            | Self::Invite(..)
             | Self::TopicIs(..)
             | Self::Key(..)
             | Self::Mask(..)

@@ -49,6 +49,8 @@ pub(crate) struct Directory {
     channels: HashMap<String, BTreeMap<String, String>>,
     /// Who has spoken to somebody alone, by folded nick.
     met: BTreeMap<String, String>,
+    /// Folded channels whose keys are known.
+    keyed: BTreeSet<String>,
 }
 
 /// Those who have spoken to somebody alone that are remembered; then it is begun anew.
@@ -94,6 +96,19 @@ impl Directory {
     /// The network does not let the bridge speak for others there.
     pub(super) fn relays_not_in(&mut self, channel: &str) {
         self.relays_not.insert(self.case_mapping.fold(channel));
+    }
+
+    /// Whether a channel has a key that somebody has given.
+    #[must_use]
+    pub(crate) fn is_keyed(&self, channel: &str) -> bool {
+        self.keyed.contains(&self.case_mapping.fold(channel))
+    }
+
+    pub(super) fn set_keyed(&mut self, folded: &str, is_keyed: bool) {
+        match is_keyed {
+            true => self.keyed.insert(folded.to_owned()),
+            false => self.keyed.remove(folded),
+        };
     }
 
     /// Whose connection has this nick.

@@ -1,5 +1,4 @@
-//! What is done in Matrix according to how it is there: powers, which are changed where they mean something else, and
-//! invitations to rooms that may have to be made.
+//! What is done in Matrix according to how it is there: powers, which are changed where they mean something else.
 
 use std::{
     collections::BTreeMap,
@@ -7,9 +6,8 @@ use std::{
 };
 
 use bridgehead_appservice::{
-    Error, HandlerError, Power, Secret,
+    Error, Power, Secret,
     bridge::{Member, Remote, RemoteMessage, RoomChange},
-    format::Rich,
     id::UserId,
 };
 
@@ -89,12 +87,6 @@ impl Doing {
             Deed::Message(message) => self.say(message).await,
             Deed::Power(place, powers) => self.power(&place, powers).await,
             Deed::Stand(place, person) => self.stand(place, person).await,
-            Deed::Invite(place, person, by) => {
-                if let Err(error) = self.invite(&place, &person, &by).await {
-                    tracing::warn!(%person, %error, "an invitation from IRC cannot be brought");
-                }
-                Ok(())
-            }
             Deed::TopicIs(place, by, topic) => self.topic_is(&place, by.as_ref(), topic).await,
             Deed::Tell(person, text) => self.remote.tell(&person, &text).await,
             Deed::Key(channel, key) => {
@@ -214,17 +206,6 @@ impl Doing {
             };
             handle.upkeep(upkeep).await;
         }
-        Ok(())
-    }
-
-    /// Invites a person to a channel's room; there may be none yet.
-    async fn invite(&self, place: &Place, person: &UserId, by: &str) -> Result<(), HandlerError> {
-        let portal = self.remote.portals()?.ensure(place, Some(person)).await?;
-        let bot = self.remote.handle()?.bot()?;
-        bot.invite(&portal.matrix, person).await?;
-        let channel = place.target_name();
-        let words = format!("{by} invites you to {channel}: you are invited to its room.");
-        self.remote.tell(person, &Rich::plain(&words)).await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use bridgehead_appservice::{
 };
 use bridgehead_irc_protocol::{
     Line, Source,
-    channels::{Happening, Place as Where, Typing},
+    channels::{Happening, Place as Where},
     encoding, formatting,
     session::{Batch, Heard},
 };
@@ -96,7 +96,10 @@ impl Hub {
                 reason,
                 is_kick,
             } => self.was_expelled(person, channel, (by.clone(), reason.clone(), *is_kick)),
-            Happening::Invited { channel, by, .. } => self.is_invited(owner, channel, by),
+            // Others' invitations are told to whoever may invite (invite-notify).
+            Happening::Invited { channel, by, whom } if self.own(whom).as_ref() == Some(owner) => {
+                self.is_invited(owner, channel, by);
+            }
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
                 self.private(owner, person, said);
             }
@@ -104,16 +107,7 @@ impl Hub {
                 place: Where::Private,
                 who,
                 state,
-            } => {
-                let nick = self.nick(&who.name);
-                let room = self.talks.room(person, &nick.nick).to_owned();
-                let talk = Nick {
-                    nick: room,
-                    ..nick.clone()
-                };
-                let place = Place::private(&talk, person);
-                self.deed(Deed::Typing(place, nick, *state == Typing::Active));
-            }
+            } => self.writes_alone(person, who, *state),
             _ => {}
         }
     }
@@ -210,7 +204,7 @@ impl Hub {
             Happening::Typing { place, who, state } => {
                 if let (Some(place), None) = (self.place_of(&place), self.own(&who.name)) {
                     let who = self.nick(&who.name);
-                    self.deed(Deed::Typing(place, who, state == Typing::Active));
+                    self.writes(place, who, state);
                 }
             }
             Happening::Away { who, reason } => self.away(&who, reason.as_deref()),
@@ -246,6 +240,7 @@ impl Hub {
             }
             Some(Owner::Bot) => {}
             None => {
+                self.is_seen_to_be(who);
                 let is_back = self.is_back(channel, &who.name);
                 if !is_back && self.settings.sync.to_matrix {
                     let nick = self.nick(&who.name);
@@ -335,6 +330,10 @@ impl Hub {
         if is_split {
             self.figures.split();
         }
+        match is_split {
+            true => self.may_come_back(&who.name),
+            false => self.nobody_is(&who.name),
+        }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() && self.split.len() < MAX_SPLIT {
             self.is_away_in_split(&who.name, &channels, now() + hold);
@@ -397,7 +396,7 @@ impl Hub {
             return;
         }
         self.is_present_as(&from.name, to);
-        self.talks_go_on(&from.name, to);
+        self.talks_go_on(from, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {
             true => self.deed(Deed::Profile(new, to.to_owned())),

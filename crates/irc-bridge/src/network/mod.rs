@@ -14,6 +14,7 @@
 //! - `doubt` what became of a line when the bridge was killed
 //! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
+//! - `access` who gets where: channels that are bridged and others, invitations, keys; `rest` who asks no operators for now
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
 //!   listened, and `memory` how far that is; `standing` who may do what in both
@@ -24,10 +25,12 @@
 //! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `changes` other settings while the network runs, and its end
-//! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
+//! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
+mod access;
 mod answers;
+mod aside;
 mod changes;
 mod client;
 mod command;
@@ -54,6 +57,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod rest;
 mod rules;
 mod speaking;
 mod speech;
@@ -87,6 +91,8 @@ use tokio::{
 pub(crate) use self::picture::Seat;
 use self::withdraw::Withdrawing;
 use self::{
+    access::Access,
+    aside::Aside,
     client::Client,
     consent::Consent,
     deeds::Deed,
@@ -99,6 +105,7 @@ use self::{
     pace::{Breaker, Bucket},
     presences::Presences,
     private::Answers,
+    rest::Rests,
     rules::Doors,
     speaking::Patience,
     speech::{Lost, Pending},
@@ -281,6 +288,11 @@ impl Handle {
         report.await.unwrap_or_else(|_| gone())
     }
 
+    /// Whether a channel has a key that is known here.
+    pub(crate) fn is_keyed(&self, channel: &str) -> bool {
+        self.settings.key_of(channel).is_some() || self.directory.read().is_keyed(channel)
+    }
+
     /// How the network stands; `None` when its loop has ended.
     pub(crate) async fn look(&self) -> Option<Look> {
         let (reply, look) = oneshot::channel();
@@ -374,6 +386,10 @@ pub(crate) struct Hub {
     /// Questions to operators that are open, and those that were answered just now.
     consents: Vec<Consent>,
     over_consents: Vec<(Consent, Report)>,
+    /// Who asks the operators of a channel nothing for now.
+    rests: Rests,
+    /// Who may be where.
+    access: Access,
     answers: Answers,
     /// Channels whose rooms are being made, until when that is waited for.
     late: BTreeMap<String, Instant>,
@@ -381,6 +397,7 @@ pub(crate) struct Hub {
     told_of_logins: BTreeSet<UserId>,
     tell: mpsc::Sender<(LinkId, Told)>,
     deeds: mpsc::Sender<Deed>,
+    aside: Aside,
     figures: Figures,
     clients: BTreeMap<Owner, Client>,
     links: HashMap<LinkId, Owner>,
@@ -447,6 +464,7 @@ impl Waiting {
         tasks.spawn(deeds::carry_out(doing, to_do, memory));
         let marks = claims.clone();
         tasks.spawn(async move { marks.keep().await });
+        let aside = Aside::start(&remote, &mut tasks);
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
@@ -477,6 +495,8 @@ impl Waiting {
             accounts,
             consents: Vec::new(),
             over_consents: Vec::new(),
+            rests: Rests::load(&store, &self.beginning.name).await?,
+            access: Access::default(),
             answers: Answers::default(),
             late: BTreeMap::new(),
             told_of_logins: BTreeSet::new(),
@@ -484,6 +504,7 @@ impl Waiting {
             remote,
             tell,
             deeds,
+            aside,
             clients: BTreeMap::new(),
             links: HashMap::new(),
             next_link: 0,
@@ -534,6 +555,9 @@ impl Hub {
             self.is_former(&nick);
         }
         let mut linked = Vec::new();
+        for channel in self.keys.keys() {
+            self.directory.write().set_keyed(channel, true);
+        }
         for place in self.remote.rooms().await? {
             if place.network == self.name {
                 self.watch(&place).await;
@@ -576,6 +600,10 @@ impl Hub {
         }
         let now = now();
         speech.place = self.meant(speech.place);
+        if let Err(no) = self.is_on_irc(&speech.place) {
+            reply.send(Err(no)).ok();
+            return;
+        }
         let owner = match self.owner_for(&speech.place, &speech.speaker) {
             Ok(owner) => owner,
             Err(no) => {
@@ -659,9 +687,11 @@ impl Hub {
             }
             return;
         }
-        let keys = &self.keys;
+        let (keys, consents) = (&self.keys, &self.consents);
         let key_of = |channel: &str| {
-            let given = keys.get(channel).cloned();
+            let asks = consents.iter().filter(|_| *owner == Owner::Bot);
+            let given = asks.filter_map(|consent| consent.key_for(channel)).next();
+            let given = given.or_else(|| keys.get(channel)).cloned();
             given.or_else(|| settings.key_of(channel))
         };
         client.join_wanted(key_of, now);
@@ -692,6 +722,7 @@ impl Hub {
         let now = now();
         self.give_up_late(now);
         self.end_splits(now);
+        self.end_stays(now);
         self.look_at_consents(now).await;
         self.look_at_late(now).await;
         self.tend_history(now);

@@ -236,8 +236,12 @@ impl Hub {
         }
     }
 
-    /// Connections in a channel, the best first: the bridge's own, then those that have stood for longest.
+    /// Connections in a channel, the best first: the bridge's own, then those that have stood for longest. Nobody's, where
+    /// the channel is not bridged.
     fn candidates(&self, channel: &str) -> Vec<Owner> {
+        if !self.is_heard_at_all(channel) {
+            return Vec::new();
+        }
         let there = self.clients.values().filter_map(|client| {
             let live = client.live.as_ref().filter(|live| live.is_ready)?;
             let is_in = live.standings.get(channel) == Some(&Standing::In);

@@ -40,7 +40,10 @@ impl Hub {
                 }
             }
             Command::Ignored => Ok(self.ignored(&person)),
-            Command::Key { channel, key } => self.store_key(&channel, &key).await,
+            Command::Key { channel, key } => {
+                self.operator_gives_key(&channel, key);
+                Ok("The key is kept.".to_owned())
+            }
             _ => Err("that is nothing about yourself".to_owned()),
         }
     }
@@ -52,18 +55,6 @@ impl Hub {
             true => "You ignore nobody. `ignore <nick or mask>` changes that.".to_owned(),
             false => masks.join("\n"),
         }
-    }
-
-    async fn store_key(&mut self, channel: &str, key: &str) -> Report {
-        let secret = Secret::new(key.to_owned());
-        let stored = self.accounts.store_key(channel, &secret).await;
-        stored.map_err(|error| error.to_string())?;
-        self.keys.insert(channel.to_owned(), key.to_owned());
-        // Whoever was kept out for want of it may try again at once.
-        for client in self.clients.values_mut() {
-            client.refused.remove(channel);
-        }
-        Ok("The key is kept.".to_owned())
     }
 
     /// Somebody wants another nick. It is theirs once the server has given it; who is not connected is told so.

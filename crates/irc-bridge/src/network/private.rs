@@ -6,7 +6,7 @@ use std::{
 };
 
 use bridgehead_appservice::{
-    bridge::Level,
+    bridge::SendError,
     format::{Rich, Style},
     id::UserId,
 };
@@ -20,7 +20,7 @@ use bridgehead_irc_protocol::{
 use super::{Hub, Owner, deeds::Deed};
 use crate::{
     clock::now,
-    ids::{Nick, Place},
+    ids::{Nick, Place, Target},
     link::drive::Order,
 };
 
@@ -57,21 +57,16 @@ impl Hub {
         if self.answer_ctcp(owner, said) {
             return;
         }
-        let mapping = self.directory.read().case_mapping();
-        let may = self
-            .remote
-            .level(person)
-            .is_ok_and(|level| level >= Level::User);
-        if !may || self.ignoring.ignores(person, &said.who, mapping) {
+        if !self.may_reach(person, &said.who) {
             return;
         }
         self.directory.write().met(&said.who.name);
-        let place = self.talk(person, &said.who.name);
+        let place = self.talk(person, &said.who);
         match said.kind {
             // Services and programs give notices: they are no talk, unless there is one already.
             Kind::Notice => self.private_notice(place, person, said),
             _ => {
-                let folded = mapping.fold(&said.who.name);
+                let folded = self.nick(&said.who.name).nick;
                 self.monitor.talks(&folded);
                 self.bring(place, said);
             }
@@ -79,9 +74,11 @@ impl Hub {
     }
 
     /// The room in which somebody talks to a person who has just said something.
-    fn talk(&mut self, person: &UserId, nick: &str) -> Place {
-        let nick = self.nick(nick);
-        self.talks.speaks(person, &nick.nick);
+    fn talk(&mut self, person: &UserId, who: &Source) -> Place {
+        let nick = self.nick(&who.name);
+        self.is_seen_to_be(who);
+        self.talks
+            .speaks(person, &nick.nick, address_of(who).as_deref());
         let room = self.talks.room(person, &nick.nick).to_owned();
         self.write_talks_down();
         Place::private(&Nick { nick: room, ..nick }, person)
@@ -89,7 +86,7 @@ impl Hub {
 
     /// A person writes in the room of a talk: who is meant there now.
     pub(super) fn meant(&self, place: Place) -> Place {
-        let crate::ids::Target::Private { nick, person } = &place.target else {
+        let Target::Private { nick, person } = &place.target else {
             return place;
         };
         let nick = Nick {
@@ -97,6 +94,47 @@ impl Hub {
             nick: self.talks.nick(person, nick).to_owned(),
         };
         Place::private(&nick, person)
+    }
+
+    /// Somebody is seen with their address: a talk that was theirs before the bridge was restarted is theirs again.
+    pub(super) fn is_seen_to_be(&mut self, who: &Source) {
+        if self.talks.awaits_somebody()
+            && let Some(address) = address_of(who)
+        {
+            let nick = self.nick(&who.name);
+            self.talks.seen(&nick.nick, &address);
+            self.write_talks_down();
+        }
+    }
+
+    /// Nobody has this nick any more: whoever takes it next gets no talk with it.
+    pub(super) fn nobody_is(&mut self, nick: &str) {
+        let nick = self.nick(nick);
+        self.talks.gone(&nick.nick);
+        self.write_talks_down();
+    }
+
+    /// Somebody has gone in a netsplit, and may come back: until they are seen, their nick may be anybody's.
+    pub(super) fn may_come_back(&mut self, nick: &str) {
+        let nick = self.nick(nick);
+        self.talks.away(&nick.nick);
+        self.write_talks_down();
+    }
+
+    /// Who is meant has to be on IRC: people of Matrix have no talks with each other there.
+    pub(super) fn is_on_irc(&self, place: &Place) -> Result<(), SendError> {
+        let Target::Private { nick, .. } = &place.target else {
+            return Ok(());
+        };
+        match self.directory.read().owner(nick) {
+            None => Ok(()),
+            Some(Owner::Person(person)) => Err(SendError::reject(format!(
+                "{nick} is {person} of Matrix: write to them there"
+            ))),
+            Some(Owner::Bot) => Err(SendError::reject(format!(
+                "{nick} is the bridge itself: talk to it in your own room with it"
+            ))),
+        }
     }
 
     fn private_notice(&mut self, place: Place, person: &UserId, said: &Said) {
@@ -111,10 +149,16 @@ impl Hub {
     }
 
     /// Somebody goes by another nick: their talks go on.
-    pub(super) fn talks_go_on(&mut self, from: &str, to: &str) {
+    pub(super) fn talks_go_on(&mut self, who: &Source, to: &str) {
+        let from = &who.name;
         let (old, new) = (self.nick(from), self.nick(to));
         self.monitor.renamed(&old.nick, &new.nick);
-        for (person, room) in self.talks.renamed(&old.nick, &new.nick) {
+        self.is_seen_to_be(who);
+        let address = address_of(who);
+        for (person, room) in self
+            .talks
+            .renamed((&old.nick, &new.nick), address.as_deref())
+        {
             let nick = Nick {
                 nick: room,
                 ..new.clone()
@@ -189,6 +233,11 @@ impl Hub {
             let _ = live.link.order(Order::Send(line, Priority::Said));
         }
     }
+}
+
+/// The user and the host of somebody, where they are known: what others cannot take with a nick.
+fn address_of(who: &Source) -> Option<String> {
+    Some(format!("{}@{}", who.user.as_ref()?, who.host.as_ref()?))
 }
 
 #[cfg(test)]

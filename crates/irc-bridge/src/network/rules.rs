@@ -1,4 +1,5 @@
-//! Who may come into a channel: invited, with a key, or everybody; and who is let in after all.
+//! Who may come into a channel: invited, with a key, or everybody; and who is let in after all. Who comes where nobody
+//! has asked for them is in [`access`](super::access).
 //!
 //! A closed channel has a closed room. But who has just joined its alias is on the way into that room, and would be shut
 //! out half way, without a word: so a room stays open for a moment after it was made. Who comes in then, and is not let
@@ -75,6 +76,10 @@ impl Hub {
     /// The modes were told whole.
     pub(super) fn modes_are(&mut self, channel: &str, changes: &[ModeChange]) {
         self.keep_key_of(channel, changes);
+        if !changes.iter().any(|change| change.mode == 'k') {
+            let folded = self.directory.read().case_mapping().fold(channel);
+            self.keep_key(&folded, None);
+        }
         self.change_rules(channel, None);
     }
 
@@ -166,6 +171,7 @@ impl Hub {
             Some(key) => self.keys.insert(folded.to_owned(), key.clone()),
             None => self.keys.remove(folded),
         };
+        self.directory.write().set_keyed(folded, key.is_some());
         self.deed(Deed::Key(folded.to_owned(), key));
     }
 
@@ -192,16 +198,6 @@ impl Hub {
                 "The bridge is not let into {channel}, so nothing from there is heard here: {words}"
             );
             self.deed(Deed::Notice(place, Rich::plain(&words)));
-        }
-    }
-
-    /// Somebody is invited into a channel: a person of Matrix by their own connection, or the bridge.
-    pub(super) fn is_invited(&mut self, owner: &Owner, channel: &str, by: &Source) {
-        let place = self.channel(channel);
-        let folded = place.target_name().to_owned();
-        self.client(owner).refused.remove(&folded);
-        if let Some(person) = owner.person() {
-            self.deed(Deed::Invite(place, person.clone(), by.name.clone()));
         }
     }
 

@@ -81,9 +81,10 @@ impl Hub {
             client.settle();
             return;
         }
-        if said.is_own || said.is_server || self.only_asks_in(&channel) {
+        if said.is_own || said.is_server || !self.is_bridged(&channel) {
             return;
         }
+        self.is_seen_to_be(&said.who);
         self.bring(place, said);
     }
 

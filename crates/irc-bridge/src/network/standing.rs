@@ -96,6 +96,9 @@ impl Hub {
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
             live.naming.remove(channel);
         }
+        for member in members {
+            self.is_seen_to_be(&member.source);
+        }
         let place = self.channel(channel);
         let others: Vec<&Member> = members
             .iter()

@@ -123,6 +123,9 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.access.is_bridged_now(channel);
+        // Somebody may be there already: it is heard from now on.
+        self.elect(channel);
         if self.settings.bot.enabled {
             self.client(&Owner::Bot).wanted.insert(channel.to_owned());
         }
@@ -159,6 +162,7 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
+        self.access.is_bridged_no_more(channel);
         self.shut_out.remove(channel);
         self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();

@@ -166,7 +166,8 @@ pub struct PeopleSettings {
     pub login_required: bool,
     /// A connection ends when its person has been silent for so long; never, where it is `"0s"`.
     pub idle: Time,
-    /// The addresses (IPv6) from which people connect: an address each, such as `2001:db8:1::/64`.
+    /// The addresses (IPv6) from which people connect: an address each, such as `2001:db8:1::/64`. A range has a prefix of
+    /// 112 bits at most.
     pub addresses: Option<String>,
     /// The address from which all connect, where they have none of their own.
     pub address: Option<IpAddr>,

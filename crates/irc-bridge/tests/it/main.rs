@@ -1,5 +1,6 @@
 //! The bridge between real parts.
 
+mod access;
 mod changed;
 mod doubt;
 mod folded;

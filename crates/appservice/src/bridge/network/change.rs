@@ -21,13 +21,13 @@ pub struct RoomChange {
     /// Its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<MxcUri>,
-    /// Who may join.
+    /// Who may join. Only where the bridge has made the portal: a room that was linked is its owners' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_rule: Option<JoinRule>,
     /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<RoomId>,
-    /// Whether it stands in the homeserver's directory of rooms.
+    /// Whether it stands in the homeserver's directory of rooms. Only where the bridge has made the portal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_listed: Option<bool>,
 }

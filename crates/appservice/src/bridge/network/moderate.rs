@@ -143,7 +143,8 @@ impl<N: Network> Remote<N> {
         self.take(task.in_room::<N>(room, None)).await
     }
 
-    /// A room that was [`gone`](Self::gone) can be reached again: what is said there is brought again.
+    /// A room that was [`gone`](Self::gone) can be reached again: what is said there is brought again. Not where somebody
+    /// has put the bridge out of the portal: that is theirs to undo.
     ///
     /// # Errors
     /// As [`message`](Self::message).

@@ -69,7 +69,7 @@ pub(super) async fn task<N: Network>(live: &Arc<Live<N>>, core: &Arc<Core>, row:
         }
         Task::Back => {
             if let Some(portal) = live.portal(&room).await? {
-                portal::mended(live, &portal).await?;
+                portal::back(live, &portal).await?;
             }
             Ok(None)
         }

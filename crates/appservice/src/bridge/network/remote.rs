@@ -331,7 +331,8 @@ impl<N: Network> Remote<N> {
             .await
     }
 
-    /// A room has another name, topic or picture; `by` whom, if the network tells.
+    /// A room has another name, topic or picture, or is open to others; `by` whom, if the network tells. Who may come into
+    /// a room that was linked, and whether it is listed, is its owners' own to say: of that nothing is changed.
     ///
     /// # Errors
     /// As [`message`](Self::message).

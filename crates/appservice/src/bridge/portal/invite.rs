@@ -180,26 +180,34 @@ async fn left<N: Network>(
         }
         return Ok(());
     }
-    if is_agent && by_others && portal.data.broken.is_none() {
+    if is_agent && by_others && !portal.data.is_put_out {
         let reason = event.text("reason").map(|reason| format!(" ({reason})"));
         let reason = format!(
             "the bridge was removed from the room by {}{}",
             event.sender,
             reason.unwrap_or_default()
         );
-        broken(live, core, portal.clone(), &reason).await?;
+        let mut portal = portal.clone();
+        portal.data.is_put_out = true;
+        broken(live, core, portal, &reason).await?;
     }
     Ok(())
 }
 
+/// The network has the room again. Whoever has put the bridge out of the portal is not overruled by that.
+pub(crate) async fn back<N: Network>(live: &Arc<Live<N>>, portal: &Portal<N>) -> Result<(), Error> {
+    match portal.data.is_put_out {
+        true => Ok(()),
+        false => mended(live, portal).await,
+    }
+}
+
 /// The bridge is in the room again.
-pub(crate) async fn mended<N: Network>(
-    live: &Arc<Live<N>>,
-    portal: &Portal<N>,
-) -> Result<(), Error> {
+async fn mended<N: Network>(live: &Arc<Live<N>>, portal: &Portal<N>) -> Result<(), Error> {
     if portal.data.broken.is_some() {
         let data = PortalData {
             broken: None,
+            is_put_out: false,
             ..portal.data.clone()
         };
         live.links()?

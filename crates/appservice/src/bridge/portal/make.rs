@@ -20,6 +20,7 @@ use crate::{
     core::Core,
     handler::RoomPlan,
     id::{RoomAlias, RoomId, UserId},
+    state::JoinRule,
     store::LinkRow,
 };
 
@@ -67,7 +68,11 @@ pub(crate) async fn ensure_for_alias<N: Network>(
     };
     let _alone = live.making.enter(&lock(&room)).await;
     if let Some(portal) = live.portal(&room).await? {
-        // The portal is there, and somebody has taken its alias away.
+        // The portal is there, and somebody has taken its alias away, or it has none. Homeservers invite who asks for an
+        // alias that is made for them: so only a room that is open to everybody gets one.
+        if !is_open(core, &portal).await? {
+            return Ok(None);
+        }
         calls::move_alias(core, alias, &portal.matrix).await?;
         return Ok(Some(portal));
     }
@@ -78,6 +83,12 @@ pub(crate) async fn ensure_for_alias<N: Network>(
         }
         Some(_) | None => Ok(None),
     }
+}
+
+/// Whether everybody may join a portal.
+async fn is_open<N: Network>(core: &Core, portal: &Portal<N>) -> Result<bool, Error> {
+    let view = core.known_view(&portal.matrix).await?;
+    Ok(view.join_rule() == Some(JoinRule::Public))
 }
 
 async fn make<N: Network>(
@@ -105,9 +116,19 @@ async fn make<N: Network>(
         topic: described.topic.clone(),
         avatar: described.avatar.clone(),
         broken: None,
+        is_put_out: false,
     };
     let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
-    let room_id = create(live, core, room, (described, &data), &agent).await?;
+    let room_id = match create(live, core, room, (described, &data), &agent).await {
+        Ok(room_id) => room_id,
+        Err(error) => {
+            // Nobody is to listen there for a room that is not.
+            if let Err(error) = live.network().watch(room, false).await {
+                tracing::warn!(network = N::NAME, remote = ?room, %error, "it is listened to a room without a portal");
+            }
+            return Err(error.into());
+        }
+    };
     store::<N>(core, room, &room_id, &data).await?;
     tracing::info!(network = N::NAME, room.id = %room_id, remote = ?room, "a portal was made");
     let portal = live.portal(room).await?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{handle::Portals, plumb::LinkRefused};
 pub(crate) use self::{
-    invite::{mended, on_member},
+    invite::{back, on_member},
     make::{ensure, ensure_for_alias, lock},
     plumb::{check_power, plumb},
     sync::{gone, sync},
@@ -85,6 +85,10 @@ pub struct PortalData {
     /// Why nothing goes through it at the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// That is because somebody has put the bridge out of the room: what the network says does not bring it back, and
+    /// whoever invites it again does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_put_out: bool,
 }
 
 impl<N: Network> Link<Rooms<N>> {

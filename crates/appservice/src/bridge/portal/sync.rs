@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Portal, PortalData, Rooms};
+use super::{Portal, PortalData, PortalKind, Rooms};
 use crate::{
     Error, Urgency,
     actors::preflight,
@@ -43,6 +43,20 @@ fn events(data: &PortalData, change: &RoomChange) -> Vec<(&'static str, Value)> 
     events
 }
 
+/// The change without what the network has no say in: who may come into a room, and who finds it, is decided by the
+/// bridge where it has made the room, and else by those whose room it is.
+fn allowed(kind: PortalKind, change: RoomChange) -> RoomChange {
+    match kind {
+        PortalKind::Made => change,
+        PortalKind::Plumbed | PortalKind::Direct => RoomChange {
+            join_rule: None,
+            allow: Vec::new(),
+            is_listed: None,
+            ..change
+        },
+    }
+}
+
 /// Brings a change of the network's room into the portal. What is so already is left alone: so a change that came
 /// from Matrix, and that the network tells to everybody, does not come back.
 pub(crate) async fn sync<N: Network>(
@@ -51,6 +65,7 @@ pub(crate) async fn sync<N: Network>(
     by: Option<&N::User>,
     change: RoomChange,
 ) -> Result<Option<Change>, Undone> {
+    let change = allowed(portal.data.kind, change);
     let ghost = by.and_then(|user| doing.live.ghost_id(user).ok());
     for (kind, content) in events(&portal.data, &change) {
         // What was changed from Matrix comes back from the network as news to everybody.

@@ -3,7 +3,7 @@
 use bridgehead_appservice::{
     JoinRule,
     bridge::{Action, Member, Receipt, RemoteMessage, RoomChange, RoomInfo},
-    id::UserId,
+    id::{RoomId, UserId},
 };
 use bridgehead_testkit::lab::Lab;
 use http::Method;
@@ -193,6 +193,82 @@ fn a_room_that_was_gone_can_come_back() {
         let texts = scene.alice.texts(&scene.room).await?;
         assert!(texts.contains(&"open again".to_owned()), "{texts:?}");
         assert!(!texts.contains(&"into the void".to_owned()), "{texts:?}");
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+/// A private room of Alice's, linked to the network's club.
+async fn linked(scene: &Scene<BOTH>) -> anyhow::Result<RoomId> {
+    let info = RoomInfo::public("The club");
+    scene.plain.state.lock().rooms.insert(club(), info);
+    let room = scene.alice.create_room("ours").await?;
+    let bot = bot(scene)?;
+    scene.alice.invite(&room, &bot).await?;
+    scene.settle().await;
+    scene.alice.set_power(&room, &bot, 50).await?;
+    let linked = scene.portals().link(None, &room, &club()).await;
+    linked.map_err(|refused| anyhow::anyhow!("{refused}"))?;
+    Ok(room)
+}
+
+fn club() -> String {
+    "club".to_owned()
+}
+
+fn bot(scene: &Scene<BOTH>) -> anyhow::Result<UserId> {
+    Ok(scene.service.running().bot_id().clone())
+}
+
+#[test]
+fn a_room_that_was_linked_is_its_owners_to_open() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = scene(&lab).await?;
+        let room = linked(&scene).await?;
+        let before = scene.alice.state(&room, "m.room.join_rules", "").await?;
+        for rule in [JoinRule::Public, JoinRule::Invite, JoinRule::Public] {
+            let change = RoomChange::new().joined_by(rule).listed(true).topic("tea");
+            scene.remote().change(&club(), None, change).await?;
+        }
+        scene.settle().await;
+        let after = scene.alice.state(&room, "m.room.join_rules", "").await?;
+        assert_eq!(after, before);
+        let path = format!("/_matrix/client/v3/directory/list/room/{room}");
+        let listed = scene.alice.call(Method::GET, &path, &Value::Null).await?;
+        assert_eq!(listed["visibility"], "private");
+        // What it is about is said by either side.
+        let topic = scene.alice.state(&room, "m.room.topic", "").await?;
+        assert_eq!(topic["topic"], "tea");
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn who_has_put_the_bridge_out_is_not_overruled_by_the_network() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = scene(&lab).await?;
+        let room = linked(&scene).await?;
+        let (remote, bot) = (scene.remote(), bot(&scene)?);
+        let is_broken = async || -> anyhow::Result<bool> {
+            let portal = remote.portal(&club()).await?.expect("linked");
+            Ok(portal.data.broken.is_some())
+        };
+        // Cut off by the network, and then by her as well.
+        for is_gone_before in [true, false] {
+            if is_gone_before {
+                remote.gone(&club(), "closed for repairs").await?;
+                scene.settle().await;
+            }
+            scene.alice.kick(&room, &bot).await?;
+            scene.settle().await;
+            remote.back(&club()).await?;
+            scene.settle().await;
+            assert!(is_broken().await?, "she has put it out");
+            scene.alice.invite(&room, &bot).await?;
+            scene.settle().await;
+            assert!(!is_broken().await?, "she has invited it");
+        }
         Ok(())
     })
     .expect("it goes through");

@@ -69,6 +69,18 @@ async fn an_operator_of_the_channel_agrees(stage: Stage) -> anyhow::Result<()> {
     alice.hears(&room, "and back").await?;
     let texts = alice.texts(&room).await?;
     anyhow::ensure!(!texts.contains(&"not for them".to_owned()), "{texts:?}");
+    // It is hers to say who may come into it, whatever becomes of the channel.
+    for (at, modes) in ["+i", "-i", "+k key", "-k key", "+s", "-s"]
+        .into_iter()
+        .enumerate()
+    {
+        bob.ask(&format!("MODE #linked {modes}"), " MODE ").await?;
+        let text = format!("after {at}");
+        bob.say(&format!("PRIVMSG #linked :{text}")).await;
+        alice.hears(&room, &text).await?;
+        let rules = alice.state(&room, "m.room.join_rules", "").await?;
+        anyhow::ensure!(rules["join_rule"] == "invite", "{modes}: {rules}");
+    }
     // The room says what it is bridged to (MSC2346).
     let path = format!("/_matrix/client/v3/rooms/{room}/state");
     let state = alice.call(Method::GET, &path, &Value::Null).await?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{messages::two_in, talk::ghost};
 use crate::{
     peers::raw::RawClient,
-    stage::{NETWORK, Stage, alias, comes_to, nick},
+    stage::{NETWORK, Stage, alias, comes_to, control::Control, nick},
 };
 
 scenarios![
@@ -215,9 +215,15 @@ async fn a_new_name_in_matrix_is_a_new_nick(stage: Stage) -> anyhow::Result<()> 
 
 async fn people_are_invited_from_both_sides(stage: Stage) -> anyhow::Result<()> {
     let (mut bob, alice, room) = two_in(&stage, "#memb8", ("alicem8", "bobm8")).await?;
-    // From IRC to a channel that has no room yet.
+    // From IRC to a channel that has no room yet: she is told, and it is made when she asks for it.
     bob.join("#memb8b").await?;
+    let control = Control::open(&alice).await?;
     bob.say(&format!("INVITE {} #memb8b", nick(&alice))).await;
+    let told = "bobm8 invites you to #memb8b on net: `!join net #memb8b`";
+    control.told(told).await?;
+    control
+        .expect("!join net #memb8b", "You are invited")
+        .await?;
     let mut invited = Vec::new();
     comes_to(&true, async || {
         for invitation in alice.invitations().await? {
