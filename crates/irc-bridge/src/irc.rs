@@ -57,6 +57,7 @@ impl Irc {
                 ident: ident.clone(),
                 has_links: settings.media.has_links(),
                 way: way.clone(),
+                keeper: settings.keeper.path(),
             });
             networks.insert(name.clone(), handle);
             waiting.push(waits);

@@ -17,7 +17,7 @@ use crate::{
     ignoring::IGNORED,
     kept::KEPT,
     link::{
-        claims::{CLAIMS, WRITTEN},
+        claims::{CLAIMS, FRAMES, WRITTEN},
         dial::Way,
     },
     lookup, mappings,
@@ -47,7 +47,9 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
     let service = Service::new("irc")
         .bot(&settings.bot)
         .permissions(settings.permissions.clone())
-        .migrations(&[CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN])
+        .migrations(&[
+            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, FRAMES,
+        ])
         .commands(drift::commands(commands()))
         .on(names)
         .bridge(bridge)

@@ -22,6 +22,7 @@
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
 //! - `private` what is said to one person alone, or to the bridge
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
+//! - `keeping` connections that go on though the bridge was restarted
 //! - `deeds` the way to Matrix; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
@@ -38,6 +39,7 @@ mod ended;
 mod figures;
 mod hear;
 mod history;
+mod keeping;
 mod lists;
 mod look;
 mod memory;
@@ -60,6 +62,7 @@ mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,6 +71,7 @@ use bridgehead_appservice::{
     HandlerError,
     bridge::{Cause, Level, Rejected, Remote, SendError},
     id::UserId,
+    store::Store,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -85,6 +89,7 @@ use self::{
     doing::Doing,
     figures::Figures,
     history::History,
+    keeping::Held,
     memory::Memory,
     observe::AllEars,
     pace::{Breaker, Bucket},
@@ -94,7 +99,7 @@ use self::{
 };
 pub(crate) use self::{
     command::{Asking, Command, Report},
-    connect::{sasl, secret},
+    connect::{sasl, secret, trust},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
     ended::words as why_ended,
     figures::reference as figures_reference,
@@ -119,7 +124,7 @@ use crate::{
     link::{
         claims::Claims,
         dial::Way,
-        drive::{LinkId, Told},
+        drive::{LineId, LinkId, Told},
     },
     people::People,
     seal::Seal,
@@ -287,6 +292,8 @@ pub(crate) struct Beginning {
     pub(crate) ident: Ident,
     pub(crate) has_links: bool,
     pub(crate) way: Way,
+    /// The keeper's socket, where there is one.
+    pub(crate) keeper: Option<Arc<Path>>,
 }
 
 /// A network that is about to run, and to run again where that has failed.
@@ -331,6 +338,7 @@ pub(crate) struct Hub {
     settings: Arc<NetworkSettings>,
     ident: Ident,
     way: Way,
+    keeper: Option<Arc<Path>>,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
@@ -392,6 +400,10 @@ pub(crate) struct Hub {
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
+    /// The line that is taken at this moment, where the keeper has it.
+    line: Option<LineId>,
+    /// Whose connections the keeper holds, and nobody has taken up again.
+    held: Held,
 }
 
 impl Waiting {
@@ -431,6 +443,7 @@ impl Waiting {
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
             way: self.beginning.way.clone(),
+            keeper: self.beginning.keeper.clone(),
             directory: self.directory.clone(),
             threads: self.threads.clone(),
             mention_rules: self.beginning.settings.messages.mention_rules(),
@@ -465,10 +478,12 @@ impl Waiting {
             patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
+            line: None,
+            held: Held::default(),
         };
         let threads = store.get(&threads_key(&hub.name)).await?;
         hub.threads.lock().restore(threads.unwrap_or_default());
-        hub.begin().await?;
+        hub.begin(&store).await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -485,7 +500,7 @@ impl Waiting {
 
 impl Hub {
     /// Finds out where everybody is to be.
-    async fn begin(&mut self) -> Result<(), HandlerError> {
+    async fn begin(&mut self, store: &Store) -> Result<(), HandlerError> {
         if self.settings.bot.enabled {
             let bot = Client::new(Owner::Bot, now());
             self.clients.insert(Owner::Bot, bot);
@@ -499,6 +514,7 @@ impl Hub {
                 self.watch(&place).await;
             }
         }
+        self.find_held(store).await?;
         Ok(())
     }
 
@@ -507,6 +523,10 @@ impl Hub {
             Input::Say(speech, reply) => self.take_speech(*speech, reply).await,
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Leave(reply) if self.is_kept() => {
+                self.let_be();
+                reply.send(()).ok();
+            }
             Input::Leave(reply) => {
                 let owners: Vec<Owner> = self.clients.keys().cloned().collect();
                 for owner in owners {
@@ -606,7 +626,9 @@ impl Hub {
         };
         client.settle();
         if client.live.is_none() {
-            if client.wants_connection() && client.may_try(now) {
+            // What the keeper holds is taken up in its turn.
+            let is_held = self.held.has(owner);
+            if client.wants_connection() && client.may_try(now) && !is_held {
                 self.connect(owner).await;
             }
             return;
@@ -620,7 +642,7 @@ impl Hub {
         if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
             live.ask_questions();
         }
-        self.look_into_doubts(owner);
+        self.look_into_doubts(owner).await;
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -642,6 +664,7 @@ impl Hub {
             return;
         }
         let now = now();
+        self.take_up_held(now).await;
         self.give_up_late(now);
         self.end_splits(now);
         self.look_at_consents(now).await;

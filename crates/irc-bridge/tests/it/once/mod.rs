@@ -2,6 +2,7 @@
 //! servers that have had enough of it.
 
 mod ears;
+mod kept;
 mod killed;
 mod limits;
 mod proxy;
