@@ -1,5 +1,5 @@
 //! What the program's `doctor` examines of IRC: whether each server can be reached, encrypted with, and logged in to, and
-//! whether the ident server can answer.
+//! whether the ident server and the keeper can answer.
 //!
 //! It connects under a nick of its own, joins nothing, and leaves at once: what runs is not disturbed.
 
@@ -11,6 +11,7 @@ use std::{
 };
 
 use bridgehead_appservice::program::Finding;
+use bridgehead_irc_keeper::{attach::list, tls::connector};
 use bridgehead_irc_protocol::session::{Ended, Event, Session, Settings as Introduction};
 use futures_util::future::join_all;
 use tokio::{
@@ -21,12 +22,9 @@ use tokio::{
 
 use crate::{
     ident::Ident,
-    link::{
-        dial::{Dial, Server, Stream, Way},
-        tls::{self, Trust},
-    },
-    network::{sasl, secret, why_ended},
-    settings::{IdentSettings, NetworkSettings, Settings, Verify},
+    link::dial::{Dial, Server, Stream, Way},
+    network::{sasl, secret, trust, why_ended},
+    settings::{IdentSettings, KeeperSettings, NetworkSettings, Settings, Verify},
 };
 
 /// How long a server may take until it has welcomed a client.
@@ -60,6 +58,7 @@ pub async fn examine(settings: Arc<Settings>) -> Vec<Finding> {
     let networks = networks.map(|(name, network)| examine_network(name, network));
     let mut found: Vec<Finding> = join_all(networks).await.into_iter().flatten().collect();
     found.extend(examine_ident(&settings.ident).await);
+    found.extend(examine_keeper(&settings.keeper).await);
     found
 }
 
@@ -105,20 +104,16 @@ impl Patient<'_> {
 
     async fn examine(&self, server: Server) -> Vec<Finding> {
         let login = &self.settings.bot.login;
-        let trust = Trust {
-            verify: self.settings.tls_verify,
-            authorities: self.settings.tls_ca.as_ref().map(AsRef::as_ref),
-            certificate: login
-                .certificate
-                .as_ref()
-                .map(|path| tls::Own::File(path.as_ref())),
-        };
-        let tls = match self
+        let trust = self
             .settings
             .tls
-            .then(|| tls::connector(&trust))
-            .transpose()
-        {
+            .then(|| {
+                let trust = trust(self.settings, Some(login), None)?;
+                // What is wrong with the files is told as that.
+                connector(&trust).map(|_| trust)
+            })
+            .transpose();
+        let tls = match trust {
             Ok(tls) => tls,
             Err(error) => {
                 let (ca, own) = (self.key("tls_ca"), self.key("bot.login.certificate"));
@@ -132,6 +127,7 @@ impl Patient<'_> {
             from: None,
             user: self.settings.bot.username.clone(),
             ident: Ident::new(),
+            keeper: None,
         };
         match dial.dial().await {
             Err(error) => self.unreachable(&server, &error),
@@ -299,6 +295,27 @@ async fn write(session: &mut Session, stream: &mut Box<dyn Stream>) -> io::Resul
         stream.write_all(&bytes).await?;
     }
     stream.flush().await
+}
+
+/// Whether the keeper answers, where there is to be one.
+async fn examine_keeper(settings: &KeeperSettings) -> Option<Finding> {
+    const CHECK: &str = "keeper";
+    let path = settings.path()?;
+    Some(match list(&path, "").await {
+        Ok(held) => {
+            let text = format!(
+                "the keeper at {} answers, and holds {} connections",
+                path.display(),
+                held.len()
+            );
+            Finding::good(CHECK, text)
+        }
+        Err(error) => Finding::bad(
+            CHECK,
+            error.to_string(),
+            "keeper.socket: the path that the keeper was started with, readable for this user",
+        ),
+    })
 }
 
 async fn examine_ident(settings: &IdentSettings) -> Option<Finding> {

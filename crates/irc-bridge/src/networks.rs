@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Networks {
     pub(crate) ident: Ident,
     /// Links are made by what the service was declared with.
     has_links: bool,
+    /// The keeper's socket, where there is one; another one counts after a restart.
+    keeper: Option<Arc<Path>>,
     /// Held by who changes them, one after another.
     pub(crate) alone: Arc<AsyncMutex<()>>,
 }
@@ -59,6 +62,7 @@ impl Networks {
             way: way.clone(),
             ident: Ident::new(),
             has_links: settings.media.has_links(),
+            keeper: settings.keeper.path(),
             alone: Arc::default(),
         };
         for (name, network) in &settings.networks {
@@ -98,6 +102,7 @@ impl Networks {
             ident: self.ident.clone(),
             has_links: self.has_links,
             way: self.way.clone(),
+            keeper: self.keeper.clone(),
         });
         let entry = Entry { handle, waiting };
         self.now.write().networks.insert(name.to_owned(), entry);

@@ -1,4 +1,4 @@
-//! The program `bridgehead-irc`: the bridge with the kit's commands, `demo` and `import`.
+//! The program `bridgehead-irc`: the bridge with the kit's commands, `demo`, `import` and `keeper`.
 //!
 //! It decides nothing: the bridge is `bridgehead-irc`, the commands are the kit's. It is a package of its own because the
 //! demonstration brings a homeserver and an IRC server along, which the bridge must not need.
@@ -14,6 +14,7 @@ use clap::Parser as _;
 /// The commands that the kit does not have.
 const DEMO: &str = "demo";
 const IMPORT: &str = "import";
+const KEEPER: &str = "keeper";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,12 +25,18 @@ async fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == IMPORT) {
         return import(words).await;
     }
+    if words.first().is_some_and(|word| word == KEEPER) {
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .init();
+        return bridgehead_irc_keeper::program::run(&words[1..]).await;
+    }
     let is_help =
         words.len() == 1 && (words[0] == "--help" || words[0] == "-h" || words[0] == "help");
     let ended = Service::main_with("irc", bridgehead_irc::service).await;
     if is_help {
         println!(
-            "\nBeside these:\n  {DEMO}      Show a homeserver, an IRC server and the bridge between them: a conversation, seen from both sides\n  {IMPORT}    Take over what matrix-appservice-irc or heisenbridge keeps"
+            "\nBeside these:\n  {DEMO}      Show a homeserver, an IRC server and the bridge between them: a conversation, seen from both sides\n  {IMPORT}    Take over what matrix-appservice-irc or heisenbridge keeps\n  {KEEPER}    Hold the connections to IRC while the bridge is restarted (`keeper --listen <PATH>`)"
         );
     }
     ended

@@ -50,6 +50,21 @@ impl Isupport {
         }
     }
 
+    /// All tokens with their values, empty where they have none.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tokens = self.tokens.iter();
+        tokens.map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// What a server has said of itself with these tokens.
+    pub fn of_tokens(tokens: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut isupport = Self::default();
+        for (key, value) in tokens {
+            isupport.set(&key, value);
+        }
+        isupport
+    }
+
     fn take_token(&mut self, token: &str) {
         if let Some(gone) = token.strip_prefix('-') {
             self.tokens.remove(gone);
@@ -62,7 +77,10 @@ impl Isupport {
             return;
         }
         let (key, value) = token.split_once('=').unwrap_or((token, ""));
-        let value = unescape(value);
+        self.set(key, unescape(value));
+    }
+
+    fn set(&mut self, key: &str, value: String) {
         match key {
             "PREFIX" => self.prefixes = prefixes(&value),
             "CHANMODES" => {

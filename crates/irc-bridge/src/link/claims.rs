@@ -29,6 +29,13 @@ pub const WRITTEN: Migration = Migration {
     UPDATE claims SET written_ms = claimed_ms;",
 };
 
+/// What the keeper calls them.
+pub const FRAMES: Migration = Migration {
+    name: "claims frames",
+    sql: "ALTER TABLE claims ADD COLUMN epoch INTEGER;
+    ALTER TABLE claims ADD COLUMN frame INTEGER;",
+};
+
 /// For how long claims are kept while the bridge runs; what it was given is told to be sent long before.
 const KEPT_MS: i64 = 86_400_000;
 /// Marks that wait to be stored; of what is beyond that, a crash makes a doubt.
@@ -56,6 +63,8 @@ pub struct Claimed {
     pub at_ms: i64,
     /// Whether it is known to have been written.
     pub is_written: bool,
+    /// The keeper's connection that it was for, and the number of the frame that it went in.
+    pub frame: Option<(i64, u64)>,
 }
 
 /// The lines that servers have, or may have.
@@ -82,15 +91,22 @@ impl Claims {
         }
     }
 
-    /// Stores a claim. Where that cannot be, the line goes out all the same: said twice after a crash is better than
+    /// Stores a claim, with the frame that it goes in, where a keeper has the connection. Where that cannot be, the line goes out all the same: said twice after a crash is better than
     /// never.
-    pub async fn store(&self, claim: &Claim) {
-        let sql = "INSERT INTO claims (key, part, claimed_ms)
-                   VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER))
-                   ON CONFLICT DO UPDATE SET claimed_ms = excluded.claimed_ms, written_ms = NULL";
-        let stored = self
-            .store
-            .execute(sql, [(&claim.key).into(), claim.part.into()]);
+    pub async fn store(&self, claim: &Claim, frame: Option<(i64, u64)>) {
+        let sql = "INSERT INTO claims (key, part, claimed_ms, epoch, frame)
+                   VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?3, ?4)
+                   ON CONFLICT DO UPDATE SET claimed_ms = excluded.claimed_ms, written_ms = NULL,
+                       epoch = excluded.epoch, frame = excluded.frame";
+        let epoch = frame.map(|(epoch, _)| epoch);
+        let number = frame.and_then(|(_, number)| i64::try_from(number).ok());
+        let values = [
+            (&claim.key).into(),
+            claim.part.into(),
+            epoch.into(),
+            number.into(),
+        ];
+        let stored = self.store.execute(sql, values);
         if let Err(error) = stored.await {
             tracing::error!(%error, "what goes to IRC cannot be noted; a crash now may repeat it");
         }
@@ -154,7 +170,8 @@ impl Claims {
             let own = waiting.iter().filter(|claim| claim.key == key);
             own.cloned().collect()
         };
-        let sql = "SELECT part, claimed_ms, written_ms IS NOT NULL FROM claims WHERE key = ?1 ORDER BY part";
+        let sql = "SELECT part, claimed_ms, written_ms IS NOT NULL, epoch, frame FROM claims
+                   WHERE key = ?1 ORDER BY part";
         let rows = self.store.query(sql, [key.into()]).await?;
         let claimed = rows.into_iter().filter_map(|row| {
             let part = u32::try_from(row.integer(0)?).ok()?;
@@ -166,6 +183,9 @@ impl Claims {
                 part,
                 at_ms: row.integer(1)?,
                 is_written: row.integer(2)? != 0 || marked.contains(&claim),
+                frame: row
+                    .integer(3)
+                    .zip(row.integer(4).and_then(|frame| u64::try_from(frame).ok())),
             })
         });
         Ok(claimed.collect())

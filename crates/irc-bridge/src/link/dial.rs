@@ -1,65 +1,15 @@
-//! Making a connection to one of a network's servers.
+//! Making a connection to one of a network's servers; [`dial`](bridgehead_irc_keeper::dial) does it, here or in the keeper.
 
-use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
+use std::{io, net::IpAddr, path::Path, sync::Arc};
+
+pub use bridgehead_irc_keeper::dial::{Server, Stream};
+use bridgehead_irc_keeper::{
+    dial,
+    tls::{TlsError, Trust, connector},
 };
+use parking_lot::Mutex;
 
-use rustls::pki_types::ServerName;
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpSocket,
-};
-use tokio_rustls::TlsConnector;
-
-use super::tls;
 use crate::ident::{Ident, Vouched};
-
-/// How long a connection to one address may take, encryption included.
-const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long the encryption alone may take.
-const HANDSHAKE: Duration = Duration::from_secs(15);
-/// Addresses of one server that are tried.
-const MAX_ADDRESSES: usize = 8;
-
-/// A server by name and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-impl Server {
-    /// Reads `host:port` or `[address]:port`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some(Self {
-            host: host.to_owned(),
-            port: port.parse().ok()?,
-        })
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// Both directions of a connection.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Leads to a server without the network.
 pub type Dialler = Arc<dyn Fn(&Server) -> io::Result<Box<dyn Stream>> + Send + Sync>;
@@ -82,13 +32,24 @@ pub struct Dial {
     /// Where to.
     pub server: Server,
     /// How it is encrypted, if it is.
-    pub tls: Option<TlsConnector>,
+    pub tls: Option<Trust>,
     /// From which address.
     pub from: Option<IpAddr>,
     /// The user name that is vouched for.
     pub user: String,
     /// Who answers for it.
     pub ident: Ident,
+    /// Who keeps it, if anybody does.
+    pub keeper: Option<Kept>,
+}
+
+/// A connection that a keeper holds, or is to make.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The keeper's socket.
+    pub path: Arc<Path>,
+    /// What it calls the connection.
+    pub id: String,
 }
 
 /// A connection that stands.
@@ -103,90 +64,30 @@ impl Dial {
     /// Connects to the first of the server's addresses that answers.
     ///
     /// # Errors
-    /// The last address's error; that there is none; that none answers in time.
+    /// The last address's error; that there is none; that none answers in time; that it cannot be encrypted.
     pub async fn dial(&self) -> io::Result<Dialled> {
+        let tls = self.tls.as_ref().map(connector).transpose();
+        let dial = dial::Dial {
+            server: self.server.clone(),
+            tls: tls.map_err(|error: TlsError| io::Error::other(error))?,
+            from: self.from,
+        };
         if let Way::Within(reach) = &self.way {
             return Ok(Dialled {
-                stream: self.encrypt(reach(&self.server)?).await?,
+                stream: dial.encrypt(reach(&self.server)?).await?,
                 vouched: None,
             });
         }
-        let found = tokio::net::lookup_host((self.server.host.as_str(), self.server.port));
-        let addresses = tokio::time::timeout(TIMEOUT, found)
-            .await
-            .map_err(|_| io::Error::other("its name is not resolved in time"))??;
-        let fits = |address: &SocketAddr| match self.from {
-            Some(from) => from.is_ipv4() == address.is_ipv4(),
-            None => true,
-        };
-        let mut last = io::Error::other("it has no address of the wanted kind");
-        for address in addresses.filter(fits).take(MAX_ADDRESSES) {
-            match tokio::time::timeout(TIMEOUT, self.connect(address)).await {
-                Ok(Ok(dialled)) => return Ok(dialled),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::Error::other("it does not answer in time"),
-            }
-        }
-        Err(last)
-    }
-
-    async fn connect(&self, address: SocketAddr) -> io::Result<Dialled> {
-        let any: IpAddr = match address {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        if let Some(IpAddr::V6(_)) = self.from {
-            // Addresses of a range are routed here and stand on no interface.
-            SockRef::from(&socket).set_freebind_v6(true)?;
-        }
-        // The port is needed before the connection, for the server may ask for it at once.
-        socket.bind(SocketAddr::new(self.from.unwrap_or(any), 0))?;
-        let vouched = self.ident.vouch(socket.local_addr()?.port(), &self.user);
-        let stream = socket.connect(address).await?;
-        stream.set_nodelay(true)?;
+        let vouched = Mutex::new(None);
+        let dialled = dial
+            .dial(|port| {
+                *vouched.lock() = Some(self.ident.vouch(port, &self.user));
+                std::future::ready(Ok(()))
+            })
+            .await?;
         Ok(Dialled {
-            stream: self.encrypt(Box::new(stream)).await?,
-            vouched: Some(vouched),
+            stream: dialled.stream,
+            vouched: vouched.into_inner(),
         })
-    }
-
-    /// Encrypts a connection, where it is to be encrypted.
-    async fn encrypt(&self, stream: Box<dyn Stream>) -> io::Result<Box<dyn Stream>> {
-        let Some(tls) = &self.tls else {
-            return Ok(stream);
-        };
-        let name = ServerName::try_from(self.server.host.clone())
-            .map_err(|_| io::Error::other("its name is none that can be proven"))?;
-        let host = &self.server.host;
-        match tokio::time::timeout(HANDSHAKE, tls.connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(Box::new(stream)),
-            Ok(Err(error)) => Err(tls::explained(error, host)),
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                tls::no_tls(host, "it says nothing"),
-            )),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_are_read_and_written() {
-        for text in [
-            "irc.libera.chat:6697",
-            "127.0.0.1:6667",
-            "[2001:db8::1]:6697",
-        ] {
-            assert_eq!(Server::parse(text).expect("a server").to_string(), text);
-        }
-        assert_eq!(Server::parse("irc.libera.chat"), None);
-        assert_eq!(Server::parse("irc.libera.chat:port"), None);
     }
 }

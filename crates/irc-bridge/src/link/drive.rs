@@ -15,104 +15,28 @@ use std::{
 };
 
 use bridgehead_irc_protocol::{
-    CaseMapping, Isupport, Line, Source,
-    session::{Ask, Event, Heard, Priority, Say, SendError, Session, Settings},
+    CaseMapping,
+    session::{Event, Heard, SendError, Session, Settings},
 };
 use parking_lot::Mutex;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use crate::clock::now;
+pub use super::orders::{Done, Facts, LineId, LinkId, Order, Resumed, Told};
+use crate::{clock::now, ident::Vouched};
 
 use super::{
     claims::{Claim, Claims},
-    dial::{Dial, Stream},
+    dial::Dial,
+    ends::{Ends, Pen, Read, Reading},
+    note::Notes,
 };
 
 /// Orders that may wait; more means that the link is stuck.
 const MAX_ORDERS: usize = 2048;
-/// Bytes that are read at once.
-const READ_BYTES: usize = 4096;
 /// What is read before it is looked at, in reads.
 const MAX_READS: usize = 64;
 /// How long the server may take with what is written.
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// Names a connection for as long as the process runs.
-pub type LinkId = u64;
-
-/// What a link is told to do.
-#[derive(Debug)]
-pub enum Order {
-    /// Says something; where it has a claim, that is stored before the server gets it.
-    Say(Say, Option<Claim>),
-    /// Gives a command whose outcome is wanted; a claim as with what is said.
-    Ask(Ask, Option<Claim>),
-    /// Gives a command.
-    Send(Line, Priority),
-    /// Takes back what was not written yet.
-    Cancel(u64),
-    /// Takes back all of this, if nothing of it was written yet; tells whether that is so.
-    Withdraw(Vec<u64>, oneshot::Sender<bool>),
-    /// Whether what is said in channels is told.
-    Observe(bool),
-    /// Leaves the network.
-    Quit(String),
-}
-
-impl Order {
-    /// What the session calls it.
-    fn id(&self) -> Option<u64> {
-        match self {
-            Self::Say(say, _) => Some(say.id),
-            Self::Ask(ask, _) => Some(ask.id),
-            Self::Send(..)
-            | Self::Cancel(_)
-            | Self::Withdraw(..)
-            | Self::Observe(_)
-            | Self::Quit(_) => None,
-        }
-    }
-}
-
-/// What a link tells.
-#[derive(Debug)]
-pub enum Told {
-    /// Something has happened.
-    Event(Box<Event>),
-    /// There is no connection, or no more: nothing follows. What the session says of its end came before.
-    Closed(Option<String>),
-}
-
-/// What is known of a connection.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// Its nick, and how others see it.
-    pub source: Source,
-    /// What the server says of itself.
-    pub isupport: Arc<Isupport>,
-    /// The account that it is logged in to.
-    pub account: Option<String>,
-    /// Whether several lines can be one message.
-    pub multiline: Option<(usize, usize)>,
-    /// How long the server takes to answer, ms.
-    pub lag_ms: Option<u64>,
-    /// Whether messages carry ids and other tags.
-    pub has_ids: bool,
-    /// Whether all modes of members are shown (multi-prefix).
-    pub shows_all_prefixes: bool,
-    /// Whether messages can be taken back (draft/message-redaction).
-    pub redacts: bool,
-    /// The characters of which one has to stand in the names of those who are spoken for (draft/relaymsg), where that
-    /// can be done.
-    pub relays: Option<String>,
-    /// Whether what was said before can be asked for (draft/chathistory).
-    pub has_history: bool,
-}
 
 /// A connection, as the network's loop holds it. It ends when this is dropped.
 #[derive(Debug)]
@@ -147,27 +71,15 @@ impl Link {
         let (orders, inbox) = mpsc::channel(MAX_ORDERS);
         let facts = Arc::new(Mutex::new(Facts::default()));
         let known = facts.clone();
+        let own = orders.downgrade();
         let task = tokio::spawn(async move {
-            let closed = match beginning.dial.dial().await {
+            let closed = match Ends::find(&beginning.dial).await {
                 Err(error) => Some(error.to_string()),
-                Ok(dialled) => {
-                    let now = now();
-                    let (reader, writer) = tokio::io::split(dialled.stream);
-                    let drive = Drive {
-                        id,
-                        stream: writer,
-                        session: Session::new(beginning.session, now),
-                        observes: beginning.observes,
-                        claims: beginning.claims,
-                        claimed: BTreeMap::new(),
-                        stored: BTreeMap::new(),
-                        held: VecDeque::new(),
-                        events: VecDeque::new(),
-                        tell: tell.clone(),
-                        facts: known,
-                    };
-                    let ended = drive.run(reader, inbox).await;
-                    drop(dialled.vouched);
+                Ok(ends) => {
+                    let drive = Drive::new(beginning, ends, (id, tell.clone()), (known, own));
+                    let (drive, reading, vouched) = drive;
+                    let ended = drive.run(reading, inbox).await;
+                    drop(vouched);
                     ended.err().map(|error| error.to_string())
                 }
             };
@@ -196,7 +108,7 @@ impl Link {
 
 struct Drive {
     id: LinkId,
-    stream: WriteHalf<Box<dyn Stream>>,
+    pen: Pen,
     session: Session,
     observes: bool,
     claims: Claims,
@@ -206,29 +118,70 @@ struct Drive {
     stored: BTreeMap<u64, Claim>,
     /// Orders that wait until the session has room.
     held: VecDeque<Order>,
-    /// What has happened and is not told yet.
-    events: VecDeque<Event>,
+    /// What has happened and is not told yet, and by which line.
+    events: VecDeque<(Event, Option<LineId>)>,
     tell: mpsc::Sender<(LinkId, Told)>,
     facts: Arc<Mutex<Facts>>,
+    /// For what is told when lines are dealt with.
+    orders: mpsc::WeakSender<Order>,
+    notes: Notes,
+    /// Up to which line all is dealt with, where the keeper does not know it yet.
+    done: Option<u64>,
 }
 
 impl Drive {
-    async fn run(
-        self,
-        stream: ReadHalf<Box<dyn Stream>>,
-        orders: mpsc::Receiver<Order>,
-    ) -> io::Result<()> {
+    fn new(
+        beginning: Beginning,
+        ends: Ends,
+        (id, tell): (LinkId, mpsc::Sender<(LinkId, Told)>),
+        (facts, orders): (Arc<Mutex<Facts>>, mpsc::WeakSender<Order>),
+    ) -> (Self, Reading, Option<Vouched>) {
+        let epoch = ends.pen.epoch();
+        let written = ends.resumed.as_ref().map_or(0, |resumed| resumed.written);
+        let mut notes = Notes::default();
+        let session = match ends.resumed {
+            None => Session::new(beginning.session, now()),
+            Some(resumed) => {
+                let snapshot = resumed.note.snapshot();
+                facts.lock().resumed = Some(Resumed {
+                    channels: resumed.note.channels.iter().cloned().collect(),
+                });
+                notes = Notes::after(resumed.note, resumed.heard);
+                Session::restore(beginning.session, snapshot, written, now())
+            }
+        };
+        facts.lock().kept = epoch.map(|epoch| (epoch, written));
+        let drive = Self {
+            id,
+            pen: ends.pen,
+            session,
+            observes: beginning.observes,
+            claims: beginning.claims,
+            claimed: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            held: VecDeque::new(),
+            events: VecDeque::new(),
+            tell,
+            facts,
+            orders,
+            notes,
+            done: None,
+        };
+        (drive, ends.reading, ends.vouched)
+    }
+
+    async fn run(self, reading: Reading, orders: mpsc::Receiver<Order>) -> io::Result<()> {
         let (found, reads) = mpsc::channel(MAX_READS);
         // Whatever else takes its time: with something unread in a socket, its end may cost the server what was written
         // last.
-        let mut reading = tokio::task::JoinSet::new();
-        reading.spawn(read(stream, found));
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(reading.read(found));
         self.turn(reads, orders).await
     }
 
     async fn turn(
         mut self,
-        mut reads: mpsc::Receiver<io::Result<Vec<u8>>>,
+        mut reads: mpsc::Receiver<io::Result<Read>>,
         mut orders: mpsc::Receiver<Order>,
     ) -> io::Result<()> {
         loop {
@@ -241,10 +194,11 @@ impl Drive {
             if self.tell_all().await {
                 return Ok(());
             }
+            self.acknowledge().await?;
             let wake = self.session.wake_at();
             tokio::select! {
                 read = reads.recv() => match read {
-                    Some(read) => self.session.receive(&read?, now()),
+                    Some(read) => self.take(read?),
                     None => self.session.closed(),
                 },
                 order = orders.recv() => match order {
@@ -254,6 +208,53 @@ impl Drive {
                 () = sleep_until(wake) => self.session.tick(now()),
             }
         }
+    }
+
+    /// Takes what was read.
+    fn take(&mut self, read: Read) {
+        match read {
+            Read::Bytes(bytes) => self.session.receive(&bytes, now()),
+            Read::Line(number, mut line) => {
+                // What happened before it is not its doing.
+                self.gather(None);
+                line.extend_from_slice(b"\r\n");
+                self.session.receive(&line, now());
+                let epoch = self.pen.epoch();
+                self.notes.taken = number;
+                self.gather(epoch.map(|epoch| LineId { epoch, number }));
+            }
+            Read::Closed(why) if why.is_empty() => self.session.closed(),
+            Read::Closed(why) => {
+                self.session
+                    .receive(format!("ERROR :{why}\r\n").as_bytes(), now());
+            }
+        }
+    }
+
+    /// Takes from the session what has happened.
+    fn gather(&mut self, by: Option<LineId>) {
+        while let Some(event) = self.session.poll_event() {
+            self.events.push_back((event, by));
+        }
+    }
+
+    /// Tells the keeper what need not be kept any more, and the others up to where all was told.
+    async fn acknowledge(&mut self) -> io::Result<()> {
+        if self.pen.epoch().is_none() {
+            return Ok(());
+        }
+        if let Some(number) = self.done.take() {
+            let note = self.notes.note_for(number);
+            self.pen.acknowledge(number, &note).await?;
+        }
+        if let Some(number) = self.notes.look(&self.session)
+            && let Some(orders) = self.orders.upgrade()
+        {
+            let told = Told::UpTo(Done { orders, number });
+            // Nobody may listen any more.
+            self.tell.send((self.id, told)).await.ok();
+        }
+        Ok(())
     }
 
     fn obey(&mut self, order: Order) {
@@ -280,6 +281,7 @@ impl Drive {
             }
             Order::Observe(observes) => self.observes = observes,
             Order::Quit(reason) => self.session.quit(&reason, now()),
+            Order::Done(number) => self.done = Some(number),
         }
     }
 
@@ -332,7 +334,11 @@ impl Drive {
                 }
                 Ok(()) => {}
             },
-            Order::Cancel(_) | Order::Withdraw(..) | Order::Observe(_) | Order::Quit(_) => {}
+            Order::Cancel(_)
+            | Order::Withdraw(..)
+            | Order::Observe(_)
+            | Order::Quit(_)
+            | Order::Done(_) => {}
         }
         None
     }
@@ -349,11 +355,11 @@ impl Drive {
         let mut written = Vec::new();
         while let Some(bytes) = self.session.poll_output(now()) {
             self.claim(&mut written).await;
-            timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes))
+            timeout(WRITE_TIMEOUT, self.pen.write(&bytes))
                 .await
                 .map_err(|_| io::Error::other("the server takes nothing any more"))??;
         }
-        self.stream.flush().await?;
+        self.pen.flush().await?;
         for claim in written {
             self.claims.written(claim);
         }
@@ -366,36 +372,43 @@ impl Drive {
             if let Event::Begun { id } | Event::Written { id } = &event
                 && let Some(claim) = self.claimed.remove(id)
             {
-                self.claims.store(&claim).await;
+                // Of several lines that go out one by one, no single frame says that all are written.
+                let is_whole = matches!(event, Event::Written { .. });
+                let frame = self.pen.next_frame().filter(|_| is_whole);
+                self.claims.store(&claim, frame).await;
                 self.stored.insert(*id, claim);
             }
             if let Event::Written { id } = &event {
                 written.extend(self.stored.get(id).cloned());
             }
-            self.events.push_back(event);
+            self.events.push_back((event, None));
         }
     }
 
-    fn next_event(&mut self) -> Option<Event> {
+    fn next_event(&mut self) -> Option<(Event, Option<LineId>)> {
         self.events
             .pop_front()
-            .or_else(|| self.session.poll_event())
+            .or_else(|| Some((self.session.poll_event()?, None)))
     }
 
-    /// Tells what has happened; gives back whether the connection is over.
+    /// Tells what has happened; gives back whether the connection is over, or nobody listens.
     async fn tell_all(&mut self) -> bool {
         let mut is_over = false;
-        while let Some(event) = self.next_event() {
+        while let Some((event, by)) = self.next_event() {
             is_over |= matches!(event, Event::Ended { .. });
+            self.notes.take(&event);
             if matches!(event, Event::Line(_)) && !self.is_wanted(&event) {
                 continue;
             }
             self.note(&event);
             self.settle_claim(&event).await;
-            let told = Told::Event(Box::new(event));
+            let told = Told::Event(Box::new(event), by);
             if self.tell.send((self.id, told)).await.is_err() {
                 return true;
             }
+        }
+        if is_over {
+            self.pen.let_go().await;
         }
         is_over
     }
@@ -471,22 +484,6 @@ fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
         "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
         | "348" | "349" | "728" | "729" => false,
         _ => true,
-    }
-}
-
-/// Reads until there is no more, or nobody wants it.
-async fn read(mut stream: ReadHalf<Box<dyn Stream>>, found: mpsc::Sender<io::Result<Vec<u8>>>) {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let read = match stream.read(&mut buffer).await {
-            Ok(0) => return,
-            Ok(count) => Ok(buffer[..count].to_vec()),
-            Err(error) => Err(error),
-        };
-        let is_over = read.is_err();
-        if found.send(read).await.is_err() || is_over {
-            return;
-        }
     }
 }
 

@@ -4,4 +4,6 @@ pub(crate) mod certificate;
 pub mod claims;
 pub mod dial;
 pub mod drive;
-pub mod tls;
+mod ends;
+mod note;
+pub mod orders;

@@ -43,7 +43,12 @@ impl Hub {
             return;
         };
         match told {
-            Told::Event(event) => self.take_event(&owner, id, *event).await,
+            Told::Event(event, line) => {
+                self.line = line;
+                self.take_event(&owner, id, *event).await;
+                self.line = None;
+            }
+            Told::UpTo(done) => self.is_dealt_with(done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
                 self.closed(id, &Ended::Error(why)).await;
@@ -147,6 +152,7 @@ impl Hub {
         self.figures.connected(took);
         // Where the bridge's own connection does not stand, the network is back with the first that does.
         let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
+        self.goes_on(owner, &facts);
         if is_back {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote

@@ -1,7 +1,9 @@
 //! Connections: when they are made, and of what.
 
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
+use bridgehead_appservice::{Secret, config::FilePath};
+use bridgehead_irc_keeper::tls::{self, Pem, TlsError, Trust};
 use bridgehead_irc_protocol::{
     Channels,
     session::{KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
@@ -17,10 +19,9 @@ use crate::{
     link::{
         dial::{Dial, Server},
         drive::{self, Link},
-        tls::{self, Own, Trust},
     },
     people::Person,
-    settings::{LoginSettings, Verify},
+    settings::{LoginSettings, NetworkSettings, Verify},
 };
 
 impl Hub {
@@ -34,6 +35,12 @@ impl Hub {
             // It asks again at the next tick: the observer first, then who speaks.
             return;
         }
+        self.begin_link(owner).await;
+    }
+
+    /// Begins it, or takes it up again, whatever the network bears.
+    pub(super) async fn begin_link(&mut self, owner: &Owner) {
+        let now = now();
         let id = self.next_link;
         self.next_link += 1;
         match self.beginning(owner).await {
@@ -46,7 +53,7 @@ impl Hub {
                     begun_at: now,
                     is_ready: false,
                     server: self.next_server,
-                    observes: *owner == Owner::Bot,
+                    observes: self.observes_at_first(owner),
                     is_gone: false,
                     view: Channels::new(),
                     standings: Default::default(),
@@ -58,6 +65,11 @@ impl Hub {
                 });
             }
         }
+    }
+
+    /// Whether a connection hears channels for others from its beginning.
+    fn observes_at_first(&self, owner: &Owner) -> bool {
+        *owner == Owner::Bot || self.held.is_observer(owner)
     }
 
     /// Whether there may be one more connection; where there are too many, who has been silent for longest gives theirs
@@ -126,24 +138,16 @@ impl Hub {
                 .map_err(|error| error.to_string())?,
         };
         let login = person.is_none().then(|| &self.settings.bot.login);
-        let certificate = login.and_then(|login| login.certificate.as_ref());
-        let certificate = certificate.map(|path| Own::File(path.as_ref()));
-        let own = account.certificate.as_ref();
-        let trust = Trust {
-            // A server that says by itself that it wants encryption has to prove who it is (IRCv3 sts).
-            verify: match policy {
-                Some(_) => Verify::Full,
-                None => self.settings.tls_verify,
-            },
-            authorities: self
-                .settings
-                .tls_ca
-                .as_ref()
-                .map(|path| -> &Path { path.as_ref() }),
-            certificate: certificate.or(own.map(|own| Own::Pem(own.expose()))),
-        };
         let tls = match is_encrypted {
-            true => Some(tls::connector(&trust).map_err(|error| error.to_string())?),
+            true => {
+                let trust = trust(&self.settings, login, account.certificate.as_ref());
+                let mut trust = trust.map_err(|error| error.to_string())?;
+                if policy.is_some() {
+                    // A server that says by itself that it wants encryption has to prove who it is (IRCv3 sts).
+                    trust.verify = tls::Verify::Full;
+                }
+                Some(trust)
+            }
             false => None,
         };
         let mut session = self.session(owner, person.as_ref());
@@ -165,9 +169,10 @@ impl Hub {
                 },
                 user: session.user.clone(),
                 ident: self.ident.clone(),
+                keeper: self.kept(owner),
             },
             session,
-            observes: *owner == Owner::Bot,
+            observes: self.observes_at_first(owner),
             claims: self.claims.clone(),
         })
     }
@@ -262,6 +267,25 @@ impl Hub {
             self.park(&owner, "Idle");
         }
     }
+}
+
+/// What a connection is encrypted with: the certificate is the configuration's, or who connects has one of their own.
+pub(crate) fn trust(
+    settings: &NetworkSettings,
+    login: Option<&LoginSettings>,
+    own: Option<&Secret>,
+) -> Result<Trust, TlsError> {
+    let read = |path: &FilePath| Pem::read(path.as_ref());
+    let configured = login.and_then(|login| login.certificate.as_ref());
+    let configured = configured.map(read).transpose()?;
+    Ok(Trust {
+        verify: match settings.tls_verify {
+            Verify::Full => tls::Verify::Full,
+            Verify::None => tls::Verify::None,
+        },
+        authorities: settings.tls_ca.as_ref().map(read).transpose()?,
+        certificate: configured.or(own.map(|own| Pem::stored(own.expose()))),
+    })
 }
 
 pub(crate) fn secret(secret: Option<&bridgehead_appservice::Secret>) -> Option<String> {

@@ -3,7 +3,7 @@
 //! The network's loop never waits for Matrix: what Matrix takes its time with waits here. So what depends on how it is
 //! in Matrix is found out here, and what the loop has to do about it goes back to it.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use bridgehead_appservice::{
     Content, Error,
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     doing::{Doing, Powers},
+    keeping,
     memory::{Heard, Memory},
 };
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     clock::now,
     ids::{Nick, Place},
     kept::Seen,
+    link::drive::Done,
     talks::TalkChange,
 };
 
@@ -80,6 +82,10 @@ pub(super) enum Deed {
     Unheard(String),
     /// The network was connected to then.
     Alive(i64),
+    /// Who hears each channel of a network for all.
+    Ears(String, BTreeMap<String, String>),
+    /// All that came before is done: lines need not be kept any more.
+    Done(Done),
 }
 
 /// Does them until there are no more.
@@ -236,6 +242,14 @@ impl Deed {
             | Self::Key(..)
             | Self::Mask(..)
             | Self::SeenAs(..) => Ok(()),
+            Self::Ears(network, ears) => {
+                let store = remote.store()?;
+                Ok(keeping::note_ears(&store, &network, &ears).await?)
+            }
+            Self::Done(done) => {
+                done.tell();
+                Ok(())
+            }
             Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
         }
     }

@@ -41,8 +41,49 @@ impl Hub {
         }
     }
 
+    /// Where a keeper has held the connection, it knows what was written.
+    async fn ask_keeper(&mut self, owner: &Owner) {
+        let Some(client) = self.clients.get_mut(owner) else {
+            return;
+        };
+        let Some(live) = client.live.as_ref().filter(|live| live.is_ready) else {
+            return;
+        };
+        let Some((epoch, written)) = live.link.facts().kept else {
+            return;
+        };
+        let mut void = Vec::new();
+        for pending in client
+            .pendings
+            .iter_mut()
+            .filter(|pending| !pending.is_handed())
+        {
+            let speech = &mut pending.speech;
+            speech.doubted.retain(|doubted| match doubted.frame {
+                Some((of, frame)) if of == epoch => {
+                    let claim = Claim {
+                        key: speech.key.clone(),
+                        part: doubted.part,
+                    };
+                    if frame <= written {
+                        speech.claimed.push(doubted.part);
+                        self.claims.written(claim);
+                    } else {
+                        void.push(claim);
+                    }
+                    false
+                }
+                _ => true,
+            });
+        }
+        for claim in void {
+            self.claims.release(&claim).await;
+        }
+    }
+
     /// Asks the server for what is in doubt, where it keeps it, and else tells of the doubt.
     pub(super) async fn look_into_doubts(&mut self, owner: &Owner) {
+        self.ask_keeper(owner).await;
         let Some(client) = self.clients.get_mut(owner) else {
             return;
         };
@@ -257,6 +298,7 @@ mod tests {
                     part: *part,
                     at_ms: 1,
                     is_written: false,
+                    frame: None,
                 })
                 .collect(),
         }

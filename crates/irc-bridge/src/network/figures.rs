@@ -51,6 +51,8 @@ figures! {
         "People who have gone in a netsplit and may come back.",
     CHANNELS: "gauge" "irc_channels" ["network"]
         "Channels that the bridge hears.",
+    KEPT: "gauge" "irc_connections_kept" ["network"]
+        "Connections that a keeper holds, and that a restart of the bridge does not end.",
     LAG_SECONDS: "gauge" "irc_lag_seconds" ["network"]
         "How long the server took to answer the bridge's own connection last.",
 }
@@ -64,6 +66,7 @@ pub(super) struct Levels {
     pub(super) to_matrix: usize,
     pub(super) away: usize,
     pub(super) channels: usize,
+    pub(super) kept: usize,
     pub(super) lag_ms: Option<u64>,
 }
 
@@ -170,6 +173,7 @@ fn tell(metrics: &Metrics, network: &str, levels: &Levels) {
     set(TO_MATRIX, &[], number(levels.to_matrix));
     set(AWAY, &[], number(levels.away));
     set(CHANNELS, &[], number(levels.channels));
+    set(KEPT, &[], number(levels.kept));
     if let Some(lag_ms) = levels.lag_ms {
         let lag = Duration::from_millis(lag_ms);
         set(LAG_SECONDS, &[], lag.as_secs_f64());

@@ -60,7 +60,12 @@ impl Hub {
 
     /// Takes a line, with the batch that it came in, and the nick that the connection had then: by now it may have
     /// another.
-    fn hear_line(&mut self, owner: &Owner, line: &Line, (batch, me): (Option<&Batch>, &str)) {
+    pub(super) fn hear_line(
+        &mut self,
+        owner: &Owner,
+        line: &Line,
+        (batch, me): (Option<&Batch>, &str),
+    ) {
         self.hear_monitor(owner, line);
         let kind = batch.map(kind_of);
         let Some(live) = self

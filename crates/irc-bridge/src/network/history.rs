@@ -68,6 +68,18 @@ impl History {
     }
 }
 
+impl History {
+    /// Nothing of a channel was missed.
+    pub(super) fn is_heard_again(&mut self, channel: &str) {
+        self.unheard.remove(channel);
+    }
+
+    /// Whether what is said in any channel waits for its history.
+    pub(super) fn is_catching_up(&self) -> bool {
+        !self.catching_up.is_empty()
+    }
+}
+
 /// A channel whose history is being fetched.
 struct CatchingUp {
     /// What was said since.

@@ -179,6 +179,10 @@ impl Hub {
             to_matrix: self.deeds_waiting(),
             away: self.split.len(),
             channels: live.map_or(0, |live| live.standings.len()),
+            kept: match self.is_kept() {
+                true => self.links.len(),
+                false => 0,
+            },
             lag_ms: live.and_then(|live| live.link.facts().lag_ms),
         });
     }

@@ -25,6 +25,7 @@
 //! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `changes` other settings while the network runs, and its end
+//! - `keeping` connections that go on though the bridge was restarted
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
@@ -44,6 +45,7 @@ mod ended;
 mod figures;
 mod hear;
 mod history;
+mod keeping;
 mod lists;
 mod look;
 mod memory;
@@ -71,6 +73,7 @@ mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -79,6 +82,7 @@ use bridgehead_appservice::{
     HandlerError,
     bridge::{Cause, Level, Rejected, Remote, SendError},
     id::UserId,
+    store::Store,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -99,6 +103,7 @@ use self::{
     doing::Doing,
     figures::Figures,
     history::History,
+    keeping::Held,
     memory::Memory,
     monitor::Monitor,
     observe::AllEars,
@@ -113,7 +118,7 @@ use self::{
 };
 pub(crate) use self::{
     command::{Asking, Command, Report, in_one_line},
-    connect::{sasl, secret},
+    connect::{sasl, secret, trust},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
     ended::words as why_ended,
     figures::reference as figures_reference,
@@ -140,7 +145,7 @@ use crate::{
     link::{
         claims::Claims,
         dial::Way,
-        drive::{LinkId, Told},
+        drive::{LineId, LinkId, Told},
     },
     people::People,
     seal::Seal,
@@ -319,6 +324,8 @@ pub(crate) struct Beginning {
     pub(crate) ident: Ident,
     pub(crate) has_links: bool,
     pub(crate) way: Way,
+    /// The keeper's socket, where there is one.
+    pub(crate) keeper: Option<Arc<Path>>,
 }
 
 /// A network that is about to run, and to run again where that has failed.
@@ -363,6 +370,7 @@ pub(crate) struct Hub {
     settings: Arc<NetworkSettings>,
     ident: Ident,
     way: Way,
+    keeper: Option<Arc<Path>>,
     remote: Remote<Irc>,
     directory: Arc<RwLock<Directory>>,
     threads: Arc<Mutex<Threads>>,
@@ -438,6 +446,10 @@ pub(crate) struct Hub {
     /// Names what is heard and has no id of its own.
     heard: u64,
     run: u64,
+    /// The line that is taken at this moment, where the keeper has it.
+    line: Option<LineId>,
+    /// Whose connections the keeper holds, and nobody has taken up again.
+    held: Held,
 }
 
 impl Waiting {
@@ -479,6 +491,7 @@ impl Waiting {
             settings: self.beginning.settings.clone(),
             ident: self.beginning.ident.clone(),
             way: self.beginning.way.clone(),
+            keeper: self.beginning.keeper.clone(),
             directory: self.directory.clone(),
             threads: self.threads.clone(),
             mention_rules: self.beginning.settings.messages.mention_rules(),
@@ -521,10 +534,12 @@ impl Waiting {
             patience: Patience::new(now),
             heard: 0,
             run: rand::random(),
+            line: None,
+            held: Held::default(),
         };
         let threads = store.get(&threads_key(&hub.name)).await?;
         hub.threads.lock().restore(threads.unwrap_or_default());
-        hub.begin().await?;
+        hub.begin(&store).await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -545,7 +560,7 @@ impl Waiting {
 
 impl Hub {
     /// Finds out where everybody is to be.
-    async fn begin(&mut self) -> Result<(), HandlerError> {
+    async fn begin(&mut self, store: &Store) -> Result<(), HandlerError> {
         if self.settings.bot.enabled {
             let bot = Client::new(Owner::Bot, now());
             self.clients.insert(Owner::Bot, bot);
@@ -565,6 +580,7 @@ impl Hub {
             }
         }
         self.forget_unlinked(&linked).await;
+        self.find_held(store).await?;
         Ok(())
     }
 
@@ -574,6 +590,10 @@ impl Hub {
             Input::Withdraw(withdrawing) => self.withdraw(withdrawing),
             Input::Upkeep(upkeep) => self.take_upkeep(upkeep).await,
             Input::Command(asking) => self.take_command(asking).await,
+            Input::Leave(reply) if self.is_kept() => {
+                self.let_be();
+                reply.send(()).ok();
+            }
             Input::Leave(reply) => {
                 let owners: Vec<Owner> = self.clients.keys().cloned().collect();
                 for owner in owners {
@@ -682,7 +702,9 @@ impl Hub {
         };
         client.settle();
         if client.live.is_none() {
-            if client.wants_connection() && client.may_try(now) {
+            // What the keeper holds is taken up in its turn.
+            let is_held = self.held.has(owner);
+            if client.wants_connection() && client.may_try(now) && !is_held {
                 self.connect(owner).await;
             }
             return;
@@ -720,6 +742,7 @@ impl Hub {
             return;
         }
         let now = now();
+        self.take_up_held(now).await;
         self.give_up_late(now);
         self.end_splits(now);
         self.end_stays(now);

@@ -154,6 +154,12 @@ impl Hub {
         self.ears.get(&folded)?.observer.as_ref()
     }
 
+    /// The connections that hear channels for all.
+    pub(super) fn observers(&self) -> impl Iterator<Item = (&String, &Owner)> {
+        let ears = self.ears.iter();
+        ears.filter_map(|(channel, ears)| Some((channel, ears.observer.as_ref()?)))
+    }
+
     /// The connection that knows most of a channel.
     pub(super) fn watcher(&self, channel: &str) -> Option<&Live> {
         let observer = self.observer(channel)?;
@@ -181,7 +187,13 @@ impl Hub {
     /// A connection came into a channel, or is there no more: who hears it is found anew. Channels are folded here.
     pub(super) fn elect(&mut self, channel: &str) {
         let now = now();
-        let candidates = self.candidates(channel);
+        let mut candidates = self.candidates(channel);
+        match self.heard_before(channel, &candidates) {
+            // What was not dealt with comes by the connection that heard it.
+            Some(None) => return,
+            Some(Some(before)) => candidates.sort_by_key(|owner| *owner != before),
+            None => {}
+        }
         if candidates.is_empty() && !self.ears.contains_key(channel) {
             return;
         }
@@ -225,6 +237,7 @@ impl Hub {
             self.ears.remove(channel);
         }
         self.tell_ears();
+        self.note_ears();
         for said in told {
             self.observe(Happening::Said(said));
         }
@@ -279,7 +292,9 @@ impl Hub {
             };
             std::mem::swap(&mut ears.observer, &mut ears.standby);
             ears.since = now;
-            for said in ears.heard.swap(now) {
+            let told = ears.heard.swap(now);
+            self.note_ears();
+            for said in told {
                 self.observe(Happening::Said(said));
             }
             self.is_heard(&channel);

@@ -104,9 +104,13 @@ impl Hub {
     pub(super) fn messages(&mut self, place: Place, said: &Said) -> Vec<RemoteMessage<Irc>> {
         // Whom the server names is nobody on IRC: who has named them is, and the message says for whom it is.
         let nick = self.nick(said.relayed_by.as_deref().unwrap_or(&said.who.name));
-        let id = said.msgid.clone().unwrap_or_else(|| {
-            self.heard += 1;
-            own_message_id(self.run, self.heard)
+        let id = said.msgid.clone().unwrap_or_else(|| match self.line {
+            // Whichever run takes the line, it is the same message.
+            Some(line) => own_message_id(line.epoch.cast_unsigned(), line.number),
+            None => {
+                self.heard += 1;
+                own_message_id(self.run, self.heard)
+            }
         });
         let bytes = wire_text(said);
         let encoding = self.settings.encoding_of(place.as_channel());

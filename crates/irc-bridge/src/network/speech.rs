@@ -159,6 +159,7 @@ impl Pending {
                     part,
                     at_ms: given.given_ms,
                     is_written: true,
+                    frame: None,
                 });
                 lost.in_doubt.push(claim);
             } else {

@@ -3,7 +3,7 @@
 mod messages;
 mod network;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use bridgehead_appservice::{
     bridge::Permissions,
@@ -41,6 +41,8 @@ pub struct Settings {
     pub policy_rooms: Vec<String>,
     /// Answers servers that ask who is behind a connection (RFC 1413).
     pub ident: IdentSettings,
+    /// Keeps connections while the bridge is restarted.
+    pub keeper: KeeperSettings,
     /// How people's passwords are kept.
     pub secrets: SecretsSettings,
     /// Lets programs link rooms over HTTP.
@@ -57,6 +59,24 @@ pub struct Settings {
 pub struct IdentSettings {
     /// Where it listens; not at all, where this is not given. Servers ask at port 113, so something has to lead there.
     pub listen: Option<SocketAddr>,
+}
+
+/// The keeper: a process of its own that holds the connections to IRC, so that nobody there notices a restart of the
+/// bridge.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeeperSettings {
+    /// The socket that `bridgehead-irc keeper --listen` listens at. Without it the bridge holds its connections itself, and a
+    /// restart ends them.
+    pub socket: Option<FilePath>,
+}
+
+impl KeeperSettings {
+    pub(crate) fn path(&self) -> Option<Arc<Path>> {
+        self.socket
+            .as_ref()
+            .map(|path| Arc::from(path.as_ref() as &Path))
+    }
 }
 
 /// How people's passwords are kept: encrypted, by a key that is kept elsewhere.
@@ -89,6 +109,7 @@ impl Default for Settings {
             permissions: Permissions::new(),
             policy_rooms: Vec::new(),
             ident: IdentSettings::default(),
+            keeper: KeeperSettings::default(),
             secrets: SecretsSettings::default(),
             provisioning: ProvisioningSettings::default(),
             media: MediaSettings::default(),

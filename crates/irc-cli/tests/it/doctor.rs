@@ -1,6 +1,9 @@
 //! The doctor looks at IRC too: good, and every way of being ill, with the key that cures it.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
+use bridgehead_irc_keeper::Keeper;
 use bridgehead_irc_server::{Dialect, Server};
 use bridgehead_testkit::{TestServer, free_port};
 
@@ -101,5 +104,28 @@ async fn a_port_for_ident_that_cannot_be_had_is_told() -> anyhow::Result<()> {
         "{text}"
     );
     assert!(cure.contains("ident.listen"), "{cure}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whether_the_keeper_answers_is_told() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("keeper");
+    let own = format!("[keeper]\nsocket = {path:?}\n{}", network(free_port()?, ""));
+    let program = Program::beside(&host, &own)?;
+    let of_keeper = async |grade: &str| {
+        let found = findings(&program, grade).await?;
+        let found = found.into_iter().find(|found| found[0] == "keeper");
+        found.context("nothing of the keeper")
+    };
+    let [_, text, cure] = of_keeper("bad").await?;
+    assert!(text.contains("there is no keeper at"), "{text}");
+    assert!(cure.contains("keeper.socket"), "{cure}");
+    let keeper = Keeper::listen(&path, Duration::from_secs(60)).await?;
+    let running = tokio::spawn(async move { keeper.run().await });
+    let [_, text, _] = of_keeper("good").await?;
+    assert!(text.contains("answers, and holds 0 connections"), "{text}");
+    running.abort();
     Ok(())
 }

@@ -62,6 +62,10 @@ pub(super) enum Change {
 }
 
 impl Batches {
+    pub(super) fn is_any_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Takes a `BATCH`.
     pub(super) fn take(&mut self, line: &Line, now: Instant) -> Change {
         let id = line.text(0).into_owned();

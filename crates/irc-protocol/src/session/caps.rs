@@ -84,6 +84,30 @@ impl Caps {
         }
     }
 
+    /// As they were agreed by a session that goes on here.
+    pub(super) fn restore(
+        &mut self,
+        offered: BTreeMap<String, Option<String>>,
+        agreed: BTreeSet<String>,
+    ) {
+        // What was offered and not agreed was refused, or is not wanted now.
+        self.nacked = offered
+            .keys()
+            .filter(|cap| !agreed.contains(*cap))
+            .cloned()
+            .collect();
+        (self.offered, self.agreed) = (offered, agreed);
+        self.is_listed = true;
+    }
+
+    pub(super) fn offered(&self) -> &BTreeMap<String, Option<String>> {
+        &self.offered
+    }
+
+    pub(super) fn agreed(&self) -> &BTreeSet<String> {
+        &self.agreed
+    }
+
     /// Takes a `CAP` from the server.
     pub(super) fn take(&mut self, line: &Line) -> Step {
         let has_more = line.params.len() > 3 && line.param(2) == Some(b"*");

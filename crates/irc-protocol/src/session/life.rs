@@ -34,6 +34,11 @@ impl Life {
         }
     }
 
+    /// Others have written so much before.
+    pub(super) fn go_on(&mut self, written: u64) {
+        self.count = written;
+    }
+
     pub(super) fn take_sign(&mut self, now: Instant) {
         self.heard_at = now;
     }

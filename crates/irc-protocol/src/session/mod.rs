@@ -33,6 +33,7 @@
 //! - `hear` what a line means; `batches` lines that belong together
 //! - `speak` what the caller wants said; `outgoing` the queue; `write` what goes out, and when; `flights` what is not
 //!   proven yet
+//! - `restore` a session that goes on where another was
 //! - `life` signs of life, and what the clock brings
 
 mod batches;
@@ -47,6 +48,7 @@ mod negotiation;
 mod nicks;
 mod outgoing;
 mod registration;
+mod restore;
 pub mod settings;
 mod speak;
 mod write;
@@ -60,6 +62,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::restore::Snapshot;
 use self::{
     batches::Batches,
     caps::Caps,

@@ -71,6 +71,29 @@ impl Nicks {
         self.trying = None;
     }
 
+    /// How often others have renamed the client in a row.
+    pub(super) fn renamings(&self) -> u32 {
+        self.renamings
+    }
+
+    /// Whether a try was not answered yet.
+    pub(super) fn is_trying_at_all(&self) -> bool {
+        self.trying.is_some()
+    }
+
+    /// Goes on for another, which may have tried to get the wanted nick.
+    pub(super) fn go_on(&mut self, wanted: &str, renamings: u32, is_trying: bool) {
+        self.take_wish(wanted);
+        self.renamings = renamings;
+        self.is_given_up = renamings >= MAX_RENAMINGS;
+        self.trying = is_trying.then(|| wanted.to_owned());
+    }
+
+    /// Looks again at a later time.
+    pub(super) fn look_later(&mut self, now: Instant) {
+        self.next_try_at = Some(now + EVERY);
+    }
+
     /// The client has the wanted nick again.
     pub(super) fn regained(&mut self) {
         self.trying = None;

@@ -35,15 +35,15 @@ const LINES: usize = 60;
 const KILLS: usize = 4;
 
 /// The bridge as the program that it is.
-struct Bridge {
-    folder: TempDir,
-    homeserver: String,
-    port: u16,
-    process: Option<Process>,
+pub(super) struct Bridge {
+    pub(super) folder: TempDir,
+    pub(super) homeserver: String,
+    pub(super) port: u16,
+    pub(super) process: Option<Process>,
 }
 
 impl Bridge {
-    fn start(&mut self) -> anyhow::Result<()> {
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(program()?);
         command
             .current_dir(self.folder.path())
@@ -56,7 +56,7 @@ impl Bridge {
         Ok(())
     }
 
-    async fn works(&self) -> anyhow::Result<()> {
+    pub(super) async fn works(&self) -> anyhow::Result<()> {
         let works = |lines: &[String]| lines.iter().any(|line| line.contains("the service works"));
         match &self.process {
             Some(process) => {
@@ -68,16 +68,24 @@ impl Bridge {
         }
     }
 
-    async fn kill(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
         if let Some(mut process) = self.process.take() {
             process.kill9().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it in order.
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.terminate().await?;
         }
         Ok(())
     }
 }
 
 /// The program, built with this test.
-fn program() -> anyhow::Result<PathBuf> {
+pub(super) fn program() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test.parent().and_then(Path::parent);
     let path = target.context("the test lies in target/…/deps")?;
@@ -90,7 +98,7 @@ fn program() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn configuration(irc: u16) -> String {
+pub(super) fn configuration(irc: u16) -> String {
     format!(
         "[permissions]\n\"*\" = \"user\"\n\
          [networks.{NETWORK}]\nservers = [\"127.0.0.1:{irc}\"]\ntls = false\n\

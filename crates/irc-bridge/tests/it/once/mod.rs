@@ -3,6 +3,7 @@
 
 mod ears;
 mod homeserver;
+mod kept;
 mod killed;
 mod limits;
 mod proxy;

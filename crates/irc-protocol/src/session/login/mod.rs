@@ -100,6 +100,11 @@ impl Login {
         self.sasl.is_some()
     }
 
+    /// A session before this one has logged in, or has gone on without.
+    pub(super) fn is_over(&mut self) {
+        self.standing = Standing::Done;
+    }
+
     pub(super) fn standing(&self) -> &Standing {
         &self.standing
     }

@@ -5,6 +5,7 @@ mod life;
 mod login;
 mod properties;
 mod registration;
+mod restore;
 mod says;
 
 use std::{

@@ -6,15 +6,11 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{
-        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
-        pem::{self, PemObject as _},
-    },
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
+use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsConnector;
-
-use crate::settings::Verify;
 
 /// Why there is no encryption. Displays as what an operator is to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,32 +31,94 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
+/// Whether servers have to prove who they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// Their certificate has to be good for the name that they are reached by.
+    #[default]
+    Full,
+    /// Any certificate will do.
+    None,
+}
+
 /// What a connection's encryption is made of.
-#[derive(Debug, Clone, Default)]
-pub struct Trust<'a> {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Trust {
     /// Whether servers prove who they are.
     pub verify: Verify,
     /// Authorities in the place of the system's.
-    pub authorities: Option<&'a Path>,
+    pub authorities: Option<Pem>,
     /// The connection's own certificate and key.
-    pub certificate: Option<Own<'a>>,
+    pub certificate: Option<Pem>,
 }
 
-/// A connection's own certificate and key, as PEM.
-#[derive(Clone, Copy)]
-pub enum Own<'a> {
-    /// In a file.
-    File(&'a Path),
-    /// As they are.
-    Pem(&'a str),
+/// Certificates or keys, as PEM.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Pem {
+    text: String,
+    /// The file that it was read from.
+    path: Option<String>,
 }
 
-impl fmt::Debug for Own<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Pem(_) => f.write_str("Pem"),
+impl Pem {
+    /// What a file holds.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
+        let read = std::fs::read_to_string(path);
+        let path = path.display().to_string();
+        match read {
+            Ok(text) => Ok(Self {
+                text,
+                path: Some(path),
+            }),
+            Err(error) => Err(TlsError::File {
+                path,
+                reason: error.to_string(),
+            }),
         }
+    }
+
+    /// What somebody has stored.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            path: None,
+        }
+    }
+
+    fn unusable(&self, reason: impl ToString) -> TlsError {
+        match self.path.clone() {
+            Some(path) => TlsError::File {
+                path,
+                reason: reason.to_string(),
+            },
+            None => TlsError::Stored(reason.to_string()),
+        }
+    }
+
+    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(self.text.as_bytes()).collect();
+        let chain = chain.map_err(|error| self.unusable(error))?;
+        match chain.is_empty() {
+            true => Err(self.unusable("there is no certificate in it")),
+            false => Ok(chain),
+        }
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        PrivateKeyDer::from_pem_slice(self.text.as_bytes()).map_err(|error| self.unusable(error))
+    }
+}
+
+impl fmt::Debug for Pem {
+    /// Without the text: there are keys in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pem").field(&self.path).finish()
     }
 }
 
@@ -68,32 +126,26 @@ impl fmt::Debug for Own<'_> {
 ///
 /// # Errors
 /// When a file cannot be used.
-pub fn connector(trust: &Trust<'_>) -> Result<TlsConnector, TlsError> {
+pub fn connector(trust: &Trust) -> Result<TlsConnector, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
-    let builder = match (trust.verify, trust.authorities) {
+    let builder = match (trust.verify, &trust.authorities) {
         (Verify::None, _) => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
-        (Verify::Full, Some(path)) => builder.with_root_certificates(authorities(path)?),
+        (Verify::Full, Some(pem)) => builder.with_root_certificates(authorities(pem)?),
         (Verify::Full, None) => builder.with_platform_verifier()?,
     };
-    let config = match trust.certificate {
-        Some(own) => {
-            let (chain, key) = match own {
-                Own::File(path) => certificate(path)?,
-                Own::Pem(pem) => stored(pem)?,
-            };
-            builder.with_client_auth_cert(chain, key)?
-        }
+    let config = match &trust.certificate {
+        Some(own) => builder.with_client_auth_cert(own.chain()?, own.key()?)?,
         None => builder.with_no_client_auth(),
     };
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// Why a server is not believed, with the key that an operator has to set; other errors as they are.
-pub(super) fn explained(error: io::Error, host: &str) -> io::Error {
+pub(crate) fn explained(error: io::Error, host: &str) -> io::Error {
     let rustls = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -105,7 +157,7 @@ pub(super) fn explained(error: io::Error, host: &str) -> io::Error {
 }
 
 /// What is to be told of a server that does not speak TLS.
-pub(super) fn no_tls(host: &str, why: impl fmt::Display) -> String {
+pub(crate) fn no_tls(host: &str, why: impl fmt::Display) -> String {
     format!(
         "{host} does not answer with TLS at this port ({why}): name a port for TLS in the network's `servers`, such as 6697, \
          or set its `tls` to false"
@@ -144,45 +196,12 @@ fn words(error: &rustls::Error, host: &str) -> Option<String> {
     })
 }
 
-fn unusable(path: &Path, reason: impl ToString) -> TlsError {
-    TlsError::File {
-        path: path.display().to_string(),
-        reason: reason.to_string(),
-    }
-}
-
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?;
-    let chain: Vec<_> = read
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(path, error))?;
-    match chain.is_empty() {
-        true => Err(unusable(path, "there is no certificate in it")),
-        false => Ok(chain),
-    }
-}
-
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+fn authorities(pem: &Pem) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in chain(path)? {
+    for certificate in pem.chain()? {
         roots.add(certificate)?;
     }
     Ok(roots)
-}
-
-type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn certificate(path: &Path) -> Result<Certificate, TlsError> {
-    let key = PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(path, error))?;
-    Ok((chain(path)?, key))
-}
-
-/// What the bridge has made for somebody.
-fn stored(pem: &str) -> Result<Certificate, TlsError> {
-    let broken = |error: pem::Error| TlsError::Stored(error.to_string());
-    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(broken)?;
-    let chain = CertificateDer::pem_slice_iter(pem.as_bytes());
-    Ok((chain.collect::<Result<_, _>>().map_err(broken)?, key))
 }
 
 /// Takes any server for the one that is meant; that the other side holds the key of its certificate is still proven.
