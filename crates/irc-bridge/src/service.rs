@@ -105,10 +105,11 @@ async fn tidy(service: &Handle) {
 /// nothing.
 fn named(mut bridge: Bridge<Irc>, settings: &Settings) -> Bridge<Irc> {
     let networks = || settings.networks.values();
-    if !networks().all(|network| network.users.is_some()) {
+    let is_none = settings.networks.is_empty();
+    if is_none || !networks().all(|network| network.users.is_some()) {
         bridge = bridge.users(&settings.users);
     }
-    if !networks().all(|network| network.aliases.is_some()) {
+    if is_none || !networks().all(|network| network.aliases.is_some()) {
         bridge = bridge.aliases(&settings.aliases);
     }
     for (name, network) in &settings.networks {

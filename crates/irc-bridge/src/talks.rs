@@ -207,6 +207,12 @@ impl Talks {
         !self.awaited.is_empty()
     }
 
+    /// Whether it is still to be seen who is meant in a talk.
+    pub(crate) fn is_awaited(&self, person: &UserId, room: &str) -> bool {
+        let mut awaited = self.awaited.values().flatten();
+        awaited.any(|awaited| awaited.person == *person && awaited.room == room)
+    }
+
     /// Somebody with this nick is seen with their address: they are who was meant, or somebody else.
     pub(crate) fn seen(&mut self, nick: &str, address: &str) {
         for awaited in self.awaited.remove(nick).unwrap_or_default() {

@@ -109,7 +109,7 @@ use self::{
     observe::AllEars,
     pace::{Breaker, Bucket},
     presences::Presences,
-    private::Answers,
+    private::{Answers, TO_BE_SEEN_EVERY},
     rest::Rests,
     rules::Doors,
     speaking::Patience,
@@ -414,6 +414,7 @@ pub(crate) struct Hub {
     next_server: usize,
     bucket: Bucket,
     breaker: Breaker,
+    begun_at: Instant,
     /// Servers that want encryption.
     policies: Policies,
     /// Who hears each channel.
@@ -474,14 +475,17 @@ impl Waiting {
         let accounts = Accounts::new(store.clone(), &name, seal);
         let doing = Doing::new(remote.clone(), name, accounts.clone());
         tasks.spawn(deeds::carry_out(doing, to_do, memory));
+        // These end with the loop, and nobody waits for them.
+        let mut helpers = JoinSet::new();
         let marks = claims.clone();
-        tasks.spawn(async move { marks.keep().await });
-        let aside = Aside::start(&remote, &mut tasks);
+        helpers.spawn(async move { marks.keep().await });
+        let aside = Aside::start(&remote, &mut helpers);
         let now = now();
         let limits = &self.beginning.settings.limits;
         let mut hub = Hub {
             bucket: Bucket::new(limits.connects_per_minute, limits.connects_at_once, now),
             breaker: Breaker::default(),
+            begun_at: now,
             policies: Policies::load(&store, &self.beginning.name).await?,
             ears: AllEars::new(),
             is_leaving: false,
@@ -619,6 +623,17 @@ impl Hub {
             return;
         }
         let now = now();
+        if self.is_to_be_seen(&speech.place, now) {
+            let why = "it is not known yet whether they are who they were before the bridge was restarted";
+            let after = Some(TO_BE_SEEN_EVERY);
+            reply
+                .send(Err(SendError::Retry {
+                    after,
+                    reason: why.to_owned(),
+                }))
+                .ok();
+            return;
+        }
         speech.place = self.meant(speech.place);
         if let Err(no) = self.is_on_irc(&speech.place) {
             reply.send(Err(no)).ok();

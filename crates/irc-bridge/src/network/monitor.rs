@@ -162,7 +162,11 @@ impl Hub {
         }
         let mapping = self.directory.read().case_mapping();
         for mask in line.text(1).split(',') {
-            let name = Source::parse(mask).name;
+            let source = Source::parse(mask);
+            if is_there {
+                self.is_seen_to_be(&source);
+            }
+            let name = source.name;
             let folded = mapping.fold(&name);
             if !self.monitor.hears(&folded, is_there) {
                 continue;

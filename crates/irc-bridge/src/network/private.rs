@@ -27,6 +27,10 @@ use crate::{
 /// The bridge answers so many people in so much time; others it does not hear.
 const ANSWERS: usize = 20;
 const IN: Duration = Duration::from_secs(10);
+/// How long after its start the bridge waits for those whose talks go on under other nicks to be seen, and how often it
+/// looks.
+const TO_BE_SEEN: Duration = Duration::from_secs(60);
+pub(super) const TO_BE_SEEN_EVERY: Duration = Duration::from_secs(1);
 
 /// How fast the bridge answers those who talk to it.
 #[derive(Debug, Default)]
@@ -82,6 +86,15 @@ impl Hub {
         let room = self.talks.room(person, &nick.nick).to_owned();
         self.write_talks_down();
         Place::private(&Nick { nick: room, ..nick }, person)
+    }
+
+    /// Whether the network may be about to show who is meant in a talk.
+    pub(super) fn is_to_be_seen(&self, place: &Place, now: Instant) -> bool {
+        let Target::Private { nick, person } = &place.target else {
+            return false;
+        };
+        now.saturating_duration_since(self.begun_at) < TO_BE_SEEN
+            && self.talks.is_awaited(person, nick)
     }
 
     /// A person writes in the room of a talk: who is meant there now.

@@ -9,7 +9,7 @@ use crate::{
         inspircd::{Inspircd, InspircdOptions},
         judge::Judge,
     },
-    stage::{Server, alias, nick, on_synapse_that_restarts, settings},
+    stage::{Server, alias, comes_to, nick, on_synapse_that_restarts, settings},
 };
 
 /// Between the lines of somebody who goes on talking.
@@ -28,6 +28,8 @@ fn a_homeserver_that_is_killed_under_traffic_loses_and_doubles_nothing() -> anyh
         bob.join("#restart").await?;
         let alice = stage.lab.user("alice").await?;
         let room = alice.join(&alias("#restart")).await?;
+        // What is said to nobody is heard by nobody: the channel has the bridge first.
+        comes_to(&1, async || judge.entries("bridge(")).await?;
         let (from_irc, from_matrix) = (lines("IRC", LINES), lines("Matrix", LINES));
         for (number, (irc, matrix)) in from_irc.iter().zip(&from_matrix).enumerate() {
             bob.say("#restart", irc).await?;

@@ -285,7 +285,7 @@ mod tests {
         let given = alice.hear(" MODE ").await.unwrap();
         assert_eq!(
             given,
-            format!(":ChanServ!ChanServ@{SERVICES} MODE #mine +o :alice")
+            format!(":ChanServ!ChanServ@{SERVICES} MODE #mine +qo alice :alice")
         );
     }
 }
