@@ -47,13 +47,13 @@ pub(crate) struct Directory {
     former: HashMap<String, (Owner, Instant)>,
     /// By folded channel, by folded nick: nicks as they are written.
     channels: HashMap<String, BTreeMap<String, String>>,
-    /// Who has spoken to somebody alone, by folded nick.
+    /// Who has spoken to somebody alone, or where they were not known to be, by folded nick.
     met: BTreeMap<String, String>,
     /// Folded channels whose keys are known.
     keyed: BTreeSet<String>,
 }
 
-/// Those who have spoken to somebody alone that are remembered; then it is begun anew.
+/// Those who have spoken without being known to be there that are remembered; then it is begun anew.
 const MAX_MET: usize = 4096;
 /// For how long a nick may be one of ours after its connection has ended: servers that hear nothing any more wait for
 /// some minutes.
@@ -245,7 +245,7 @@ impl Directory {
             .insert(folded, nick.to_owned());
     }
 
-    /// Somebody has spoken to somebody alone.
+    /// Somebody has spoken to somebody alone, or where they are not known to be.
     pub(super) fn met(&mut self, nick: &str) {
         if self.met.len() >= MAX_MET {
             self.met.clear();
@@ -268,6 +268,9 @@ impl Directory {
             if members.remove(&from).is_some() {
                 members.insert(folded.clone(), to.to_owned());
             }
+        }
+        if self.met.remove(&from).is_some() {
+            self.met.insert(folded, to.to_owned());
         }
     }
 
@@ -342,5 +345,20 @@ mod tests {
         assert_eq!(directory.written("#a", "bobby"), Some("Bobby"));
         directory.forget("#a");
         assert_eq!(directory.written("#a", "bobby"), None);
+    }
+
+    #[test]
+    fn who_is_nowhere_is_written_as_they_were_met() {
+        let mut directory = Directory::default();
+        directory.met("Bob[]");
+        assert_eq!(directory.written_anywhere("bob{}"), Some("Bob[]"));
+        directory.renamed("bob{}", "BOB[]");
+        assert_eq!(directory.written_anywhere("bob{}"), Some("BOB[]"));
+        directory.renamed("BOB[]", "Rob");
+        assert_eq!(directory.written_anywhere("bob{}"), None);
+        assert_eq!(directory.written_anywhere("rob"), Some("Rob"));
+        // Where somebody is, it is known best.
+        directory.entered("#a", "ROB");
+        assert_eq!(directory.written_anywhere("rob"), Some("ROB"));
     }
 }

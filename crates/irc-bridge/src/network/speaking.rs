@@ -100,10 +100,23 @@ impl Hub {
         }
     }
 
+    /// Who speaks before it was told who is there, from outside, or just before they go, is called as they write
+    /// themselves.
+    fn is_written_so(&self, place: &Place, nick: &str) {
+        let mut directory = self.directory.write();
+        let written = place.as_channel();
+        let written = written.and_then(|channel| directory.written(channel, nick));
+        if written != Some(nick) {
+            directory.met(nick);
+        }
+    }
+
     /// What was said, as messages of Matrix.
     pub(super) fn messages(&mut self, place: Place, said: &Said) -> Vec<RemoteMessage<Irc>> {
         // Whom the server names is nobody on IRC: who has named them is, and the message says for whom it is.
-        let nick = self.nick(said.relayed_by.as_deref().unwrap_or(&said.who.name));
+        let by = said.relayed_by.as_deref().unwrap_or(&said.who.name);
+        self.is_written_so(&place, by);
+        let nick = self.nick(by);
         let id = said.msgid.clone().unwrap_or_else(|| match self.line {
             // Whichever run takes the line, it is the same message.
             Some(line) => own_message_id(line.epoch.cast_unsigned(), line.number),

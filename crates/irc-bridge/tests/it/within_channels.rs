@@ -98,3 +98,16 @@ fn what_a_server_makes_of_a_topic_is_not_a_new_one() -> anyhow::Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn who_speaks_from_outside_is_called_as_they_write_themselves() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::ngircd()).await?;
+        let outside = scene.irc.person("OutSide").await?;
+        outside.say(CHANNEL, "from outside").await?;
+        let heard = scene.alice.hears(&scene.room, "from outside").await?;
+        let profile = scene.alice.profile(&heard.sender).await?;
+        ensure!(profile["displayname"] == "OutSide", "{profile}");
+        Ok(())
+    })
+}
