@@ -93,7 +93,7 @@ impl Hub {
     }
 
     /// What a channel is like is told as the bridge comes in, and its room may be made only then: so it is asked for once
-    /// more when there is one.
+    /// more when there is one, and whoever is in it is looked for.
     pub(super) async fn look_at_late(&mut self, now: Instant) {
         self.late.retain(|_, until| *until > now);
         let late: Vec<String> = self.late.keys().cloned().collect();
@@ -104,6 +104,8 @@ impl Hub {
                 continue;
             }
             self.late.remove(&channel);
+            // Whoever was in the room before it had the channel is to be in the channel as well.
+            self.watch(&place).await;
             if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
                 for command in ["NAMES", "TOPIC", "MODE"] {
                     let line = Line::new(command, [channel.as_str()]);

@@ -44,7 +44,15 @@ fn the_tests_that_the_list_of_features_names_are_there() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(root.join("docs/irc-features.md"))?;
     let mut sources = String::new();
-    for name in ["irc-bridge", "irc-protocol", "irc-cli"] {
+    let crates = [
+        "appservice",
+        "irc-bridge",
+        "irc-cli",
+        "irc-import",
+        "irc-keeper",
+        "irc-protocol",
+    ];
+    for name in crates {
         read_all(&root.join("crates").join(name), &mut sources)?;
     }
     let ours = page.lines().filter_map(|line| line.rsplit(" | ").next());

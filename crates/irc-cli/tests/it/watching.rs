@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bridgehead_irc_server::{Dialect, Person, Server};
 use bridgehead_testkit::{Client, TestServer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
 use crate::program::{PATIENCE, Program, TOKEN, until};
@@ -12,10 +12,14 @@ use crate::program::{PATIENCE, Program, TOKEN, until};
 const SECRETS: [&str; 2] = ["mellon", "sesame"];
 
 struct Scene {
-    host: TestServer,
+    /// Runs for as long as it is held.
+    _host: TestServer,
     irc: Server,
     program: Program,
     statsd: UdpSocket,
+    alice: Client,
+    /// Alice's room, which has the channel.
+    room: String,
 }
 
 impl Scene {
@@ -23,21 +27,26 @@ impl Scene {
         let host = TestServer::start().await?;
         let irc = Server::start(Dialect::modern()).await?;
         irc.account("bridge", "sesame").await;
+        let alice = host.user("alice").await?;
+        let body = json!({ "preset": "public_chat" });
+        let room = alice.create_room(&body).await?;
         let statsd = UdpSocket::bind("127.0.0.1:0").await?;
         let own = format!(
             "[metrics]\ntoken = \"{TOKEN}\"\nstatsd = \"{}\"\nstatsd_prefix = \"test\"\n\
              [networks.net]\nservers = [\"{}\"]\ntls = false\n\
              [networks.net.bot.login]\naccount = \"bridge\"\npassword = \"sesame\"\n\
-             [networks.net.channels.\"#tea\"]\nkey = \"mellon\"\n",
+             [networks.net.channels.\"#tea\"]\nkey = \"mellon\"\nroom = \"{room}\"\n",
             statsd.local_addr()?,
             irc.address()
         );
         let program = Program::beside(&host, &own)?;
         Ok(Self {
-            host,
+            _host: host,
             irc,
             program,
             statsd,
+            alice,
+            room,
         })
     }
 
@@ -46,8 +55,13 @@ impl Scene {
         let bob = self.irc.person("bob").await?;
         bob.join("#tea").await?;
         bob.mode("#tea", "+k mellon").await?;
-        let alice = self.host.user("alice").await?;
-        let room = alice.join("#irc_net_#tea:localhost").await?;
+        let (alice, room) = (self.alice.clone(), self.room.clone());
+        until("bob is in the room", async || {
+            let path = format!("/_matrix/client/v3/rooms/{room}/joined_members");
+            let (_, members) = alice.get(&path).await?;
+            Ok(members["joined"].get("@irc_net_bob:localhost").cloned())
+        })
+        .await?;
         alice.send_text(&room, "1", "is there tea?").await?;
         bob.wait_within(PATIENCE, |line| line.text(1) == "is there tea?")
             .await?;
@@ -90,7 +104,7 @@ async fn the_page_of_connections_shows_who_is_where_and_nothing_secret() -> anyh
         .context("clients")?;
     assert_eq!(clients[0]["owner"], "bridge");
     assert_eq!(clients[1]["owner"], "@alice:localhost");
-    assert_eq!(clients[1]["channels"], serde_json::json!(["#tea"]));
+    assert_eq!(clients[1]["channels"], json!(["#tea"]));
     assert_eq!(clients[1]["state"], "up");
     for secret in SECRETS {
         assert!(

@@ -72,7 +72,7 @@ pub(crate) enum Undone {
     /// It is not to be done, for this reason.
     Dropped(String),
     /// It may not be said in Matrix now.
-    Barred(Barred),
+    Barred(Box<Barred>),
     /// It is to be done after this time.
     After(Duration),
 }
@@ -80,11 +80,13 @@ pub(crate) enum Undone {
 impl fmt::Display for Undone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(error) | Self::Barred(Barred::Out { error, .. }) => error.fmt(f),
-            Self::Later(text) | Self::Dropped(text) | Self::Barred(Barred::Banned(text)) => {
-                f.write_str(text)
-            }
-            Self::Barred(Barred::Behind(_)) => f.write_str("what comes before it is held"),
+            Self::Failed(error) => error.fmt(f),
+            Self::Later(text) | Self::Dropped(text) => f.write_str(text),
+            Self::Barred(barred) => match &**barred {
+                Barred::Out { error, .. } => error.fmt(f),
+                Barred::Banned(text) => f.write_str(text),
+                Barred::Behind(_) => f.write_str("what comes before it is held"),
+            },
             Self::After(wait) => write!(f, "not before {wait:?}"),
         }
     }
@@ -143,11 +145,11 @@ impl<N: Network> Work<N> {
             Ok(change) => complete(&live, &core, row, change).await,
             Err(Undone::After(wait)) => Step::Again(wait),
             Err(Undone::Barred(barred)) => {
-                let outcome = match barred {
+                let outcome = match *barred {
                     Barred::Banned(_) => BANNED,
                     _ => UNSHOWN,
                 };
-                match held::keep(&live, &core, row, barred).await {
+                match held::keep(&live, &core, row, *barred).await {
                     Ok(step) => step,
                     Err(why) => give_up(&live, &core, row, (outcome, why)).await,
                 }

@@ -128,7 +128,7 @@ impl Core {
                     );
                 }
                 (Some(_), None) => {
-                    tracing::info!(room = source.as_str(), "a ban list is read again")
+                    tracing::info!(room = source.as_str(), "a ban list is read again");
                 }
                 _ => {}
             }

@@ -76,14 +76,14 @@ impl<N: Network> Doing<'_, N> {
         if let Some(user) = doer(task) {
             let lane = lane_of(&room, user);
             if held.has(&lane) {
-                return Err(Undone::Barred(Barred::Behind(lane)));
+                return Err(Undone::Barred(Box::new(Barred::Behind(lane))));
             }
         }
         if let Some(target) = target(task) {
             let key = message_key::<N>(&room, target);
             let waits = self.core.store.read(move |unit| unit.lane_of_task(&key));
             if let Some(lane) = waits.await?.filter(|lane| is_held(lane)) {
-                return Err(Undone::Barred(Barred::Behind(lane)));
+                return Err(Undone::Barred(Box::new(Barred::Behind(lane))));
             }
         }
         Ok(())
@@ -97,7 +97,7 @@ impl<N: Network> Doing<'_, N> {
         }
         let banned = |what: &str| {
             let why = format!("{what} is on a ban list that the service follows");
-            Err(Undone::Barred(Barred::Banned(why)))
+            Err(Undone::Barred(Box::new(Barred::Banned(why))))
         };
         let ghost = speaker(task).and_then(N::User::from_text);
         let ghost = ghost.filter(|_| self.live.plan.voice.has_ghosts());
@@ -135,7 +135,7 @@ impl<N: Network> Doing<'_, N> {
         let view = self.core.known_view(&portal.matrix).await?;
         match view.membership(&ghost) {
             Some(Membership::Ban) => {
-                return Ok(Undone::Barred(Barred::Banned(error.to_string())));
+                return Ok(Undone::Barred(Box::new(Barred::Banned(error.to_string()))));
             }
             // Somebody who is in the room and lacks no power for words: it is what they say, or do.
             Some(Membership::Join) if !self.lacks_power(&view, &ghost, task) => {
@@ -143,11 +143,11 @@ impl<N: Network> Doing<'_, N> {
             }
             _ => {}
         }
-        Ok(Undone::Barred(Barred::Out {
+        Ok(Undone::Barred(Box::new(Barred::Out {
             user: user.to_owned(),
             ghost,
             error,
-        }))
+        })))
     }
 
     /// Whether the room's rules keep somebody from speaking who is in it.
