@@ -118,6 +118,7 @@ impl Hub {
 
     fn ready(&mut self, owner: &Owner) {
         let name = self.name.clone();
+        let was_away = !self.clients.keys().any(|owner| self.is_ready(owner));
         // Servers forget it with each connection.
         let away = owner.person().and_then(|person| self.away.reason(person));
         let away = away.map(str::to_owned);
@@ -153,6 +154,9 @@ impl Hub {
         // Where the bridge's own connection does not stand, the network is back with the first that does.
         let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
         self.goes_on(owner, &facts);
+        if was_away {
+            self.try_again();
+        }
         if is_back {
             let own = Arc::<str>::from(self.name.as_str());
             self.remote

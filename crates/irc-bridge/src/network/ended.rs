@@ -31,6 +31,24 @@ impl Hub {
         client.last_error = Some(why.to_owned());
     }
 
+    /// The network was away, and is there again: whoever has failed meanwhile has failed for that. They try again in
+    /// their turn, and what waits for their connections has all its time from now on.
+    pub(super) fn try_again(&mut self) {
+        let now = now();
+        let deadline = now + self.settings.limits.patience.get();
+        for client in self.clients.values_mut() {
+            for pending in &mut client.pendings {
+                pending.deadline = pending.deadline.max(deadline);
+            }
+            let barred = client.barred.as_ref();
+            let is_barred = barred.is_some_and(|(until, _)| *until > now);
+            if client.live.is_none() && !is_barred {
+                client.retry_at = None;
+                client.failures = 0;
+            }
+        }
+    }
+
     /// A connection is over: what it had not brought to an end is begun again by the next.
     pub(super) async fn closed(&mut self, id: LinkId, ended: &Ended) {
         let Some(owner) = self.links.remove(&id) else {

@@ -8,6 +8,7 @@ mod ircv3;
 mod kept_out;
 mod login;
 mod once;
+mod outage;
 mod own_stages;
 mod peers;
 mod polls;
