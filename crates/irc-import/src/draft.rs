@@ -6,11 +6,14 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use bridgehead_appservice::registration::{AsUrl, Registration};
 use toml::Value;
 
+/// The keys that lead to a table, and what stands in it.
+type Section = (Vec<String>, Vec<(String, Value)>);
+
 /// A configuration in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     /// Sections in their order, by their whole names; the first keys have the empty one.
-    sections: Vec<(Vec<String>, Vec<(String, Value)>)>,
+    sections: Vec<Section>,
     /// What is not taken over.
     pub(crate) notes: Vec<String>,
     /// Files beside it: name and contents.

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_no_configuration_is_refused() {
         for text in ["", "- a", "x", "a: [", &"x".repeat(MAX_BYTES + 1)] {
-            assert!(parse(text).is_err(), "{:.20}", text);
+            assert!(parse(text).is_err(), "{text:.20}");
         }
     }
 }

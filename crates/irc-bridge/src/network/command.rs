@@ -117,17 +117,7 @@ impl Hub {
                 self.ask_anyhow(&owner, (line, words::readable), reply)
                     .await;
             }
-            Command::Away(reason) => {
-                let reason = reason.as_deref().map(one_line);
-                if let Some(person) = owner.person()
-                    && let Err(error) = self.away.set(person, reason).await
-                {
-                    tracing::error!(%error, "that somebody is away is not kept");
-                }
-                let away = Line::new("AWAY", reason);
-                self.ask_anyhow(&owner, (away, words::readable), reply)
-                    .await;
-            }
+            Command::Away(reason) => self.go_away(&owner, reason, reply).await,
             Command::Enter { channel, key } => self.enter(&owner, channel, (key, reply)).await,
             Command::Entered(channel) => {
                 let report = self.has_entered(&owner, &channel);
@@ -201,6 +191,18 @@ impl Hub {
                 self.change_modes(&owner, &channel, &changes, reply);
             }
         }
+    }
+
+    /// Somebody is away, or back; it is kept, for their next connection.
+    async fn go_away(&mut self, owner: &Owner, reason: Option<String>, reply: Reply) {
+        let reason = reason.as_deref().map(one_line);
+        if let Some(person) = owner.person()
+            && let Err(error) = self.away.set(person, reason).await
+        {
+            tracing::error!(%error, "that somebody is away is not kept");
+        }
+        let away = Line::new("AWAY", reason);
+        self.ask_anyhow(owner, (away, words::readable), reply).await;
     }
 
     /// Has somebody's own connection enter a channel.

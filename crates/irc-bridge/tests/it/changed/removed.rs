@@ -151,7 +151,7 @@ fn nothing_is_left_of_a_channel_that_is_unlinked() -> anyhow::Result<()> {
             .await?;
         let state = scene.alice.timeline(&room).await?;
         let infos = state.iter().filter(|event| event.kind == "m.bridge");
-        let last = infos.last().map(|event| event.content.clone());
+        let last = infos.next_back().map(|event| event.content.clone());
         ensure!(
             last.as_ref()
                 .is_some_and(|content| content.as_object().is_none_or(serde_json::Map::is_empty)),

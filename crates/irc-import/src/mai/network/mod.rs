@@ -88,7 +88,7 @@ fn servers(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut Draft) {
     let section = ["networks", name];
     let port = keys.number("port").unwrap_or(6667);
     let mut hosts = keys.texts("additionalAddresses");
-    if !(keys.flag("onlyAdditionalAddresses").unwrap_or(false) && !hosts.is_empty()) {
+    if !keys.flag("onlyAdditionalAddresses").unwrap_or(false) || hosts.is_empty() {
         hosts.insert(0, domain.to_owned());
     }
     let servers: Vec<String> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
