@@ -238,10 +238,7 @@ fn a_list_that_cannot_be_read_is_told_and_read_when_it_can_be() {
             listed.figure("appservice_policy_rooms \"unread\"").await?,
             0
         );
-        assert_eq!(
-            listed.figure("appservice_policy_rooms \"read\"").await?,
-            1
-        );
+        assert_eq!(listed.figure("appservice_policy_rooms \"read\"").await?, 1);
         assert_eq!(listed.eve_says("still here?").await?, ["message: hello"]);
         Ok(())
     })
