@@ -230,6 +230,18 @@ impl<W: LaneWork> Lanes<W> {
         });
     }
 
+    /// A lane has got a row from another one, with an id above those of all rows that it has had. Rows before that one
+    /// are not read by a lane that had nothing to do: they were worked off, and may not be removed yet.
+    pub(crate) fn wake_for(&self, name: &str, id: i64) {
+        self.put(name, |lane| {
+            if lane.is_new() {
+                lane.last_id = id - 1;
+            }
+            lane.has_more = true;
+            lane.grew = true;
+        });
+    }
+
     /// Ends the waits of all lanes.
     pub(crate) fn hurry(&self) {
         for lane in self.0.table.lock().lanes.values() {

@@ -293,7 +293,7 @@ async fn aside(core: &Arc<Core>, row: &InboxRow, name: &str) -> Step {
     let moved = core.store.write(move |unit| unit.move_inbox(id, &to)).await;
     match moved {
         Ok(()) => {
-            core.inbox.wake(&lane);
+            core.inbox.moved(&lane, id);
             Step::Next
         }
         Err(error) => {

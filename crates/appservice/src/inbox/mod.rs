@@ -254,9 +254,10 @@ impl Inbox {
         }
     }
 
-    /// A lane has got a row from another one.
-    fn wake(&self, lane: &str) {
-        self.lanes.wake(lane, 0);
+    /// A lane has got a row from another one, which is about to count it as done: it waits as before.
+    fn moved(&self, lane: &str, id: i64) {
+        self.lanes.work().add();
+        self.lanes.wake_for(lane, id);
     }
 
     /// Ends the wait of a lane, if it waits.

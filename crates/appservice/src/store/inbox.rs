@@ -297,12 +297,14 @@ impl Unit<'_> {
     }
 
     /// A parked row waits again, behind all others and from its first attempt; `None` when there is no such row.
+    /// What was put aside in a room comes back to the room, and is put aside anew: rows come to a line of what is aside
+    /// in the order of their ids.
     pub(crate) fn unpark(&self, id: i64) -> Result<Option<InboxRow>> {
         // A new id, so that ids stay in the order in which rows are worked off.
         let mut statement = self.connection.prepare_cached(&format!(
             "INSERT INTO inbox (lane, kind, body, txn_id, received_ms, trace, name)
-             SELECT lane, kind, body, txn_id, received_ms, trace, name FROM inbox
-             WHERE id = ?1 AND parked_ms IS NOT NULL
+             SELECT substr(lane, 1, instr(lane || ' ', ' ') - 1), kind, body, txn_id, received_ms, trace, name
+             FROM inbox WHERE id = ?1 AND parked_ms IS NOT NULL
              RETURNING {COLUMNS}"
         ))?;
         let row = statement.query_row([id], row_of).optional()?;

@@ -69,6 +69,81 @@ async fn what_is_handled_a_second_time_commits_nothing() {
     assert!(taken, "the inbox is open");
 }
 
+/// A service that puts each message aside and handles it there; one that waits, waits there for an hour, and one that
+/// fails is parked there.
+fn putting_aside(log: &Log) -> Service {
+    Service::new("test")
+        .state(log.clone())
+        .limits(|limits| limits.attempts = 1)
+        .on(
+            |text: Text, State(log): State<Log>, delivery: Delivery| async move {
+                if !delivery.lane.contains(handle::ASIDE) {
+                    return Ok(Verdict::Aside("there".to_owned()));
+                }
+                log.lock().push(text.body.clone());
+                let times = log.lock().iter().filter(|said| **said == text.body).count();
+                match &*text.body {
+                    "waits" if times == 1 => Ok(Verdict::Hold(Duration::from_secs(3600))),
+                    "fails" if times == 1 => Err(HandlerError::new("no")),
+                    _ => Ok(Verdict::Done),
+                }
+            },
+        )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_aside_is_counted_once() {
+    let log = Log::default();
+    let stage = Stage::start(putting_aside(&log)).await;
+    let events = [("$a", "!r:x", "a"), ("$b", "!r:x", "waits")];
+    assert!(stage.take_texts("1", &events).await);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(*log.lock(), ["a", "waits"]);
+    assert_eq!(stage.running.inbox_depth(), 1, "it waits there");
+    stage.settle().await;
+    assert_eq!(*log.lock(), ["a", "waits", "waits"]);
+    assert_eq!(stage.running.inbox_depth(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_parked_aside_comes_back_and_nothing_is_left_behind() {
+    let log = Log::default();
+    let stage = Stage::start(putting_aside(&log)).await;
+    assert!(stage.take_texts("1", &[("$a", "!r:x", "fails")]).await);
+    stage.settle().await;
+    let parked = stage.running.parked(0, 10).await.expect("parked");
+    // It comes back while an earlier one has not been put aside yet.
+    let row = NewInboxRow {
+        lane: "!r:x".to_owned(),
+        kind: InboxKind::Event,
+        body: text("$b", "!r:x", "before").to_string(),
+        digest: None,
+        state: None,
+        trace: None,
+        name: None,
+    };
+    let number = parked[0].number;
+    let inbox = &stage.running.core().inbox;
+    let taking = inbox.taking.lock().await;
+    let rows = inbox.store.write(move |unit| {
+        let earlier = unit.insert_inbox(&row, "2", 1)?;
+        Ok((earlier, unit.unpark(number)?))
+    });
+    let (earlier, replayed) = rows.await.expect("written");
+    inbox.queue(earlier.into_iter().chain(replayed), *taking);
+    drop(taking);
+    stage.settle().await;
+    assert_eq!(*log.lock(), ["fails", "before", "fails"]);
+    assert_eq!(stage.running.inbox_depth(), 0);
+    let left = stage
+        .running
+        .core()
+        .inbox
+        .store
+        .read(|unit| unit.inbox_lanes());
+    assert_eq!(left.await.expect("read"), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_effects_name_does_not_hang_on_how_many_handlers_the_kit_has() {
     let names = async |service: Service| {
