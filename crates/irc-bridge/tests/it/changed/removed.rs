@@ -150,7 +150,7 @@ fn nothing_is_left_of_a_channel_that_is_unlinked() -> anyhow::Result<()> {
             })
             .await?;
         let state = scene.alice.timeline(&room).await?;
-        let infos = state.iter().filter(|event| event.kind == "m.bridge");
+        let mut infos = state.iter().filter(|event| event.kind == "m.bridge");
         let last = infos.next_back().map(|event| event.content.clone());
         ensure!(
             last.as_ref()
