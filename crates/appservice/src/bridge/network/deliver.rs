@@ -179,8 +179,9 @@ async fn decide<N: Network>(
     let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
     let view = core.rooms.view(&portal.matrix).await?;
     let is_listed = core.policies.bans_room(&view);
-    // Who only comes or goes has asked for nothing.
-    if !is_said && (is_barred || is_listed || portal.data.broken.is_some()) {
+    // Who only comes or goes has asked for nothing. Where it is the network that does not let the bridge in, it may yet
+    // let them in, and has to know who stays and who does not.
+    if !is_said && (is_barred || is_listed || portal.data.is_put_out) {
         return Ok(None);
     }
     if is_barred {
@@ -193,7 +194,7 @@ async fn decide<N: Network>(
         let rejected = Rejected::new(Cause::Forbidden, LISTED_ROOM);
         return Ok(Some((Fate::Rejected(rejected), is_said)));
     }
-    if let Some(broken) = &portal.data.broken {
+    if let Some(broken) = portal.data.broken.as_ref().filter(|_| is_said) {
         let rejected = Rejected::new(Cause::Network, format!("this room is cut off: {broken}"));
         return Ok(Some((Fate::Rejected(rejected), is_said)));
     }

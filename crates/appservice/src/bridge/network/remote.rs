@@ -350,7 +350,8 @@ impl<N: Network> Remote<N> {
     }
 
     /// A room cannot be reached any more: it was closed, or the bridge was removed from it. The people in the portal
-    /// are told, and whoever had it linked.
+    /// are told, and whoever had it linked. What they say is refused until it is [`back`](Self::back); that they come or
+    /// go is told to the network all the same, which may let them in where it does not let the bridge in.
     ///
     /// # Errors
     /// As [`message`](Self::message).

@@ -259,6 +259,25 @@ fn a_place_that_is_gone_is_told_in_the_room() {
 }
 
 #[test]
+fn who_comes_to_a_place_that_is_gone_and_who_goes_is_known_there() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square"]).await;
+        let room = stage.enter("square").await;
+        stage.village.close_place("square", "the river took it");
+        stage.settle().await;
+        let bob = lab.user("bob").await.expect("a new user");
+        bob.join(&room).await.expect("it is open");
+        stage.settle().await;
+        let heard = stage.village.heard("square");
+        assert_eq!(heard.last().expect("heard"), "[guest bob comes]");
+        bob.leave(&room).await.expect("he may");
+        stage.settle().await;
+        let heard = stage.village.heard("square");
+        assert_eq!(heard.last().expect("heard"), "[guest bob goes]");
+    });
+}
+
+#[test]
 fn an_alias_that_was_taken_away_is_back_when_it_is_asked_for() {
     Lab::run(async |lab| {
         let stage = Stage::new(&lab, &["square"]).await;
