@@ -1,4 +1,4 @@
-//! Making a connection to one of a network's servers; [`dial`](bridgehead_irc_keeper::dial) does it, here or in the keeper.
+//! Making a connection to one of a network's servers; [`dial`] does it, here or in the keeper.
 
 use std::{io, net::IpAddr, path::Path, sync::Arc};
 
