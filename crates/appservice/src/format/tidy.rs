@@ -211,8 +211,10 @@ pub(crate) fn one_line(text: &str) -> String {
 /// commands or colours, and without byte order marks, which parsers leave out here and there.
 pub(super) fn without_controls(text: &str, keep: impl Fn(char) -> bool) -> String {
     let unix = text.replace("\r\n", "\n").replace('\r', "\n");
+    // The next line of old terminals (NEL) is no line end to anybody who writes today.
+    let unix = unix.replace('\u{85}', " ");
     unix.chars()
-        .filter(|&c| keep(c) || !(c < ' ' || c == '\u{7f}' || c == '\u{feff}'))
+        .filter(|&c| keep(c) || !(c.is_control() || c == '\u{feff}'))
         .collect()
 }
 
