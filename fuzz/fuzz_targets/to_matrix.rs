@@ -62,7 +62,13 @@ fuzz_target!(|input: Input<'_>| {
     if is_plain {
         let lines = contents.iter().flat_map(and_back);
         let back: String = lines.map(|line| visible(&strip(&line))).collect();
-        assert_eq!(back, visible(&strip(input.text)), "{contents:?}");
+        // Of a link that is written otherwise than its address is, the address stands behind it.
+        let mut rest = back.chars();
+        let said = visible(&strip(input.text));
+        assert!(
+            said.chars().all(|c| rest.any(|other| other == c)),
+            "{said:?} became {back:?}: {contents:?}"
+        );
     }
     contents.iter().for_each(|content| drop(and_back(content)));
 });

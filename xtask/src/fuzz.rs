@@ -29,8 +29,17 @@ pub(crate) struct FuzzArgs {
     input: Option<PathBuf>,
 }
 
-/// How long each target runs within `cargo xtask check`.
-const CHECK_SECONDS: u64 = 6;
+/// How many inputs each target is given within `cargo xtask check`: always the same ones, for what is new there is no
+/// fault of the change that is checked.
+const CHECK_RUNS: u64 = 1_000;
+
+/// How far a target goes.
+#[derive(Clone, Copy)]
+enum Extent {
+    Seconds(u64),
+    /// The seeds, and so many inputs made of them, the same ones each time.
+    Runs(u64),
+}
 /// An input that takes longer is a finding.
 const TIMEOUT_SECONDS: u64 = 10;
 /// A target that takes more memory is a finding.
@@ -57,14 +66,14 @@ pub(crate) fn fuzz(root: &Path, args: &FuzzArgs) -> anyhow::Result<()> {
         return fuzzer.run_input(target, input);
     }
     loop {
-        fuzzer.run_all(&targets, args.seconds)?;
+        fuzzer.run_all(&targets, Extent::Seconds(args.seconds))?;
         if !args.forever {
             return Ok(());
         }
     }
 }
 
-/// What `cargo xtask check` does: formatting, lints, and a short turn for each target.
+/// What `cargo xtask check` does: formatting, lints, and a short turn for each target, which is the same each time.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let fuzzer = Fuzzer::new(root)?;
     run(cargo(root)
@@ -73,7 +82,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let mut clippy = fuzzer.cargo("clippy");
     run(clippy.args(["--all-targets", "--", "-D", "warnings"]))?;
     fuzzer.build(None)?;
-    fuzzer.run_all(&fuzzer.targets, CHECK_SECONDS)
+    fuzzer.run_all(&fuzzer.targets, Extent::Runs(CHECK_RUNS))
 }
 
 struct Fuzzer {
@@ -144,7 +153,7 @@ impl Fuzzer {
     }
 
     /// As many targets at once as there are processors. All have their turn, also after one has found something.
-    fn run_all(&self, targets: &[String], seconds: u64) -> anyhow::Result<()> {
+    fn run_all(&self, targets: &[String], extent: Extent) -> anyhow::Result<()> {
         let waiting = Mutex::new(targets.iter());
         let failed = Mutex::new(Vec::new());
         let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -154,7 +163,7 @@ impl Fuzzer {
                     loop {
                         let next = waiting.lock().expect("no worker panics").next();
                         let Some(target) = next else { return };
-                        if let Err(error) = self.run_target(target, seconds) {
+                        if let Err(error) = self.run_target(target, extent) {
                             eprintln!("xtask: fuzz {target}: {error:#}");
                             failed
                                 .lock()
@@ -172,8 +181,14 @@ impl Fuzzer {
         Ok(())
     }
 
-    fn run_target(&self, target: &str, seconds: u64) -> anyhow::Result<()> {
-        let corpus = self.place("corpus").join(target);
+    fn run_target(&self, target: &str, extent: Extent) -> anyhow::Result<()> {
+        let corpus = match extent {
+            Extent::Seconds(_) => self.place("corpus").join(target),
+            Extent::Runs(_) => self.place("check").join(target),
+        };
+        if matches!(extent, Extent::Runs(_)) && corpus.exists() {
+            fs::remove_dir_all(&corpus)?;
+        }
         let findings = self.place("findings").join(target);
         let logs = self.place("logs");
         for folder in [&corpus, &findings, &logs] {
@@ -182,8 +197,11 @@ impl Fuzzer {
         let log = logs.join(format!("{target}.log"));
         let output = File::create(&log)?;
         let mut program = self.program(target);
+        match extent {
+            Extent::Seconds(seconds) => program.arg(format!("-max_total_time={seconds}")),
+            Extent::Runs(runs) => program.arg(format!("-runs={runs}")).arg("-seed=1"),
+        };
         program
-            .arg(format!("-max_total_time={seconds}"))
             .arg("-print_final_stats=1")
             .arg(format!("-artifact_prefix={}/", findings.display()));
         let words = self.root.join("fuzz/words").join(format!("{target}.dict"));
@@ -201,7 +219,7 @@ impl Fuzzer {
         let told = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         if status.success() {
             let runs = number(&told, "stat::number_of_executed_units:");
-            println!("fuzz {target}: {runs} inputs in {seconds} s");
+            println!("fuzz {target}: {runs} inputs");
             return Ok(());
         }
         let lines: Vec<&str> = told.lines().collect();
