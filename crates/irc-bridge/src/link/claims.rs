@@ -38,6 +38,8 @@ pub const FRAMES: Migration = Migration {
 
 /// For how long claims are kept while the bridge runs; what it was given is told to be sent long before.
 const KEPT_MS: i64 = 86_400_000;
+/// How often old claims are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// Marks that wait to be stored; of what is beyond that, a crash makes a doubt.
 const MAX_MARKS: usize = 100_000;
 /// Marks that are stored at once.
@@ -122,8 +124,22 @@ impl Claims {
         self.marks.wake.notify_one();
     }
 
-    /// Stores marks for as long as it is polled.
+    /// Stores marks for as long as it is polled, and forgets old claims now and then.
     pub async fn keep(&self) {
+        tokio::join!(self.keep_marks(), self.forget_old());
+    }
+
+    /// The first time after so long that what was under way before has been sent again.
+    async fn forget_old(&self) {
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            if let Err(error) = self.prune().await {
+                tracing::warn!(%error, "old claims are not forgotten");
+            }
+        }
+    }
+
+    async fn keep_marks(&self) {
         loop {
             let some: Vec<Claim> = {
                 let waiting = self.marks.waiting.lock();
