@@ -7,3 +7,4 @@ pub mod drive;
 mod ends;
 mod note;
 pub mod orders;
+mod own;

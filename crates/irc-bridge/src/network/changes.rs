@@ -222,7 +222,7 @@ impl Hub {
             Ok::<_, bridgehead_appservice::Error>(
                 self.remote
                     .store()?
-                    .put(&super::threads_key(&self.name), &known)
+                    .put(&super::handle::threads_key(&self.name), &known)
                     .await?,
             )
         };

@@ -165,7 +165,7 @@ impl Hub {
             self.tell_doubt(owner, key);
             return;
         };
-        for claim in pending.is_not_there() {
+        for claim in pending.take_void_claims() {
             self.claims.release(&claim).await;
         }
     }

@@ -10,7 +10,8 @@
 //! say, and hear what is said to them alone. The loop waits for nobody: orders and deeds go by bounded queues, and who asks it
 //! something is answered later.
 //!
-//! - `client`, `speech` a client, and what it has to say
+//! - `handle` the way in, for those who have something for the loop
+//! - `client`, `speech` a client, and what it has to say; `say` what becomes of it
 //! - `doubt` what became of a line when the bridge was killed
 //! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
@@ -43,6 +44,7 @@ mod doing;
 mod doubt;
 mod ended;
 mod figures;
+mod handle;
 mod hear;
 mod history;
 mod keeping;
@@ -61,6 +63,7 @@ mod presences;
 mod private;
 mod rest;
 mod rules;
+mod say;
 mod speaking;
 mod speech;
 pub(crate) mod standing;
@@ -78,22 +81,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bridgehead_appservice::{
-    HandlerError,
-    bridge::{Cause, Level, Rejected, Remote, SendError},
-    id::UserId,
-    store::Store,
-};
+use bridgehead_appservice::{HandlerError, bridge::Remote, id::UserId, store::Store};
 use parking_lot::{Mutex, RwLock};
 use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     task::JoinSet,
     time::MissedTickBehavior,
 };
 
 #[cfg(test)]
 pub(crate) use self::picture::Seat;
-use self::withdraw::Withdrawing;
 use self::{
     access::Access,
     aside::Aside,
@@ -102,6 +99,7 @@ use self::{
     deeds::Deed,
     doing::Doing,
     figures::Figures,
+    handle::{Open, threads_key},
     history::History,
     keeping::Held,
     memory::Memory,
@@ -109,23 +107,23 @@ use self::{
     observe::AllEars,
     pace::{Breaker, Bucket},
     presences::Presences,
-    private::{Answers, TO_BE_SEEN_EVERY},
+    private::Answers,
     rest::Rests,
     rules::Doors,
     speaking::Patience,
-    speech::{Lost, Pending},
     sts::Policies,
 };
 pub(crate) use self::{
-    command::{Asking, Command, Report, in_one_line},
+    command::{Command, Report, in_one_line},
     connect::{sasl, secret, trust},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
     ended::words as why_ended,
     figures::reference as figures_reference,
+    handle::{Beginning, Handle, Input, Waiting, network},
     look::{ClientLook, Look},
     offers::Offers,
     speaking::now_ms,
-    speech::{Outcome, Speech},
+    speech::Speech,
     threads::{InThread, Threads},
     upkeep::Upkeep,
 };
@@ -139,7 +137,7 @@ use crate::{
     away::Away,
     clock::now,
     ident::Ident,
-    ids::{Place, Target},
+    ids::Place,
     ignoring::Ignoring,
     kept::{Kept, Masks, Seen},
     link::{
@@ -149,220 +147,17 @@ use crate::{
     },
     people::People,
     seal::Seal,
-    settings::{Mode, NetworkSettings},
+    settings::NetworkSettings,
     talks::Talks,
     text::to_matrix::MentionRules,
 };
 
-/// What may wait for the loop; who brings more waits.
-const MAX_INPUTS: usize = 1024;
 /// What links may have to tell.
 const MAX_TOLD: usize = 4096;
 /// What connections say when the bridge ends.
 const LAST_WORDS: &str = "The bridge is being restarted";
 /// How often the loop looks at what time alone changes.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Something for the loop.
-pub(crate) enum Input {
-    /// Something is to be said.
-    Say(Box<Speech>, oneshot::Sender<Outcome>),
-    /// What is to be said under this key is something else by now.
-    Withdraw(Withdrawing),
-    /// Matrix has changed.
-    Upkeep(Upkeep),
-    /// Somebody asks for something.
-    Command(Asking),
-    /// The bridge ends.
-    Leave(oneshot::Sender<()>),
-    /// The settings are these now; and whether somebody may do more or less.
-    Settings(Arc<NetworkSettings>, bool),
-    /// The network ends: the configuration has it no more.
-    End(oneshot::Sender<()>),
-    /// Who of Matrix is writing somewhere; nobody else is.
-    Typing(Place, Vec<UserId>),
-    /// Somebody wants to know how the network stands.
-    Look(oneshot::Sender<Look>),
-    /// Somebody wants to know what a channel is like.
-    Picture(String, oneshot::Sender<Option<Picture>>),
-}
-
-/// A network, for those who have something for its loop.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    pub(crate) name: Arc<str>,
-    pub(crate) settings: Arc<NetworkSettings>,
-    pub(crate) directory: Arc<RwLock<Directory>>,
-    pub(crate) threads: Arc<Mutex<Threads>>,
-    /// Whether media and pages can be linked to.
-    pub(crate) has_links: bool,
-    claims: OpenClaims,
-    inputs: mpsc::Sender<Input>,
-}
-
-/// The claims, while the network's loop runs.
-type OpenClaims = Arc<watch::Sender<Option<Claims>>>;
-
-/// Lends the claims to those who have something for the loop, for as long as it runs.
-struct Open<'a>(&'a OpenClaims);
-
-impl<'a> Open<'a> {
-    fn new(to: &'a OpenClaims, claims: Claims) -> Self {
-        to.send_replace(Some(claims));
-        Self(to)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.send_replace(None);
-    }
-}
-
-/// Under this name it is remembered which threads IRC knows.
-fn threads_key(network: &str) -> String {
-    format!("threads/{network}")
-}
-
-impl Handle {
-    /// Under this name it is remembered which threads the network knows.
-    pub(crate) fn threads_key(&self) -> String {
-        threads_key(&self.name)
-    }
-
-    /// Tells who is writing; where too much waits it is not told.
-    pub(crate) fn typing(&self, place: Place, people: Vec<UserId>) {
-        self.inputs.try_send(Input::Typing(place, people)).ok();
-    }
-
-    /// Says something. Returns when the network has it, or has said no.
-    pub(crate) async fn say(&self, mut speech: Speech) -> Outcome {
-        self.look_up(&mut speech).await?;
-        let (reply, outcome) = oneshot::channel();
-        let gone = || SendError::retry("the bridge is about to end");
-        self.inputs
-            .send(Input::Say(Box::new(speech), reply))
-            .await
-            .map_err(|_| gone())?;
-        outcome.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Finds out what was said of it before.
-    async fn look_up(&self, speech: &mut Speech) -> Result<(), SendError> {
-        let mut open = self.claims.subscribe();
-        let open = open.wait_for(Option::is_some).await;
-        let claims = open.ok().and_then(|claims| claims.clone());
-        let Some(claims) = claims else {
-            return Err(SendError::retry("the bridge is about to end"));
-        };
-        for claimed in claims.of(&speech.key).await? {
-            match claimed.is_written {
-                true => speech.claimed.push(claimed.part),
-                false => speech.doubted.push(claimed),
-            }
-        }
-        Ok(())
-    }
-
-    /// Matrix has changed.
-    pub(crate) async fn upkeep(&self, upkeep: Upkeep) {
-        // A loop that has ended sees to it when it begins again.
-        self.inputs.send(Input::Upkeep(upkeep)).await.ok();
-    }
-
-    /// Ends all connections in order. Returns when there are none.
-    pub(crate) async fn leave(&self) {
-        let (reply, left) = oneshot::channel();
-        if self.inputs.send(Input::Leave(reply)).await.is_ok() {
-            left.await.ok();
-        }
-    }
-
-    /// Asks for something; gives back what people are told.
-    pub(crate) async fn command(&self, who: &UserId, command: Command) -> Report {
-        let (reply, report) = oneshot::channel();
-        let asking = Asking {
-            who: who.clone(),
-            command,
-            reply,
-        };
-        let gone = || Err("the bridge is about to end".to_owned());
-        if self.inputs.send(Input::Command(asking)).await.is_err() {
-            return gone();
-        }
-        report.await.unwrap_or_else(|_| gone())
-    }
-
-    /// Whether a channel has a key that is known here.
-    pub(crate) fn is_keyed(&self, channel: &str) -> bool {
-        self.settings.key_of(channel).is_some() || self.directory.read().is_keyed(channel)
-    }
-
-    /// How the network stands; `None` when its loop has ended.
-    pub(crate) async fn look(&self) -> Option<Look> {
-        let (reply, look) = oneshot::channel();
-        self.inputs.send(Input::Look(reply)).await.ok()?;
-        look.await.ok()
-    }
-}
-
-impl Handle {
-    /// What a channel is like, as the observer sees it; `None` where it does not.
-    pub(crate) async fn picture(&self, channel: &str) -> Option<Picture> {
-        let (reply, picture) = oneshot::channel();
-        let input = Input::Picture(channel.to_owned(), reply);
-        self.inputs.send(input).await.ok()?;
-        picture.await.ok().flatten()
-    }
-}
-
-/// What a network's loop is made of.
-#[derive(Clone)]
-pub(crate) struct Beginning {
-    pub(crate) name: String,
-    pub(crate) settings: Arc<NetworkSettings>,
-    pub(crate) ident: Ident,
-    pub(crate) has_links: bool,
-    pub(crate) way: Way,
-    /// The keeper's socket, where there is one.
-    pub(crate) keeper: Option<Arc<Path>>,
-}
-
-/// A network that is about to run, and to run again where that has failed.
-#[derive(Clone)]
-pub(crate) struct Waiting {
-    pub(crate) beginning: Beginning,
-    directory: Arc<RwLock<Directory>>,
-    threads: Arc<Mutex<Threads>>,
-    claims: OpenClaims,
-    /// Held by the loop that runs.
-    inputs: Arc<AsyncMutex<mpsc::Receiver<Input>>>,
-}
-
-/// A network: for those who have something for it, and to be run.
-pub(crate) fn network(beginning: Beginning) -> (Handle, Waiting) {
-    let (sender, inputs) = mpsc::channel(MAX_INPUTS);
-    let directory = Arc::new(RwLock::default());
-    let threads = Arc::new(Mutex::default());
-    let claims = Arc::new(watch::Sender::new(None));
-    let handle = Handle {
-        name: beginning.name.as_str().into(),
-        settings: beginning.settings.clone(),
-        directory: directory.clone(),
-        threads: threads.clone(),
-        has_links: beginning.has_links,
-        claims: claims.clone(),
-        inputs: sender,
-    };
-    let waiting = Waiting {
-        beginning,
-        directory,
-        threads,
-        claims,
-        inputs: Arc::new(AsyncMutex::new(inputs)),
-    };
-    (handle, waiting)
-}
 
 /// The loop.
 pub(crate) struct Hub {
@@ -617,87 +412,6 @@ impl Hub {
         }
     }
 
-    async fn take_speech(&mut self, mut speech: Speech, reply: oneshot::Sender<Outcome>) {
-        // Whoever asked an earlier loop for it asks this one again.
-        if reply.is_closed() {
-            return;
-        }
-        let now = now();
-        if self.is_to_be_seen(&speech.place, now) {
-            let why = "it is not known yet whether they are who they were before the bridge was restarted";
-            let after = Some(TO_BE_SEEN_EVERY);
-            reply
-                .send(Err(SendError::Retry {
-                    after,
-                    reason: why.to_owned(),
-                }))
-                .ok();
-            return;
-        }
-        speech.place = self.meant(speech.place);
-        if let Err(no) = self.is_on_irc(&speech.place) {
-            reply.send(Err(no)).ok();
-            return;
-        }
-        let owner = match self.owner_for(&speech.place, &speech.speaker) {
-            Ok(owner) => owner,
-            Err(no) => {
-                reply.send(Err(no)).ok();
-                return;
-            }
-        };
-        if let Target::Private { nick, .. } = &speech.place.target {
-            self.monitor.talks(nick);
-        }
-        if let Some(no) = self.nobody_there(&owner, &speech.place) {
-            reply.send(Err(no)).ok();
-            return;
-        }
-        let deadline = now + self.settings.limits.patience.get();
-        let client = self.client(&owner);
-        client.spoke_at = now;
-        client.is_parked = false;
-        if let Some((_, why)) = client.barred.as_ref().filter(|(until, _)| *until > now)
-            && client.live.is_none()
-        {
-            let why = why.clone();
-            reply.send(Err(SendError::forbidden(why))).ok();
-            return;
-        }
-        if owner != Owner::Bot {
-            client.name = Some(speech.name.clone());
-        }
-        let place = speech.place.clone();
-        self.release_if_asked_again(&mut speech).await;
-        let client = self.client(&owner);
-        client.pendings.push_back(Pending {
-            speech,
-            reply,
-            deadline,
-            is_in_doubt: false,
-            is_looked_for: false,
-            is_said_again: false,
-            is_withdrawn: false,
-            parts: Vec::new(),
-        });
-        self.has_written(&owner, &place);
-        self.advance(&owner).await;
-    }
-
-    /// Whose connection speaks for a person there: their own, or the bridge's where they may have none.
-    fn owner_for(&self, place: &Place, person: &UserId) -> Result<Owner, SendError> {
-        let level = self.remote.level(person).map_err(SendError::from)?;
-        match place.as_channel() {
-            Some(channel) if self.settings.mode_for(channel, level) == Mode::Relay => {
-                Ok(Owner::Bot)
-            }
-            None if level < Level::User => Err(SendError::forbidden(
-                "you may not talk to people alone by this bridge",
-            )),
-            _ => Ok(Owner::Person(person.clone())),
-        }
-    }
-
     fn client(&mut self, owner: &Owner) -> &mut Client {
         self.clients
             .entry(owner.clone())
@@ -786,25 +500,6 @@ impl Hub {
         self.count_levels();
     }
 
-    /// What has waited for its connection for too long is given back.
-    fn give_up_late(&mut self, now: Instant) {
-        // Where nobody is connected it is the network that is away, and not one person's place in it.
-        let is_away = !self.clients.keys().any(|owner| self.is_ready(owner));
-        let breaker = self.bucket.why(now).map(str::to_owned);
-        for client in self.clients.values_mut() {
-            client.give_waits_up(now);
-            let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
-            let why = client.last_error.clone().or_else(|| breaker.clone());
-            for pending in client.take_pendings(is_late) {
-                let why = why.as_deref().unwrap_or("the connection takes too long");
-                pending.end(Err(match is_away {
-                    true => SendError::away(why),
-                    false => SendError::Reject(Rejected::new(Cause::Network, why)),
-                }));
-            }
-        }
-    }
-
     /// Whether somebody's connection stands.
     fn is_ready(&self, owner: &Owner) -> bool {
         let live = self
@@ -812,36 +507,6 @@ impl Hub {
             .get(owner)
             .and_then(|client| client.live.as_ref());
         live.is_some_and(|live| live.is_ready)
-    }
-
-    /// What is known of a lost connection by now is all that will be known.
-    async fn end_doubts(&mut self, owner: &Owner, now: Instant) {
-        let patience = self.settings.limits.patience.get();
-        let is_kept = self.directory.read().offers().history.is_some();
-        let Some(client) = self.clients.get_mut(owner) else {
-            return;
-        };
-        if client.doubts_until.take_if(|until| *until <= now).is_none() {
-            return;
-        }
-        // What the old connection had, and not the new one.
-        let pendings = client.pendings.iter_mut();
-        let mut lost = Lost::default();
-        for pending in pendings.filter(|pending| pending.is_in_doubt) {
-            pending.is_in_doubt = false;
-            pending.unhand((now + patience, is_kept), &mut lost);
-        }
-        self.lose(lost).await;
-    }
-
-    /// A connection is gone: claims are given up, or in doubt.
-    async fn lose(&mut self, lost: Lost) {
-        for claim in lost.void {
-            self.claims.release(&claim).await;
-        }
-        for claim in lost.in_doubt {
-            self.claims.doubt(&claim).await;
-        }
     }
 
     /// Something is to be done in Matrix.

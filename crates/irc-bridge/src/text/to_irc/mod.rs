@@ -2,7 +2,7 @@
 //!
 //! [`to_irc`] gives a [`Said`]: how it is said and the text as a tree, with the words that stand for a reply, a thread, media
 //! or a poll in it already. [`Said::plan`] cuts it into lines, or says what of it goes to a page. [`edit`], [`reaction()`],
-//! [`reactions`], [`deletion`] and [`poll`] say what is no message.
+//! [`deletion`] and [`poll`] say what is no message.
 //!
 //! Who is answered is read from the relations of the content, which the kit does, and never from its text.
 
@@ -31,7 +31,7 @@ use bridgehead_appservice::{
 pub use self::{
     edit::edit,
     plan::{Limits, Page, PageKind, Paste, Plan},
-    reaction::{Others, deletion, reaction, reactions, reacts},
+    reaction::{Others, deletion, reaction, reacts},
     reply::{Reply, ReplyRules},
     said::{Said, Speaker, Verb},
     write::Style,

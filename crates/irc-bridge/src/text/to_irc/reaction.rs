@@ -16,7 +16,7 @@ const MAX_KEY_BYTES: usize = 64;
 /// How much of a message is quoted.
 const QUOTE_BYTES: usize = 64;
 
-/// How many people are named for each key, and how many keys.
+/// How many people are named, and how many keys.
 const MAX_NAMES: usize = 8;
 const MAX_KEYS: usize = 8;
 
@@ -88,52 +88,6 @@ pub fn reacts(
         said = format!("{said} ({told})");
     }
     Said::new(Kind::Emote, Rich::plain(&said), around)
-}
-
-/// What many people's reactions to one message were, as one line for the bridge itself to say:
-/// `"first words…": 👍 alice, bob · 🎉 carol`. `None` where there are none.
-#[must_use]
-pub fn reactions(
-    original: Option<&Content>,
-    reactions: &[(String, Vec<String>)],
-    around: &Around<'_>,
-) -> Option<Said> {
-    let told: Vec<_> = reactions
-        .iter()
-        .take(MAX_KEYS)
-        .map(|(key, names)| by_whom(key, names))
-        .collect();
-    if told.is_empty() {
-        return None;
-    }
-    let to = original.and_then(|original| quote(original, QUOTE_BYTES));
-    let more = reactions.len().saturating_sub(MAX_KEYS);
-    let more = if more > 0 {
-        format!(" · and {more} more")
-    } else {
-        String::new()
-    };
-    let said = format!(
-        "{}: {}{more}",
-        to.as_deref().unwrap_or("reactions"),
-        told.join(" · ")
-    );
-    let around = Around {
-        speaker: None,
-        ..*around
-    };
-    Said::new(Kind::Notice, Rich::plain(&said), &around)
-}
-
-fn by_whom(key: &str, names: &[String]) -> String {
-    let named = names.iter().take(MAX_NAMES).map(|name| one_line(name));
-    let named = named.collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(MAX_NAMES);
-    let key = emoji(key);
-    match more {
-        0 => format!("{key} {named}"),
-        _ => format!("{key} {named} and {more} more"),
-    }
 }
 
 /// The key as people see it. Of a picture its name, where the sender tells it (MSC4027).

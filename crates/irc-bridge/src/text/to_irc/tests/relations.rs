@@ -171,20 +171,6 @@ fn reactions_in_words() {
 }
 
 #[test]
-fn many_reactions_in_one_line() {
-    let original = text("Lunch?");
-    let names = |count: usize| (1..=count).map(|n| format!("n{n}")).collect::<Vec<_>>();
-    let of = |list: &[(String, Vec<String>)]| {
-        reactions(Some(&original), list, &around(Style::Plain))
-            .map(|said| (said.verb, said.lines().join("|")))
-    };
-    let list = [("👍".to_owned(), names(2)), ("🎉".to_owned(), names(10))];
-    let expected = "\"Lunch?\": 👍 n1, n2 · 🎉 n1, n2, n3, n4, n5, n6, n7, n8 and 2 more";
-    assert_eq!(of(&list), Some((Verb::Notice, expected.to_owned())));
-    assert_eq!(of(&[]), None);
-}
-
-#[test]
 fn deletions_in_words() {
     let check = |original: Option<&Content>, expected: &str| {
         let said = deletion(original, &around(Style::Plain)).unwrap();

@@ -1,0 +1,66 @@
+//! Which lines are for a connection itself, where another one tells of its channels.
+
+use bridgehead_irc_protocol::{CaseMapping, session::Heard};
+
+/// Whether a line is about the connection's own user, and not about a channel or somebody in it.
+pub(super) fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
+    let line = &heard.line;
+    // By now it may have another nick.
+    let is_me = |name: &str| mapping.is_same(name, &heard.me);
+    match line.command.as_str() {
+        "PRIVMSG" | "NOTICE" | "TAGMSG" | "INVITE" | "MODE" | "REDACT" => is_me(&line.text(0)),
+        "JOIN" | "PART" | "NICK" | "CHGHOST" | "SETNAME" | "ACCOUNT" | "AWAY" => {
+            is_me(line.from_name())
+        }
+        "KICK" => is_me(&line.text(1)),
+        "QUIT" | "TOPIC" | "RENAME" => false,
+        // Who is in a channel, and what it is like, the observer knows.
+        "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
+        | "348" | "349" | "728" | "729" => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_irc_protocol::session::{Event, Session, Settings};
+
+    use super::*;
+    use crate::clock::now;
+
+    /// What a session makes of lines that come at once.
+    fn heard(lines: &str) -> Vec<Heard> {
+        let nicks = vec!["anna".to_owned()];
+        let mut session = Session::new(
+            Settings {
+                nicks,
+                ..Settings::default()
+            },
+            now(),
+        );
+        session.receive(b":srv 001 anna :Welcome\r\n:srv 376 anna :End\r\n", now());
+        session.receive(lines.as_bytes(), now());
+        let events = std::iter::from_fn(|| session.poll_event());
+        let heard = events.filter_map(|event| match event {
+            Event::Line(heard) if heard.line.numeric().is_none() => Some(heard),
+            _ => None,
+        });
+        heard.collect()
+    }
+
+    #[test]
+    fn what_came_for_a_nick_right_before_it_was_changed_is_for_its_owner() {
+        let heard = heard(
+            ":bob!b@h PRIVMSG anna :psst\r\n\
+             :bob!b@h PRIVMSG Guest1 :not yet\r\n\
+             :anna!a@h NICK Guest1\r\n\
+             :bob!b@h PRIVMSG anna :too late\r\n\
+             :bob!b@h PRIVMSG Guest1 :psst again\r\n",
+        );
+        let mapping = CaseMapping::Rfc1459;
+        let concerned: Vec<bool> = heard.iter().map(|heard| concerns(heard, mapping)).collect();
+        assert_eq!(concerned, [true, false, true, false, true]);
+        let nicks: Vec<&str> = heard.iter().map(|heard| &*heard.me).collect();
+        assert_eq!(nicks, ["anna", "anna", "anna", "Guest1", "Guest1"]);
+    }
+}
