@@ -360,11 +360,14 @@ impl Network for Irc {
                     let title = title.unwrap_or_else(|| place.network.clone());
                     // Whoever may come has the key, and says so: an alias is no way in.
                     let is_keyed = handle.is_keyed(channel);
-                    let info = match is_keyed {
+                    let mut info = match is_keyed {
                         true => RoomInfo::private(channel),
                         false => RoomInfo::public(channel),
                     };
-                    let mut info = info.about(&format!("{channel} on {title}"));
+                    // Else the channel says what it is about, and a channel that says nothing has no topic.
+                    if !handle.settings.sync.topics {
+                        info = info.about(&format!("{channel} on {title}"));
+                    }
                     if !rules.federate {
                         info = info.local();
                     }

@@ -226,9 +226,15 @@ pub(crate) fn log() {
 /// How many scenarios are played at the same time: more than this, and people wait for each other's joins.
 const AT_ONCE: usize = 8;
 
+/// Says which scenario is played alone, where not all are.
+const ONE: &str = "BRIDGEHEAD_SCENARIO";
+
 /// Plays scenarios, some at the same time; fails with what each of them has failed with.
 pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow::Result<()> {
-    let played = scenarios.iter().copied().flatten().map(|scenario| {
+    let one = std::env::var(ONE).ok();
+    let scenarios = scenarios.iter().copied().flatten();
+    let scenarios = scenarios.filter(|scenario| one.as_deref().is_none_or(|one| one == scenario.name));
+    let played = scenarios.map(|scenario| {
         let playing = (scenario.play)(stage.clone());
         async move {
             let outcome = tokio::time::timeout(Duration::from_secs(240), playing).await;
