@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bridgehead_irc_protocol::Line;
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{Directory, Handle, Hub, Input, Owner};
+use super::{Directory, Handle, Hub, Input, Owner, deeds::Deed};
 use crate::{
     clock::now,
     ids::Place,
@@ -173,6 +173,16 @@ impl Hub {
             self.drop_link(&owner, NOT_WANTED);
         }
         (self.is_leaving, self.ending) = (true, Some(reply));
+    }
+
+    /// Nobody is connected any more: once Matrix has what was heard until then, the bridge may end.
+    pub(super) fn conclude_leaving(&mut self, reply: oneshot::Sender<()>) {
+        if let Err(full) = self.deeds.try_send(Deed::Last(reply))
+            && let Deed::Last(reply) = full.into_inner()
+        {
+            // Later, when there is room.
+            self.left = Some(reply);
+        }
     }
 
     /// Whether the network has ended.

@@ -11,7 +11,7 @@ use bridgehead_appservice::{
     format::Rich,
     id::UserId,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     doing::{Doing, Powers},
@@ -86,6 +86,8 @@ pub(super) enum Deed {
     Ears(String, BTreeMap<String, String>),
     /// All that came before is done: lines need not be kept any more.
     Done(Done),
+    /// The bridge ends: who waits until all that came before is done.
+    Last(oneshot::Sender<()>),
 }
 
 /// Does them until there are no more.
@@ -106,6 +108,11 @@ pub(super) async fn carry_out(
             memory.write(now()).await;
             return;
         };
+        if let Deed::Last(reply) = deed {
+            memory.write(now()).await;
+            reply.send(()).ok();
+            continue;
+        }
         let heard = deed.heard();
         if let Err(error) = doing.carry_out(deed).await {
             // Only where the database cannot be written, or the service ends.
@@ -250,7 +257,7 @@ impl Deed {
                 done.tell();
                 Ok(())
             }
-            Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) => Ok(()),
+            Self::Heard(..) | Self::Unheard(_) | Self::Alive(_) | Self::Last(_) => Ok(()),
         }
     }
 }

@@ -466,7 +466,7 @@ impl Hub {
         if self.is_leaving {
             let is_left = self.clients.values().all(|client| client.live.is_none());
             if let Some(reply) = self.left.take_if(|_| is_left) {
-                reply.send(()).ok();
+                self.conclude_leaving(reply);
             }
             return;
         }

@@ -234,3 +234,22 @@ fn a_homeserver_that_loses_answers_hears_every_line_once() -> anyhow::Result<()>
         anyhow::Ok(())
     })
 }
+
+#[test]
+fn what_was_heard_before_the_bridge_ended_is_told() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::ngircd()).await?;
+        let mut said = vec!["first".to_owned()];
+        for line in 0..400 {
+            let text = format!("bob line {line}");
+            scene.bob.say(CHANNEL, &text).await?;
+            said.push(text);
+        }
+        scene.service.stop().await?;
+        scene.service.start().await?;
+        scene.hears_in_matrix(&said[said.len() - 1]).await?;
+        let texts = scene.alice.texts(&scene.room).await?;
+        ensure!(texts == said, "said {said:#?}\nheard {texts:#?}");
+        anyhow::Ok(())
+    })
+}

@@ -82,14 +82,16 @@ fn named_tests(cell: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a function of this name has an attribute that makes it a test.
 fn is_test(sources: &str, name: &str) -> bool {
-    let found = sources.match_indices(&format!("fn {name}(")).any(|(at, _)| {
-        let before = sources[..at].lines().rev().take_while(|line| {
-            let line = line.trim();
-            !line.is_empty() && line != "}"
+    let found = sources
+        .match_indices(&format!("fn {name}("))
+        .any(|(at, _)| {
+            let before = sources[..at].lines().rev().take_while(|line| {
+                let line = line.trim();
+                !line.is_empty() && line != "}"
+            });
+            let mut attributes = before.map(str::trim);
+            attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
         });
-        let mut attributes = before.map(str::trim);
-        attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
-    });
     found
 }
 

@@ -233,7 +233,8 @@ const ONE: &str = "BRIDGEHEAD_SCENARIO";
 pub(crate) async fn play_all(stage: Stage, scenarios: &[&[Scenario]]) -> anyhow::Result<()> {
     let one = std::env::var(ONE).ok();
     let scenarios = scenarios.iter().copied().flatten();
-    let scenarios = scenarios.filter(|scenario| one.as_deref().is_none_or(|one| one == scenario.name));
+    let scenarios =
+        scenarios.filter(|scenario| one.as_deref().is_none_or(|one| one == scenario.name));
     let played = scenarios.map(|scenario| {
         let playing = (scenario.play)(stage.clone());
         async move {
