@@ -7,6 +7,7 @@ mod folded;
 mod ircv3;
 mod kept_out;
 mod login;
+mod odd;
 mod once;
 mod outage;
 mod own_stages;

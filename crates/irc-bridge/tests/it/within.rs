@@ -62,6 +62,16 @@ impl Scene {
         between: Between,
     ) -> anyhow::Result<Self> {
         let irc = Arc::new(Server::start(dialect).await?);
+        Self::at(lab, irc, settings, between).await
+    }
+
+    /// At a server that runs already, with what may be wrong with it.
+    pub(crate) async fn at(
+        lab: Lab,
+        irc: Arc<Server>,
+        settings: &Settings,
+        between: Between,
+    ) -> anyhow::Result<Self> {
         let server = irc.clone();
         let way = Way::Within(Arc::new(move |_| {
             Ok(between(Box::new(server.wire()) as Box<dyn Stream>))

@@ -82,7 +82,7 @@ fn named_tests(cell: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a function of this name has an attribute that makes it a test.
 fn is_test(sources: &str, name: &str) -> bool {
-    let found = sources
+    sources
         .match_indices(&format!("fn {name}("))
         .any(|(at, _)| {
             let before = sources[..at].lines().rev().take_while(|line| {
@@ -91,8 +91,7 @@ fn is_test(sources: &str, name: &str) -> bool {
             });
             let mut attributes = before.map(str::trim);
             attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
-        });
-    found
+        })
 }
 
 /// Whether it is in a list of what is played in a stage.

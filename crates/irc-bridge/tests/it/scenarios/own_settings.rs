@@ -6,6 +6,7 @@ use bridgehead_irc::{
     Settings,
     settings::{ChannelSettings, Mode, Reactions},
 };
+use bridgehead_testkit::SERVER_NAME;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,8 +18,11 @@ use super::{
     talk::ghost,
 };
 use crate::{
-    peers::inspircd::{Inspircd, InspircdOptions},
-    stage::{NETWORK, Server, Stage, comes_to, on_ours, play_all, settings},
+    peers::{
+        inspircd::{Inspircd, InspircdOptions},
+        raw::RawClient,
+    },
+    stage::{BOT, NETWORK, Server, Stage, comes_to, nick, on_ours, play_all, settings},
 };
 
 scenarios![
@@ -29,6 +33,7 @@ scenarios![
     reactions_go_by_tags_where_the_network_takes_them,
     relayed_people_are_named_before_each_line_and_no_name_can_be_faked,
     bots_of_other_networks_speak_for_their_people,
+    a_room_that_is_mapped_by_its_alias_is_the_channels,
 ];
 
 #[test]
@@ -61,7 +66,27 @@ fn own(port: u16) -> anyhow::Result<Settings> {
         ..ChannelSettings::default()
     };
     network.channels.insert("#relay".to_owned(), relay);
+    let fixed = ChannelSettings {
+        room: Some(format!("#plaza:{SERVER_NAME}")),
+        ..ChannelSettings::default()
+    };
+    network.channels.insert("#fixed".to_owned(), fixed);
     Ok(settings)
+}
+
+async fn a_room_that_is_mapped_by_its_alias_is_the_channels(stage: Stage) -> anyhow::Result<()> {
+    let alice = stage.lab.user("omapa").await?;
+    let mut bob = RawClient::welcomed(stage.port, "omapb").await?;
+    bob.join("#fixed").await?;
+    // The bridge waits for a room that is not there when it starts.
+    let body = json!({ "name": "The plaza", "preset": "public_chat", "room_alias_name": "plaza" });
+    let room = alice.create_room_with(&body).await?;
+    bob.sees_enter(&[BOT, &nick(&alice)]).await?;
+    bob.say("PRIVMSG #fixed :from the channel").await;
+    alice.hears(&room, "from the channel").await?;
+    alice.say(&room, "from the room").await?;
+    assert_eq!(told(&mut bob, "#fixed", "from").await?, "from the room");
+    Ok(())
 }
 
 async fn a_channel_is_spoken_to_in_its_encoding(stage: Stage) -> anyhow::Result<()> {
