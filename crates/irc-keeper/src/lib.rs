@@ -17,6 +17,7 @@
 
 pub mod attach;
 pub mod dial;
+pub mod ident;
 mod kept;
 mod lines;
 pub mod program;
