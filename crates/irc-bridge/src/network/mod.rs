@@ -11,7 +11,7 @@
 //! something is answered later.
 //!
 //! - `client`, `speech` a client, and what it has to say
-//! - `doubt` what became of a line when the bridge was killed
+//! - `doubt` what became of a line when the bridge was killed; `before` the same where a keeper knows it
 //! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
 //! - `access` who gets where: channels that are bridged and others, invitations, keys; `rest` who asks no operators for now
@@ -32,6 +32,7 @@
 mod access;
 mod answers;
 mod aside;
+mod before;
 mod changes;
 mod client;
 mod command;
@@ -256,7 +257,8 @@ impl Handle {
             return Err(SendError::retry("the bridge is about to end"));
         };
         for claimed in claims.of(&speech.key).await? {
-            match claimed.is_written {
+            // What a keeper was given may have been refused since.
+            match claimed.is_written && claimed.frame.is_none() {
                 true => speech.claimed.push(claimed.part),
                 false => speech.doubted.push(claimed),
             }

@@ -62,7 +62,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::restore::Snapshot;
+pub use self::{
+    flights::{is_refusal, is_refused},
+    restore::Snapshot,
+};
 use self::{
     batches::Batches,
     caps::Caps,
