@@ -55,7 +55,8 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .permissions(settings.permissions.clone())
         .policy_rooms(settings.policy_rooms.clone())
         .migrations(&[
-            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY, TALKS_WHO, FRAMES, LABELS,
+            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY, TALKS_WHO, FRAMES,
+            LABELS,
         ])
         .commands(drift::commands(commands()))
         .on(names)

@@ -50,7 +50,9 @@ fn read(words: &[OsString]) -> Result<Told, String> {
             }
             Some("--ident") => {
                 let address = value.to_str().and_then(|value| value.parse().ok());
-                ident = Some(address.ok_or("--ident takes an address and a port, such as 0.0.0.0:113")?);
+                ident = Some(
+                    address.ok_or("--ident takes an address and a port, such as 0.0.0.0:113")?,
+                );
             }
             _ => return Err(format!("{} is unknown", word.display())),
         }

@@ -323,7 +323,8 @@ async fn is_empty(scene: &Scene) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_came_before_it_left_is_kept_for_a_bridge_that_comes_back_late() -> anyhow::Result<()> {
+async fn what_came_before_it_left_is_kept_for_a_bridge_that_comes_back_late() -> anyhow::Result<()>
+{
     let scene = Scene::new(Duration::from_millis(200)).await?;
     let (mut first, last) = scene.enter().await?;
     first.frames.acknowledge(last, b"a note").await?;
@@ -333,10 +334,17 @@ async fn what_came_before_it_left_is_kept_for_a_bridge_that_comes_back_late() ->
     // Longer than a server gets to close.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let mut second = scene.open().await?;
-    ensure!(!second.held.is_new && second.held.closed_ms.is_some(), "{:?}", second.held);
+    ensure!(
+        !second.held.is_new && second.held.closed_ms.is_some(),
+        "{:?}",
+        second.held
+    );
     ensure!(second.note == b"a note");
     let all = rest(&mut second.lines).await?;
-    ensure!(all.iter().any(|(_, line)| line.ends_with(":meanwhile")), "{all:?}");
+    ensure!(
+        all.iter().any(|(_, line)| line.ends_with(":meanwhile")),
+        "{all:?}"
+    );
     let (last, _) = all.last().context("a line")?;
     second.frames.acknowledge(*last, b"").await?;
     drop(second);
@@ -344,7 +352,8 @@ async fn what_came_before_it_left_is_kept_for_a_bridge_that_comes_back_late() ->
 }
 
 #[tokio::test]
-async fn what_came_by_a_connection_that_was_ended_is_kept_until_it_is_acknowledged() -> anyhow::Result<()> {
+async fn what_came_by_a_connection_that_was_ended_is_kept_until_it_is_acknowledged()
+-> anyhow::Result<()> {
     let scene = Scene::new(LONG).await?;
     let (mut first, _) = scene.enter().await?;
     scene.bob.say("#tea", "one").await?;
@@ -356,9 +365,16 @@ async fn what_came_by_a_connection_that_was_ended_is_kept_until_it_is_acknowledg
     first.frames.acknowledge(one, b"").await?;
     drop(first);
     let mut second = scene.open().await?;
-    ensure!(!second.held.is_new && second.held.acknowledged == one, "{:?}", second.held);
+    ensure!(
+        !second.held.is_new && second.held.acknowledged == one,
+        "{:?}",
+        second.held
+    );
     let all = rest(&mut second.lines).await?;
-    ensure!(all.first().is_some_and(|(_, line)| line.ends_with(":two")), "{all:?}");
+    ensure!(
+        all.first().is_some_and(|(_, line)| line.ends_with(":two")),
+        "{all:?}"
+    );
     second.frames.drop_it().await?;
     is_empty(&scene).await?;
     ensure!(scene.open().await?.held.is_new);
@@ -387,7 +403,9 @@ async fn while_no_bridge_is_there_servers_are_told_whose_a_connection_is() -> an
     };
     let asked = async |port: u16| {
         let mut stream = TcpStream::connect(ident).await?;
-        stream.write_all(format!("{port}, {to}\r\n").as_bytes()).await?;
+        stream
+            .write_all(format!("{port}, {to}\r\n").as_bytes())
+            .await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
@@ -400,7 +418,10 @@ async fn while_no_bridge_is_there_servers_are_told_whose_a_connection_is() -> an
     ensure!(asked(port).await? == own, "the bridge is away");
     let mut pairs = Vec::new();
     let mut second = attach::open(&path, open, |pair| pairs.push(pair)).await?;
-    ensure!(pairs.len() == 1 && pairs[0].port == port && pairs[0].to == Some(to), "{pairs:?}");
+    ensure!(
+        pairs.len() == 1 && pairs[0].port == port && pairs[0].to == Some(to),
+        "{pairs:?}"
+    );
     second.frames.drop_it().await?;
     // Of a connection that is no more nobody is named.
     let gone = timeout(SOON, async {
@@ -434,7 +455,8 @@ async fn by_hand() -> anyhow::Result<(TempDir, JoinHandle<()>, tokio::net::TcpLi
 }
 
 #[tokio::test]
-async fn while_a_server_takes_nothing_frames_wait_within_bounds_and_none_is_lost() -> anyhow::Result<()> {
+async fn while_a_server_takes_nothing_frames_wait_within_bounds_and_none_is_lost()
+-> anyhow::Result<()> {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     const FRAMES: u64 = 3_000;
     let frame = |number: u64| format!("PRIVMSG #tea :{number} {}\r\n", "x".repeat(8_000));
@@ -449,7 +471,10 @@ async fn while_a_server_takes_nothing_frames_wait_within_bounds_and_none_is_lost
         }
         anyhow::Ok(())
     };
-    ensure!(timeout(Duration::from_secs(2), given).await.is_err(), "it takes all there is");
+    ensure!(
+        timeout(Duration::from_secs(2), given).await.is_err(),
+        "it takes all there is"
+    );
     // The bridge is killed while it waits, in the middle of a frame. The next knows how far it came.
     drop(first);
     let mut second = attach::open(&path, open, |_| {}).await?;
@@ -466,7 +491,11 @@ async fn while_a_server_takes_nothing_frames_wait_within_bounds_and_none_is_lost
         let mut lines = BufReader::new(accepted.0).lines();
         for number in 1..=FRAMES {
             let line = lines.next_line().await?.context("a line")?;
-            ensure!(line == frame(number).trim_end(), "{number}: {}", &line[..30]);
+            ensure!(
+                line == frame(number).trim_end(),
+                "{number}: {}",
+                &line[..30]
+            );
         }
         anyhow::Ok(())
     };
@@ -491,7 +520,10 @@ async fn what_a_server_said_before_it_broke_off_is_read_however_late() -> anyhow
     }
     drop(server);
     for _ in 0..3 {
-        attached.frames.write(b"PRIVMSG #tea :is anybody there?\r\n").await?;
+        attached
+            .frames
+            .write(b"PRIVMSG #tea :is anybody there?\r\n")
+            .await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     tokio::time::sleep(Duration::from_secs(7)).await;

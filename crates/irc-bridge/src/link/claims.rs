@@ -125,7 +125,9 @@ impl Claims {
                    ON CONFLICT DO UPDATE SET claimed_ms = excluded.claimed_ms, written_ms = NULL,
                        epoch = excluded.epoch, frame = excluded.frame, label = excluded.label";
         let epoch = sent.frame.map(|(epoch, _)| epoch);
-        let number = sent.frame.and_then(|(_, number)| i64::try_from(number).ok());
+        let number = sent
+            .frame
+            .and_then(|(_, number)| i64::try_from(number).ok());
         let values = [
             (&claim.key).into(),
             claim.part.into(),

@@ -245,9 +245,7 @@ impl Hub {
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
     async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
-        let is_meant = |pending: &Pending| {
-            pending.parts.iter().any(|part| part.say == Some(say))
-        };
+        let is_meant = |pending: &Pending| pending.parts.iter().any(|part| part.say == Some(say));
         for pending in self.client(owner).take_pendings(is_meant) {
             // What was refused was not said: when it is asked for again, it is said.
             if let Some(claim) = pending.claim_of(say) {
@@ -293,8 +291,7 @@ impl Hub {
         if client.owner != Owner::Bot {
             client.refused_by(channel, words, now());
         }
-        let waits_for =
-            |pending: &Pending| pending.speech.place.as_channel() == Some(channel);
+        let waits_for = |pending: &Pending| pending.speech.place.as_channel() == Some(channel);
         for pending in client.take_pendings(waits_for) {
             pending.end(Err(rejected(words)));
         }

@@ -114,7 +114,12 @@ impl Before {
     }
 
     /// What has become of a line of something that is asked for again.
-    fn fate(&mut self, frame: u64, (speech, claimed): (&Speech, &Claimed), case: CaseMapping) -> Fate {
+    fn fate(
+        &mut self,
+        frame: u64,
+        (speech, claimed): (&Speech, &Claimed),
+        case: CaseMapping,
+    ) -> Fate {
         if frame > self.written {
             // A mark says that the keeper was given it, and not that it took it.
             return match claimed.is_written && claimed.at_ms >= self.since_ms {
@@ -152,7 +157,12 @@ impl Put {
         };
         let is_it = |command: &str| {
             let said = (command, speech.place.target_name());
-            is_refused(&self.refusal.line, said, text.map_or(&[][..], Vec::as_slice), case)
+            is_refused(
+                &self.refusal.line,
+                said,
+                text.map_or(&[][..], Vec::as_slice),
+                case,
+            )
         };
         is_it(command) || (speech.is_one && speech.command != SayCommand::Tagmsg && is_it("BATCH"))
     }
@@ -187,8 +197,12 @@ impl Hub {
         let (Some(by), None) = (self.line, heard.answers) else {
             return;
         };
-        let before = self.clients.get(owner).and_then(|client| client.before.as_ref());
-        let is_awaited = before.is_some_and(|before| before.is_awaited() && before.epoch == by.epoch);
+        let before = self
+            .clients
+            .get(owner)
+            .and_then(|client| client.before.as_ref());
+        let is_awaited =
+            before.is_some_and(|before| before.is_awaited() && before.epoch == by.epoch);
         if !is_awaited || !is_refusal(&heard.line) {
             return;
         }
@@ -220,7 +234,10 @@ impl Hub {
     /// Whether lines of somebody's connection are to stay with the keeper: the sender of something that was refused is
     /// not told yet.
     pub(super) fn owes_refusals(&self, owner: &Owner) -> bool {
-        let before = self.clients.get(owner).and_then(|client| client.before.as_ref());
+        let before = self
+            .clients
+            .get(owner)
+            .and_then(|client| client.before.as_ref());
         before.is_some_and(|before| before.owes(now()))
     }
 
@@ -289,5 +306,103 @@ impl Hub {
         for pending in self.client(owner).take_pendings(is_meant) {
             self.end_refused(pending, &words);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_appservice::id::UserId;
+    use bridgehead_irc_protocol::Line;
+
+    use super::*;
+    use crate::ids::Place;
+
+    fn speech() -> Speech {
+        Speech {
+            key: "$a".to_owned(),
+            speaker: UserId::parse("@alice:example.org").expect("an id"),
+            name: "alice".to_owned(),
+            place: Place::channel("net", "#tea", CaseMapping::Ascii),
+            command: SayCommand::Privmsg,
+            lines: vec![b"one".to_vec()],
+            tags: Vec::new(),
+            is_one: false,
+            relayed_as: None,
+            claimed: Vec::new(),
+            doubted: Vec::new(),
+        }
+    }
+
+    fn claimed(frame: u64, label: Option<&str>) -> Claimed {
+        Claimed {
+            part: 0,
+            at_ms: 1,
+            is_written: true,
+            frame: Some((7, frame)),
+            label: label.map(str::to_owned),
+        }
+    }
+
+    /// What became of a line, in a word.
+    fn fate(before: &mut Before, claimed: &Claimed) -> &'static str {
+        let frame = claimed.frame.map_or(0, |(_, frame)| frame);
+        match before.fate(frame, (&speech(), claimed), CaseMapping::Ascii) {
+            Fate::Open => "open",
+            Fate::Said => "said",
+            Fate::Void => "void",
+            Fate::Refused(_) => "refused",
+            Fate::Doubt => "doubt",
+        }
+    }
+
+    fn put(before: &mut Before, text: &[u8]) {
+        let line = Line::parse(text).expect("a line");
+        before.refusals.push_back(Put {
+            label: line.tags.get("label").map(str::to_owned),
+            refusal: Refusal {
+                text: String::new(),
+                line,
+            },
+            by: LineId {
+                epoch: 7,
+                number: 1,
+            },
+            at: now(),
+        });
+    }
+
+    #[test]
+    fn what_was_not_refused_was_said_once_the_server_has_looked_at_it() {
+        let mut before = Before::new(7, 5);
+        let (early, late) = (claimed(5, None), claimed(6, None));
+        assert_eq!(fate(&mut before, &early), "open");
+        // The keeper never had it, whatever was noted of that.
+        assert_eq!(fate(&mut before, &late), "void");
+        let own = Claimed {
+            at_ms: now_ms() + 1,
+            ..late.clone()
+        };
+        assert_eq!(fate(&mut before, &own), "said");
+        before.answer = Answer::Given;
+        before.is_over();
+        assert_eq!(fate(&mut before, &early), "said");
+        let mut cut_off = Before::new(7, 5);
+        cut_off.is_over();
+        assert_eq!(fate(&mut cut_off, &early), "doubt");
+    }
+
+    #[test]
+    fn a_refusal_is_of_one_line_by_its_label_or_by_what_it_names() {
+        let mut before = Before::new(7, 5);
+        put(&mut before, b"@label=b3 :srv 404 ann #tea :Cannot send");
+        assert_eq!(fate(&mut before, &claimed(1, Some("b1"))), "open");
+        assert_eq!(fate(&mut before, &claimed(1, None)), "open");
+        assert_eq!(fate(&mut before, &claimed(3, Some("b3"))), "refused");
+        assert_eq!(fate(&mut before, &claimed(3, Some("b3"))), "open");
+        put(&mut before, b":srv 404 ann #coffee :Cannot send");
+        assert_eq!(fate(&mut before, &claimed(4, None)), "open");
+        put(&mut before, b":srv 404 ann #Tea :Cannot send");
+        assert_eq!(fate(&mut before, &claimed(4, None)), "refused");
+        assert_eq!(fate(&mut before, &claimed(5, None)), "open");
     }
 }

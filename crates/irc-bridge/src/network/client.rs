@@ -262,7 +262,11 @@ impl Client {
     /// Gives the connection what can be said now.
     pub(super) fn hand_over(&mut self) {
         let is_answered = !self.before.as_ref().is_some_and(Before::is_awaited);
-        let Some(live) = self.live.as_mut().filter(|live| live.is_ready && is_answered) else {
+        let Some(live) = self
+            .live
+            .as_mut()
+            .filter(|live| live.is_ready && is_answered)
+        else {
             return;
         };
         // What is in doubt holds back what comes after it in the same place.

@@ -97,10 +97,7 @@ pub(super) fn played_with(
     let file: PathBuf = folder.path().join("registration.yaml");
     let socket = folder.path().join("keeper");
     std::fs::write(&file, &text)?;
-    let settings = format!(
-        "{}\n[keeper]\nsocket = {socket:?}\n",
-        made.configuration
-    );
+    let settings = format!("{}\n[keeper]\nsocket = {socket:?}\n", made.configuration);
     std::fs::write(folder.path().join("irc.toml"), settings)?;
     let host = runtime.block_on(TestServer::start_with(&[file], &[]))?;
     let bridge = Bridge {

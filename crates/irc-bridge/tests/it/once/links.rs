@@ -31,6 +31,7 @@ use tokio::{io::AsyncWriteExt as _, sync::mpsc, time::timeout};
 use super::with_ngircd;
 use crate::{
     peers::{SOON, ngircd::NgircdOptions, raw::RawClient},
+    stage::comes_to,
     within::Scene,
 };
 
@@ -102,7 +103,9 @@ impl Linked {
     async fn ask(&self, id: u64) -> bool {
         let line = Line::new("ISON", ["bob"]);
         let priority = Priority::Said;
-        let is_taken = self.link.order(Order::Ask(Ask { id, line, priority }, None));
+        let is_taken = self
+            .link
+            .order(Order::Ask(Ask { id, line, priority }, None));
         if id.is_multiple_of(500) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -133,7 +136,9 @@ fn with_link(
     Lab::run(async |lab| {
         let scene = Scene::new(lab, Dialect::modern()).await?;
         let irc = scene.irc.clone();
-        let way = Way::Within(Arc::new(move |_| Ok(Box::new(irc.wire()) as Box<dyn Stream>)));
+        let way = Way::Within(Arc::new(move |_| {
+            Ok(Box::new(irc.wire()) as Box<dyn Stream>)
+        }));
         let mut linked = Linked::begin(within(way), settings(line_ms), store(&scene.service)?);
         linked.until(|event| *event == Event::Ready).await?;
         play(linked).await
@@ -160,7 +165,10 @@ fn orders_that_there_is_no_room_for_wait_and_none_is_lost() -> anyhow::Result<()
                 Told::Closed(why) => anyhow::bail!("it is over: {why:?}"),
             }
         }
-        ensure!(answered.iter().copied().eq(1..=ALL), "each once and in order");
+        ensure!(
+            answered.iter().copied().eq(1..=ALL),
+            "each once and in order"
+        );
         Ok(())
     })
 }
@@ -177,7 +185,9 @@ fn a_connection_for_which_too_much_waits_ends() -> anyhow::Result<()> {
         ensure!(given < 4 * ROOM, "it takes all there is");
         loop {
             match linked.next().await? {
-                Told::Event(event, _) if matches!(*event, Event::Ended { why: Ended::Quit }) => return Ok(()),
+                Told::Event(event, _) if matches!(*event, Event::Ended { why: Ended::Quit }) => {
+                    return Ok(());
+                }
                 Told::Closed(why) => {
                     ensure!(why.as_deref() == Some("Too much waits"), "{why:?}");
                     return Ok(());
@@ -240,7 +250,11 @@ async fn ends(port: u16, store: Store, is_dealt_with: bool) -> anyhow::Result<()
     };
     let mut linked = Linked::begin(dial, settings(0), store);
     linked.until(|event| *event == Event::Ready).await?;
-    ensure!(linked.link.order(Order::Send(Line::new("JOIN", ["#end"]), Priority::Said)));
+    ensure!(
+        linked
+            .link
+            .order(Order::Send(Line::new("JOIN", ["#end"]), Priority::Said))
+    );
     linked
         .until(|event| matches!(event, Event::Line(heard) if heard.line.command == "366"))
         .await?;
@@ -262,7 +276,10 @@ async fn ends(port: u16, store: Store, is_dealt_with: bool) -> anyhow::Result<()
             Told::Closed(why) => anyhow::bail!("it is over: {why:?}"),
         }
     }
-    ensure!(waiting.iter().any(|text| text == "the last words"), "{waiting:?}");
+    ensure!(
+        waiting.iter().any(|text| text == "the last words"),
+        "{waiting:?}"
+    );
     drop(linked);
     let last = last.context("something is to be dealt with")?;
     if is_dealt_with {
@@ -284,7 +301,11 @@ async fn ends(port: u16, store: Store, is_dealt_with: bool) -> anyhow::Result<()
             user: None,
         };
         let mut next = attach::open(&path, open, |_| {}).await?;
-        ensure!(!next.held.is_new && !next.note.is_empty(), "{:?}", next.held);
+        ensure!(
+            !next.held.is_new && !next.note.is_empty(),
+            "{:?}",
+            next.held
+        );
         let found = timeout(SOON, async {
             while let Came::Line(_, line) = next.lines.next().await? {
                 if line.ends_with(b":the last words") {
@@ -302,10 +323,15 @@ async fn ends(port: u16, store: Store, is_dealt_with: bool) -> anyhow::Result<()
 
 #[test]
 fn what_came_last_stays_with_the_keeper_until_it_is_dealt_with() -> anyhow::Result<()> {
-    with_ngircd(NgircdOptions::default(), |_| {}, async |stage, _| {
-        for is_dealt_with in [true, false] {
-            ends(stage.port, store(&stage.service)?, is_dealt_with).await?;
-        }
-        Ok(())
-    })
+    with_ngircd(
+        NgircdOptions::default(),
+        |_| {},
+        async |stage, _| {
+            comes_to(&true, async || Ok(store(&stage.service).is_ok())).await?;
+            for is_dealt_with in [true, false] {
+                ends(stage.port, store(&stage.service)?, is_dealt_with).await?;
+            }
+            Ok(())
+        },
+    )
 }

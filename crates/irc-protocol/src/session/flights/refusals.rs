@@ -67,7 +67,12 @@ pub(super) fn refuses_text(line: &Line, command: &str, target: &str, case: CaseM
 
 /// Whether a line refuses this text that was said to somebody, as far as the line says so.
 #[must_use]
-pub fn is_refused(line: &Line, (command, target): (&str, &str), text: &[u8], case: CaseMapping) -> bool {
+pub fn is_refused(
+    line: &Line,
+    (command, target): (&str, &str),
+    text: &[u8],
+    case: CaseMapping,
+) -> bool {
     refuses_text(line, command, target, case) && suits(line, text)
 }
 
