@@ -73,7 +73,7 @@ enum Fate {
     Said,
     /// It was never written.
     Void,
-    Refused(Put),
+    Refused(Box<Put>),
     /// The connection has ended, and nobody knows.
     Doubt,
 }
@@ -81,7 +81,7 @@ enum Fate {
 /// What was refused: of which message, its claim and what the server says.
 struct Refused {
     claim: Claim,
-    put: Put,
+    put: Box<Put>,
 }
 
 impl Before {
@@ -130,7 +130,7 @@ impl Before {
         let mut found = self.refusals.iter();
         let found = found.position(|put| put.is_of((speech, claimed), case));
         if let Some(put) = found.and_then(|at| self.refusals.remove(at)) {
-            return Fate::Refused(put);
+            return Fate::Refused(Box::new(put));
         }
         match self.answer {
             Answer::Awaited => Fate::Open,
