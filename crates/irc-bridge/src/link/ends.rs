@@ -241,8 +241,10 @@ async fn part(
 ) -> io::Result<()> {
     frames.leave().await?;
     while let Some(order) = orders.recv().await {
-        if matches!(order, Order::Done(number) if number >= last) {
-            return frames.drop_it().await;
+        match order {
+            Order::Done(number) if number >= last => return frames.drop_it().await,
+            Order::Done(number) => frames.acknowledge(number, b"").await?,
+            _ => {}
         }
     }
     Ok(())

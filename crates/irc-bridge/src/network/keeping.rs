@@ -198,6 +198,10 @@ impl Hub {
             return;
         };
         self.ask_after_before(owner, facts);
+        if resumed.closed_ms.is_some() && *owner != Owner::Bot && !self.held.is_observer(owner) {
+            // What was said in its channels another one has heard, and told.
+            return;
+        }
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
             // All that was said meanwhile was kept.
