@@ -206,7 +206,7 @@ impl Hub {
         if !is_awaited || !is_refusal(&heard.line) {
             return;
         }
-        match self.claims.is_dealt_with(by).await {
+        match self.claims.note_dealt_with(by).await {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {

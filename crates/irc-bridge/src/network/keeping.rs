@@ -205,7 +205,7 @@ impl Hub {
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
             // All that was said meanwhile was kept.
-            self.history.is_heard_again(&folded);
+            self.history.note_complete(&folded);
             let line = Line {
                 source: Some(facts.source.clone()),
                 ..Line::new("JOIN", [channel])
@@ -219,7 +219,7 @@ impl Hub {
     }
 
     /// All up to a line was told: once it is done, the line need not be kept.
-    pub(super) fn is_dealt_with(&mut self, owner: &Owner, done: Done) {
+    pub(super) fn note_dealt_with(&mut self, owner: &Owner, done: Done) {
         // What waits for a history would be lost with this run, and so would what is not told yet.
         if !self.history.is_catching_up() && !self.owes_refusals(owner) {
             self.deed(Deed::Done(done));
