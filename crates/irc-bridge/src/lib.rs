@@ -29,7 +29,6 @@ mod commands;
 mod drift;
 pub mod examine;
 mod folding;
-pub mod ident;
 pub mod ids;
 mod ignoring;
 pub mod import;
@@ -52,6 +51,8 @@ pub mod settings;
 mod talks;
 pub mod text;
 mod votes;
+
+pub use bridgehead_irc_keeper::ident;
 
 pub use self::{
     irc::Irc,

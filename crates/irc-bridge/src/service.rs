@@ -19,7 +19,7 @@ use crate::{
     ignoring::IGNORED,
     kept::KEPT,
     link::{
-        claims::{CLAIMS, FRAMES, WRITTEN},
+        claims::{CLAIMS, FRAMES, LABELS, WRITTEN},
         dial::Way,
     },
     lookup, mappings,
@@ -56,6 +56,7 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .policy_rooms(settings.policy_rooms.clone())
         .migrations(&[
             CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY, TALKS_WHO, FRAMES,
+            LABELS,
         ])
         .commands(drift::commands(commands()))
         .on(names)

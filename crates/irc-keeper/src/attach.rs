@@ -11,7 +11,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::wire::{Bound, Held, Hello, Kind, Message, Open, VERSION, Wants};
+use crate::{
+    ident::Pair,
+    wire::{Bound, Held, Hello, KEEP_LINES, Kind, Message, Open, VERSION, Wants},
+};
 
 /// How long a keeper may take for what it need not wait for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,11 +98,12 @@ pub async fn list(path: &Path, begin: &str) -> io::Result<Vec<String>> {
     timeout(PATIENCE, asking).await?
 }
 
-/// Takes up a connection, or has it made. Before it is made, `bound` is told the port of this machine that it begins at.
+/// Takes up a connection, or has it made. Before it is made, `bound` is told where it begins and ends.
 ///
 /// # Errors
 /// When there is no keeper, or no connection.
-pub async fn open(path: &Path, open: Open, mut bound: impl FnMut(u16)) -> io::Result<Attached> {
+pub async fn open(path: &Path, open: Open, mut bound: impl FnMut(Pair)) -> io::Result<Attached> {
+    let (from, to) = (open.from, Some(open.server.port));
     let opening = async {
         let mut stream = connect(path).await?;
         ask(&mut stream, Wants::Open(Box::new(open))).await?;
@@ -107,14 +111,15 @@ pub async fn open(path: &Path, open: Open, mut bound: impl FnMut(u16)) -> io::Re
             let message = Message::read(&mut stream).await?.ok_or_else(gone)?;
             match message.kind {
                 Kind::Bound => {
-                    bound(message.read_json::<Bound>()?.port);
+                    let port = message.read_json::<Bound>()?.port;
+                    bound(Pair { from, port, to });
                     Message::new(Kind::Go, b"").write(&mut stream).await?;
                     stream.flush().await?;
                 }
                 Kind::Held => {
                     let held: Held = message.read_json()?;
                     if !held.is_new {
-                        bound(held.port);
+                        bound(held.pair());
                     }
                     let note = Message::read(&mut stream).await?.ok_or_else(gone)?;
                     if note.kind != Kind::Note {
@@ -184,14 +189,25 @@ impl KeptFrames {
         self.writer.flush().await
     }
 
-    /// Ends the connection: it is of no use.
+    /// Ends the connection, with all that is kept of it.
     ///
     /// # Errors
     /// When the keeper is gone.
     pub async fn drop_it(&mut self) -> io::Result<()> {
-        Message::new(Kind::Drop, b"")
-            .write(&mut self.writer)
-            .await?;
+        self.end(0).await
+    }
+
+    /// Ends the connection. What has come by it is kept until it is acknowledged.
+    ///
+    /// # Errors
+    /// When the keeper is gone.
+    pub async fn leave(&mut self) -> io::Result<()> {
+        self.end(KEEP_LINES).await
+    }
+
+    async fn end(&mut self, number: u64) -> io::Result<()> {
+        let end = Message::numbered(Kind::Drop, number, b"");
+        end.write(&mut self.writer).await?;
         self.writer.flush().await
     }
 }

@@ -5,18 +5,19 @@
 use std::{
     collections::VecDeque,
     io,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     time::timeout,
 };
 
 use crate::{
     dial::{Dialled, Stream},
+    ident::{Pair, Vouched},
     lines::{Lines, pong},
     wire::Held,
 };
@@ -31,14 +32,16 @@ const MAX_FRAMES: usize = 256;
 const READ_BYTES: usize = 4096;
 /// How long the server may take with what is written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the server may take to close after a `QUIT`.
+/// How long the server may take to close after a `QUIT`, or to say why it takes nothing any more.
 const LAST_BREATH: Duration = Duration::from_secs(5);
+/// How long the lines of a connection that is over are kept for a bridge to take up.
+const KEPT_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A connection that is kept.
 pub(crate) struct Kept {
     /// Names it and no other.
     pub(crate) epoch: i64,
-    port: u16,
+    pair: Pair,
     frames: mpsc::Sender<Vec<u8>>,
     state: Mutex<State>,
     /// Something has come, or it is over, or another bridge is there.
@@ -47,6 +50,8 @@ pub(crate) struct Kept {
     room: Notify,
     /// Nobody wants it any more.
     end: Notify,
+    /// Since when nothing can be written, and why.
+    broken: watch::Sender<Option<(Instant, String)>>,
 }
 
 struct State {
@@ -57,8 +62,8 @@ struct State {
     acknowledged: u64,
     note: Vec<u8>,
     received: u64,
-    /// Why it is over.
-    closed: Option<String>,
+    /// Why it is over, and since when.
+    closed: Option<(String, SystemTime)>,
     /// Which of the bridges that were there is the last.
     turn: u64,
     /// Since when no bridge is there.
@@ -80,6 +85,7 @@ impl Kept {
     /// Keeps a connection from now on; its bridge is there. Gives back what has to run for it.
     pub(crate) fn new(
         dialled: Dialled,
+        (pair, vouched): (Pair, Option<Vouched>),
     ) -> (
         std::sync::Arc<Self>,
         impl Future<Output = ()> + Send + use<>,
@@ -87,7 +93,7 @@ impl Kept {
         let (frames, waiting) = mpsc::channel(MAX_FRAMES);
         let kept = std::sync::Arc::new(Self {
             epoch: rand::random(),
-            port: dialled.port,
+            pair,
             frames,
             state: Mutex::new(State {
                 lines: VecDeque::new(),
@@ -104,16 +110,18 @@ impl Kept {
             news: Notify::new(),
             room: Notify::new(),
             end: Notify::new(),
+            broken: watch::Sender::new(None),
         });
         let (reader, writer) = tokio::io::split(dialled.stream);
         let own = kept.clone();
         let running = async move {
-            // What is read last may say why it cannot be written.
             let writing = async {
                 if let Err(error) = write(writer, waiting).await {
-                    tokio::time::sleep(LAST_BREATH).await;
-                    own.is_over(error.to_string());
+                    own.broken
+                        .send_replace(Some((Instant::now(), error.to_string())));
                 }
+                // What is read last may say why, and is kept: whoever reads says when it is over.
+                std::future::pending::<()>().await;
             };
             let reading = async {
                 let ended = own.read(reader).await.err();
@@ -124,6 +132,8 @@ impl Kept {
                 () = writing => {}
                 () = own.end.notified() => {}
             }
+            own.is_over(String::new());
+            drop(vouched);
         };
         (kept, running)
     }
@@ -131,11 +141,20 @@ impl Kept {
     async fn read(&self, mut reader: ReadHalf<Box<dyn Stream>>) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         let mut lines = Lines::default();
+        let mut breath = LAST_BREATH;
         loop {
             while self.state.lock().bytes >= MAX_KEPT_BYTES {
                 self.room.notified().await;
             }
-            let count = reader.read(&mut buffer).await?;
+            let begun = Instant::now();
+            let count = tokio::select! {
+                read = reader.read(&mut buffer) => read?,
+                error = self.breathes_its_last(breath) => return Err(error),
+            };
+            if let Some((at, _)) = &*self.broken.borrow() {
+                // Only what the server is waited for counts, and not what a bridge is.
+                breath = breath.saturating_sub((*at).max(begun).elapsed());
+            }
             if count == 0 {
                 return Ok(());
             }
@@ -146,6 +165,15 @@ impl Kept {
                 }
             }
         }
+    }
+
+    /// Returns when nothing can be written, and for so long nothing was read either.
+    async fn breathes_its_last(&self, breath: Duration) -> io::Error {
+        let mut broken = self.broken.subscribe();
+        let found = broken.wait_for(Option::is_some).await;
+        let why = found.ok().and_then(|broken| broken.clone());
+        tokio::time::sleep(breath).await;
+        io::Error::other(why.map_or_else(String::new, |(_, why)| why))
     }
 
     /// Takes a line; gives back what is to be answered at once, where no bridge is there to do it.
@@ -166,7 +194,9 @@ impl Kept {
     }
 
     fn is_over(&self, why: String) {
-        self.state.lock().closed.get_or_insert(why);
+        let mut state = self.state.lock();
+        state.closed.get_or_insert((why, SystemTime::now()));
+        drop(state);
         self.news.notify_waiters();
     }
 
@@ -181,12 +211,20 @@ impl Kept {
             epoch: self.epoch,
             received: state.received,
             acknowledged: state.acknowledged,
-            port: self.port,
+            port: self.pair.port,
+            from: self.pair.from,
+            to: self.pair.to,
+            closed_ms: state.closed.as_ref().map(|(_, at)| since_1970_ms(*at)),
         };
         let (turn, note) = (state.turn, state.note.clone());
         drop(state);
         self.news.notify_waiters();
         (turn, held, note)
+    }
+
+    /// Whether no other bridge has come since.
+    pub(crate) fn is_turn_of(&self, turn: u64) -> bool {
+        self.state.lock().turn == turn
     }
 
     /// A bridge is gone.
@@ -220,7 +258,7 @@ impl Kept {
         let next = at.and_then(|at| state.lines.get(at.unwrap_or(usize::MAX)));
         match next {
             Some((number, line)) => Some(News::Line(*number, line.clone())),
-            None => state.closed.clone().map(News::Closed),
+            None => state.closed.clone().map(|(why, _)| News::Closed(why)),
         }
     }
 
@@ -274,7 +312,7 @@ impl Kept {
     /// Ends it, when the server has had the time to hear the last words.
     pub(crate) async fn end(self: std::sync::Arc<Self>) {
         tokio::time::sleep(LAST_BREATH).await;
-        self.end.notify_one();
+        self.end_now();
     }
 
     /// Whether nobody has been there for so long.
@@ -283,7 +321,7 @@ impl Kept {
         since.is_some_and(|since| now.saturating_duration_since(since) >= patience)
     }
 
-    /// Whether there is no reason to keep it any more.
+    /// Whether the server has had its time, or is gone.
     pub(crate) fn is_finished(&self, now: Instant) -> bool {
         let state = self.state.lock();
         let is_quit = |at: Instant| now.saturating_duration_since(at) >= LAST_BREATH;
@@ -297,6 +335,23 @@ impl Kept {
         let state = self.state.lock();
         state.closed.is_some() && state.lines.is_empty()
     }
+
+    /// Whether it has been over for so long that nobody is waited for any more.
+    pub(crate) fn is_stale(&self, now: SystemTime) -> bool {
+        let state = self.state.lock();
+        let closed = state.closed.as_ref();
+        closed.is_some_and(|(_, at)| now.duration_since(*at).unwrap_or_default() >= KEPT_AFTER)
+    }
+
+    /// Ends it now. What came by it is still kept.
+    pub(crate) fn end_now(&self) {
+        self.end.notify_one();
+    }
+}
+
+fn since_1970_ms(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn write(

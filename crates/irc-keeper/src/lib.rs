@@ -13,10 +13,11 @@
 //! - [`serve`](Keeper) takes bridges in; `kept` one connection of IRC
 //! - [`attach`] the bridge's side
 //! - [`program`] the keeper as a process
-//! - [`dial`], [`tls`] how connections to servers are made, with and without a keeper
+//! - [`dial`], [`tls`] how connections to servers are made, with and without a keeper; [`ident`] whose they are
 
 pub mod attach;
 pub mod dial;
+pub mod ident;
 mod kept;
 mod lines;
 pub mod program;

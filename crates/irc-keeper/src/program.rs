@@ -1,6 +1,8 @@
 //! The keeper as a program: the command `keeper` of whoever has it.
 
-use std::{error::Error, ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    error::Error, ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,13 +13,15 @@ const MINUTES: u64 = 10;
 const MAX_MINUTES: u64 = 24 * 60;
 
 const USAGE: &str = "\
-Usage: bridgehead-irc keeper --listen <PATH> [--minutes <N>]
+Usage: bridgehead-irc keeper --listen <PATH> [--minutes <N>] [--ident <ADDRESS>]
 
 Holds the bridge's connections to IRC, so that nobody there notices when the bridge is restarted. The bridge's
 configuration names the same path (keeper.socket).
 
   --listen <PATH>   The unix socket to listen at; its folder should be this user's alone
   --minutes <N>     For how long connections are kept while no bridge is there (10; 1440 at most)
+  --ident <ADDRESS> Answer there whose each connection is (RFC 1413), such as 0.0.0.0:113, whether the bridge is there or
+                    not; the bridge's configuration has no ident.listen then
 ";
 
 /// What the command was told.
@@ -25,11 +29,12 @@ configuration names the same path (keeper.socket).
 struct Told {
     path: PathBuf,
     patience: Duration,
+    ident: Option<SocketAddr>,
 }
 
 /// Reads the words behind `keeper`.
 fn read(words: &[OsString]) -> Result<Told, String> {
-    let (mut path, mut minutes) = (None, MINUTES);
+    let (mut path, mut minutes, mut ident) = (None, MINUTES, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words
@@ -43,12 +48,19 @@ fn read(words: &[OsString]) -> Result<Told, String> {
                     .filter(|number| (1..=MAX_MINUTES).contains(number))
                     .ok_or_else(|| format!("--minutes takes a number from 1 to {MAX_MINUTES}"))?;
             }
+            Some("--ident") => {
+                let address = value.to_str().and_then(|value| value.parse().ok());
+                ident = Some(
+                    address.ok_or("--ident takes an address and a port, such as 0.0.0.0:113")?,
+                );
+            }
             _ => return Err(format!("{} is unknown", word.display())),
         }
     }
     Ok(Told {
         path: path.ok_or("--listen is missing")?,
         patience: Duration::from_secs(60 * minutes),
+        ident,
     })
 }
 
@@ -71,7 +83,13 @@ pub async fn run(words: &[OsString]) -> ExitCode {
 }
 
 async fn keep(told: &Told) -> Result<(), Box<dyn Error>> {
-    let keeper = Keeper::listen(&told.path, told.patience).await?;
+    let mut keeper = Keeper::listen(&told.path, told.patience).await?;
+    if let Some(address) = told.ident {
+        let answering = keeper.answer_ident(address).await;
+        answering.map_err(|error| {
+            format!("nobody can be told at {address} whose a connection is: {error}; name another --ident")
+        })?;
+    }
     let (mut end, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -110,11 +128,15 @@ mod tests {
         assert_eq!(keeps.patience, Duration::from_secs(600));
         let keeps = told(&["--minutes", "2", "--listen", "k"]).expect("all of it");
         assert_eq!(keeps.patience, Duration::from_secs(120));
+        assert_eq!(keeps.ident, None);
+        let keeps = told(&["--listen", "k", "--ident", "127.0.0.1:113"]).expect("all of it");
+        assert_eq!(keeps.ident, Some(([127, 0, 0, 1], 113).into()));
         for (words, why) in [
             (&[][..], "--listen is missing"),
             (&["--listen"], "--listen needs a value"),
             (&["--listen", "k", "--minutes", "0"], "from 1 to 1440"),
             (&["--socket", "k"], "--socket is unknown"),
+            (&["--listen", "k", "--ident", "here"], "such as 0.0.0.0:113"),
         ] {
             let error = told(words).expect_err("a mistake");
             assert!(error.contains(why), "{words:?}: {error}");

@@ -4,10 +4,11 @@ use std::{
     collections::BTreeMap,
     fs::Permissions,
     io,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -23,10 +24,11 @@ use tokio::{
 };
 
 use crate::{
-    dial::Dial,
+    dial::{Dial, Dialled},
+    ident::{Ident, IdentServer, Pair, Vouched},
     kept::{Kept, News},
     tls::connector,
-    wire::{Bound, Hello, Kind, Message, Open, VERSION, Wants},
+    wire::{Bound, Hello, KEEP_LINES, Kind, Message, Open, VERSION, Wants},
 };
 
 /// How long a bridge may take with what has to come at once.
@@ -61,9 +63,12 @@ pub struct Keeper {
     listener: UnixListener,
     path: PathBuf,
     house: Arc<House>,
+    /// Answers servers for as long as this lives.
+    ident: Option<IdentServer>,
 }
 
 struct House {
+    ident: Ident,
     kept: Mutex<BTreeMap<String, Arc<Kept>>>,
     patience: Duration,
 }
@@ -90,11 +95,24 @@ impl Keeper {
         Ok(Self {
             listener,
             path: path.to_owned(),
+            ident: None,
             house: Arc::new(House {
+                ident: Ident::new(),
                 kept: Mutex::default(),
                 patience,
             }),
         })
+    }
+
+    /// Answers servers that ask there whose a connection is, whether a bridge is there or not. Gives back where that is.
+    ///
+    /// # Errors
+    /// When nobody can listen there.
+    pub async fn answer_ident(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let server = self.house.ident.serve(address).await?;
+        let address = server.address();
+        self.ident = Some(server);
+        Ok(address)
     }
 
     /// Serves for as long as it is polled.
@@ -197,14 +215,19 @@ impl House {
         if let Some(kept) = found {
             return self.serve(&open.id, (&kept, false), reader, writer).await;
         }
-        let made = make(open, &mut reader, &mut writer).await;
-        let dialled = match made {
-            Ok(dialled) => dialled,
+        let made = self.make(open, &mut reader, &mut writer).await;
+        let (dialled, vouched) = match made {
+            Ok(made) => made,
             Err(error) => {
                 return say(&mut writer, Message::new(Kind::Failed, error.to_string())).await;
             }
         };
-        let (kept, running) = Kept::new(dialled);
+        let pair = Pair {
+            from: open.from,
+            port: dialled.port,
+            to: Some(open.server.port),
+        };
+        let (kept, running) = Kept::new(dialled, (pair, vouched));
         // The connection outlives whoever has asked for it.
         tokio::spawn(running);
         let before = self.kept.lock().insert(open.id.clone(), kept.clone());
@@ -213,6 +236,41 @@ impl House {
         }
         tracing::info!(kept = self.kept.lock().len(), "one connection more");
         self.serve(&open.id, (&kept, true), reader, writer).await
+    }
+
+    /// Makes a connection. It is vouched for from before it is made.
+    async fn make(
+        &self,
+        open: &Open,
+        reader: &mut OwnedReadHalf,
+        writer: &mut BufWriter<OwnedWriteHalf>,
+    ) -> io::Result<(Dialled, Option<Vouched>)> {
+        let tls = open.tls.as_ref().map(connector).transpose();
+        let dial = Dial {
+            server: open.server.clone(),
+            tls: tls.map_err(io::Error::other)?,
+            from: open.from,
+        };
+        let bridge = &tokio::sync::Mutex::new((reader, writer));
+        let vouched = &Mutex::new(None);
+        let dialled = dial.dial(|port| {
+            let (from, to) = (open.from, Some(open.server.port));
+            let user = open.user.as_deref();
+            let name = user.map(|user| self.ident.vouch(Pair { from, port, to }, user));
+            *vouched.lock() = name;
+            async move {
+                let bound = Message::json(Kind::Bound, &Bound { port })?;
+                let mut bridge = bridge.lock().await;
+                let (reader, writer) = &mut *bridge;
+                say(writer, bound).await?;
+                let answer = timeout(PATIENCE, Message::read(*reader)).await??;
+                match answer.map(|message| message.kind) {
+                    Some(Kind::Go) => Ok(()),
+                    _ => Err(io::Error::other("the bridge has gone")),
+                }
+            }
+        });
+        Ok((dialled.await?, vouched.lock().take()))
     }
 
     /// Carries what is said between a bridge and its connection, until one of them is gone.
@@ -250,6 +308,11 @@ impl House {
                 match message.kind {
                     Kind::Frame => kept.frame(turn, message.number, message.bytes).await?,
                     Kind::Ack => kept.acknowledge(turn, message.number, message.bytes),
+                    Kind::Drop if !kept.is_turn_of(turn) => return Ok(()),
+                    Kind::Drop if message.number == KEEP_LINES => {
+                        kept.quit("Reconnecting", Instant::now());
+                        tokio::spawn(kept.clone().end());
+                    }
                     Kind::Drop => {
                         kept.quit("Reconnecting", Instant::now());
                         self.forget(id, kept);
@@ -260,9 +323,11 @@ impl House {
             }
             Ok(())
         };
+        let mut hearing = std::pin::pin!(hearing);
         let ended = tokio::select! {
-            ended = hearing => ended,
-            ended = telling => ended,
+            ended = &mut hearing => ended,
+            // What a bridge has said before it was gone counts.
+            ended = telling => timeout(PATIENCE, hearing).await.unwrap_or(ended),
         };
         kept.detach(turn, Instant::now());
         if kept.is_spent() {
@@ -281,12 +346,15 @@ impl House {
         }
     }
 
-    /// Who has waited for a bridge for too long leaves.
+    /// Who has waited for a bridge for too long leaves. What came until then is kept for it.
     fn sweep(&self, now: Instant) {
         let all = self.kept.lock().clone();
         for (id, kept) in all {
             if kept.is_finished(now) {
-                self.forget(&id, &kept);
+                kept.end_now();
+                if kept.is_spent() || kept.is_stale(SystemTime::now()) {
+                    self.forget(&id, &kept);
+                }
             } else if kept.is_alone_for(self.patience, now) {
                 kept.quit(LAST_WORDS, now);
             }
@@ -298,32 +366,6 @@ impl House {
 #[derive(serde::Deserialize)]
 struct Version {
     version: u32,
-}
-
-async fn make(
-    open: &Open,
-    reader: &mut OwnedReadHalf,
-    writer: &mut BufWriter<OwnedWriteHalf>,
-) -> io::Result<crate::dial::Dialled> {
-    let tls = open.tls.as_ref().map(connector).transpose();
-    let dial = Dial {
-        server: open.server.clone(),
-        tls: tls.map_err(io::Error::other)?,
-        from: open.from,
-    };
-    let bridge = &tokio::sync::Mutex::new((reader, writer));
-    dial.dial(|port| async move {
-        let bound = Message::json(Kind::Bound, &Bound { port })?;
-        let mut bridge = bridge.lock().await;
-        let (reader, writer) = &mut *bridge;
-        say(writer, bound).await?;
-        let answer = timeout(PATIENCE, Message::read(*reader)).await??;
-        match answer.map(|message| message.kind) {
-            Some(Kind::Go) => Ok(()),
-            _ => Err(io::Error::other("the bridge has gone")),
-        }
-    })
-    .await
 }
 
 async fn say(writer: &mut BufWriter<OwnedWriteHalf>, message: Message) -> io::Result<()> {

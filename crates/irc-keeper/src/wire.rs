@@ -8,10 +8,12 @@ use std::{io, net::IpAddr};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::{dial::Server, tls::Trust};
+use crate::{dial::Server, ident::Pair, tls::Trust};
 
 /// The version of all this.
 pub const VERSION: u32 = 1;
+/// The number of a `Drop` after which lines are still acknowledged.
+pub const KEEP_LINES: u64 = 1;
 /// Bytes of a message at most.
 const MAX_BYTES: u32 = 8 << 20;
 
@@ -28,7 +30,8 @@ pub enum Kind {
     /// Bridge: all lines up to this number are dealt with. The bytes are kept and given back with [`Held`], where there
     /// are any.
     Ack = 4,
-    /// Bridge: the connection is to end.
+    /// Bridge: the connection is to end. With the number 0 nobody wants what is kept of it; with [`KEEP_LINES`] that
+    /// stays until it is acknowledged.
     Drop = 5,
     /// Keeper: a [`Bound`].
     Bound = 16,
@@ -185,6 +188,9 @@ pub struct Open {
     pub tls: Option<Trust>,
     /// From which address.
     pub from: Option<IpAddr>,
+    /// The user name that is vouched for.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 /// From where a connection is about to be made. It is made once the bridge says `Go`: the server may ask at once whose it
@@ -208,6 +214,27 @@ pub struct Held {
     pub acknowledged: u64,
     /// The port of this machine.
     pub port: u16,
+    /// The address of this machine, where one was chosen.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// The server's port, where that is known.
+    #[serde(default)]
+    pub to: Option<u16>,
+    /// When the connection ended, ms since the Unix epoch: nothing but the lines that are kept follows.
+    #[serde(default)]
+    pub closed_ms: Option<i64>,
+}
+
+impl Held {
+    /// Where the connection begins and ends.
+    #[must_use]
+    pub fn pair(&self) -> Pair {
+        Pair {
+            from: self.from,
+            port: self.port,
+            to: self.to,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ impl Scene {
             },
             tls: None,
             from: None,
+            user: None,
         }
     }
 
@@ -129,6 +130,9 @@ async fn a_bridge_goes_on_where_the_one_before_it_was() -> anyhow::Result<()> {
         received: 3,
         acknowledged: last,
         port: second.held.port,
+        from: None,
+        to: Some(scene.irc.address().port()),
+        closed_ms: None,
     };
     ensure!(second.held == held, "{:?}", second.held);
     ensure!(second.note == b"a note", "{:?}", second.note);
@@ -203,6 +207,7 @@ async fn while_nobody_is_there_pings_are_answered_and_nothing_else_is_said() -> 
         },
         tls: None,
         from: None,
+        user: None,
     };
     let mut first = attach::open(&path, open.clone(), |_| {}).await?;
     first.frames.write(b"NICK ann\r\nUSER a 0 * :a\r\n").await?;
@@ -290,5 +295,246 @@ async fn who_speaks_another_version_is_told_what_to_do() -> anyhow::Result<()> {
     let nobody = attach::list(&scene.folder.path().join("nobody"), "").await;
     let words = nobody.err().context("nobody is there")?.to_string();
     ensure!(words.contains("bridgehead-irc keeper --listen"), "{words}");
+    Ok(())
+}
+
+/// All lines that come from here on, until there are no more.
+async fn rest(lines: &mut KeptLines) -> anyhow::Result<Vec<(u64, String)>> {
+    let all = timeout(SOON, async {
+        let mut all = Vec::new();
+        while let Came::Line(number, line) = lines.next().await? {
+            all.push((number, String::from_utf8_lossy(&line).into_owned()));
+        }
+        anyhow::Ok(all)
+    });
+    all.await.context("it is never over")?
+}
+
+/// Waits until nothing is held.
+async fn is_empty(scene: &Scene) -> anyhow::Result<()> {
+    timeout(SOON, async {
+        while !attach::list(&scene.path(), "").await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    })
+    .await
+    .context("something is held")?
+}
+
+#[tokio::test]
+async fn what_came_before_it_left_is_kept_for_a_bridge_that_comes_back_late() -> anyhow::Result<()>
+{
+    let scene = Scene::new(Duration::from_millis(200)).await?;
+    let (mut first, last) = scene.enter().await?;
+    first.frames.acknowledge(last, b"a note").await?;
+    drop(first);
+    scene.bob.say("#tea", "meanwhile").await?;
+    scene.bob.wait_for(|line| line.command == "QUIT").await?;
+    // Longer than a server gets to close.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let mut second = scene.open().await?;
+    ensure!(
+        !second.held.is_new && second.held.closed_ms.is_some(),
+        "{:?}",
+        second.held
+    );
+    ensure!(second.note == b"a note");
+    let all = rest(&mut second.lines).await?;
+    ensure!(
+        all.iter().any(|(_, line)| line.ends_with(":meanwhile")),
+        "{all:?}"
+    );
+    let (last, _) = all.last().context("a line")?;
+    second.frames.acknowledge(*last, b"").await?;
+    drop(second);
+    is_empty(&scene).await
+}
+
+#[tokio::test]
+async fn what_came_by_a_connection_that_was_ended_is_kept_until_it_is_acknowledged()
+-> anyhow::Result<()> {
+    let scene = Scene::new(LONG).await?;
+    let (mut first, _) = scene.enter().await?;
+    scene.bob.say("#tea", "one").await?;
+    let (one, _) = until(&mut first.lines, ":one").await?;
+    scene.bob.say("#tea", "two").await?;
+    until(&mut first.lines, ":two").await?;
+    first.frames.leave().await?;
+    scene.bob.wait_for(|line| line.command == "QUIT").await?;
+    first.frames.acknowledge(one, b"").await?;
+    drop(first);
+    let mut second = scene.open().await?;
+    ensure!(
+        !second.held.is_new && second.held.acknowledged == one,
+        "{:?}",
+        second.held
+    );
+    let all = rest(&mut second.lines).await?;
+    ensure!(
+        all.first().is_some_and(|(_, line)| line.ends_with(":two")),
+        "{all:?}"
+    );
+    second.frames.drop_it().await?;
+    is_empty(&scene).await?;
+    ensure!(scene.open().await?.held.is_new);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_no_bridge_is_there_servers_are_told_whose_a_connection_is() -> anyhow::Result<()> {
+    use tokio::{io::AsyncReadExt as _, net::TcpStream};
+    let irc = Server::start(Dialect::ngircd()).await?;
+    let folder = TempDir::new()?;
+    let path = folder.path().join("keeper");
+    let mut keeper = Keeper::listen(&path, LONG).await?;
+    let ident = keeper.answer_ident(([127, 0, 0, 1], 0).into()).await?;
+    let running = tokio::spawn(async move { keeper.run().await });
+    let to = irc.address().port();
+    let open = Open {
+        id: "net/ann".to_owned(),
+        server: At {
+            host: irc.address().ip().to_string(),
+            port: to,
+        },
+        tls: None,
+        from: None,
+        user: Some("ann".to_owned()),
+    };
+    let asked = async |port: u16| {
+        let mut stream = TcpStream::connect(ident).await?;
+        stream
+            .write_all(format!("{port}, {to}\r\n").as_bytes())
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let first = attach::open(&path, open.clone(), |_| {}).await?;
+    let port = first.held.port;
+    let own = format!("{port}, {to} : USERID : UNIX : ann\r\n");
+    ensure!(asked(port).await? == own);
+    drop(first);
+    ensure!(asked(port).await? == own, "the bridge is away");
+    let mut pairs = Vec::new();
+    let mut second = attach::open(&path, open, |pair| pairs.push(pair)).await?;
+    ensure!(
+        pairs.len() == 1 && pairs[0].port == port && pairs[0].to == Some(to),
+        "{pairs:?}"
+    );
+    second.frames.drop_it().await?;
+    // Of a connection that is no more nobody is named.
+    let gone = timeout(SOON, async {
+        while asked(port).await? == own {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    });
+    gone.await??;
+    running.abort();
+    Ok(())
+}
+
+/// A server that is played by hand, and a keeper that is to connect to it.
+async fn by_hand() -> anyhow::Result<(TempDir, JoinHandle<()>, tokio::net::TcpListener, Open)> {
+    let folder = TempDir::new()?;
+    let keeper = Keeper::listen(&folder.path().join("keeper"), LONG).await?;
+    let running = tokio::spawn(async move { keeper.run().await });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let open = Open {
+        id: "net/ann".to_owned(),
+        server: At {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr()?.port(),
+        },
+        tls: None,
+        from: None,
+        user: None,
+    };
+    Ok((folder, running, listener, open))
+}
+
+#[tokio::test]
+async fn while_a_server_takes_nothing_frames_wait_within_bounds_and_none_is_lost()
+-> anyhow::Result<()> {
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    const FRAMES: u64 = 3_000;
+    let frame = |number: u64| format!("PRIVMSG #tea :{number} {}\r\n", "x".repeat(8_000));
+    let (folder, running, listener, open) = by_hand().await?;
+    let path = folder.path().join("keeper");
+    let made = attach::open(&path, open.clone(), |_| {});
+    let (first, accepted) = tokio::join!(made, listener.accept());
+    let (mut first, accepted) = (first?, accepted?);
+    let given = async {
+        for number in 1..=FRAMES {
+            first.frames.write(frame(number).as_bytes()).await?;
+        }
+        anyhow::Ok(())
+    };
+    ensure!(
+        timeout(Duration::from_secs(2), given).await.is_err(),
+        "it takes all there is"
+    );
+    // The bridge is killed while it waits, in the middle of a frame. The next knows how far it came.
+    drop(first);
+    let mut second = attach::open(&path, open, |_| {}).await?;
+    let taken = second.held.received;
+    ensure!((256..FRAMES).contains(&taken), "{taken}");
+    let giving = async {
+        for number in taken + 1..=FRAMES {
+            ensure!(second.frames.next_number() == number);
+            second.frames.write(frame(number).as_bytes()).await?;
+        }
+        anyhow::Ok(())
+    };
+    let taking = async {
+        let mut lines = BufReader::new(accepted.0).lines();
+        for number in 1..=FRAMES {
+            let line = lines.next_line().await?.context("a line")?;
+            ensure!(
+                line == frame(number).trim_end(),
+                "{number}: {}",
+                &line[..30]
+            );
+        }
+        anyhow::Ok(())
+    };
+    let (given, taken) = timeout(SOON, async { tokio::join!(giving, taking) }).await?;
+    given.and(taken)?;
+    running.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_server_said_before_it_broke_off_is_read_however_late() -> anyhow::Result<()> {
+    const LINES: usize = 3_910;
+    let line = |number: usize| format!(":srv NOTICE ann :{number} {}\r\n", "x".repeat(1_000));
+    let (folder, running, listener, open) = by_hand().await?;
+    let path = folder.path().join("keeper");
+    let made = attach::open(&path, open, |_| {});
+    let (attached, accepted) = tokio::join!(made, listener.accept());
+    let (mut attached, (mut server, _)) = (attached?, accepted?);
+    // A little more than is kept: the rest waits in the socket.
+    for number in 0..LINES {
+        server.write_all(line(number).as_bytes()).await?;
+    }
+    drop(server);
+    for _ in 0..3 {
+        attached
+            .frames
+            .write(b"PRIVMSG #tea :is anybody there?\r\n")
+            .await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    for number in 0..LINES {
+        let came = timeout(SOON, attached.lines.next()).await??;
+        let Came::Line(at, found) = came else {
+            anyhow::bail!("it is over at {number}: {came:?}");
+        };
+        ensure!(found == line(number).trim_end().as_bytes(), "{number}");
+        attached.frames.acknowledge(at, b"").await?;
+    }
+    running.abort();
     Ok(())
 }

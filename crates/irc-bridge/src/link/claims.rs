@@ -10,6 +10,8 @@ use bridgehead_appservice::store::{Migration, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::orders::LineId;
+
 /// The table of claims.
 pub const CLAIMS: Migration = Migration {
     name: "claims",
@@ -36,6 +38,12 @@ pub const FRAMES: Migration = Migration {
     ALTER TABLE claims ADD COLUMN frame INTEGER;",
 };
 
+/// What the server calls them in its answers.
+pub const LABELS: Migration = Migration {
+    name: "claims labels",
+    sql: "ALTER TABLE claims ADD COLUMN label TEXT;",
+};
+
 /// For how long claims are kept while the bridge runs; what it was given is told to be sent long before.
 const KEPT_MS: i64 = 86_400_000;
 /// How often old claims are looked for.
@@ -56,8 +64,17 @@ pub struct Claim {
     pub part: u32,
 }
 
+/// In which words a line goes to the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent<'a> {
+    /// The keeper's connection, where there is one, and the number of the frame.
+    pub frame: Option<(i64, u64)>,
+    /// What the server's answer bears (labeled-response).
+    pub label: Option<&'a str>,
+}
+
 /// A line that was claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// Which line of the message.
     pub part: u32,
@@ -67,6 +84,8 @@ pub struct Claimed {
     pub is_written: bool,
     /// The keeper's connection that it was for, and the number of the frame that it went in.
     pub frame: Option<(i64, u64)>,
+    /// What the server's answer bears.
+    pub label: Option<String>,
 }
 
 /// The lines that servers have, or may have.
@@ -83,6 +102,11 @@ struct Marks {
     wake: Notify,
 }
 
+/// Under this key a claim is kept that a line has ended. No message has one like it.
+fn refusal_key(by: LineId) -> String {
+    format!("refused/{}/{}", by.epoch, by.number)
+}
+
 impl Claims {
     /// In this database. Marks wait until [`Claims::keep`] runs.
     #[must_use]
@@ -93,20 +117,23 @@ impl Claims {
         }
     }
 
-    /// Stores a claim, with the frame that it goes in, where a keeper has the connection. Where that cannot be, the line goes out all the same: said twice after a crash is better than
-    /// never.
-    pub async fn store(&self, claim: &Claim, frame: Option<(i64, u64)>) {
-        let sql = "INSERT INTO claims (key, part, claimed_ms, epoch, frame)
-                   VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?3, ?4)
+    /// Stores a claim, and how the line goes out. Where that cannot be, it goes out all the same: said twice after a crash
+    /// is better than never.
+    pub async fn store(&self, claim: &Claim, sent: Sent<'_>) {
+        let sql = "INSERT INTO claims (key, part, claimed_ms, epoch, frame, label)
+                   VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER), ?3, ?4, ?5)
                    ON CONFLICT DO UPDATE SET claimed_ms = excluded.claimed_ms, written_ms = NULL,
-                       epoch = excluded.epoch, frame = excluded.frame";
-        let epoch = frame.map(|(epoch, _)| epoch);
-        let number = frame.and_then(|(_, number)| i64::try_from(number).ok());
+                       epoch = excluded.epoch, frame = excluded.frame, label = excluded.label";
+        let epoch = sent.frame.map(|(epoch, _)| epoch);
+        let number = sent
+            .frame
+            .and_then(|(_, number)| i64::try_from(number).ok());
         let values = [
             (&claim.key).into(),
             claim.part.into(),
             epoch.into(),
             number.into(),
+            sent.label.into(),
         ];
         let stored = self.store.execute(sql, values);
         if let Err(error) = stored.await {
@@ -186,7 +213,7 @@ impl Claims {
             let own = waiting.iter().filter(|claim| claim.key == key);
             own.cloned().collect()
         };
-        let sql = "SELECT part, claimed_ms, written_ms IS NOT NULL, epoch, frame FROM claims
+        let sql = "SELECT part, claimed_ms, written_ms IS NOT NULL, epoch, frame, label FROM claims
                    WHERE key = ?1 ORDER BY part";
         let rows = self.store.query(sql, [key.into()]).await?;
         let claimed = rows.into_iter().filter_map(|row| {
@@ -202,6 +229,7 @@ impl Claims {
                 frame: row
                     .integer(3)
                     .zip(row.integer(4).and_then(|frame| u64::try_from(frame).ok())),
+                label: row.text(5).map(str::to_owned),
             })
         });
         Ok(claimed.collect())
@@ -229,6 +257,31 @@ impl Claims {
         if let Err(error) = released.await {
             tracing::error!(%error, "a claim stays; a crash now may lose a line");
         }
+    }
+
+    /// Gives up a claim: the server has refused the line, as this one of the keeper's says. That the refusal is dealt with is
+    /// known with it: it may come again.
+    pub async fn refused(&self, claim: &Claim, by: LineId) {
+        self.marks.waiting.lock().remove(claim);
+        let sql = "UPDATE OR REPLACE claims SET key = ?3 WHERE key = ?1 AND part = ?2";
+        let values = [
+            (&claim.key).into(),
+            claim.part.into(),
+            refusal_key(by).into(),
+        ];
+        if let Err(error) = self.store.execute(sql, values).await {
+            tracing::error!(%error, "a claim stays; a crash now may lose a line");
+        }
+    }
+
+    /// Whether a refusal has ended a claim before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn is_dealt_with(&self, by: LineId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM claims WHERE key = ?1 LIMIT 1";
+        let rows = self.store.query(sql, [refusal_key(by).into()]).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Forgets claims that are old. Not to be called before what was under way when the bridge ended last is sent again.

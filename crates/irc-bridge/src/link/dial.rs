@@ -8,8 +8,9 @@ use bridgehead_irc_keeper::{
     tls::{TlsError, Trust, connector},
 };
 use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
-use crate::ident::{Ident, Vouched};
+use crate::ident::{Ident, Pair, Vouched};
 
 /// Leads to a server without the network.
 pub type Dialler = Arc<dyn Fn(&Server) -> io::Result<Box<dyn Stream>> + Send + Sync>;
@@ -50,6 +51,8 @@ pub struct Kept {
     pub path: Arc<Path>,
     /// What it calls the connection.
     pub id: String,
+    /// Held by who has the connection: the next is not made before all is done about the one before.
+    pub turn: Arc<AsyncMutex<()>>,
 }
 
 /// A connection that stands.
@@ -81,7 +84,12 @@ impl Dial {
         let vouched = Mutex::new(None);
         let dialled = dial
             .dial(|port| {
-                *vouched.lock() = Some(self.ident.vouch(port, &self.user));
+                let pair = Pair {
+                    from: self.from,
+                    port,
+                    to: Some(self.server.port),
+                };
+                *vouched.lock() = Some(self.ident.vouch(pair, &self.user));
                 std::future::ready(Ok(()))
             })
             .await?;

@@ -16,13 +16,17 @@ use std::{
 
 use bridgehead_irc_protocol::session::{Event, SendError, Session, Settings};
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
 
 pub use super::orders::{Done, Facts, LineId, LinkId, Order, Resumed, Told};
 use crate::{clock::now, ident::Vouched};
 
 use super::{
-    claims::{Claim, Claims},
+    claims::{Claim, Claims, Sent},
     dial::Dial,
     ends::{Ends, Pen, Read, Reading},
     note::Notes,
@@ -31,6 +35,8 @@ use super::{
 
 /// Orders that may wait; more means that the link is stuck.
 const MAX_ORDERS: usize = 2048;
+/// Why a connection ends for which too much waits.
+const TOO_MUCH: &str = "Too much waits";
 /// What is read before it is looked at, in reads.
 const MAX_READS: usize = 64;
 /// How long the server may take with what is written.
@@ -41,6 +47,8 @@ const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 pub struct Link {
     orders: mpsc::Sender<Order>,
     facts: Arc<Mutex<Facts>>,
+    /// It takes no orders: one of them would be lost.
+    stuck: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -70,13 +78,18 @@ impl Link {
         let facts = Arc::new(Mutex::new(Facts::default()));
         let known = facts.clone();
         let own = orders.downgrade();
+        let stuck = Arc::new(Notify::new());
+        let is_stuck = stuck.clone();
         let task = tokio::spawn(async move {
             let closed = match Ends::find(&beginning.dial).await {
                 Err(error) => Some(error.to_string()),
                 Ok(ends) => {
                     let drive = Drive::new(beginning, ends, (id, tell.clone()), (known, own));
                     let (drive, reading, vouched) = drive;
-                    let ended = drive.run(reading, inbox).await;
+                    let ended = tokio::select! {
+                        ended = drive.run(reading, inbox) => ended,
+                        () = is_stuck.notified() => Err(io::Error::other(TOO_MUCH)),
+                    };
                     drop(vouched);
                     ended.err().map(|error| error.to_string())
                 }
@@ -87,14 +100,19 @@ impl Link {
         Self {
             orders,
             facts,
+            stuck,
             task,
         }
     }
 
-    /// Gives an order. `false`: the link is stuck, or gone.
+    /// Gives an order. `false`: the link is stuck, or gone. One that is stuck ends: the next has the order as well.
     #[must_use]
     pub fn order(&self, order: Order) -> bool {
-        self.orders.try_send(order).is_ok()
+        let is_taken = self.orders.try_send(order).is_ok();
+        if !is_taken {
+            self.stuck.notify_one();
+        }
+        is_taken
     }
 
     /// What is known of the connection at the moment.
@@ -125,6 +143,7 @@ struct Drive {
     notes: Notes,
     /// Up to which line all is dealt with, where the keeper does not know it yet.
     done: Option<u64>,
+    is_over: bool,
 }
 
 impl Drive {
@@ -143,6 +162,7 @@ impl Drive {
                 let snapshot = resumed.note.snapshot();
                 facts.lock().resumed = Some(Resumed {
                     channels: resumed.note.channels.iter().cloned().collect(),
+                    closed_ms: resumed.closed_ms,
                 });
                 notes = Notes::after(resumed.note, resumed.heard);
                 Session::restore(beginning.session, snapshot, written, now())
@@ -164,6 +184,7 @@ impl Drive {
             orders,
             notes,
             done: None,
+            is_over: false,
         };
         (drive, ends.reading, ends.vouched)
     }
@@ -187,9 +208,11 @@ impl Drive {
             if let Err(error) = self.write().await {
                 // What was written, or partly so, is told all the same: it may have arrived.
                 self.tell_all().await;
+                self.part(orders);
                 return Err(error);
             }
             if self.tell_all().await {
+                self.part(orders);
                 return Ok(());
             }
             self.acknowledge().await?;
@@ -205,6 +228,13 @@ impl Drive {
                 },
                 () = sleep_until(wake) => self.session.tick(now()),
             }
+        }
+    }
+
+    /// Lets the connection go, where it is over.
+    fn part(self, orders: mpsc::Receiver<Order>) {
+        if self.is_over {
+            self.pen.part(orders, self.notes.taken);
         }
     }
 
@@ -245,23 +275,30 @@ impl Drive {
             let note = self.notes.note_for(number);
             self.pen.acknowledge(number, &note).await?;
         }
-        if let Some(number) = self.notes.look(&self.session)
+        if let Some(number) = self.notes.look(&self.session) {
+            self.tell_up_to(number).await;
+        }
+        Ok(())
+    }
+
+    /// Tells that all up to a line was told; whoever has dealt with it says so.
+    async fn tell_up_to(&mut self, number: u64) {
+        if self.pen.epoch().is_some()
             && let Some(orders) = self.orders.upgrade()
         {
             let told = Told::UpTo(Done { orders, number });
             // Nobody may listen any more.
             self.tell.send((self.id, told)).await.ok();
         }
-        Ok(())
     }
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Say(..) | Order::Ask(..) | Order::Send(..) => {
+            Order::Say(..) | Order::Ask(..) | Order::Sound(_) | Order::Send(..) => {
                 self.held.push_back(order);
                 if self.held.len() > MAX_ORDERS {
                     // So much waits that the server takes nothing any more: begun again, it is tried again.
-                    self.session.quit("Too much waits", now());
+                    self.session.quit(TOO_MUCH, now());
                 }
             }
             Order::Cancel(id) => {
@@ -325,6 +362,11 @@ impl Drive {
                 }
                 self.expect(id, claim);
             }
+            Order::Sound(id) => {
+                if self.session.sound(id, now).is_err() {
+                    return Some(Order::Sound(id));
+                }
+            }
             Order::Send(line, priority) => match self.session.send(line.clone(), priority) {
                 Err(SendError::Full(_)) => return Some(Order::Send(line, priority)),
                 Err(SendError::Line(error)) => {
@@ -373,7 +415,8 @@ impl Drive {
                 // Of several lines that go out one by one, no single frame says that all are written.
                 let is_whole = matches!(event, Event::Written { .. });
                 let frame = self.pen.next_frame().filter(|_| is_whole);
-                self.claims.store(&claim, frame).await;
+                let label = self.session.label_of(*id).filter(|_| is_whole);
+                self.claims.store(&claim, Sent { frame, label }).await;
                 self.stored.insert(*id, claim);
             }
             if let Event::Written { id } = &event {
@@ -391,28 +434,28 @@ impl Drive {
 
     /// Tells what has happened; gives back whether the connection is over, or nobody listens.
     async fn tell_all(&mut self) -> bool {
-        let mut is_over = false;
         while let Some((event, by)) = self.next_event() {
-            is_over |= matches!(event, Event::Ended { .. });
+            if matches!(event, Event::Ended { .. }) {
+                self.is_over = true;
+                // Of what comes behind it nobody is told.
+                self.tell_up_to(self.notes.taken).await;
+            }
             self.notes.take(&event);
             if matches!(event, Event::Line(_)) && !self.is_wanted(&event) {
                 continue;
             }
             self.note(&event);
-            self.settle_claim(&event).await;
+            self.settle_claim(&event, by).await;
             let told = Told::Event(Box::new(event), by);
             if self.tell.send((self.id, told)).await.is_err() {
                 return true;
             }
         }
-        if is_over {
-            self.pen.let_go().await;
-        }
-        is_over
+        self.is_over
     }
 
     /// What the server has refused was not said: asked for again, it is tried again.
-    async fn settle_claim(&mut self, event: &Event) {
+    async fn settle_claim(&mut self, event: &Event, by: Option<LineId>) {
         match event {
             Event::Said { id, .. } => {
                 self.stored.remove(id);
@@ -421,7 +464,10 @@ impl Drive {
                 // It may have been refused before it was written.
                 self.claimed.remove(id);
                 if let Some(claim) = self.stored.remove(id) {
-                    self.claims.release(&claim).await;
+                    match by {
+                        Some(by) => self.claims.refused(&claim, by).await,
+                        None => self.claims.release(&claim).await,
+                    }
                 }
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! The two ends of a connection: a socket of this process, or one that the keeper holds.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bridgehead_irc_keeper::{
     attach::{Attached, Came, KeptFrames, KeptLines},
@@ -8,17 +8,21 @@ use bridgehead_irc_keeper::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{OwnedMutexGuard, mpsc},
+    time::timeout,
 };
 
 use super::{
     dial::{Dial, Stream, Way},
     note::Note,
+    orders::Order,
 };
 use crate::ident::Vouched;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4096;
+/// How long the others may take with what came last by a connection that is over. Longer, and it comes again.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// A connection that stands.
 pub(super) struct Ends {
@@ -37,6 +41,8 @@ pub(super) struct Resumed {
     pub(super) written: u64,
     /// The number of the last line that was dealt with.
     pub(super) heard: u64,
+    /// When it has ended, ms since the Unix epoch.
+    pub(super) closed_ms: Option<i64>,
 }
 
 /// Where lines come from.
@@ -48,7 +54,12 @@ pub(super) enum Reading {
 /// Where lines go to.
 pub(super) enum Pen {
     Socket(WriteHalf<Box<dyn Stream>>),
-    Keeper { frames: KeptFrames, epoch: i64 },
+    Keeper {
+        frames: KeptFrames,
+        epoch: i64,
+        /// Nobody else has the connection.
+        turn: OwnedMutexGuard<()>,
+    },
 }
 
 /// Something was read.
@@ -73,6 +84,7 @@ impl Ends {
                 vouched: dialled.vouched,
             });
         };
+        let mut turn = Some(keeper.turn.clone().lock_owned().await);
         // What was held and never came as far as to be noted is of no use; the next one is new.
         for _ in 0..2 {
             let open = Open {
@@ -80,11 +92,12 @@ impl Ends {
                 server: dial.server.clone(),
                 tls: dial.tls.clone(),
                 from: dial.from,
+                user: Some(dial.user.clone()),
             };
             let mut vouched = None;
-            let bound = |port| vouched = Some(dial.ident.vouch(port, &dial.user));
+            let bound = |pair| vouched = Some(dial.ident.vouch(pair, &dial.user));
             let attached = bridgehead_irc_keeper::attach::open(&keeper.path, open, bound).await?;
-            if let Some(ends) = Self::of(attached, vouched).await? {
+            if let Some(ends) = Self::of(attached, vouched, &mut turn).await? {
                 return Ok(ends);
             }
         }
@@ -93,7 +106,11 @@ impl Ends {
         ))
     }
 
-    async fn of(attached: Attached, vouched: Option<Vouched>) -> io::Result<Option<Self>> {
+    async fn of(
+        attached: Attached,
+        vouched: Option<Vouched>,
+        turn: &mut Option<OwnedMutexGuard<()>>,
+    ) -> io::Result<Option<Self>> {
         let Attached {
             held,
             note,
@@ -106,16 +123,25 @@ impl Ends {
                 note,
                 written: held.received,
                 heard: held.acknowledged,
+                closed_ms: held.closed_ms,
             }),
             (false, None) => {
                 frames.drop_it().await?;
                 return Ok(None);
             }
         };
+        let Some(turn) = turn.take() else {
+            return Ok(None);
+        };
         let epoch = held.epoch;
+        let pen = Pen::Keeper {
+            frames,
+            epoch,
+            turn,
+        };
         Ok(Some(Self {
             reading: Reading::Keeper(lines),
-            pen: Pen::Keeper { frames, epoch },
+            pen,
             resumed,
             vouched,
         }))
@@ -165,7 +191,7 @@ impl Pen {
     pub(super) fn next_frame(&self) -> Option<(i64, u64)> {
         match self {
             Self::Socket(_) => None,
-            Self::Keeper { frames, epoch } => Some((*epoch, frames.next_number())),
+            Self::Keeper { frames, epoch, .. } => Some((*epoch, frames.next_number())),
         }
     }
 
@@ -194,11 +220,32 @@ impl Pen {
         }
     }
 
-    /// The connection is over: it is not to be held any more.
-    pub(super) async fn let_go(&mut self) {
-        if let Self::Keeper { frames, .. } = self {
-            // A keeper that is gone holds nothing.
-            frames.drop_it().await.ok();
+    /// The connection is over. What came by it is kept until all up to its last line is dealt with, whatever becomes of
+    /// this process: until then no other takes its place.
+    pub(super) fn part(self, orders: mpsc::Receiver<Order>, last: u64) {
+        if let Self::Keeper { frames, turn, .. } = self {
+            // It outlives the link, which ends when it is known that the connection is over.
+            tokio::spawn(async move {
+                // A keeper that is gone holds nothing.
+                timeout(FAREWELL, part(frames, orders, last)).await.ok();
+                drop(turn);
+            });
         }
     }
+}
+
+async fn part(
+    mut frames: KeptFrames,
+    mut orders: mpsc::Receiver<Order>,
+    last: u64,
+) -> io::Result<()> {
+    frames.leave().await?;
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Done(number) if number >= last => return frames.drop_it().await,
+            Order::Done(number) => frames.acknowledge(number, b"").await?,
+            _ => {}
+        }
+    }
+    Ok(())
 }

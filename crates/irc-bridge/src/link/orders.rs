@@ -20,6 +20,8 @@ pub enum Order {
     Say(Say, Option<Claim>),
     /// Gives a command whose outcome is wanted; a claim as with what is said.
     Ask(Ask, Option<Claim>),
+    /// Tells, as the answer to this, when the server has looked at all that was written before.
+    Sound(u64),
     /// Gives a command.
     Send(Line, Priority),
     /// Takes back what was not written yet.
@@ -40,6 +42,7 @@ impl Order {
         match self {
             Self::Say(say, _) => Some(say.id),
             Self::Ask(ask, _) => Some(ask.id),
+            Self::Sound(id) => Some(*id),
             Self::Send(..)
             | Self::Cancel(_)
             | Self::Withdraw(..)
@@ -90,6 +93,8 @@ impl Done {
 pub struct Resumed {
     /// The channels that it is in.
     pub channels: Vec<String>,
+    /// When it has ended, ms since the Unix epoch: what came until then is all that comes.
+    pub closed_ms: Option<i64>,
 }
 
 /// What is known of a connection.

@@ -12,6 +12,7 @@ use bridgehead_irc_protocol::{
 use super::{
     Hub, Offers, Owner,
     client::{Asked, Standing},
+    speech::Pending,
 };
 use crate::{
     clock::now,
@@ -24,6 +25,7 @@ const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
 
 /// A refusal, as the server says it.
+#[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) text: String,
     pub(super) line: Line,
@@ -48,7 +50,7 @@ impl Hub {
                 self.take_event(&owner, id, *event).await;
                 self.line = None;
             }
-            Told::UpTo(done) => self.note_dealt_with(done),
+            Told::UpTo(done) => self.note_dealt_with(&owner, done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
                 self.closed(id, &Ended::Error(why)).await;
@@ -70,6 +72,7 @@ impl Hub {
             }
             Event::Line(heard) => {
                 self.figures.heard();
+                self.put_by(owner, &heard).await;
                 self.hear(owner, &heard);
             }
             Event::Multiline {
@@ -183,6 +186,7 @@ impl Hub {
         };
         match asked {
             Asked::Upkeep => {}
+            Asked::Before => self.has_answered_before(owner),
             Asked::Join(channel) => self.end_entering(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
@@ -226,6 +230,7 @@ impl Hub {
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }
+            Some(Asked::Before) => self.has_answered_before(owner),
             Some(Asked::Upkeep) => {
                 tracing::warn!(
                     network = self.name,
@@ -240,24 +245,25 @@ impl Hub {
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
     async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
-        let is_meant = |pending: &super::speech::Pending| {
-            pending.parts.iter().any(|part| part.say == Some(say))
-        };
+        let is_meant = |pending: &Pending| pending.parts.iter().any(|part| part.say == Some(say));
         for pending in self.client(owner).take_pendings(is_meant) {
             // What was refused was not said: when it is asked for again, it is said.
             if let Some(claim) = pending.claim_of(say) {
                 self.claims.release(&claim).await;
             }
-            if let (Some(_), Some(channel)) = (
-                &pending.speech.relayed_as,
-                pending.speech.place.as_channel(),
-            ) {
-                // It is said under the bridge's own name.
-                self.directory.write().relays_not_in(channel);
-                pending.end(Err(SendError::retry(words)));
-            } else {
-                pending.end(Err(rejected(words)));
-            }
+            self.end_refused(pending, words);
+        }
+    }
+
+    /// Tells whoever has said something that the server does not take it.
+    pub(super) fn end_refused(&mut self, pending: Pending, words: &str) {
+        let place = &pending.speech.place;
+        if let (Some(_), Some(channel)) = (&pending.speech.relayed_as, place.as_channel()) {
+            // It is said under the bridge's own name.
+            self.directory.write().relays_not_in(channel);
+            pending.end(Err(SendError::retry(words)));
+        } else {
+            pending.end(Err(rejected(words)));
         }
     }
 
@@ -285,8 +291,7 @@ impl Hub {
         if client.owner != Owner::Bot {
             client.refused_by(channel, words, now());
         }
-        let waits_for =
-            |pending: &super::speech::Pending| pending.speech.place.as_channel() == Some(channel);
+        let waits_for = |pending: &Pending| pending.speech.place.as_channel() == Some(channel);
         for pending in client.take_pendings(waits_for) {
             pending.end(Err(rejected(words)));
         }

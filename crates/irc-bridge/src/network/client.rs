@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,9 +11,10 @@ use bridgehead_irc_protocol::{
     Channels, Line,
     session::{Ask, Priority, Proof, Say},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::{
+    before::Before,
     command::{Reader, Reply},
     directory::Owner,
     speaking::now_ms,
@@ -74,6 +76,10 @@ pub(super) struct Client {
     pub(super) is_parked: bool,
     pub(super) spoke_at: Instant,
     pub(super) live: Option<Live>,
+    /// What an earlier run of the bridge has left, where a keeper has held the connection.
+    pub(super) before: Option<Before>,
+    /// Held by the connection that the keeper has, until all is done about it.
+    pub(super) turn: Arc<AsyncMutex<()>>,
 }
 
 /// A connection.
@@ -115,6 +121,8 @@ pub(super) enum Asked {
     History(String, usize),
     /// What became of a message before the bridge was killed, by its key.
     Doubt(String),
+    /// Whether the server has looked at all that an earlier run has said.
+    Before,
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.
@@ -150,6 +158,8 @@ impl Client {
             is_parked: false,
             spoke_at: now,
             live: None,
+            before: None,
+            turn: Arc::default(),
         }
     }
 
@@ -251,7 +261,12 @@ impl Client {
 
     /// Gives the connection what can be said now.
     pub(super) fn hand_over(&mut self) {
-        let Some(live) = self.live.as_mut().filter(|live| live.is_ready) else {
+        let is_answered = !self.before.as_ref().is_some_and(Before::is_awaited);
+        let Some(live) = self
+            .live
+            .as_mut()
+            .filter(|live| live.is_ready && is_answered)
+        else {
             return;
         };
         // What is in doubt holds back what comes after it in the same place.

@@ -32,51 +32,15 @@ impl Hub {
         if speech.doubted.is_empty() || !self.told_of_doubts.remove(&speech.key) {
             return;
         }
-        for doubted in std::mem::take(&mut speech.doubted) {
+        // Of a line that is known to be with the server nobody was told.
+        let doubted = std::mem::take(&mut speech.doubted).into_iter();
+        let (known, doubted): (Vec<_>, Vec<_>) = doubted.partition(|doubted| doubted.is_written);
+        speech.doubted = known;
+        for doubted in doubted {
             let claim = Claim {
                 key: speech.key.clone(),
                 part: doubted.part,
             };
-            self.claims.release(&claim).await;
-        }
-    }
-
-    /// Where a keeper has held the connection, it knows what was written.
-    async fn ask_keeper(&mut self, owner: &Owner) {
-        let Some(client) = self.clients.get_mut(owner) else {
-            return;
-        };
-        let Some(live) = client.live.as_ref().filter(|live| live.is_ready) else {
-            return;
-        };
-        let Some((epoch, written)) = live.link.facts().kept else {
-            return;
-        };
-        let mut void = Vec::new();
-        for pending in client
-            .pendings
-            .iter_mut()
-            .filter(|pending| !pending.is_handed())
-        {
-            let speech = &mut pending.speech;
-            speech.doubted.retain(|doubted| match doubted.frame {
-                Some((of, frame)) if of == epoch => {
-                    let claim = Claim {
-                        key: speech.key.clone(),
-                        part: doubted.part,
-                    };
-                    if frame <= written {
-                        speech.claimed.push(doubted.part);
-                        self.claims.written(claim);
-                    } else {
-                        void.push(claim);
-                    }
-                    false
-                }
-                _ => true,
-            });
-        }
-        for claim in void {
             self.claims.release(&claim).await;
         }
     }
@@ -299,6 +263,7 @@ mod tests {
                     at_ms: 1,
                     is_written: false,
                     frame: None,
+                    label: None,
                 })
                 .collect(),
         }

@@ -62,11 +62,18 @@ impl Hub {
         let why = words(ended);
         self.figures.ended(kind(ended));
         tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
+        // By then nobody has listened any more, whenever this run has learned of it.
+        let resumed = live.link.facts().resumed;
+        self.history.over_ms = resumed.and_then(|resumed| resumed.closed_ms);
         self.elect_without(&owner);
+        self.history.over_ms = None;
         let overheard = self.overheard_without(&owner);
         let deadline = now + self.settings.limits.patience.get();
         let is_kept = self.directory.read().offers().history.is_some();
         let client = self.client(&owner);
+        if let Some(before) = &mut client.before {
+            before.is_over();
+        }
         if !live.is_gone {
             client.doubt(now, |channel| overheard.contains(channel));
         }

@@ -119,7 +119,8 @@ impl Handle {
             return Err(SendError::retry("the bridge is about to end"));
         };
         for claimed in claims.of(&speech.key).await? {
-            match claimed.is_written {
+            // What a keeper was given may have been refused since.
+            match claimed.is_written && claimed.frame.is_none() {
                 true => speech.claimed.push(claimed.part),
                 false => speech.doubted.push(claimed),
             }

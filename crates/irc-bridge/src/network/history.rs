@@ -52,6 +52,8 @@ pub(super) struct History {
     /// Nicks that the bridge's clients have, or had, as they are written and folded: what a history has of them came from
     /// Matrix.
     former: BTreeMap<String, String>,
+    /// When the connection ended that is being seen off, where that is long ago.
+    pub(super) over_ms: Option<i64>,
 }
 
 impl History {
@@ -259,11 +261,11 @@ impl Hub {
 
     /// Nobody listens any more in these channels.
     pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
-        let now_ms = now_ms();
+        let since_ms = self.history.over_ms.unwrap_or_else(now_ms);
         for channel in channels {
             // What was held comes again with the history next time.
             self.history.catching_up.remove(&channel);
-            self.history.unheard.entry(channel).or_insert(now_ms);
+            self.history.unheard.entry(channel).or_insert(since_ms);
         }
     }
 

@@ -87,7 +87,9 @@ impl Hub {
     pub(super) fn kept(&self, owner: &Owner) -> Option<Kept> {
         let path = self.keeper.clone()?;
         let id = format!("{}/{}", self.name, name_of(owner));
-        Some(Kept { path, id })
+        let turn = self.clients.get(owner).map(|client| client.turn.clone());
+        let turn = turn.unwrap_or_default();
+        Some(Kept { path, id, turn })
     }
 
     /// Asks the keeper what it holds, and takes up the bridge's own.
@@ -195,6 +197,11 @@ impl Hub {
         let Some(resumed) = &facts.resumed else {
             return;
         };
+        self.ask_after_before(owner, facts);
+        if resumed.closed_ms.is_some() && *owner != Owner::Bot && !self.held.is_observer(owner) {
+            // What was said in its channels another one has heard, and told.
+            return;
+        }
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
             // All that was said meanwhile was kept.
@@ -212,9 +219,9 @@ impl Hub {
     }
 
     /// All up to a line was told: once it is done, the line need not be kept.
-    pub(super) fn note_dealt_with(&mut self, done: Done) {
-        // What waits for a history would be lost with this run.
-        if !self.history.is_catching_up() {
+    pub(super) fn note_dealt_with(&mut self, owner: &Owner, done: Done) {
+        // What waits for a history would be lost with this run, and so would what is not told yet.
+        if !self.history.is_catching_up() && !self.owes_refusals(owner) {
             self.deed(Deed::Done(done));
         }
     }

@@ -12,7 +12,7 @@
 //!
 //! - `handle` the way in, for those who have something for the loop
 //! - `client`, `speech` a client, and what it has to say; `say` what becomes of it
-//! - `doubt` what became of a line when the bridge was killed
+//! - `doubt` what became of a line when the bridge was killed; `before` the same where a keeper knows it
 //! - `connect` connections: when, and of what; `sts` where they have to be encrypted; `ended` what becomes of them
 //! - `answers` what a connection tells of what it was asked for
 //! - `access` who gets where: channels that are bridged and others, invitations, keys; `rest` who asks no operators for now
@@ -33,6 +33,7 @@
 mod access;
 mod answers;
 mod aside;
+mod before;
 mod changes;
 mod client;
 mod command;

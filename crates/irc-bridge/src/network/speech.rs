@@ -101,7 +101,10 @@ impl Pending {
 
     /// Whether nobody was asked yet what became of it.
     pub(super) fn is_to_be_looked_for(&self) -> bool {
-        self.is_open() && !self.is_looked_for && !self.reply.is_closed()
+        // What a keeper may know is not asked of the server.
+        let is_kept = |doubted: &Claimed| doubted.frame.is_some();
+        let is_open = self.is_open() && !self.speech.doubted.iter().any(is_kept);
+        is_open && !self.is_looked_for && !self.reply.is_closed()
     }
 
     /// What the session calls its lines.
@@ -160,6 +163,7 @@ impl Pending {
                     at_ms: given.given_ms,
                     is_written: true,
                     frame: None,
+                    label: None,
                 });
                 lost.in_doubt.push(claim);
             } else {

@@ -77,7 +77,10 @@ impl Hub {
         };
         let pending = &mut client.pendings[at];
         let says = pending.says();
-        let is_whole = pending.speech.claimed.is_empty() && !pending.is_in_doubt;
+        let speech = &pending.speech;
+        let is_begun =
+            !speech.claimed.is_empty() || speech.doubted.iter().any(|line| line.is_written);
+        let is_whole = !is_begun && !pending.is_in_doubt;
         let is_free = !pending.is_handed() || (!says.is_empty() && says == given_back);
         let answer = match client.live.as_ref() {
             _ if !is_whole => Answer::No,

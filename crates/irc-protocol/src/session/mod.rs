@@ -62,7 +62,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::restore::Snapshot;
 use self::{
     batches::Batches,
     caps::Caps,
@@ -79,6 +78,10 @@ pub use self::{
         SendError,
     },
     settings::{KeepAlive, NickServ, Pace, Sasl, Settings, WebIrc},
+};
+pub use self::{
+    flights::{is_refusal, is_refused},
+    restore::Snapshot,
 };
 use crate::{Isupport, Line, LineBuffer, Source};
 

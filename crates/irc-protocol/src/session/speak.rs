@@ -68,6 +68,25 @@ impl Session {
         pushed
     }
 
+    /// Finds out when the server has looked at all that was written, by this session or by one before it: that is told as
+    /// the answer to this id, of no lines.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing was taken then.
+    pub fn sound(&mut self, id: u64, now: Instant) -> Result<(), Full> {
+        if !self.is_open() || !self.flights.expect_ask(id) {
+            return Err(Full);
+        }
+        self.flights.sound(id, now);
+        Ok(())
+    }
+
+    /// The label of what was written last of this.
+    #[must_use]
+    pub fn label_of(&self, id: u64) -> Option<&str> {
+        self.flights.label_of(id)
+    }
+
     /// Sends a line whose outcome nobody wants to know, once the session is ready.
     ///
     /// # Errors

@@ -32,20 +32,34 @@ const LINES: usize = 60;
 const ENDS: usize = 12;
 
 /// Bridge and keeper, and what is around them.
-struct Scene {
-    lab: Lab,
-    irc: u16,
-    bridge: Bridge,
+pub(super) struct Scene {
+    pub(super) lab: Lab,
+    pub(super) irc: u16,
+    pub(super) bridge: Bridge,
     keeper: Process,
     socket: PathBuf,
 }
 
+/// What is different from other scenes.
+#[derive(Default)]
+pub(super) struct Made {
+    /// The bridge's configuration without the keeper.
+    pub(super) configuration: String,
+    /// What the keeper is told beside its socket.
+    pub(super) keeper: Vec<String>,
+}
+
 fn keeper(socket: &PathBuf) -> anyhow::Result<Process> {
+    keeper_with(socket, &[])
+}
+
+fn keeper_with(socket: &PathBuf, words: &[String]) -> anyhow::Result<Process> {
     let mut command = Command::new(program()?);
     command
         .arg("keeper")
         .arg("--listen")
         .arg(socket)
+        .args(words)
         .stdin(Stdio::null());
     Process::spawn("keeper", command)
 }
@@ -64,16 +78,26 @@ impl Scene {
 fn played(play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Inspircd::start(InspircdOptions::default()))?;
+    let made = Made {
+        configuration: configuration(irc.port),
+        ..Made::default()
+    };
+    played_with(&runtime, (irc.port, made), play)
+}
+
+/// Plays where somebody else has started the IRC server, at this port.
+pub(super) fn played_with(
+    runtime: &tokio::runtime::Runtime,
+    (irc, made): (u16, Made),
+    play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (folder, port) = (TempDir::new()?, free_port()?);
     let url = format!("http://127.0.0.1:{port}");
     let text = registration_for(&service(&Settings::default()), &url, SERVER_NAME, 7)?;
     let file: PathBuf = folder.path().join("registration.yaml");
     let socket = folder.path().join("keeper");
     std::fs::write(&file, &text)?;
-    let settings = format!(
-        "{}\n[keeper]\nsocket = {socket:?}\n",
-        configuration(irc.port)
-    );
+    let settings = format!("{}\n[keeper]\nsocket = {socket:?}\n", made.configuration);
     std::fs::write(folder.path().join("irc.toml"), settings)?;
     let host = runtime.block_on(TestServer::start_with(&[file], &[]))?;
     let bridge = Bridge {
@@ -88,9 +112,9 @@ fn played(play: impl AsyncFnOnce(&mut Scene) -> anyhow::Result<()>) -> anyhow::R
     let played = options.run(async |lab| {
         let mut scene = Scene {
             lab,
-            irc: irc.port,
+            irc,
             bridge,
-            keeper: keeper(&socket)?,
+            keeper: keeper_with(&socket, &made.keeper)?,
             socket,
         };
         scene.begin().await?;

@@ -2,10 +2,12 @@
 //! servers that have had enough of it.
 
 mod ears;
+mod held;
 mod homeserver;
 mod kept;
 mod killed;
 mod limits;
+mod links;
 mod proxy;
 mod restarts;
 

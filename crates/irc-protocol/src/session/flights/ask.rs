@@ -3,6 +3,8 @@
 use super::{Who, refusals};
 use crate::Line;
 
+/// What is answered by the barrier behind it, and by no line.
+pub(super) const SOUNDING: &str = "PING";
 /// Lines of an answer that are kept.
 const MAX_LINES: usize = 1_000;
 /// Bytes of an answer that are kept.
@@ -45,6 +47,14 @@ impl Asked {
         }
     }
 
+    /// Asks nothing: how far the server is.
+    pub(super) fn sounding() -> Self {
+        Self::new(Line {
+            command: SOUNDING.to_owned(),
+            ..Line::default()
+        })
+    }
+
     fn command(&self) -> &str {
         &self.line.command
     }
@@ -70,6 +80,9 @@ impl Asked {
 
     /// What a line is for this command.
     pub(super) fn part(&mut self, line: &Line, who: &Who) -> Part {
+        if self.command() == SOUNDING {
+            return Part::None;
+        }
         match line.numeric() {
             None => self.part_of_word(line, who),
             Some(numeric) => self.part_of_numeric(numeric, line, who),

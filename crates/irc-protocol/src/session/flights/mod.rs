@@ -22,6 +22,7 @@ use std::{
 
 use self::ask::Asked;
 pub(super) use self::outcome::failed;
+pub use self::refusals::{is_refusal, is_refused};
 use super::event::Event;
 use crate::{CaseMapping, Line};
 
@@ -189,6 +190,11 @@ impl Flights {
         self.fly(id, label, Flown::Ask(Asked::new(line)), now);
     }
 
+    /// Nothing is written; it ends when the server has looked at all that was.
+    pub(super) fn sound(&mut self, id: u64, now: Instant) {
+        self.fly(id, None, Flown::Ask(Asked::sounding()), now);
+    }
+
     fn fly(&mut self, id: u64, label: Option<String>, what: Flown, now: Instant) {
         self.written += 1;
         self.list.push_back(Flight {
@@ -200,6 +206,12 @@ impl Flights {
             passed_at: None,
             what,
         });
+    }
+
+    /// The label of the last line of it that was written.
+    pub(super) fn label_of(&self, id: u64) -> Option<&str> {
+        let mut list = self.list.iter().rev();
+        list.find(|flight| flight.id == id)?.label.as_deref()
     }
 
     /// Whether nothing is owed any more.

@@ -39,7 +39,8 @@ pub(super) fn refuses_commands_first(line: &Line) -> bool {
 }
 
 /// Whether a line refuses something.
-pub(super) fn is_refusal(line: &Line) -> bool {
+#[must_use]
+pub fn is_refusal(line: &Line) -> bool {
     match line.numeric() {
         Some(numeric) => {
             (400..600).contains(&numeric) && numeric != 422 || REFUSALS.contains(&numeric)
@@ -62,6 +63,17 @@ pub(super) fn refuses_text(line: &Line, command: &str, target: &str, case: CaseM
         Some(_) => false,
         None => line.command == "FAIL" && line.text(0).eq_ignore_ascii_case(command),
     }
+}
+
+/// Whether a line refuses this text that was said to somebody, as far as the line says so.
+#[must_use]
+pub fn is_refused(
+    line: &Line,
+    (command, target): (&str, &str),
+    text: &[u8],
+    case: CaseMapping,
+) -> bool {
+    refuses_text(line, command, target, case) && suits(line, text)
 }
 
 /// Whether a refusal fits a text, by what the server says of why.

@@ -139,3 +139,37 @@ fn within_a_batch_nobody_can_go_on() {
     assert!(session.snapshot().is_some());
     assert_eq!(Session::new(settings(), now).snapshot(), None);
 }
+
+#[test]
+fn what_the_server_says_of_the_session_before_comes_before_the_sounding_ends() {
+    let now = Instant::now();
+    let snapshot = ready(now).snapshot().expect("at rest");
+    let mut other = Session::restore(settings(), snapshot, 20, now);
+    all_of(&mut other, now);
+    other.sound(7, now).expect("room");
+    let (events, written) = all_of(&mut other, now);
+    assert_eq!(
+        (events, written),
+        (Vec::new(), vec![b"PING barrier-21\r\n".to_vec()])
+    );
+    // It is no answer to the sounding, however it looks.
+    for line in [
+        ":srv 481 anna :No",
+        ":srv 353 anna = #tea :a",
+        ":srv 404 anna #tea :No",
+    ] {
+        other.receive(format!("{line}\r\n").as_bytes(), now);
+        let (events, _) = all_of(&mut other, now);
+        assert!(
+            matches!(&events[..], [Event::Line(heard)] if heard.answers.is_none()),
+            "{events:?}"
+        );
+    }
+    other.receive(b":srv PONG srv :barrier-21\r\n", now);
+    let (events, written) = all_of(&mut other, now);
+    let lines = Vec::new();
+    assert_eq!(
+        (events, written),
+        (vec![Event::Answered { id: 7, lines }], Vec::new())
+    );
+}

@@ -2,7 +2,16 @@
 //!
 //! A connection is vouched for before it is made, so no server can ask too early.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -22,7 +31,34 @@ const MAX_ASKERS: usize = 128;
 /// Whose connection begins at which port of this machine. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Ident {
-    names: Arc<Mutex<HashMap<u16, String>>>,
+    names: Arc<Mutex<HashMap<u16, Vec<Name>>>>,
+    next: Arc<AtomicU64>,
+}
+
+/// Where a connection begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The address of this machine; any, where none was chosen.
+    pub from: Option<IpAddr>,
+    /// The port of this machine. Connections from several addresses may have the same one.
+    pub port: u16,
+    /// The server's port; any, where it is not known.
+    pub to: Option<u16>,
+}
+
+impl Pair {
+    /// Whether a server means this one that asks an address of this machine for two ports.
+    fn is(&self, address: IpAddr, to: u16) -> bool {
+        self.from.is_none_or(|from| from == address) && self.to.is_none_or(|own| own == to)
+    }
+}
+
+/// Whose a connection is.
+#[derive(Debug)]
+struct Name {
+    id: u64,
+    pair: Pair,
+    user: String,
 }
 
 /// A connection is vouched for as long as this lives.
@@ -30,11 +66,19 @@ pub struct Ident {
 pub struct Vouched {
     ident: Ident,
     port: u16,
+    id: u64,
 }
 
 impl Drop for Vouched {
     fn drop(&mut self) {
-        self.ident.names.lock().remove(&self.port);
+        let mut names = self.ident.names.lock();
+        let Some(here) = names.get_mut(&self.port) else {
+            return;
+        };
+        here.retain(|name| name.id != self.id);
+        if here.is_empty() {
+            names.remove(&self.port);
+        }
     }
 }
 
@@ -66,13 +110,20 @@ impl Ident {
         Self::default()
     }
 
-    /// Whoever asks for the connection from this port is told this user name.
+    /// Whoever asks for this connection is told this user name.
     #[must_use]
-    pub fn vouch(&self, port: u16, user: &str) -> Vouched {
-        self.names.lock().insert(port, user.to_owned());
+    pub fn vouch(&self, pair: Pair, user: &str) -> Vouched {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut names = self.names.lock();
+        names.entry(pair.port).or_default().push(Name {
+            id,
+            pair,
+            user: user.to_owned(),
+        });
         Vouched {
             ident: self.clone(),
-            port,
+            port: pair.port,
+            id,
         }
     }
 
@@ -114,17 +165,18 @@ impl Ident {
     }
 
     async fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
+        let asked = stream.local_addr()?.ip().to_canonical();
         let (read, mut write) = stream.split();
         let mut question = Vec::new();
         let mut read = BufReader::new(read.take(MAX_QUESTION_BYTES));
         read.read_until(b'\n', &mut question).await?;
-        let answer = self.answer_to(&String::from_utf8_lossy(&question));
+        let answer = self.answer_to(&String::from_utf8_lossy(&question), asked);
         write.write_all(answer.as_bytes()).await?;
         write.shutdown().await
     }
 
-    /// The answer to `local , remote`, the ports as this machine sees them.
-    fn answer_to(&self, question: &str) -> String {
+    /// The answer to `local , remote`, the ports as this machine sees them, at this address of this machine.
+    fn answer_to(&self, question: &str, asked: IpAddr) -> String {
         let ports = question.trim().split_once(',').and_then(|(local, remote)| {
             let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
             Some((port(local)?, port(remote)?))
@@ -132,10 +184,20 @@ impl Ident {
         let Some((local, remote)) = ports else {
             return "0, 0 : ERROR : INVALID-PORT\r\n".to_owned();
         };
-        match self.names.lock().get(&local) {
-            Some(name) => format!("{local}, {remote} : USERID : UNIX : {name}\r\n"),
+        match self.user(local, remote, asked) {
+            Some(user) => format!("{local}, {remote} : USERID : UNIX : {user}\r\n"),
             None => format!("{local}, {remote} : ERROR : NO-USER\r\n"),
         }
+    }
+
+    fn user(&self, local: u16, remote: u16, asked: IpAddr) -> Option<String> {
+        let names = self.names.lock();
+        let found = match &names.get(&local)?[..] {
+            // What lies between may have given the server another port, or this machine another address.
+            [one] => Some(one),
+            several => several.iter().rfind(|name| name.pair.is(asked, remote)),
+        };
+        found.map(|name| name.user.clone())
     }
 }
 
@@ -151,6 +213,33 @@ mod tests {
         answer
     }
 
+    fn pair(from: Option<[u8; 4]>, port: u16) -> Pair {
+        Pair {
+            from: from.map(IpAddr::from),
+            port,
+            to: Some(6667),
+        }
+    }
+
+    #[test]
+    fn of_several_connections_from_one_port_the_address_tells_whose_it_is() {
+        let ident = Ident::new();
+        let (here, there) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+        let alice = ident.vouch(pair(Some(here), 40_001), "alice");
+        let _bob = ident.vouch(pair(Some(there), 40_001), "bob");
+        let asked = |at: [u8; 4]| ident.answer_to("40001,6667", at.into());
+        assert!(asked(here).ends_with(" : alice\r\n"));
+        assert!(asked(there).ends_with(" : bob\r\n"));
+        assert!(asked([127, 0, 0, 3]).ends_with(" : NO-USER\r\n"));
+        let other = ident.answer_to("40001,6697", here.into());
+        assert!(other.ends_with(" : NO-USER\r\n"), "{other}");
+        // The one that ends takes nothing from the other, and a new one at its place is its own.
+        drop(alice);
+        assert!(asked(there).ends_with(" : bob\r\n"));
+        let _carol = ident.vouch(pair(Some(here), 40_001), "carol");
+        assert!(asked(here).ends_with(" : carol\r\n"));
+    }
+
     #[tokio::test]
     async fn who_is_vouched_for_is_named() {
         let ident = Ident::new();
@@ -158,7 +247,7 @@ mod tests {
             .serve(([127, 0, 0, 1], 0).into())
             .await
             .expect("a server");
-        let vouched = ident.vouch(40_001, "alice");
+        let vouched = ident.vouch(pair(None, 40_001), "alice");
         let asked = async |question: &str| ask(server.address(), question.as_bytes()).await;
         for question in ["40001,6667\r\n", "40001 , 6667\n"] {
             assert_eq!(
