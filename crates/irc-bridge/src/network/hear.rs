@@ -264,38 +264,6 @@ impl Hub {
         }
     }
 
-    /// Somebody has a nick from now on whose connection of ours has ended, as the network has told, and is another: the
-    /// nick is ours no more, though that connection itself has not told of its end yet.
-    fn gives_way(&mut self, nick: &str, to: &Source) {
-        let owner = self.directory.read().owner(nick).cloned();
-        let client = owner.as_ref().and_then(|owner| self.clients.get(owner));
-        let live = client.and_then(|client| client.live.as_ref());
-        let is_gone =
-            live.is_some_and(|live| live.is_gone && !is_same_user(&live.link.facts().source, to));
-        if let Some(owner) = owner.filter(|_| is_gone) {
-            let mut directory = self.directory.write();
-            directory.unnamed(&owner, now());
-            directory.is_certain(nick, now());
-        }
-    }
-
-    /// One of ours has another nick, of which its own connection may not have told yet: whoever has the old one from now on
-    /// is somebody else.
-    fn has_renamed(&mut self, from: &Source, to: &str) {
-        let mut directory = self.directory.write();
-        let owner = directory.owner(&from.name).cloned();
-        let Some(owner) = owner.filter(|_| directory.owner(to).is_none()) else {
-            return;
-        };
-        let live = self
-            .clients
-            .get(&owner)
-            .and_then(|client| client.live.as_ref());
-        if live.is_some_and(|live| is_same_user(&live.link.facts().source, from)) {
-            directory.named(&owner, to, now());
-        }
-    }
-
     /// Whether somebody has come back to a channel from a netsplit, of which Matrix has not been told.
     fn is_back(&mut self, channel: &str, nick: &str) -> bool {
         let mapping = self.directory.read().case_mapping();
@@ -523,14 +491,6 @@ impl Hub {
     pub(super) fn words(&self, channel: Option<&str>, bytes: Option<&[u8]>) -> Option<String> {
         let encoding = self.settings.encoding_of(channel);
         bytes.map(|bytes| encoding::decode(bytes, Some(encoding)).0.into_owned())
-    }
-}
-
-/// Whether two may be the same, by the user name that each of ours has for themselves.
-fn is_same_user(one: &Source, other: &Source) -> bool {
-    match (&one.user, &other.user) {
-        (Some(one), Some(other)) => one == other,
-        _ => true,
     }
 }
 

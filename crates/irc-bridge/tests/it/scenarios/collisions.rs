@@ -219,6 +219,8 @@ fn who_is_called_by_their_uid_when_servers_meet_again_goes_on_and_gets_their_nic
         let again = renamed(&mut near.bob, &of_alice).await?;
         ensure!(again == nick(&alice), "she is called {again}");
         ensure!(near.arrives(&alice, "Alice again").await? == nick(&alice));
+        let shown = alice.texts(&near.room).await?;
+        ensure!(!shown.contains(&"not heard here".to_owned()), "{shown:?}");
         near.is_said_once("apart").await
     })
 }
