@@ -68,14 +68,14 @@ impl Access {
     }
 
     /// A channel is bridged from now on: whoever is there is so with good reason.
-    pub(super) fn is_bridged_now(&mut self, channel: &str) {
+    pub(super) fn note_bridged(&mut self, channel: &str) {
         self.bridged.insert(channel.to_owned());
         self.strays.retain(|(_, there), _| there != channel);
         self.told.retain(|(_, there)| there != channel);
     }
 
     /// It is bridged no more.
-    pub(super) fn is_bridged_no_more(&mut self, channel: &str) {
+    pub(super) fn note_unbridged(&mut self, channel: &str) {
         self.bridged.remove(channel);
     }
 }
@@ -236,7 +236,7 @@ impl Hub {
     }
 
     /// Somebody is invited into a channel: a person of Matrix by their own connection, or the bridge.
-    pub(super) fn is_invited(&mut self, owner: &Owner, channel: &str, by: &Source) {
+    pub(super) fn take_invitation(&mut self, owner: &Owner, channel: &str, by: &Source) {
         let place = self.channel(channel);
         let folded = place.target_name().to_owned();
         self.client(owner).refused.remove(&folded);

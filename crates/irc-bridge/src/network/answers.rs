@@ -48,7 +48,7 @@ impl Hub {
                 self.take_event(&owner, id, *event).await;
                 self.line = None;
             }
-            Told::UpTo(done) => self.is_dealt_with(done),
+            Told::UpTo(done) => self.note_dealt_with(done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
                 self.closed(id, &Ended::Error(why)).await;
@@ -63,7 +63,7 @@ impl Hub {
             Event::Ready => self.ready(owner),
             Event::Nick { to, .. } => {
                 self.directory.write().named(owner, &to, now());
-                self.is_former(&to);
+                self.note_former(&to);
                 if let Some(person) = owner.person() {
                     self.people.is_called(person, &to).await;
                 }
@@ -149,7 +149,7 @@ impl Hub {
         self.fold_former();
         self.breaker.calm();
         self.note_offers(owner);
-        self.is_former(&facts.source.name);
+        self.note_former(&facts.source.name);
         self.figures.connected(took);
         // Where the bridge's own connection does not stand, the network is back with the first that does.
         let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
@@ -183,14 +183,14 @@ impl Hub {
         };
         match asked {
             Asked::Upkeep => {}
-            Asked::Join(channel) => self.is_let_in(owner, &channel, answer.as_deref()),
+            Asked::Join(channel) => self.end_entering(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
             },
             Asked::Doubt(key) => match answer {
                 Ok(lines) => self.has_looked(owner, &key, &lines).await,
-                Err(_) => self.is_not_found(owner, &key).await,
+                Err(_) => self.end_not_found(owner, &key).await,
             },
             Asked::Answer(reply) => {
                 reply.send(answer).ok();
@@ -222,7 +222,7 @@ impl Hub {
                 self.refused_join(owner, &channel, &words);
             }
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
-            Some(Asked::Doubt(key)) => self.is_not_found(owner, &key).await,
+            Some(Asked::Doubt(key)) => self.end_not_found(owner, &key).await,
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }
@@ -262,7 +262,7 @@ impl Hub {
     }
 
     /// Entering has ended without a refusal: the channel's own line has said so, or the client was sent elsewhere.
-    fn is_let_in(&mut self, owner: &Owner, channel: &str, answer: Result<&[Line], &String>) {
+    fn end_entering(&mut self, owner: &Owner, channel: &str, answer: Result<&[Line], &String>) {
         let live = self.client(owner).live.as_ref();
         let standing = live.and_then(|live| live.standings.get(channel));
         if standing == Some(&Standing::Joining) {
@@ -279,7 +279,7 @@ impl Hub {
     /// Who is not let in cannot speak there.
     fn refused_join(&mut self, owner: &Owner, channel: &str, words: &str) {
         if *owner == Owner::Bot {
-            self.is_kept_out(channel, words);
+            self.bot_kept_out(channel, words);
         }
         let client = self.client(owner);
         if client.owner != Owner::Bot {
@@ -298,7 +298,7 @@ impl Hub {
             "a channel refuses a client"
         );
         if *owner == Owner::Bot {
-            self.is_shut_out(channel, words);
+            self.tell_shut_out(channel, words);
         }
     }
 
@@ -312,10 +312,10 @@ impl Hub {
         live.leaving.remove(&folded);
         let facts = live.link.facts();
         if let Some(person) = owner.person() {
-            self.is_seen_as(person, &facts.source, facts.account.as_deref());
+            self.note_seen_as(person, &facts.source, facts.account.as_deref());
             self.doors.entered(person, &folded);
         }
-        self.client(owner).is_in_at_last(&folded);
+        self.client(owner).note_entered(&folded);
         self.elect(&folded);
         self.look_at_stay(owner, &folded);
     }

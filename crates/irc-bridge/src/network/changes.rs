@@ -81,7 +81,7 @@ impl Hub {
     fn change_bot(&mut self, old: &NetworkSettings) {
         let bot = self.settings.bot.clone();
         if bot.nick != old.bot.nick {
-            self.is_former(&bot.nick);
+            self.note_former(&bot.nick);
             let live = self.client(&Owner::Bot).live.as_mut();
             if let Some(live) = live.filter(|live| live.is_ready) {
                 live.upkeep(Line::new("NICK", [bot.nick.as_str()]));

@@ -326,7 +326,7 @@ impl Client {
 
     /// A channel has let it in. Whether it is to stay there, time tells: one that it is put out of each time waits longer
     /// and longer.
-    pub(super) fn is_in_at_last(&mut self, channel: &str) {
+    pub(super) fn note_entered(&mut self, channel: &str) {
         self.refused.remove(channel);
     }
 

@@ -127,7 +127,7 @@ impl Hub {
                 self.abandon(&owner, &channel);
                 reply.send(Ok(String::new())).ok();
             }
-            Command::Operates(channel) => self.is_operator(&owner, &channel, reply),
+            Command::Operates(channel) => self.ask_if_operator(&owner, &channel, reply),
             Command::AskOperators(question) => {
                 if let Owner::Person(asker) = &owner {
                     self.ask_operators(asker, question, reply).await;

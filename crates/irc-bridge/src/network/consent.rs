@@ -299,7 +299,7 @@ impl Hub {
     }
 
     /// Whether somebody's own connection is an operator of a channel, by what the server says of them.
-    pub(super) fn is_operator(&mut self, owner: &Owner, channel: &str, reply: Reply) {
+    pub(super) fn ask_if_operator(&mut self, owner: &Owner, channel: &str, reply: Reply) {
         let no = |reply: Reply| drop(reply.send(Err("you are no operator there".to_owned())));
         let Some(facts) = self.live_facts(owner) else {
             return no(reply);

@@ -227,7 +227,7 @@ impl Directory {
 
     /// The network has told that nobody has this nick any more, or that somebody has it from now on: it is none that
     /// ours had. Gives back whose it was.
-    pub(super) fn is_certain(&mut self, nick: &str, now: Instant) -> Option<Owner> {
+    pub(super) fn settle_former(&mut self, nick: &str, now: Instant) -> Option<Owner> {
         let (owner, until) = self.former.remove(&self.case_mapping.fold(nick))?;
         (until > now).then_some(owner)
     }
@@ -324,7 +324,7 @@ mod tests {
         directory.unnamed(&ann, now);
         assert_eq!(directory.owner("ann"), None);
         assert_eq!(directory.owner_or_former("ANN"), Some(&ann));
-        assert_eq!(directory.is_certain("ann", now), Some(ann.clone()));
+        assert_eq!(directory.settle_former("ann", now), Some(ann.clone()));
         assert_eq!(directory.owner_or_former("ann"), None);
         directory.named(&ann, "Ann", now);
         directory.unnamed(&ann, now);

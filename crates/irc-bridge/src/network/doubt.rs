@@ -28,7 +28,7 @@ const SLACK_MS: i64 = 2_000;
 
 impl Hub {
     /// What its sender was told to be in doubt, and asks for again, is said again.
-    pub(super) async fn is_asked_again(&mut self, speech: &mut Speech) {
+    pub(super) async fn release_if_asked_again(&mut self, speech: &mut Speech) {
         if speech.doubted.is_empty() || !self.told_of_doubts.remove(&speech.key) {
             return;
         }
@@ -119,7 +119,7 @@ impl Hub {
             }
         }
         for key in unknown {
-            self.is_not_found(owner, &key).await;
+            self.end_not_found(owner, &key).await;
         }
     }
 
@@ -152,20 +152,20 @@ impl Hub {
             self.claims.written(Claim { key, part });
         }
         if !is_certain {
-            self.is_not_found(owner, key).await;
+            self.end_not_found(owner, key).await;
         }
     }
 
     /// The server does not have what is in doubt, or does not say. While the bridge lives it was lost with its connection,
     /// and is said again.
-    pub(super) async fn is_not_found(&mut self, owner: &Owner, key: &str) {
+    pub(super) async fn end_not_found(&mut self, owner: &Owner, key: &str) {
         let mut pendings = self.client(owner).pendings.iter_mut();
         let pending = pendings.find(|pending| pending.speech.key == key);
         let Some(pending) = pending.filter(|pending| pending.is_said_again) else {
             self.tell_doubt(owner, key);
             return;
         };
-        for claim in pending.is_not_there() {
+        for claim in pending.take_void_claims() {
             self.claims.release(&claim).await;
         }
     }

@@ -125,7 +125,7 @@ impl Hub {
                 let people = self.clients.values();
                 let people = people.filter(|client| client.owner != Owner::Bot);
                 let connected = people.filter(|client| client.live.is_some()).count();
-                self.breaker.is_full(connected, now());
+                self.breaker.note_full(connected, now());
                 match owner {
                     // It hears for all, and so goes first.
                     Owner::Bot => self.park_most_silent(),

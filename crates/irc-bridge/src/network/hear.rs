@@ -103,7 +103,7 @@ impl Hub {
             } => self.was_expelled(person, channel, (by.clone(), reason.clone(), *is_kick)),
             // Others' invitations are told to whoever may invite (invite-notify).
             Happening::Invited { channel, by, whom } if self.own(whom).as_ref() == Some(owner) => {
-                self.is_invited(owner, channel, by);
+                self.take_invitation(owner, channel, by);
             }
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
                 self.private(owner, person, said);
@@ -126,7 +126,7 @@ impl Hub {
                 reason,
                 is_kick,
                 ..
-            } => self.is_unseen(&channel, reason.as_deref(), is_kick),
+            } => self.bot_expelled(&channel, reason.as_deref(), is_kick),
             Happening::Said(said) => self.said_now(*said),
             Happening::Joined {
                 channel,
@@ -176,7 +176,7 @@ impl Hub {
                 ..
             } => self.list_is(&channel, is_cut),
             Happening::Invited { channel, by, whom } if self.own(&whom) == Some(Owner::Bot) => {
-                self.is_invited(&Owner::Bot, &channel, &by);
+                self.take_invitation(&Owner::Bot, &channel, &by);
             }
             Happening::Host { who, user, host } => {
                 if let Some(Owner::Person(person)) = self.own(&who.name) {
@@ -185,7 +185,7 @@ impl Hub {
                         user: Some(user),
                         host: Some(host),
                     };
-                    self.is_seen_as(&person, &source, None);
+                    self.note_seen_as(&person, &source, None);
                 }
             }
             Happening::Reacted {
@@ -233,21 +233,21 @@ impl Hub {
 
     fn joined(&mut self, channel: &str, who: &Source, account: Option<&str>) {
         self.gives_way(&who.name, who);
-        self.directory.write().is_certain(&who.name, now());
+        self.directory.write().settle_former(&who.name, now());
         self.directory.write().entered(channel, &who.name);
         let place = self.channel(channel);
         match self.own(&who.name) {
             Some(Owner::Person(person)) => {
-                self.is_seen_as(&person, who, account);
-                self.is_here(&person);
+                self.note_seen_as(&person, who, account);
+                self.note_here(&person);
                 if self.settings.sync.powers {
                     self.deed(Deed::Stand(place, person));
                 }
             }
             Some(Owner::Bot) => {}
             None => {
-                self.is_seen_to_be(who);
-                let is_back = self.is_back(channel, &who.name);
+                self.note_seen_to_be(who);
+                let is_back = self.take_back_from_split(channel, &who.name);
                 if !is_back && self.settings.sync.to_matrix {
                     let nick = self.nick(&who.name);
                     self.deed(Deed::Join(place, nick));
@@ -257,7 +257,7 @@ impl Hub {
     }
 
     /// The observer sees a person's connection come into a channel: whatever it has heard before, it stands.
-    fn is_here(&mut self, person: &UserId) {
+    fn note_here(&mut self, person: &UserId) {
         let client = self.clients.get_mut(&Owner::Person(person.clone()));
         if let Some(live) = client.and_then(|client| client.live.as_mut()) {
             live.is_gone = false;
@@ -265,7 +265,7 @@ impl Hub {
     }
 
     /// Whether somebody has come back to a channel from a netsplit, of which Matrix has not been told.
-    fn is_back(&mut self, channel: &str, nick: &str) -> bool {
+    fn take_back_from_split(&mut self, channel: &str, nick: &str) -> bool {
         let mapping = self.directory.read().case_mapping();
         let folded = mapping.fold(nick);
         let Some((channels, _)) = self.split.get_mut(&folded) else {
@@ -342,10 +342,10 @@ impl Hub {
         }
         let hold = self.settings.sync.netsplit.get();
         if is_split && !hold.is_zero() && self.split.len() < MAX_SPLIT {
-            self.is_away_in_split(&who.name, &channels, now() + hold);
+            self.note_split(&who.name, &channels, now() + hold);
             return;
         }
-        self.is_absent_now(&who.name);
+        self.tell_absent(&who.name);
         let reason = self.words(None, Some(reason));
         let reason = reason.filter(|reason| !reason.is_empty());
         let words = reason.map_or("Quit".to_owned(), |reason| format!("Quit: {reason}"));
@@ -356,7 +356,7 @@ impl Hub {
     }
 
     /// Somebody is away in a netsplit. Of several observers each tells the channels that it hears.
-    fn is_away_in_split(&mut self, nick: &str, channels: &[String], until: Instant) {
+    fn note_split(&mut self, nick: &str, channels: &[String], until: Instant) {
         if channels.is_empty() {
             return;
         }
@@ -396,14 +396,14 @@ impl Hub {
     fn renamed(&mut self, from: &Source, to: &str) {
         self.gives_way(to, from);
         self.has_renamed(from, to);
-        self.directory.write().is_certain(to, now());
+        self.directory.write().settle_former(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
-        self.directory.write().is_certain(&from.name, now());
+        self.directory.write().settle_former(&from.name, now());
         self.directory.write().renamed(&from.name, to);
         if is_own {
             return;
         }
-        self.is_present_as(&from.name, to);
+        self.tell_presence_moved(&from.name, to);
         self.talks_go_on(from, to);
         let (old, new) = (self.nick(&from.name), self.nick(to));
         match old == new {
@@ -455,14 +455,14 @@ impl Hub {
     }
 
     /// The bridge's own connection is in a channel no more.
-    fn is_unseen(&mut self, channel: &str, reason: Option<&[u8]>, is_kick: bool) {
+    fn bot_expelled(&mut self, channel: &str, reason: Option<&[u8]>, is_kick: bool) {
         if !self.expelled(&Owner::Bot, channel, is_kick) {
             return;
         }
         let folded = self.directory.read().case_mapping().fold(channel);
         if self.client(&Owner::Bot).wanted.contains(&folded) {
             let words = self.words(Some(channel), reason).unwrap_or_default();
-            self.is_kept_out(&folded, &format!("it was put out ({words})"));
+            self.bot_kept_out(&folded, &format!("it was put out ({words})"));
         }
     }
 

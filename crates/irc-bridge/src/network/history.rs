@@ -70,7 +70,7 @@ impl History {
 
 impl History {
     /// Nothing of a channel was missed.
-    pub(super) fn is_heard_again(&mut self, channel: &str) {
+    pub(super) fn note_complete(&mut self, channel: &str) {
         self.unheard.remove(channel);
     }
 
@@ -93,7 +93,7 @@ struct CatchingUp {
 
 impl Hub {
     /// One of the bridge's clients has this nick, or had it.
-    pub(super) fn is_former(&mut self, nick: &str) {
+    pub(super) fn note_former(&mut self, nick: &str) {
         if self.history.former.len() < MAX_FORMER {
             let folded = self.directory.read().case_mapping().fold(nick);
             self.history.former.insert(folded, nick.to_owned());
@@ -188,7 +188,7 @@ impl Hub {
                 let since_ms = self.history.heard.channels.get(channel).copied();
                 self.tell_gap(channel, since_ms.unwrap_or_else(now_ms));
             }
-            self.is_caught_up(channel);
+            self.end_catching_up(channel);
         }
     }
 
@@ -198,11 +198,11 @@ impl Hub {
         if let Some(catching) = self.history.catching_up.get(channel) {
             self.tell_gap(channel, catching.unheard_since_ms);
         }
-        self.is_caught_up(channel);
+        self.end_catching_up(channel);
     }
 
     /// What was said meanwhile comes behind the history.
-    fn is_caught_up(&mut self, channel: &str) {
+    fn end_catching_up(&mut self, channel: &str) {
         let Some(catching) = self.history.catching_up.remove(channel) else {
             return;
         };
@@ -258,7 +258,7 @@ impl Hub {
     }
 
     /// Nobody listens any more in these channels.
-    pub(super) fn is_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
+    pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
         let now_ms = now_ms();
         for channel in channels {
             // What was held comes again with the history next time.

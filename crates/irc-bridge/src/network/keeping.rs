@@ -198,7 +198,7 @@ impl Hub {
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
             // All that was said meanwhile was kept.
-            self.history.is_heard_again(&folded);
+            self.history.note_complete(&folded);
             let line = Line {
                 source: Some(facts.source.clone()),
                 ..Line::new("JOIN", [channel])
@@ -212,7 +212,7 @@ impl Hub {
     }
 
     /// All up to a line was told: once it is done, the line need not be kept.
-    pub(super) fn is_dealt_with(&mut self, done: Done) {
+    pub(super) fn note_dealt_with(&mut self, done: Done) {
         // What waits for a history would be lost with this run.
         if !self.history.is_catching_up() {
             self.deed(Deed::Done(done));

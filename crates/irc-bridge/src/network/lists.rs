@@ -266,7 +266,7 @@ impl Hub {
     }
 
     /// This is what others see of one of our people.
-    pub(super) fn is_seen_as(&mut self, person: &UserId, source: &Source, account: Option<&str>) {
+    pub(super) fn note_seen_as(&mut self, person: &UserId, source: &Source, account: Option<&str>) {
         if source.host.is_none() {
             return;
         }

@@ -571,9 +571,9 @@ impl Hub {
             let bot = Client::new(Owner::Bot, now());
             self.clients.insert(Owner::Bot, bot);
         }
-        self.is_former(&self.settings.bot.nick.clone());
+        self.note_former(&self.settings.bot.nick.clone());
         for nick in self.people.nicks().await? {
-            self.is_former(&nick);
+            self.note_former(&nick);
         }
         let mut linked = Vec::new();
         for channel in self.keys.keys() {
@@ -670,7 +670,7 @@ impl Hub {
             client.name = Some(speech.name.clone());
         }
         let place = speech.place.clone();
-        self.is_asked_again(&mut speech).await;
+        self.release_if_asked_again(&mut speech).await;
         let client = self.client(&owner);
         client.pendings.push_back(Pending {
             speech,

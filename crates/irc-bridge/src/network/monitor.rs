@@ -164,7 +164,7 @@ impl Hub {
         for mask in line.text(1).split(',') {
             let source = Source::parse(mask);
             if is_there {
-                self.is_seen_to_be(&source);
+                self.note_seen_to_be(&source);
             }
             let name = source.name;
             let folded = mapping.fold(&name);
@@ -174,8 +174,8 @@ impl Hub {
             match is_there {
                 // Of who is away the server tells that they are here as well.
                 true if self.is_away(&folded) => {}
-                true => self.is_present(&name, RemotePresence::Online),
-                false => self.is_present(&name, RemotePresence::Offline),
+                true => self.tell_presence(&name, RemotePresence::Online),
+                false => self.tell_presence(&name, RemotePresence::Offline),
             }
         }
     }

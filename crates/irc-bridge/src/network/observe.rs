@@ -56,7 +56,7 @@ impl Hub {
                 if is_observer {
                     // Whoever is on the far side of a netsplit is connected still.
                     if split.is_none() {
-                        self.is_gone(&who.name);
+                        self.note_gone(&who.name);
                     }
                     self.observe(Happening::Quit {
                         who,
@@ -242,10 +242,10 @@ impl Hub {
             self.observe(Happening::Said(said));
         }
         if is_new {
-            self.is_heard(channel);
+            self.observer_changed(channel);
         } else if is_lost && is_unheard {
             self.directory.write().forget(channel);
-            self.is_deaf([channel.to_owned()]);
+            self.note_deaf([channel.to_owned()]);
         }
     }
 
@@ -297,7 +297,7 @@ impl Hub {
             for said in told {
                 self.observe(Happening::Said(said));
             }
-            self.is_heard(&channel);
+            self.observer_changed(&channel);
         }
     }
 
@@ -325,7 +325,7 @@ impl Hub {
     }
 
     /// A channel is heard by another connection from now on: who is there, and what it is like, is asked anew.
-    fn is_heard(&mut self, channel: &str) {
+    fn observer_changed(&mut self, channel: &str) {
         let place = self.channel(channel);
         self.shut_out.remove(place.target_name());
         self.deed(Deed::Back(place));
@@ -346,7 +346,7 @@ impl Hub {
 
     /// The bridge's own connection is not in a channel where it is to be. It tries again, more and more seldom; the
     /// people are told where nobody else hears the channel.
-    pub(super) fn is_kept_out(&mut self, channel: &str, words: &str) {
+    pub(super) fn bot_kept_out(&mut self, channel: &str, words: &str) {
         self.client(&Owner::Bot).refused_by(channel, words, now());
         if self.ears.contains_key(channel) {
             return;
@@ -358,8 +358,8 @@ impl Hub {
 
     /// The network has told that nobody has this nick any more: what its owner has said there was heard, or has not
     /// arrived.
-    pub(super) fn is_gone(&mut self, nick: &str) {
-        let former = self.directory.write().is_certain(nick, now());
+    pub(super) fn note_gone(&mut self, nick: &str) {
+        let former = self.directory.write().settle_former(nick, now());
         if let Some(client) = former.and_then(|owner| self.clients.get_mut(&owner)) {
             client.doubts_until = Some(now());
             return;

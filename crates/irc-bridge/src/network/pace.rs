@@ -111,7 +111,7 @@ impl Breaker {
     }
 
     /// It takes no more connections than there are.
-    pub(super) fn is_full(&mut self, connections: usize, now: Instant) {
+    pub(super) fn note_full(&mut self, connections: usize, now: Instant) {
         self.limit = Some((connections.max(1), now + LIMIT_FOR));
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         assert_eq!(breaker.limit(100, now), 100);
-        breaker.is_full(7, now);
+        breaker.note_full(7, now);
         assert_eq!(breaker.limit(100, now), 7);
         assert_eq!(breaker.limit(5, now), 5);
         assert_eq!(breaker.limit(100, now + LIMIT_FOR), 100);

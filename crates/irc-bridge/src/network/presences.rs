@@ -52,7 +52,7 @@ impl Presences {
 
 impl Hub {
     /// Somebody on IRC is there, is away, or has gone.
-    pub(super) fn is_present(&mut self, nick: &str, presence: RemotePresence) {
+    pub(super) fn tell_presence(&mut self, nick: &str, presence: RemotePresence) {
         if !self.settings.messages.presence || self.own(nick).is_some() {
             return;
         }
@@ -71,19 +71,19 @@ impl Hub {
     }
 
     /// Somebody has left the network: what was told of them is so no more.
-    pub(super) fn is_absent_now(&mut self, nick: &str) {
+    pub(super) fn tell_absent(&mut self, nick: &str) {
         let folded = self.directory.read().case_mapping().fold(nick);
         if self.presences.told.contains_key(&folded) {
-            self.is_present(nick, RemotePresence::Offline);
+            self.tell_presence(nick, RemotePresence::Offline);
         }
     }
 
     /// Somebody goes by another nick, and is as they were.
-    pub(super) fn is_present_as(&mut self, from: &str, to: &str) {
+    pub(super) fn tell_presence_moved(&mut self, from: &str, to: &str) {
         let folded = self.directory.read().case_mapping().fold(from);
         if let Some(presence) = self.presences.told.get(&folded).cloned() {
-            self.is_present(from, RemotePresence::Offline);
-            self.is_present(to, presence);
+            self.tell_presence(from, RemotePresence::Offline);
+            self.tell_presence(to, presence);
         }
     }
 

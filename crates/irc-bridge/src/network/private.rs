@@ -80,7 +80,7 @@ impl Hub {
     /// The room in which somebody talks to a person who has just said something.
     fn talk(&mut self, person: &UserId, who: &Source) -> Place {
         let nick = self.nick(&who.name);
-        self.is_seen_to_be(who);
+        self.note_seen_to_be(who);
         self.talks
             .speaks(person, &nick.nick, address_of(who).as_deref());
         let room = self.talks.room(person, &nick.nick).to_owned();
@@ -110,7 +110,7 @@ impl Hub {
     }
 
     /// Somebody is seen with their address: a talk that was theirs before the bridge was restarted is theirs again.
-    pub(super) fn is_seen_to_be(&mut self, who: &Source) {
+    pub(super) fn note_seen_to_be(&mut self, who: &Source) {
         if self.talks.awaits_somebody()
             && let Some(address) = address_of(who)
         {
@@ -166,7 +166,7 @@ impl Hub {
         let from = &who.name;
         let (old, new) = (self.nick(from), self.nick(to));
         self.monitor.renamed(&old.nick, &new.nick);
-        self.is_seen_to_be(who);
+        self.note_seen_to_be(who);
         let address = address_of(who);
         for (person, room) in self
             .talks

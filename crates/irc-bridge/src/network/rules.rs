@@ -48,7 +48,7 @@ impl Doors {
     }
 
     /// Whether somebody has to be told this of a channel.
-    fn is_news(&mut self, person: &UserId, channel: &str, words: &str) -> bool {
+    fn note_told(&mut self, person: &UserId, channel: &str, words: &str) -> bool {
         if self.told.len() >= MAX_TOLD {
             self.told.clear();
         }
@@ -124,7 +124,7 @@ impl Hub {
         let Some(person) = owner.person().cloned() else {
             return;
         };
-        if !self.doors.is_news(&person, channel, &words) {
+        if !self.doors.note_told(&person, channel, &words) {
             return;
         }
         let nick = self.live_facts(owner).map(|facts| facts.source.name);
@@ -190,7 +190,7 @@ impl Hub {
     }
 
     /// The bridge is not let into a channel: those in the room are told, once for each reason.
-    pub(super) fn is_shut_out(&mut self, channel: &str, words: &str) {
+    pub(super) fn tell_shut_out(&mut self, channel: &str, words: &str) {
         let before = self.shut_out.insert(channel.to_owned(), words.to_owned());
         if before.as_deref() != Some(words) {
             let place = self.channel(channel);
@@ -202,7 +202,7 @@ impl Hub {
     }
 
     /// A person's name is another one now; who has chosen no nick goes by it on IRC.
-    pub(super) async fn is_named(&mut self, person: &UserId, name: &str) {
+    pub(super) async fn follow_name(&mut self, person: &UserId, name: &str) {
         let owner = Owner::Person(person.clone());
         let Some(client) = self.clients.get_mut(&owner) else {
             return;
@@ -245,13 +245,13 @@ mod tests {
     fn a_refusal_is_told_once_for_each_reason() {
         let person = UserId::parse("@ann:example.org").expect("an id");
         let mut doors = Doors::default();
-        assert!(doors.is_news(&person, "#a", "a key"));
-        assert!(!doors.is_news(&person, "#a", "a key"));
-        assert!(doors.is_news(&person, "#a", "a ban"));
+        assert!(doors.note_told(&person, "#a", "a key"));
+        assert!(!doors.note_told(&person, "#a", "a key"));
+        assert!(doors.note_told(&person, "#a", "a ban"));
         doors.entered(&person, "#a");
-        assert!(doors.is_news(&person, "#a", "a ban"));
+        assert!(doors.note_told(&person, "#a", "a ban"));
         for n in 0..MAX_TOLD {
-            doors.is_news(&person, &n.to_string(), "full");
+            doors.note_told(&person, &n.to_string(), "full");
         }
         assert!(doors.told.len() <= MAX_TOLD);
     }

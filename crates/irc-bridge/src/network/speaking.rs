@@ -84,7 +84,7 @@ impl Hub {
         if said.is_own || said.is_server || !self.is_bridged(&channel) {
             return;
         }
-        self.is_seen_to_be(&said.who);
+        self.note_seen_to_be(&said.who);
         self.bring(place, said);
     }
 
@@ -227,7 +227,7 @@ impl Hub {
             Some(reason) => RemotePresence::Away(Some(reason)),
             None => RemotePresence::Online,
         };
-        self.is_present(&who.name, presence);
+        self.tell_presence(&who.name, presence);
     }
 }
 

@@ -169,7 +169,7 @@ impl Pending {
     }
 
     /// What was in doubt has not arrived: it is said again. Gives back the claims that are void.
-    pub(super) fn is_not_there(&mut self) -> Vec<Claim> {
+    pub(super) fn take_void_claims(&mut self) -> Vec<Claim> {
         self.is_said_again = false;
         let key = &self.speech.key;
         let doubted = std::mem::take(&mut self.speech.doubted).into_iter();

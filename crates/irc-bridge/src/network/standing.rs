@@ -97,7 +97,7 @@ impl Hub {
             live.naming.remove(channel);
         }
         for member in members {
-            self.is_seen_to_be(&member.source);
+            self.note_seen_to_be(&member.source);
         }
         let place = self.channel(channel);
         let others: Vec<&Member> = members
@@ -158,7 +158,7 @@ impl Hub {
         let is_own = by.is_some_and(|by| self.own(&by.name).is_some());
         let mut news = Vec::new();
         for change in changes {
-            if !(is_own && self.is_expected(channel, change)) {
+            if !(is_own && self.take_expected(channel, change)) {
                 news.push(change.clone());
             }
         }
@@ -215,7 +215,7 @@ impl Hub {
             self.deed(Deed::Power(place.clone(), Powers { levels }));
         }
         if is_stronger {
-            self.is_stronger(&place);
+            self.bot_stronger(&place);
         }
     }
 
@@ -232,7 +232,7 @@ impl Hub {
 
     /// The bridge may do more in a channel: it sees lists that it did not see, and gives people what they have in
     /// Matrix.
-    fn is_stronger(&mut self, place: &Place) {
+    fn bot_stronger(&mut self, place: &Place) {
         let channel = place.target_name().to_owned();
         self.ask_for_lists(&channel);
         for person in self.people_in(&channel) {
@@ -315,7 +315,7 @@ impl Hub {
     }
 
     /// Whether Matrix has asked for this change; it is expected no more then.
-    fn is_expected(&mut self, channel: &str, change: &ModeChange) -> bool {
+    fn take_expected(&mut self, channel: &str, change: &ModeChange) -> bool {
         let now = now();
         self.expected.retain(|expected| expected.until > now);
         let mapping = self.directory.read().case_mapping();

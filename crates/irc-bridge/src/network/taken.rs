@@ -21,7 +21,7 @@ impl Hub {
         if let Some(owner) = owner.filter(|_| is_gone) {
             let mut directory = self.directory.write();
             directory.unnamed(&owner, now());
-            directory.is_certain(nick, now());
+            directory.settle_former(nick, now());
         }
     }
 

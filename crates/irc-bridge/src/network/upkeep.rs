@@ -78,7 +78,7 @@ impl Hub {
                 reason,
             } => self.person_leaves(&place, &person, reason.as_deref()),
             Upkeep::Levels => self.look_at_levels().await,
-            Upkeep::Name { person, name } => self.is_named(&person, &name).await,
+            Upkeep::Name { person, name } => self.follow_name(&person, &name).await,
             Upkeep::Standing {
                 place,
                 person,
@@ -125,7 +125,7 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        self.access.is_bridged_now(channel);
+        self.access.note_bridged(channel);
         // Somebody may be there already: it is heard from now on.
         self.elect(channel);
         if self.settings.bot.enabled {
@@ -164,7 +164,7 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        self.access.is_bridged_no_more(channel);
+        self.access.note_unbridged(channel);
         self.shut_out.remove(channel);
         self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
