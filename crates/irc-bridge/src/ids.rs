@@ -10,6 +10,9 @@ use bridgehead_irc_protocol::CaseMapping;
 /// (IRCv3 message-ids).
 const OWN: char = ':';
 
+/// Bytes of a UID.
+const UID_BYTES: usize = 9;
+
 /// The id of a message that the network has given none: `run` and `number` name it.
 pub(crate) fn own_message_id(run: u64, number: u64) -> String {
     format!("{OWN}{run:x}.{number}")
@@ -57,7 +60,7 @@ impl RemoteId for Nick {
 
     fn from_values(values: &[&str]) -> Option<Self> {
         let [network, nick] = values else { return None };
-        is_nick(nick).then(|| Self::new(network, nick, CaseMapping::Ascii))
+        is_somebody(nick).then(|| Self::new(network, nick, CaseMapping::Ascii))
     }
 }
 
@@ -142,7 +145,7 @@ impl RemoteId for Place {
             return None;
         };
         if let Some((nick, person)) = target.split_once('!')
-            && is_nick(nick)
+            && is_somebody(nick)
         {
             let nick = Nick::new(network, nick, CaseMapping::Ascii);
             return Some(Self::private(&nick, &UserId::parse(person).ok()?));
@@ -159,7 +162,19 @@ pub fn is_channel(name: &str) -> bool {
         && !name.contains([' ', ',', '\x07', '\r', '\n', '\0'])
 }
 
-/// Whether a text may be a nick on some network: no server is known that allows more.
+/// Whether somebody may be called so: by a nick, or by the UID by which a server calls them whose nick it had to take away
+/// (nine letters and digits, of which the first is a digit; nobody can choose that).
+#[must_use]
+pub fn is_somebody(name: &str) -> bool {
+    let is_uid = || {
+        name.len() == UID_BYTES
+            && name.starts_with(|first: char| first.is_ascii_digit())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    is_nick(name) || is_uid()
+}
+
+/// Whether a text may be a nick on some network: no server is known that lets people choose more.
 #[must_use]
 pub fn is_nick(name: &str) -> bool {
     let first = name.chars().next();
@@ -216,6 +231,19 @@ mod tests {
         for nick in ["", "1a", "-a", "#a", "a b", "a!b", "a.b", "a,b"] {
             assert_eq!(Nick::from_values(&["net", nick]), None, "{nick:?}");
         }
+    }
+
+    #[test]
+    fn who_is_called_by_their_uid_is_somebody() {
+        let nick = Nick::new("net", "2BBAAAAAC", CaseMapping::Rfc1459);
+        assert_eq!(Nick::from_text(&nick.to_text()), Some(nick.clone()));
+        let person = UserId::parse("@bob:example.org").expect("an id");
+        let talk = Place::private(&nick, &person);
+        assert_eq!(Place::from_text(&talk.to_text()), Some(talk));
+        for nobody in ["2BBAAAAA", "2BBAAAAACD", "2BB-AAAAC", "2BB AAAAC"] {
+            assert!(!is_somebody(nobody), "{nobody}");
+        }
+        assert!(!is_nick("2BBAAAAAC"), "nobody can choose it");
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use bridgehead_appservice::{
 
 use crate::{
     Irc, Settings,
-    ids::{Nick, Place, is_channel, is_nick},
+    ids::{Nick, Place, is_channel, is_somebody},
     networks::Networks,
 };
 
@@ -57,7 +57,7 @@ fn networks(ask: &RemoteAsk, irc: &Irc) -> Vec<crate::network::Handle> {
 }
 
 async fn users(ask: RemoteAsk, irc: Portals<Irc>) -> Result<Vec<RemoteUser>, HandlerError> {
-    let Some(nick) = ask.get("nick").filter(|nick| is_nick(nick)) else {
+    let Some(nick) = ask.get("nick").filter(|nick| is_somebody(nick)) else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();

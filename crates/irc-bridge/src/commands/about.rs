@@ -84,7 +84,7 @@ impl<'a> About<'a> {
     /// The nick at this place.
     pub(super) fn nick(&self, at: usize) -> Result<&'a str, CommandError> {
         let nick = self.word(at, "nick")?;
-        match ids::is_nick(nick) {
+        match ids::is_somebody(nick) {
             true => Ok(nick),
             false => Err(other(format!(
                 "`{nick}` is no nick: nicks begin with a letter, and have no spaces, dots or commas."

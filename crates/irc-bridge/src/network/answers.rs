@@ -50,7 +50,7 @@ impl Hub {
                 self.take_event(&owner, id, *event).await;
                 self.line = None;
             }
-            Told::UpTo(done) => self.note_dealt_with(&owner, done),
+            Told::UpTo(done) => self.note_dealt_with(done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
                 self.closed(id, &Ended::Error(why)).await;
@@ -186,7 +186,6 @@ impl Hub {
         };
         match asked {
             Asked::Upkeep => {}
-            Asked::Before => self.has_answered_before(owner),
             Asked::Join(channel) => self.end_entering(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),

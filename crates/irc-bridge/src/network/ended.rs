@@ -166,17 +166,21 @@ impl Hub {
         let words = format!("the network has banned you: {reason}");
         if scope == Scope::Address && is_shared {
             let words = format!("the network has banned the bridge's address: {reason}");
-            return self.trip(None, &words);
+            self.trip(None, &words);
+            self.client(owner).last_error = Some(words);
+            return;
         }
         self.tell_of_ban(owner, &words);
-        self.bar(owner, BANNED_FOR, &words);
+        let cure = "who runs the network can lift that; `reconnect` in your room with the bridge tries again";
+        self.bar(owner, BANNED_FOR, &format!("{words} ({cure})"));
     }
 
     /// A person is told once of a ban that is theirs alone, and what they can do.
     fn tell_of_ban(&mut self, owner: &Owner, words: &str) {
         let now = now();
         let barred = self.client(owner).barred.as_ref();
-        let is_known = barred.is_some_and(|(until, before)| *until > now && before == words);
+        let is_known =
+            barred.is_some_and(|(until, before)| *until > now && before.starts_with(words));
         let Some(person) = owner.person().filter(|_| !is_known).cloned() else {
             return;
         };

@@ -232,6 +232,7 @@ impl Hub {
     }
 
     fn joined(&mut self, channel: &str, who: &Source, account: Option<&str>) {
+        self.gives_way(&who.name, who);
         self.directory.write().settle_former(&who.name, now());
         self.directory.write().entered(channel, &who.name);
         let place = self.channel(channel);
@@ -393,6 +394,8 @@ impl Hub {
     }
 
     fn renamed(&mut self, from: &Source, to: &str) {
+        self.gives_way(to, from);
+        self.has_renamed(from, to);
         self.directory.write().settle_former(to, now());
         let is_own = self.own(&from.name).is_some() || self.own(to).is_some();
         self.directory.write().settle_former(&from.name, now());

@@ -261,7 +261,7 @@ impl Hub {
 
     /// Nobody listens any more in these channels.
     pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
-        let since_ms = self.history.over_ms.unwrap_or_else(now_ms);
+        let now_ms = now_ms();
         for channel in channels {
             // What was held comes again with the history next time.
             self.history.catching_up.remove(&channel);

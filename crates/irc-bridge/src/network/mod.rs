@@ -19,6 +19,7 @@
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
 //!   listened, and `memory` how far that is; `standing` who may do what in both
+//! - `taken` nicks that were ours, and are somebody else's
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
@@ -69,6 +70,7 @@ mod speaking;
 mod speech;
 pub(crate) mod standing;
 mod sts;
+mod taken;
 mod threads;
 mod typing;
 mod upkeep;

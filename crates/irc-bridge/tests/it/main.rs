@@ -19,4 +19,5 @@ mod stage;
 mod tls;
 mod within;
 mod within_channels;
+mod within_nicks;
 mod within_seeds;

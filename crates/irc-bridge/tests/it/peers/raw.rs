@@ -53,10 +53,19 @@ impl RawClient {
     /// Connects and registers. Where many connect at once, ngIRCd has no room for some, and hangs up without a word: they
     /// come again.
     pub(crate) async fn welcomed(port: u16, nick: &str) -> anyhow::Result<Self> {
+        let own = Ipv4Addr::LOCALHOST.into();
+        Self::welcomed_from((own, port), (nick, nick)).await
+    }
+
+    /// The same from another of loopback's addresses, and under a user name of its own.
+    pub(crate) async fn welcomed_from(
+        (address, port): (IpAddr, u16),
+        (nick, user): (&str, &str),
+    ) -> anyhow::Result<Self> {
         let mut attempts = 0;
         loop {
-            let mut client = Self::connect(port).await?;
-            client.register(nick).await;
+            let mut client = Self::connect_from(address, port).await?;
+            client.register_as(nick, user).await;
             attempts += 1;
             match client.welcome().await {
                 Ok(_) => return Ok(client),
@@ -94,8 +103,12 @@ impl RawClient {
 
     /// Says NICK and USER, with the nick for all that has to be named.
     pub(crate) async fn register(&self, nick: &str) {
+        self.register_as(nick, nick).await;
+    }
+
+    async fn register_as(&self, nick: &str, user: &str) {
         self.say(&format!("NICK {nick}")).await;
-        self.say(&format!("USER {nick} 0 * :{nick}")).await;
+        self.say(&format!("USER {user} 0 * :{nick}")).await;
     }
 
     /// Waits until the server has said all that it greets with: the end of its message of the day, or that it has none.

@@ -13,6 +13,7 @@ macro_rules! scenarios {
 
 mod apart;
 mod closed;
+mod collisions;
 mod commands;
 mod linking;
 mod lookups;

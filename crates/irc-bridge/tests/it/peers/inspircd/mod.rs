@@ -4,7 +4,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use super::{SOON, certificate::Certificate, program, wait_for_line};
+use super::{SOON, certificate::Certificate, program, raw::RawClient, wait_for_line};
 use bridgehead_testkit::{Process, free_port};
 use std::{fs, path::Path};
 use tempfile::TempDir;
@@ -99,17 +99,41 @@ impl Inspircd {
     /// Starts a second server, and returns once each knows all of the other.
     pub(crate) async fn start_leaf(&self) -> anyhow::Result<Leaf> {
         let before = self.links(LEAF);
-        let links = config::link(HUB, self.links_port) + &config::autoconnect(HUB);
+        let leaf = self.begin_leaf(&config::autoconnect(HUB)).await?;
+        wait_for_links(&leaf.process, HUB, 1).await?;
+        self.wait_for_links(LEAF, before + 1).await?;
+        Ok(leaf)
+    }
+
+    /// Starts a second server that stands alone until an operator links it ([`Inspircd::link`]).
+    pub(crate) async fn start_alone(&self) -> anyhow::Result<Leaf> {
+        self.begin_leaf("").await
+    }
+
+    async fn begin_leaf(&self, more: &str) -> anyhow::Result<Leaf> {
+        let links = config::link(HUB, self.links_port) + more;
         let options = InspircdOptions::default();
         let own = |folder: &Path| Certificate::make(folder, LEAF);
         let (folder, _, process) = start((LEAF, own), self.leaf_ports, options, &links).await?;
-        wait_for_links(&process, HUB, 1).await?;
-        self.wait_for_links(LEAF, before + 1).await?;
         Ok(Leaf {
             port: self.leaf_ports.plain,
-            _process: process,
+            process,
             _folder: folder,
         })
+    }
+
+    /// An operator links the second server, and each tells the other all it knows.
+    pub(crate) async fn link(&self, leaf: &Leaf, operator: &RawClient) -> anyhow::Result<()> {
+        let before = (self.links(LEAF), links(&leaf.process.output(), HUB));
+        operator.say(&format!("CONNECT {LEAF}")).await;
+        self.wait_for_links(LEAF, before.0 + 1).await?;
+        wait_for_links(&leaf.process, HUB, before.1 + 1).await
+    }
+
+    /// An operator ends the link: both servers go on, each by itself.
+    pub(crate) async fn split(&self, operator: &RawClient) -> anyhow::Result<()> {
+        operator.say(&format!("SQUIT {LEAF} :split")).await;
+        self.wait_for_split(LEAF).await
     }
 
     /// How often a server has linked and said all it knows.
@@ -142,7 +166,7 @@ impl Inspircd {
 pub(crate) struct Leaf {
     /// Where it listens.
     pub(crate) port: u16,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
 }
 

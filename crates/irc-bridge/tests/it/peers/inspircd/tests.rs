@@ -34,6 +34,22 @@ async fn two_servers_split_and_say_their_names() {
 }
 
 #[tokio::test]
+async fn of_two_who_seem_to_be_the_same_the_first_is_called_by_their_uid() {
+    let hub = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let leaf = hub.start_alone().await.unwrap();
+    let mut oper = RawClient::welcomed(hub.port, "oper").await.unwrap();
+    oper.become_operator().await.unwrap();
+    let mut alice = RawClient::welcomed(hub.port, "alice").await.unwrap();
+    // Whole seconds are compared.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let _again = RawClient::welcomed(leaf.port, "alice").await.unwrap();
+    hub.link(&leaf, &oper).await.unwrap();
+    let renamed = alice.hear(" NICK ").await.unwrap();
+    assert_eq!(renamed, ":alice!alice@127.0.0.1 NICK :1AAAAAAAB");
+    hub.split(&oper).await.unwrap();
+}
+
+#[tokio::test]
 async fn nicks_that_cannot_be_had_are_refused() {
     let server = Inspircd::start(InspircdOptions::default()).await.unwrap();
     let refused = raw::refused_nicks(server.port).await.unwrap();
