@@ -139,3 +139,18 @@ fn within_a_batch_nobody_can_go_on() {
     assert!(session.snapshot().is_some());
     assert_eq!(Session::new(settings(), now).snapshot(), None);
 }
+
+#[test]
+fn it_does_not_introduce_itself_again() {
+    let begin = Instant::now();
+    let snapshot = ready(begin).snapshot().expect("it is at rest");
+    let settings = Settings {
+        password: Some("secret".to_owned()),
+        is_tls: false,
+        ..settings()
+    };
+    let mut session = Session::restore(settings, snapshot, 7, begin);
+    let later = begin + std::time::Duration::from_secs(21);
+    session.tick(later);
+    assert_eq!(all_of(&mut session, later).1, [b""; 0]);
+}
