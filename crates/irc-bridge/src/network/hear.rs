@@ -113,6 +113,19 @@ impl Hub {
                 who,
                 state,
             } => self.writes_alone(person, who, *state),
+            Happening::Reacted {
+                place: Where::Private,
+                who,
+                to,
+                reaction,
+                is_undone,
+            } => self.reacted_alone(person, who, (to, reaction, *is_undone)),
+            Happening::Redacted {
+                place: Where::Private,
+                who,
+                target,
+                reason,
+            } => self.redacted_alone(person, who, (target, reason.as_deref())),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What the newer parts of IRC are for, with homeserver, bridge and IRC server in one process.
 
+mod alone;
 mod lines;
 mod login;
 mod monitor;
