@@ -84,6 +84,10 @@ impl Hub {
                 self.route_history(owner, happening);
                 continue;
             }
+            if let Happening::Renamed { from, to, .. } = &happening {
+                self.channel_renamed(from, to);
+                continue;
+            }
             if let Owner::Person(person) = owner {
                 self.overhear(owner, person, &happening);
             }

@@ -4,6 +4,7 @@ mod alone;
 mod lines;
 mod login;
 mod monitor;
+mod renames;
 mod sts;
 
 use std::time::Duration;
