@@ -24,9 +24,11 @@ use tokio::{
 /// Bytes of a question at most; two ports and a comma are shorter.
 const MAX_QUESTION_BYTES: u64 = 64;
 /// How long a server may take with its question, and with taking the answer.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(3);
 /// Servers that ask at the same time; others wait.
-const MAX_ASKERS: usize = 128;
+const MAX_ASKERS: usize = 256;
+/// Questions of one address at the same time; more are closed, so that nobody keeps the others waiting.
+const MAX_OF_ONE: usize = 64;
 
 /// Whose connection begins at which port of this machine. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -141,19 +143,23 @@ impl Ident {
 
     async fn accept(&self, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(MAX_ASKERS));
+        let askers = Askers::default();
         loop {
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
                 Ok((stream, asker)) => {
+                    let Some(asking) = askers.take(asker.ip()) else {
+                        continue;
+                    };
                     let ident = self.clone();
                     tokio::spawn(async move {
                         let answered = tokio::time::timeout(DEADLINE, ident.answer(stream)).await;
                         if !matches!(answered, Ok(Ok(()))) {
                             tracing::debug!(%asker, "an ident question was not answered");
                         }
-                        drop(place);
+                        drop((asking, place));
                     });
                 }
                 Err(error) => {
@@ -198,6 +204,43 @@ impl Ident {
             several => several.iter().rfind(|name| name.pair.is(asked, remote)),
         };
         found.map(|name| name.user.clone())
+    }
+}
+
+/// How many questions each address asks at the same time.
+#[derive(Clone, Debug, Default)]
+struct Askers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A question that is being asked.
+#[derive(Debug)]
+struct Asking {
+    askers: Askers,
+    by: IpAddr,
+}
+
+impl Askers {
+    /// One more, where it is not too many.
+    fn take(&self, by: IpAddr) -> Option<Asking> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(by).or_default();
+        if *count >= MAX_OF_ONE {
+            return None;
+        }
+        *count += 1;
+        let askers = self.clone();
+        Some(Asking { askers, by })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut counts = self.askers.0.lock();
+        if let Some(count) = counts.get_mut(&self.by) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.by);
+            }
+        }
     }
 }
 
@@ -278,5 +321,26 @@ mod tests {
             .expect("a server");
         let answer = ask(server.address(), &[b'1'; MAX_QUESTION_BYTES as usize]).await;
         assert_eq!(answer, "0, 0 : ERROR : INVALID-PORT\r\n");
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_without_end_keeps_nobody_waiting() {
+        let ident = Ident::new();
+        let server = ident
+            .serve(([127, 0, 0, 1], 0).into())
+            .await
+            .expect("a server");
+        let mut silent = Vec::new();
+        for _ in 0..MAX_ASKERS + MAX_OF_ONE {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(([127, 0, 0, 2], 0).into()).expect("an address");
+            silent.push(socket.connect(server.address()).await.expect("connected"));
+        }
+        let _vouched = ident.vouch(40_001, "alice");
+        let asked = ask(server.address(), b"40001,6667\r\n");
+        let answer = tokio::time::timeout(DEADLINE / 2, asked).await;
+        let answer = answer.expect("an answer in time");
+        assert!(answer.ends_with(" : alice\r\n"), "{answer}");
+        drop(silent);
     }
 }

@@ -41,6 +41,8 @@ const TOO_MUCH: &str = "Too much waits";
 const MAX_READS: usize = 64;
 /// How long the server may take with what is written.
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long its last words are waited for where nothing can be written any more.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A connection, as the network's loop holds it. It ends when this is dropped.
 #[derive(Debug)]
@@ -208,6 +210,7 @@ impl Drive {
             if let Err(error) = self.write().await {
                 // What was written, or partly so, is told all the same: it may have arrived.
                 self.tell_all().await;
+                self.hear_out(&mut reads).await;
                 self.part(orders);
                 return Err(error);
             }
@@ -226,7 +229,32 @@ impl Drive {
                     Some(order) => self.obey(order),
                     None => return Ok(()),
                 },
-                () = sleep_until(wake) => self.session.tick(now()),
+                () = sleep_until(wake) => self.take_time(&mut reads)?,
+            }
+        }
+    }
+
+    /// Time has passed. What has come before is looked at first: after the bridge was held up it may be a sign of life.
+    fn take_time(&mut self, reads: &mut mpsc::Receiver<io::Result<Read>>) -> io::Result<()> {
+        for _ in 0..MAX_READS {
+            match reads.try_recv() {
+                Ok(read) => self.take(read?),
+                Err(_) => {
+                    self.session.tick(now());
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The server takes nothing any more: what it has said before, such as why, is told all the same.
+    async fn hear_out(&mut self, reads: &mut mpsc::Receiver<io::Result<Read>>) {
+        let until = tokio::time::Instant::now() + LAST_WORDS;
+        while let Ok(Some(Ok(read))) = tokio::time::timeout_at(until, reads.recv()).await {
+            self.take(read);
+            if self.tell_all().await {
+                return;
             }
         }
     }
@@ -457,7 +485,7 @@ impl Drive {
     /// What the server has refused was not said: asked for again, it is tried again.
     async fn settle_claim(&mut self, event: &Event, by: Option<LineId>) {
         match event {
-            Event::Said { id, .. } => {
+            Event::Said { id, .. } | Event::Answered { id, .. } => {
                 self.stored.remove(id);
             }
             Event::Refused { id, .. } => {

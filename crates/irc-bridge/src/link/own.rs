@@ -13,7 +13,7 @@ pub(super) fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
             is_me(line.from_name())
         }
         "KICK" => is_me(&line.text(1)),
-        "QUIT" | "TOPIC" | "RENAME" => false,
+        "QUIT" | "TOPIC" => false,
         // Who is in a channel, and what it is like, the observer knows.
         "353" | "366" | "332" | "333" | "331" | "324" | "329" | "367" | "368" | "346" | "347"
         | "348" | "349" | "728" | "729" => false,

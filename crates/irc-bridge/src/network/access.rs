@@ -16,7 +16,7 @@ use std::{
 use bridgehead_appservice::{bridge::Level, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{Source, channels::Typing};
 
-use super::{Hub, Owner};
+use super::{Hub, Owner, deeds::Deed};
 use crate::{
     clock::now,
     ids::{Nick, Place},
@@ -167,10 +167,7 @@ impl Hub {
                  bridged, and you leave it in a minute. `!join {} {channel}` gets you its room.",
                 self.name, self.name
             );
-            self.deed(super::deeds::Deed::Tell(
-                person,
-                Rich::from_markdown(&words),
-            ));
+            self.deed(Deed::Tell(person, Rich::from_markdown(&words)));
         }
     }
 
@@ -260,15 +257,54 @@ impl Hub {
 
     /// Somebody writes to a person alone, or writes no more.
     pub(super) fn writes_alone(&self, person: &UserId, who: &Source, state: Typing) {
+        if let Some((place, nick)) = self.talk_with(person, who) {
+            self.writes(place, nick, state);
+        }
+    }
+
+    /// Somebody reacts to something in a talk with a person.
+    pub(super) fn reacted_alone(
+        &mut self,
+        person: &UserId,
+        who: &Source,
+        (target, key, is_undone): (&str, &str, bool),
+    ) {
+        if let Some((place, who)) = self.talk_with(person, who) {
+            let (target, key) = (target.to_owned(), key.to_owned());
+            self.deed(Deed::React {
+                place,
+                target,
+                who,
+                key,
+                is_undone,
+            });
+        }
+    }
+
+    /// Somebody takes something back that they have said in a talk with a person.
+    pub(super) fn redacted_alone(
+        &mut self,
+        person: &UserId,
+        who: &Source,
+        (target, reason): (&str, Option<&[u8]>),
+    ) {
+        if let Some((place, who)) = self.talk_with(person, who) {
+            let reason = self.words(None, reason);
+            self.deed(Deed::Redact(place, target.to_owned(), who, reason));
+        }
+    }
+
+    /// Where somebody of IRC talks to a person, and who they are; nobody whom the person does not hear.
+    fn talk_with(&self, person: &UserId, who: &Source) -> Option<(Place, Nick)> {
         if !self.may_reach(person, who) || self.own(&who.name).is_some() {
-            return;
+            return None;
         }
         let nick = self.nick(&who.name);
         let talk = Nick {
             nick: self.talks.room(person, &nick.nick).to_owned(),
             ..nick.clone()
         };
-        self.writes(Place::private(&talk, person), nick, state);
+        Some((Place::private(&talk, person), nick))
     }
 
     /// Somebody writes somewhere, or writes no more.

@@ -189,6 +189,12 @@ impl Speech {
         };
         let mut found = Vec::new();
         self.doubted.retain(|doubted| {
+            // One message of several lines is one text there, or its lines are.
+            if is_one && let Some(at) = texts.iter().position(|text| is_same_text(text, lines)) {
+                texts.remove(at);
+                found.push(doubted.part);
+                return false;
+            }
             let wanted = wanted(doubted.part).iter().filter(|line| !line.is_empty());
             let mut places = Vec::new();
             for line in wanted {
@@ -234,6 +240,14 @@ impl Speech {
              there.{rest} Look there first: asked for again, it is said again."
         )
     }
+}
+
+/// Whether a text has these lines; of empty ones servers make what they like.
+fn is_same_text(text: &[u8], lines: &[Vec<u8>]) -> bool {
+    let text = text.split(|byte| *byte == b'\n');
+    let lines = lines.iter().map(Vec::as_slice);
+    let mut lines = lines.filter(|line| !line.is_empty()).peekable();
+    lines.peek().is_some() && text.filter(|line| !line.is_empty()).eq(lines)
 }
 
 #[cfg(test)]
@@ -284,6 +298,10 @@ mod tests {
         one.is_one = true;
         assert_eq!(one.find(vec![b"a"]), [0; 0]);
         assert_eq!(one.find(vec![b"b", b"a"]), [0]);
+        let mut one = speech(&["a", "", "b"], &[0]);
+        one.is_one = true;
+        assert_eq!(one.find(vec![b"a\nc", b"x\na\nb"]), [0; 0]);
+        assert_eq!(one.find(vec![b"a\n\nb"]), [0]);
         let mut tags_alone = speech(&[""], &[0]);
         assert_eq!(tags_alone.find(vec![b""]), [0; 0]);
     }

@@ -84,6 +84,10 @@ impl Hub {
                 self.route_history(owner, happening);
                 continue;
             }
+            if let Happening::Renamed { from, to, .. } = &happening {
+                self.channel_renamed(from, to);
+                continue;
+            }
             if let Owner::Person(person) = owner {
                 self.overhear(owner, person, &happening);
             }
@@ -113,6 +117,19 @@ impl Hub {
                 who,
                 state,
             } => self.writes_alone(person, who, *state),
+            Happening::Reacted {
+                place: Where::Private,
+                who,
+                to,
+                reaction,
+                is_undone,
+            } => self.reacted_alone(person, who, (to, reaction, *is_undone)),
+            Happening::Redacted {
+                place: Where::Private,
+                who,
+                target,
+                reason,
+            } => self.redacted_alone(person, who, (target, reason.as_deref())),
             _ => {}
         }
     }

@@ -63,6 +63,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod renamed;
 mod rest;
 mod rules;
 mod say;
@@ -235,6 +236,8 @@ pub(crate) struct Hub {
     topics: BTreeMap<String, String>,
     /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
     shut_out: BTreeMap<String, String>,
+    /// Bridged channels that go by another name now, folded: nobody asks to be let in there.
+    renamed: BTreeSet<String>,
     doors: Doors,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
@@ -330,6 +333,7 @@ impl Waiting {
             given: VecDeque::new(),
             topics: BTreeMap::new(),
             shut_out: BTreeMap::new(),
+            renamed: BTreeSet::new(),
             doors: Doors::default(),
             masks: kept.masks,
             seen: kept.seen,

@@ -126,6 +126,9 @@ impl Hub {
             return;
         };
         self.access.note_bridged(channel);
+        if self.renamed.contains(channel) {
+            return;
+        }
         // Somebody may be there already: it is heard from now on.
         self.elect(channel);
         if self.settings.bot.enabled {
@@ -166,6 +169,7 @@ impl Hub {
         };
         self.access.note_unbridged(channel);
         self.shut_out.remove(channel);
+        self.renamed.remove(channel);
         self.topics.remove(channel);
         let owners: Vec<Owner> = self.clients.keys().cloned().collect();
         for owner in owners {
@@ -238,7 +242,8 @@ impl Hub {
         let Some(channel) = place.as_channel() else {
             return;
         };
-        if !self.mirrors(channel) || !self.has_connection(channel, person) {
+        let is_there = self.mirrors(channel) && !self.renamed.contains(channel);
+        if !is_there || !self.has_connection(channel, person) {
             return;
         }
         let owner = Owner::Person(person.clone());

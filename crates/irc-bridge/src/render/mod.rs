@@ -14,7 +14,7 @@ use bridgehead_irc_protocol::{
     Source, encoding, formatting,
     line::MAX_LINE_BYTES,
     session::SayCommand,
-    split::{Budget, split},
+    split::{Budget, MIN_BYTES, split},
 };
 
 pub(crate) use self::tags::reacts_by_tags;
@@ -78,12 +78,16 @@ pub(crate) async fn render(
         },
         Plan::Paste(_) => said.first_lines(&limits),
     };
-    let (lines, is_one) = at_once(&said, lines, &around, handle);
     let encoding = handle.settings.send_encoding_of(outgoing.room.as_channel());
-    let lines = lines.iter().map(|line| {
-        let payload = said.verb.payload(line);
-        encoding::encode(&payload, encoding).0.into_owned()
-    });
+    let (whole, is_one) = at_once(&said, lines.clone(), &around, handle);
+    let (lines, is_one) = match encoding == encoding_rs::UTF_8 || whole == lines {
+        true => (whole, is_one),
+        // The session, which cuts what is said at once, knows where characters begin in UTF-8 alone.
+        false => (lines, false),
+    };
+    let lines = lines
+        .iter()
+        .flat_map(|line| encoded(said.verb, line, (encoding, limits.payload_bytes)));
     Ok(Some(Rendered {
         command,
         lines: lines.collect(),
@@ -91,6 +95,29 @@ pub(crate) async fn render(
         is_one,
         relayed_as: around.relayed_as,
     }))
+}
+
+/// A line in the encoding of its place; in several, where it takes more room there than in UTF-8, by which it was cut.
+fn encoded(
+    verb: Verb,
+    line: &str,
+    (encoding, bytes): (&'static encoding_rs::Encoding, usize),
+) -> Vec<Vec<u8>> {
+    let encode = |line: &String| {
+        let payload = verb.payload(line);
+        encoding::encode(&payload, encoding).0.into_owned()
+    };
+    let mut pieces = vec![line.to_owned()];
+    let mut room = line.len();
+    loop {
+        let encoded: Vec<Vec<u8>> = pieces.iter().map(encode).collect();
+        let fits = encoded.iter().all(|piece| piece.len() <= bytes);
+        if fits || encoding == encoding_rs::UTF_8 || room <= MIN_BYTES {
+            return encoded;
+        }
+        room = (room * 3 / 4).max(MIN_BYTES);
+        pieces = split(line, room);
+    }
 }
 
 /// The lines, and whether they go as one message: where the network has that, and nothing of the lines is lost by it.
@@ -149,4 +176,30 @@ async fn publish(outgoing: &Outgoing<Irc>, page: &Page) -> Option<String> {
         }
     };
     media.public_url(&uri, "message.txt").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_takes_more_room_in_its_encoding_becomes_several() {
+        for (label, text) in [("iso-2022-jp", "a\u{3042}"), ("gb18030", "\u{5d0}\u{5d1}")] {
+            let name = label.as_bytes();
+            let encoding = encoding_rs::Encoding::for_label(name).expect("an encoding");
+            for (verb, bytes) in [(Verb::Say, 400), (Verb::Act, 410)] {
+                let text = text.repeat(100);
+                let lines = encoded(verb, &text, (encoding, bytes));
+                assert!(lines.len() > 1, "{label}");
+                assert!(lines.iter().all(|line| line.len() <= bytes), "{label}");
+                let read = |line: &Vec<u8>| encoding.decode(line).0.into_owned();
+                let said: String = lines.iter().map(read).collect();
+                let marks = ["\u{1}ACTION ", "\u{1}"];
+                let said = marks.iter().fold(said, |said, mark| said.replace(mark, ""));
+                assert_eq!(said, text, "{label}");
+            }
+        }
+        let lines = encoded(Verb::Say, "short", (encoding_rs::UTF_8, 400));
+        assert_eq!(lines, [b"short"]);
+    }
 }

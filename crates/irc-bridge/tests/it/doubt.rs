@@ -121,11 +121,11 @@ impl Play {
         Ok(Self { scene, trap })
     }
 
-    /// Says this; the bridge is killed while it writes it, and `last` is said before it is started again. Gives back which
+    /// Says this; the bridge is killed while it writes its first line, and `last` is said before it is started again. Gives back which
     /// event the first was.
     async fn is_killed_at(&self, text: &'static str, fate: Fate) -> anyhow::Result<EventId> {
         let scene = &self.scene;
-        self.trap.lock().at = Some((text, fate));
+        self.trap.lock().at = text.lines().next().map(|first| (first, fate));
         let event = scene.alice.say(&scene.room, text).await?;
         for _ in 0..600 {
             if self.trap.lock().has_caught {
@@ -201,6 +201,25 @@ fn where_history_is_kept_it_says_what_has_arrived() -> anyhow::Result<()> {
         scene.lab.pass(Duration::from_secs(60)).await;
         let order = scene.order_on_irc();
         ensure!(order == ["first", "caught", "last"], "{order:?}");
+        let told = play.told(&event).await?;
+        ensure!(
+            told.is_none(),
+            "it is there, and the sender was told {told:?}"
+        );
+        anyhow::Ok(())
+    })
+}
+
+#[test]
+fn history_says_of_a_message_of_several_lines_that_it_has_arrived() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let play = Play::new(lab, Dialect::modern()).await?;
+        let event = play.is_killed_at("caught\nboth", Fate::Arrives).await?;
+        let scene = &play.scene;
+        scene.hears_on_irc("last").await?;
+        scene.lab.pass(Duration::from_secs(60)).await;
+        let order = scene.order_on_irc();
+        ensure!(order == ["first", "caught", "both", "last"], "{order:?}");
         let told = play.told(&event).await?;
         ensure!(
             told.is_none(),

@@ -52,6 +52,24 @@ pub(super) struct Whole {
     pub(super) lines: Vec<(Vec<u8>, bool)>,
 }
 
+impl Whole {
+    /// All of it as one line, with breaks in its text.
+    pub(super) fn joined(&self) -> Line {
+        let mut text = Vec::new();
+        for (at, (line, goes_on)) in self.lines.iter().enumerate() {
+            if at > 0 && !goes_on {
+                text.push(b'\n');
+            }
+            text.extend_from_slice(line);
+        }
+        let mut joined = self.first.clone();
+        if let Some(last) = joined.params.last_mut() {
+            *last = text;
+        }
+        joined
+    }
+}
+
 /// What a `BATCH` does.
 pub(super) enum Change {
     /// It is open; one that had to make room for it.

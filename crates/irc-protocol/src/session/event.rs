@@ -144,7 +144,8 @@ pub enum Event {
     Answered {
         /// Which.
         id: u64,
-        /// The first 1,000 of the lines that answer it, errors included. All of them come as [`Event::Line`] too.
+        /// The first 1,000 of the lines that answer it, errors included. All of them come as [`Event::Line`] too, but a text
+        /// of several lines: here it is one line with breaks in it, and it comes as [`Event::Multiline`].
         lines: Vec<Line>,
     },
     /// The server has refused a text or a command; what was not sent of it never will be.

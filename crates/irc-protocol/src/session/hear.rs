@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Ended, Event, Heard, Session, Stage,
+    Batch, Ended, Event, Heard, Session, Stage,
     batches::{Change, Open, Whole},
     flights::{Attended, Echo},
 };
@@ -198,9 +198,11 @@ impl Session {
             let who = self.who();
             self.flights.end_history(target, &who);
         }
-        if let Some(Whole { first, lines }) = open.into_text() {
-            let is_own = self.is_me(first.from_name());
-            if !(is_own && self.is_echo(&first, label.as_deref(), batch.parent.is_some())) {
+        if let Some(whole) = open.into_text() {
+            let is_own = self.is_me(whole.first.from_name());
+            if !(is_own && self.is_echo(&whole.first, label.as_deref(), batch.parent.is_some())) {
+                self.attend_whole(&whole, (label.as_deref(), batch.parent.as_deref()), now);
+                let Whole { first, lines } = whole;
                 self.emit(Event::Multiline {
                     first,
                     lines,
@@ -214,6 +216,22 @@ impl Session {
             self.flights.end_label(&label, now);
         }
         self.settle(now);
+    }
+
+    /// A text of several lines is one line of what it answers, such as a history.
+    fn attend_whole(
+        &mut self,
+        whole: &Whole,
+        (label, parent): (Option<&str>, Option<&Batch>),
+        now: Instant,
+    ) {
+        let (line, who) = (whole.joined(), self.who());
+        if let Some(label) = label {
+            self.flights.take_labelled(label, &line, &who, now);
+        } else if let Some(parent) = parent.filter(|parent| parent.kind == "chathistory") {
+            let target = parent.params.first().map_or("", String::as_str);
+            self.flights.take_history(target, &line, &who, now);
+        }
     }
 
     fn is_echo(&mut self, first: &Line, label: Option<&str>, is_nested: bool) -> bool {

@@ -24,7 +24,7 @@ pub(super) struct Registration {
     pub(super) gathered: Gathered,
     pub(super) identify: Identify,
     /// Whether the client has said who it is.
-    is_introduced: bool,
+    pub(super) is_introduced: bool,
     /// Whether the client's own host was asked for.
     pub(super) wants_host: bool,
     /// The refusal that the server has told, until it closes the connection.

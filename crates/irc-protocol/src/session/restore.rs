@@ -64,6 +64,8 @@ impl Session {
         let mut session = Self::new(settings, now);
         session.out.clear();
         session.registration.is_negotiated = true;
+        session.registration.is_introduced = true;
+        session.registration.asked_at = None;
         session.registration.identify = Identify::Over;
         session.stage = Stage::Ready;
         session.caps.restore(snapshot.offered, snapshot.agreed);

@@ -96,7 +96,9 @@ impl fmt::Debug for WebIrc {
 /// How to log in before the welcome (IRCv3 sasl).
 #[derive(Clone)]
 pub enum Sasl {
-    /// The password itself (RFC 4616). A server that has SCRAM instead is given that.
+    /// The password itself (RFC 4616). A server that names SCRAM-SHA-256 among its ways, or takes it alone, is given a proof
+    /// of it instead; where it has none for the account, the password itself again. What is not ASCII is told where that
+    /// is taken: services may have normalized it.
     Plain {
         /// The account.
         account: String,

@@ -1,7 +1,10 @@
 //! What the newer parts of IRC are for, with homeserver, bridge and IRC server in one process.
 
+mod alone;
+mod lines;
 mod login;
 mod monitor;
+mod renames;
 mod sts;
 
 use std::time::Duration;

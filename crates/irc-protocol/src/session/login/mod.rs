@@ -59,6 +59,8 @@ pub(super) struct Login {
     current: Option<Exchange>,
     /// What the server takes, as it says in 908 or beside the capability.
     offered: Option<Vec<String>>,
+    /// Whether the password was told to the server, or proven, in the exchange that is under way.
+    has_told: bool,
     standing: Standing,
 }
 
@@ -92,6 +94,7 @@ impl Login {
             ways: VecDeque::new(),
             current: None,
             offered: None,
+            has_told: false,
             standing: Standing::Idle,
         }
     }
@@ -115,9 +118,15 @@ impl Login {
 
     /// Begins: the first line to send, or nothing where the server has no way that is known.
     pub(super) fn begin(&mut self, offered: Option<&str>, now: Instant) -> Option<String> {
+        self.offered = offered
+            .filter(|list| !list.is_empty())
+            .map(|list| list.split(',').map(str::to_ascii_uppercase).collect());
         self.ways = match (&self.sasl, self.is_tls) {
             (None, _) => return None,
             (Some(Sasl::External { .. }), _) => [Mechanism::External].into(),
+            (Some(sasl @ Sasl::Plain { .. }), _) if self.is_proof_better(sasl) => {
+                [Mechanism::ScramSha256, Mechanism::Plain].into()
+            }
             (Some(Sasl::Plain { .. }), _) => [Mechanism::Plain, Mechanism::ScramSha256].into(),
             (Some(Sasl::ScramSha256 { .. }), true) => {
                 [Mechanism::ScramSha256, Mechanism::Plain].into()
@@ -125,10 +134,16 @@ impl Login {
             (Some(Sasl::ScramSha256 { .. }), false) => [Mechanism::ScramSha256].into(),
         };
         self.current = None;
-        self.offered = offered
-            .filter(|list| !list.is_empty())
-            .map(|list| list.split(',').map(str::to_ascii_uppercase).collect());
         self.next_way(now)
+    }
+
+    /// Whether a password is rather proven than told. What is not ASCII, services may have normalized before they stored
+    /// it (SASLprep): its proof would be a wrong one.
+    fn is_proof_better(&self, sasl: &Sasl) -> bool {
+        let (account, password) = credentials(sasl);
+        let is_offered = |name: &String| name == Mechanism::ScramSha256.name();
+        let mut offered = self.offered.iter().flatten();
+        offered.any(is_offered) && account.is_ascii() && password.is_ascii()
     }
 
     fn next_way(&mut self, now: Instant) -> Option<String> {
@@ -147,6 +162,7 @@ impl Login {
 
     fn exchange(&mut self, way: Mechanism) -> Exchange {
         self.count += 1;
+        self.has_told = false;
         match (way, &self.sasl) {
             (Mechanism::ScramSha256, Some(sasl)) => {
                 let (account, password) = credentials(sasl);
@@ -198,6 +214,10 @@ impl Login {
             Exchange::Scram(mut scram) => (scram.answer(message)?, Exchange::Scram(scram)),
             Exchange::Said => return None,
         };
+        self.has_told = match &next {
+            Exchange::Scram(scram) => scram.has_proven(),
+            _ => true,
+        };
         self.current = Some(next);
         Some(answer)
     }
@@ -226,13 +246,9 @@ impl Login {
         if !self.is_waiting() {
             return None;
         }
-        // A wrong password stays wrong: another way is tried only where the server did not take this one at all.
-        let was_taken = match &self.current {
-            Some(Exchange::Scram(scram)) => scram.has_begun(),
-            Some(Exchange::Plain | Exchange::External) => false,
-            Some(Exchange::Said) | None => true,
-        };
-        if !was_taken && !self.ways.is_empty() {
+        // A wrong password stays wrong: another way is tried only where this one has not come as far. Services that have
+        // stored a password as they did before they knew of proofs refuse the account's name already.
+        if !self.has_told && !self.ways.is_empty() {
             return self.next_way(now);
         }
         self.fail(text.to_owned());

@@ -45,8 +45,9 @@ impl Scram {
         }
     }
 
-    pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Begin)
+    /// Whether the server was given a proof of the password.
+    pub(super) fn has_proven(&self) -> bool {
+        matches!(self.stage, Stage::Final(_) | Stage::Proven)
     }
 
     /// Whether the server has proven that it knows the password.

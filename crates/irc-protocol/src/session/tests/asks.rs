@@ -224,6 +224,39 @@ fn histories_are_answers() {
 }
 
 #[test]
+fn a_text_of_several_lines_is_one_of_a_history() {
+    for (caps, label) in [("", ""), ("labeled-response ", "@label=b1 ")] {
+        let caps = format!("{caps}batch draft/chathistory draft/multiline message-tags");
+        let mut play = Play::ready(&caps);
+        play.ask(1, "CHATHISTORY LATEST #c * :10");
+        for line in [
+            &*format!("{label}:srv BATCH +h chathistory #c"),
+            "@batch=h;msgid=m1 :bob!b@h PRIVMSG #c :before",
+            "@batch=h;msgid=m2;time=T :bob!b@h BATCH +m draft/multiline #c",
+            "@batch=m :bob!b@h PRIVMSG #c :one",
+            "@batch=m;draft/multiline-concat :bob!b@h PRIVMSG #c : more",
+            "@batch=m :bob!b@h PRIVMSG #c :two",
+            "BATCH -m",
+            "@batch=h;msgid=m3 :bob!b@h PRIVMSG #c :after",
+            ":srv BATCH -h",
+        ] {
+            let bytes = format!("{line}\r\n");
+            play.session.receive(bytes.as_bytes(), play.now);
+        }
+        let mut events = std::iter::from_fn(|| play.session.poll_event());
+        let answered = events.find_map(|event| match event {
+            Event::Answered { id: 1, lines } => Some(lines),
+            _ => None,
+        });
+        let lines = answered.expect("the history ends");
+        let texts: Vec<&[u8]> = lines.iter().map(Line::last).collect();
+        assert_eq!(texts, [&b"before"[..], b"one more\ntwo", b"after"]);
+        assert_eq!(lines[1].tags.get("msgid"), Some("m2"));
+        assert_eq!(lines[1].tags.get("time"), Some("T"));
+    }
+}
+
+#[test]
 fn batches_are_told_with_their_lines() {
     let mut play = Play::ready("batch draft/multiline message-tags").strict();
     play.act(

@@ -153,6 +153,72 @@ fn another_way_is_tried_where_the_server_names_it() {
 }
 
 #[test]
+fn a_password_is_proven_rather_than_told() {
+    let offered = "< :srv CAP * LS :sasl=PLAIN,SCRAM-SHA-256
+         > CAP REQ sasl
+         < :srv CAP * ACK :sasl
+         > AUTHENTICATE SCRAM-SHA-256
+         < AUTHENTICATE +";
+    let mut play = Play::new(with(plain()));
+    play.collect();
+    play.sent.clear();
+    let begin = |play: &mut Play| {
+        for line in offered.lines() {
+            let line = line.trim_start();
+            match line.split_once(' ') {
+                Some(("<", heard)) => play.hear(heard),
+                _ => play.expect_sent(&line[2..]),
+            }
+        }
+        play.sent.pop_front().expect("a first message")
+    };
+    begin(&mut play);
+    // The account has a password of which nothing can be proven.
+    play.act(
+        "< :srv 904 * :SASL authentication failed
+         > AUTHENTICATE PLAIN
+         < AUTHENTICATE +
+         > AUTHENTICATE YW5uYQBhbm5hAGdlaGVpbQ==
+         < :srv 903 * :Welcome
+         > CAP END",
+    );
+    let mut play = Play::new(with(plain()));
+    play.collect();
+    play.sent.clear();
+    let first = begin(&mut play);
+    let first = STANDARD.decode(first.rsplit(' ').next().expect("a word"));
+    let first = String::from_utf8(first.expect("base64")).expect("text");
+    let nonce = first.rsplit("r=").next().expect("a nonce");
+    let server = STANDARD.encode(format!("r={nonce}srv,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"));
+    play.hear(&format!("AUTHENTICATE {server}"));
+    assert!(play.sent.pop_front().is_some_and(|line| line.len() > 100));
+    // A wrong password stays wrong.
+    play.act(
+        "< :srv 904 * :SASL authentication failed
+         ! login failed: SASL authentication failed
+         > CAP END",
+    );
+}
+
+#[test]
+fn what_services_may_have_normalized_is_told() {
+    let sasl = Sasl::Plain {
+        account: "anna".to_owned(),
+        password: "gehe\u{fb01}m".to_owned(),
+    };
+    plays(
+        with(sasl),
+        "< :srv CAP * LS :sasl=PLAIN,SCRAM-SHA-256
+         > CAP REQ sasl
+         < :srv CAP * ACK :sasl
+         > AUTHENTICATE PLAIN
+         + 20
+         ! login failed: the server has not answered
+         > CAP END",
+    );
+}
+
+#[test]
 fn the_login_appears_when_services_do() {
     let mut play = Play::new(with(plain()));
     play.session.receive(

@@ -173,3 +173,18 @@ fn what_the_server_says_of_the_session_before_comes_before_the_sounding_ends() {
         (vec![Event::Answered { id: 7, lines }], Vec::new())
     );
 }
+
+#[test]
+fn it_does_not_introduce_itself_again() {
+    let begin = Instant::now();
+    let snapshot = ready(begin).snapshot().expect("it is at rest");
+    let settings = Settings {
+        password: Some("secret".to_owned()),
+        is_tls: false,
+        ..settings()
+    };
+    let mut session = Session::restore(settings, snapshot, 7, begin);
+    let later = begin + std::time::Duration::from_secs(21);
+    session.tick(later);
+    assert_eq!(all_of(&mut session, later).1, [b""; 0]);
+}
