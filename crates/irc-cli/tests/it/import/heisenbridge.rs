@@ -222,6 +222,10 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
         ensure!(config.lines().any(|one| one == line), "no {line}: {config}");
     }
 
+    let rule = format!("/_matrix/client/v3/rooms/{}/state/m.room.join_rules", rooms.channel);
+    let (_, rule_before) = owner.client.get(&rule).await?;
+    ensure!(rule_before["join_rule"] == "invite", "{rule_before}");
+
     let bridge = Process::spawn("bridgehead-irc", place.program(&[]))?;
     printed(&bridge, "the service works").await?;
     owner.says(&rooms.channel, "after, in Matrix").await?;
@@ -240,8 +244,25 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
     owner.hears(&rooms.channel, GHOST, "after, on IRC").await?;
     carol.say("Alicia", "after, alone").await?;
     owner.hears(&rooms.talk, GHOST, "after, alone").await?;
+    dan.say("#odd[1]", "after, oddly").await?;
+    owner
+        .hears_of(&rooms.odd_channel, None, "after, oddly")
+        .await?;
+    dan.say("Alicia", "after, oddly and alone").await?;
+    owner
+        .hears_of(&rooms.odd_talk, None, "after, oddly and alone")
+        .await?;
     owner.says(&rooms.control, "help").await?;
     owner.hears(&rooms.control, BOT, "nick").await?;
+    // Her room is hers, also when the channel's modes are news.
+    carol.mode("#chan", "+i").await?;
+    carol.mode("#chan", "-i").await?;
+    carol.say("#chan", "the doors were moved").await?;
+    owner
+        .hears(&rooms.channel, GHOST, "the doors were moved")
+        .await?;
+    let (_, rule_after) = owner.client.get(&rule).await?;
+    ensure!(rule_after == rule_before, "her room was opened: {rule_after}");
     drop(bridge);
     host.stop().await;
     Ok(())
