@@ -144,6 +144,7 @@ impl Hub {
         );
         let mut directory = self.directory.write();
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
+        directory.set_channel_types(facts.isupport.channel_types());
         directory.named(owner, &facts.source.name, now());
         drop(directory);
         self.fold_former();
