@@ -394,6 +394,7 @@ impl Hub {
                 reply.send(()).ok();
             }
             Input::Leave(reply) => {
+                self.note_end();
                 let owners: Vec<Owner> = self.clients.keys().cloned().collect();
                 for owner in owners {
                     self.drop_link(&owner, LAST_WORDS);
