@@ -23,8 +23,10 @@
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
 //! - `withdraw` what was to be said and is something else by now
-//! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
+//! - `private` what is said to one person alone, or to the bridge; `statusmsg` what is said to operators alone;
+//!   `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
+//! - `refold` names that were written down before it was known how the network folds them
 //! - `changes` other settings while the network runs, and its end
 //! - `keeping` connections that go on though the bridge was restarted
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
@@ -67,6 +69,7 @@ mod say;
 mod speaking;
 mod speech;
 pub(crate) mod standing;
+mod statusmsg;
 mod sts;
 mod threads;
 mod typing;

@@ -8,7 +8,10 @@ use bridgehead_irc_server::Dialect;
 use bridgehead_testkit::lab::Lab;
 use serde_json::json;
 
-use crate::within::{CHANNEL, Scene};
+use crate::{
+    stage::alias,
+    within::{CHANNEL, Scene},
+};
 
 impl Scene {
     /// Waits until somebody is in the channel on IRC, or is not.
@@ -108,6 +111,45 @@ fn who_speaks_from_outside_is_called_as_they_write_themselves() -> anyhow::Resul
         let heard = scene.alice.hears(&scene.room, "from outside").await?;
         let profile = scene.alice.profile(&heard.sender).await?;
         ensure!(profile["displayname"] == "OutSide", "{profile}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_said_to_operators_alone_comes_to_operators_alone() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let mut dialect = Dialect::modern();
+        "@+".clone_into(&mut dialect.status_prefixes);
+        let scene = Scene::new(lab, dialect).await?;
+        let (alice, room) = (&scene.alice, &scene.room);
+        let carol = scene.lab.user("carol").await?;
+        carol.join(&alias(CHANNEL)).await?;
+        carol.say(room, "I am here too").await?;
+        scene.hears_on_irc("I am here too").await?;
+        scene.irc.set_modes(CHANNEL, "+o alice[m]").await;
+        scene.irc.set_modes(CHANNEL, "+o bob").await;
+        scene
+            .bob
+            .say(&format!("@{CHANNEL}"), "who is that?")
+            .await?;
+        scene.bob.say(CHANNEL, "welcome").await?;
+        scene.hears_in_matrix("welcome").await?;
+        scene.lab.pass(Duration::from_secs(5)).await;
+        let own = alice.invitations().await?;
+        ensure!(own.len() == 1, "{own:?}");
+        let own = alice.join(&own[0]).await?;
+        let told = alice.texts(&own).await?;
+        ensure!(
+            told == ["bob to the operators of #within on net: who is that?"],
+            "{told:?}"
+        );
+        let texts = alice.texts(room).await?;
+        ensure!(
+            texts == ["first", "I am here too", "welcome"],
+            "everybody reads the room: {texts:?}"
+        );
+        let others = carol.invitations().await?;
+        ensure!(others.is_empty(), "{others:?}");
         Ok(())
     })
 }
