@@ -60,7 +60,13 @@ impl Hub {
 
     async fn take_event(&mut self, owner: &Owner, id: LinkId, event: Event) {
         match event {
-            Event::Ready => self.ready(owner),
+            Event::Ready => {
+                let before = self.directory.read().known_case_mapping();
+                self.ready(owner);
+                if self.directory.read().known_case_mapping() != before {
+                    self.refold().await;
+                }
+            }
             Event::Nick { to, .. } => {
                 self.directory.write().named(owner, &to, now());
                 self.note_former(&to);

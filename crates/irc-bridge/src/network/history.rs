@@ -76,6 +76,16 @@ impl History {
         self.unheard.remove(channel);
     }
 
+    /// A channel is called otherwise: what was heard in it goes on. How far that was, where it was heard.
+    pub(super) fn move_heard(&mut self, from: &str, to: &str) -> Option<i64> {
+        if let Some(since_ms) = self.unheard.remove(from) {
+            self.unheard.insert(to.to_owned(), since_ms);
+        }
+        let at_ms = self.heard.channels.remove(from)?;
+        self.heard.hear(to, at_ms);
+        Some(at_ms)
+    }
+
     /// Whether what is said in any channel waits for its history.
     pub(super) fn is_catching_up(&self) -> bool {
         !self.catching_up.is_empty()

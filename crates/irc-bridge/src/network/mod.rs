@@ -63,6 +63,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod refold;
 mod rest;
 mod rules;
 mod say;

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use bridgehead_irc::Settings;
+use bridgehead_irc_protocol::Line;
 use bridgehead_irc_server::Dialect;
 use bridgehead_testkit::lab::Lab;
 use serde_json::json;
 
 use crate::{
-    stage::alias,
+    stage::{NETWORK, alias, control::bot},
     within::{CHANNEL, Scene},
 };
 
@@ -150,6 +152,33 @@ fn what_is_said_to_operators_alone_comes_to_operators_alone() -> anyhow::Result<
         );
         let others = carol.invitations().await?;
         ensure!(others.is_empty(), "{others:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_mapped_channel_is_what_the_network_takes_its_name_for() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let ann = lab.user("ann").await?;
+        let public = json!({ "preset": "public_chat" });
+        let room = ann.create_room_with(&public).await?;
+        ann.set_power(&room, &bot()?, 50).await?;
+        let mapped = |settings: &mut Settings| {
+            let network = settings.networks.get_mut(NETWORK).expect("it is there");
+            let channel = network.channels.entry("#A[b]".to_owned()).or_default();
+            channel.room = Some(room.to_string());
+            Ok(())
+        };
+        // It takes brackets for the upper case of braces.
+        let scene = Scene::with(lab, Dialect::modern(), mapped).await?;
+        scene.bob.join("#a[b]").await?;
+        scene.lab.pass(Duration::from_secs(30)).await;
+        scene.bob.say("#a{B}", "from IRC").await?;
+        ann.hears(&room, "from IRC").await?;
+        ann.say(&room, "from Matrix").await?;
+        let is_it = |line: &Line| line.command == "PRIVMSG" && line.text(1) == "from Matrix";
+        let within = Duration::from_secs(60);
+        scene.bob.wait_within(within, is_it).await?;
         Ok(())
     })
 }
