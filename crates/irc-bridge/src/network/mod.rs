@@ -239,6 +239,8 @@ pub(crate) struct Hub {
     doors: Doors,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
+    /// Those of them of which it is not known that they are set.
+    owed_bans: BTreeSet<(String, String)>,
     /// What others see of people of Matrix.
     seen: BTreeMap<UserId, Seen>,
     /// How many questions of programs are still answered.
@@ -333,6 +335,7 @@ impl Waiting {
             shut_out: BTreeMap::new(),
             doors: Doors::default(),
             masks: kept.masks,
+            owed_bans: BTreeSet::new(),
             seen: kept.seen,
             patience: Patience::new(now),
             heard: 0,
