@@ -111,7 +111,10 @@ impl fmt::Display for Drift {
                 )
             }
             Self::GhostNotBanned(nick) => {
-                write!(f, "{nick} is banned from the room, and not from the channel")
+                write!(
+                    f,
+                    "{nick} is banned from the room, and not from the channel"
+                )
             }
             Self::Open(true) => write!(
                 f,

@@ -235,7 +235,11 @@ impl Hub {
         let folded = mapping.fold(channel);
         let known = self.watcher(channel)?.view.channel(channel)?;
         let listed = known.list('b')?;
-        let is_listed = |mask: &str| listed.iter().any(|entry| mapping.is_same(&entry.mask, mask));
+        let is_listed = |mask: &str| {
+            listed
+                .iter()
+                .any(|entry| mapping.is_same(&entry.mask, mask))
+        };
         let ours = self.masks.iter();
         let ours = ours.filter(|((place, _), mask)| *place == folded && is_listed(mask));
         let named = listed
@@ -262,9 +266,7 @@ impl Hub {
         let here: BTreeSet<_> = here;
         let missing = here.iter().filter(|(_, nick)| !banned.contains(nick));
         let masks = missing.filter_map(|owed| self.masks.get(owed));
-        let changes: Vec<ModeChange> = masks
-            .map(|mask| ModeChange::set('b', Some(mask)))
-            .collect();
+        let changes: Vec<ModeChange> = masks.map(|mask| ModeChange::set('b', Some(mask))).collect();
         self.change_modes_quietly(channel, &changes);
     }
 

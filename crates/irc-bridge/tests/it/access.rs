@@ -96,7 +96,12 @@ impl Scene {
     }
 
     /// Waits until somebody is this in a room.
-    pub(crate) async fn becomes(&self, room: &RoomId, user: &UserId, membership: &str) -> anyhow::Result<()> {
+    pub(crate) async fn becomes(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        membership: &str,
+    ) -> anyhow::Result<()> {
         comes_to(&Some(membership.to_owned()), async || {
             Ok(self.alice.members(room).await?.remove(user))
         })

@@ -23,7 +23,9 @@ async fn asks(
         let events = user.timeline(room).await?;
         let after = events.iter().skip_while(|event| event.id != asked);
         let mut answers = after.filter(|event| event.content["msgtype"] == "m.notice");
-        answer = answers.next().map(|event| event.content["body"].to_string());
+        answer = answers
+            .next()
+            .map(|event| event.content["body"].to_string());
         if answer.as_ref().is_some_and(|answer| answer.contains(part)) {
             return Ok(());
         }
@@ -55,7 +57,9 @@ fn a_room_that_was_opened_is_closed_as_its_channel_is() -> anyhow::Result<()> {
         let by = (alice, &room);
         asks(&scene, by, ("!irc drift", "are the same")).await?;
         let open = json!({ "join_rule": "public" });
-        alice.set_state(&room, "m.room.join_rules", "", &open).await?;
+        alice
+            .set_state(&room, "m.room.join_rules", "", &open)
+            .await?;
         let told = "everybody may come into the room";
         asks(&scene, by, ("!irc drift", told)).await?;
         asks(&scene, by, ("!irc sync", "brought in line")).await?;

@@ -191,7 +191,11 @@ fn what_has_no_place_is_told_with_the_reason() {
 
 #[test]
 fn rooms_are_opened_with_their_channels_only_where_they_were_open() {
-    for (rule, is_open) in [("", true), ("joinRule: public", true), ("joinRule: invite", false)] {
+    for (rule, is_open) in [
+        ("", true),
+        ("joinRule: public", true),
+        ("joinRule: invite", false),
+    ] {
         let text = format!(
             "homeserver: {{ domain: example.org }}\nircService: {{ servers: {{ irc.example.com: {{ dynamicChannels: {{ enabled: true, {rule} }} }} }} }}"
         );

@@ -6,7 +6,8 @@ use super::{LinkRefused, Portal, ensure, plumb};
 use crate::{
     Error, HandlerError,
     bridge::{
-        Action, Fate, Foreign, LinkKind as _, MessageRef, Network, Remote, RemoteId as _, Rooms, ghosts, info,
+        Action, Fate, Foreign, LinkKind as _, MessageRef, Network, Remote, RemoteId as _, Rooms,
+        ghosts, info,
         live::{Held, Live, LiveRef},
         messages,
         network::{Task, Undone, say},

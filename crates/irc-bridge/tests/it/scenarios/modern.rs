@@ -357,8 +357,6 @@ async fn gap(stage: &Stage) -> anyhow::Result<()> {
     bob.join("#gap-alone").await?;
     bob.say("PRIVMSG #gap-alone :hello").await;
     carol.hears(&alone, "hello").await?;
-    anyhow::ensure!(
-        those(&carol, &alone, "is missing here.").await?.is_empty()
-    );
+    anyhow::ensure!(those(&carol, &alone, "is missing here.").await?.is_empty());
     Ok(())
 }

@@ -243,7 +243,10 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
         ensure!(config.lines().any(|one| one == line), "no {line}: {config}");
     }
 
-    let rule = format!("/_matrix/client/v3/rooms/{}/state/m.room.join_rules", rooms.channel);
+    let rule = format!(
+        "/_matrix/client/v3/rooms/{}/state/m.room.join_rules",
+        rooms.channel
+    );
     let (_, rule_before) = owner.client.get(&rule).await?;
     ensure!(rule_before["join_rule"] == "invite", "{rule_before}");
 
@@ -283,7 +286,10 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
         .hears(&rooms.channel, GHOST, "the doors were moved")
         .await?;
     let (_, rule_after) = owner.client.get(&rule).await?;
-    ensure!(rule_after == rule_before, "her room was opened: {rule_after}");
+    ensure!(
+        rule_after == rule_before,
+        "her room was opened: {rule_after}"
+    );
     drop(bridge);
     host.stop().await;
     Ok(())

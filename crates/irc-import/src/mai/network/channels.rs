@@ -29,9 +29,7 @@ pub(super) fn dynamic(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut
     if !exclude.is_empty() {
         draft.set(&section, "exclude", exclude);
     }
-    let is_open = dynamic
-        .text("joinRule")
-        .is_none_or(|rule| rule == "public");
+    let is_open = dynamic.text("joinRule").is_none_or(|rule| rule == "public");
     if !is_open {
         draft.note(format!(
             "{}: the rooms that are there keep their join rules; into new ones whoever joins an alias is let in, as the levels in [permissions] say",

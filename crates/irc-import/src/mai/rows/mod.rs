@@ -5,7 +5,10 @@ mod rooms;
 
 use std::collections::BTreeSet;
 
-use bridgehead_appservice::{bridge::{Adopted, Level}, id::UserId};
+use bridgehead_appservice::{
+    bridge::{Adopted, Level},
+    id::UserId,
+};
 use bridgehead_irc::{Settings, import::Import};
 
 use super::{
