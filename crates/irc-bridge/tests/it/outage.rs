@@ -58,6 +58,8 @@ fn where_others_have_all_the_places_nobody_knocks_without_a_wait() -> anyhow::Re
         let knocks = connections.load(Ordering::Relaxed) - before;
         ensure!((2..=8).contains(&knocks), "{knocks} attempts");
         faults.refuse_connects(None).await;
+        // She tries again by herself.
+        scene.lab.pass(Duration::from_secs(90)).await;
         scene.alice.say(&scene.room, "there is room again").await?;
         scene.hears_on_irc("there is room again").await
     })
