@@ -352,10 +352,13 @@ impl Network for Irc {
                 Some(RoomInfo::direct(person, nick))
             }
             Target::Channel(channel) => {
-                let mapping = handle.directory.read().case_mapping();
-                let is_canonical = mapping.fold(channel) == *channel;
+                let is_there = {
+                    let directory = handle.directory.read();
+                    let is_canonical = directory.case_mapping().fold(channel) == *channel;
+                    is_canonical && directory.may_be_channel(channel)
+                };
                 let rules = handle.settings.rules_of(channel);
-                rules.filter(|_| is_canonical).map(|rules| {
+                rules.filter(|_| is_there).map(|rules| {
                     let title = handle.settings.title.clone();
                     let title = title.unwrap_or_else(|| place.network.clone());
                     // Whoever may come has the key, and says so: an alias is no way in.

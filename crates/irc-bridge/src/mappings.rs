@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bridgehead_appservice::{
-    Handle as Service, HandlerError,
+    Error, Handle as Service, HandlerError,
     bridge::{LinkRefused, Portals},
     id::{RoomAlias, RoomId},
 };
@@ -53,7 +53,7 @@ pub(crate) async fn keep(service: &Service, is_start: bool) -> Result<Vec<String
     let mut told = Vec::new();
     for (key, room) in &before {
         if wanted.get(key) != Some(room) {
-            unlink(&portals, &place(key), room).await?;
+            unlink(&portals, key, room).await?;
             let (network, channel) = key;
             told.push(format!(
                 "{channel} on {network} is not linked to {room} any more"
@@ -77,12 +77,31 @@ pub(crate) async fn keep(service: &Service, is_start: bool) -> Result<Vec<String
     Ok(told)
 }
 
-fn place((network, channel): &Key) -> Place {
+/// A channel as the network calls it; `None` where that is not known before it is connected to.
+fn place(portals: &Portals<Irc>, (network, channel): &Key) -> Option<Place> {
+    let handle = portals.network().network(network)?;
+    let known = handle.directory.read().known_case_mapping();
+    let is_one = CaseMapping::Rfc1459.fold(channel) == CaseMapping::Ascii.fold(channel);
+    let mapping = known.or(is_one.then_some(CaseMapping::Ascii))?;
+    Some(Place::channel(network, channel, mapping))
+}
+
+/// The same without regard to what the network takes for upper case beyond ASCII, as it was written down before that was
+/// known.
+fn former_place((network, channel): &Key) -> Place {
     Place::channel(network, channel, CaseMapping::Ascii)
 }
 
-async fn unlink(portals: &Portals<Irc>, place: &Place, room: &str) -> Result<(), HandlerError> {
-    let Some(portal) = portals.of(place).await? else {
+async fn unlink(portals: &Portals<Irc>, key: &Key, room: &str) -> Result<(), HandlerError> {
+    let canonical = match place(portals, key) {
+        Some(place) => portals.of(&place).await?,
+        None => None,
+    };
+    let portal = match canonical {
+        Some(portal) => Some(portal),
+        None => portals.of(&former_place(key)).await?,
+    };
+    let Some(portal) = portal else {
         return Ok(());
     };
     // It may have been linked elsewhere since, by somebody who may do that.
@@ -107,7 +126,6 @@ fn spawn_link(service: &Service, key: Key, room: String) {
 
 /// Links a room, as soon as that can be done, for as long as the configuration wants it.
 async fn link(service: &Service, key: Key, room: String) {
-    let place = place(&key);
     for attempt in 0..ATTEMPTS {
         let Ok(portals) = service.portals::<Irc>() else {
             return;
@@ -116,11 +134,11 @@ async fn link(service: &Service, key: Key, room: String) {
             return;
         }
         drop(portals);
-        match attempt_link(service, &place, &room).await {
+        match attempt_link(service, &key, &room).await {
             Ok(()) => return,
             Err(reason) => {
                 if attempt == 0 {
-                    let channel = place.target_name();
+                    let channel = &key.1;
                     tracing::warn!(
                         channel,
                         room,
@@ -134,10 +152,12 @@ async fn link(service: &Service, key: Key, room: String) {
     }
 }
 
-async fn attempt_link(service: &Service, place: &Place, room: &str) -> Result<(), String> {
+async fn attempt_link(service: &Service, key: &Key, room: &str) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let bot = service.bot().map_err(|error| words(&error))?;
     let portals = service.portals::<Irc>().map_err(|error| words(&error))?;
+    let place = &place(&portals, key)
+        .ok_or("how the network writes its name in lower case is known when it is connected to")?;
     let room_id = match RoomAlias::parse(room) {
         Ok(alias) => {
             let joined = bot
@@ -161,10 +181,28 @@ async fn attempt_link(service: &Service, place: &Place, room: &str) -> Result<()
             .map_err(|error| words(&error))?,
         None => {}
     }
+    rename(&portals, &former_place(key), (place, &room_id))
+        .await
+        .map_err(|error| words(&error))?;
     match portals.link(None, &room_id, place).await {
         Ok(_) => Ok(()),
         Err(LinkRefused::RoomLinked(_)) if is_here(&portals, &room_id, place).await => Ok(()),
         Err(error) => Err(words(&error)),
+    }
+}
+
+/// A room that was linked before it was known how the network calls its channel stays linked.
+async fn rename(
+    portals: &Portals<Irc>,
+    former: &Place,
+    (place, room): (&Place, &RoomId),
+) -> Result<(), Error> {
+    if former == place {
+        return Ok(());
+    }
+    match portals.of(former).await? {
+        Some(portal) if portal.matrix == *room => portals.rename(&portal, place).await.map(drop),
+        _ => Ok(()),
     }
 }
 

@@ -100,8 +100,14 @@ impl<'a> About<'a> {
                 "`{channel}` is no channel: channels begin with `#`, mostly."
             )));
         }
-        let mapping = self.network.directory.read().case_mapping();
-        Ok(Place::channel(&self.network.name, channel, mapping))
+        let directory = self.network.directory.read();
+        let name = &self.network.name;
+        if !directory.may_be_channel(channel) {
+            return Err(other(format!(
+                "{name} has no channels that begin like `{channel}`."
+            )));
+        }
+        Ok(Place::channel(name, channel, directory.case_mapping()))
     }
 
     /// Whether the configuration lets a channel have a room.

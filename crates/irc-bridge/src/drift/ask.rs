@@ -1,8 +1,8 @@
 //! The commands: what differs, what is missing, and to bring both sides in line.
 
 use bridgehead_appservice::{
-    Bot, HandlerError, Membership, Power,
-    bridge::{CommandAsk, CommandError, Commands, Level, Member, Portal, Portals},
+    Bot, HandlerError, JoinRule, Membership, Power,
+    bridge::{CommandAsk, CommandError, Commands, Level, Member, Portal, PortalKind, Portals},
 };
 use bridgehead_irc_protocol::{encoding, formatting};
 
@@ -110,6 +110,10 @@ async fn room_look(
         topic: room.topic().await?.value().flatten().unwrap_or_default(),
         ..RoomPicture::default()
     };
+    if portal.data.kind == PortalKind::Made {
+        let rule = room.join_rule().await?.value().flatten();
+        look.is_open = rule.map(|rule| rule == JoinRule::Public);
+    }
     let remote = irc.remote();
     let people = remote.people(&portal.remote).await?;
     for person in people {
@@ -122,6 +126,9 @@ async fn room_look(
                 look.ghost_levels
                     .insert(nick.nick.clone(), level_of(&member.user_id));
                 look.ghosts.insert(nick.nick);
+            }
+            (Member::User(nick), Membership::Ban) if nick.network == portal.remote.network => {
+                look.banned_ghosts.insert(nick.nick);
             }
             (Member::Person(person), Membership::Ban) => {
                 look.banned.insert(person);

@@ -1,5 +1,5 @@
-//! Brings a channel and its room in line: of those on IRC, and of the topic, the channel is right; of people of Matrix the
-//! room.
+//! Brings a channel and its room in line: of those on IRC, of the topic and of who may come in, the channel is right; of
+//! people of Matrix, and of whom its moderators have banned, the room.
 
 use bridgehead_appservice::{
     HandlerError,
@@ -72,6 +72,14 @@ async fn one(pair: &Pair<'_>, drift: &Drift) -> Result<(), HandlerError> {
             let whom = Member::Person(person.clone());
             remote.ban(place, whom, None, None).await?;
         }
+        Drift::GhostNotBanned(name) => {
+            let upkeep = Upkeep::KeepOut {
+                place: place.clone(),
+                nick: name.clone(),
+            };
+            pair.handle.upkeep(upkeep).await;
+        }
+        Drift::Open(_) => pair.handle.upkeep(Upkeep::Rules(place.clone())).await,
         Drift::Topic(topic, _) => {
             let change = RoomChange::new().topic(topic.clone());
             remote.change(place, None, change).await?;

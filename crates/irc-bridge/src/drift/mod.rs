@@ -39,7 +39,11 @@ struct RoomPicture {
     people: BTreeMap<UserId, i64>,
     /// People of Matrix who are banned.
     banned: BTreeSet<UserId>,
+    /// Nicks of those on IRC who are banned, folded.
+    banned_ghosts: BTreeSet<String>,
     topic: String,
+    /// Whether everybody may come into it; `None` where the bridge has not made it, and it is others' to say.
+    is_open: Option<bool>,
 }
 
 /// What is kept the same at all.
@@ -67,6 +71,10 @@ enum Drift {
     PersonsPower(UserId, i64, Option<char>),
     /// A person is banned from the channel, and not from the room.
     NotBanned(UserId),
+    /// Somebody on IRC is banned from the room, and not from the channel.
+    GhostNotBanned(String),
+    /// Whether everybody may come into the channel; with the room it is the other way.
+    Open(bool),
     /// The topics: the channel's, and the room's.
     Topic(String, String),
 }
@@ -102,6 +110,20 @@ impl fmt::Display for Drift {
                     "{person} is banned from the channel, and not from the room"
                 )
             }
+            Self::GhostNotBanned(nick) => {
+                write!(
+                    f,
+                    "{nick} is banned from the room, and not from the channel"
+                )
+            }
+            Self::Open(true) => write!(
+                f,
+                "everybody may come into the channel, and into the room only who is invited"
+            ),
+            Self::Open(false) => write!(
+                f,
+                "the channel is closed (`+i` or `+k`), and everybody may come into the room"
+            ),
             Self::Topic(channel, room) => {
                 write!(
                     f,
@@ -136,6 +158,16 @@ fn compare(
         let barred = look.barred.iter().flatten();
         let not_banned = barred.filter(|person| !room.banned.contains(*person));
         all.extend(not_banned.cloned().map(Drift::NotBanned));
+        // People of Matrix who are banned in the room alone are kept out there, and so from the channel as well.
+        if let Some(banned) = &look.banned {
+            let not_banned = room.banned_ghosts.difference(banned);
+            all.extend(not_banned.cloned().map(Drift::GhostNotBanned));
+        }
+    }
+    if let (Some(channel), Some(room)) = (look.is_open, room.is_open)
+        && channel != room
+    {
+        all.push(Drift::Open(channel));
     }
     if let Some(topic) = topic.filter(|topic| kept.topics && !is_same_topic(topic, &room.topic)) {
         all.push(Drift::Topic(topic.to_owned(), room.topic.clone()));
@@ -271,9 +303,13 @@ mod tests {
         look.seats[1] = seat("dan[m]", Some("dan"), None);
         look.refused = vec![(id("alice"), "you are banned".to_owned())];
         look.barred = Some([id("eve")].into());
+        look.banned = Some(["troll".to_owned()].into());
+        look.is_open = Some(false);
         look.absent = vec!["away".to_owned()];
         room.ghosts.extend(["gone".to_owned(), "away".to_owned()]);
         room.people.insert(id("dan"), 50);
+        room.banned_ghosts = ["mallory".to_owned(), "troll".to_owned()].into();
+        room.is_open = Some(true);
         room.topic = "coffee".to_owned();
         let wanted = [
             "Carol is in the channel, and not in the room",
@@ -282,6 +318,8 @@ mod tests {
             "Bob has the power 60 in the room, and nothing in the channel",
             "@dan:example.org has the power 50 in the room, and nothing in the channel",
             "@eve:example.org is banned from the channel, and not from the room",
+            "mallory is banned from the room, and not from the channel",
+            "the channel is closed (`+i` or `+k`), and everybody may come into the room",
             "the channel's topic is \"tea\", and the room's \"coffee\"",
         ];
         check(&look, &room, ALL, &wanted);
@@ -291,7 +329,12 @@ mod tests {
     fn what_is_not_kept_the_same_may_differ() {
         let (mut look, mut room) = same();
         look.seats.clear();
+        look.banned = Some(BTreeSet::new());
         room.topic.clear();
+        room.banned_ghosts.insert("mallory".to_owned());
+        // Whose room it is has opened it.
+        look.is_open = Some(false);
+        room.is_open = None;
         let nothing = Kept {
             to_matrix: false,
             to_irc: false,

@@ -536,7 +536,7 @@ impl Drive {
         let Event::Line(heard) = event else {
             return true;
         };
-        self.observes || concerns(heard, self.session.isupport().case_mapping())
+        self.observes || concerns(heard, self.session.isupport())
     }
 }
 

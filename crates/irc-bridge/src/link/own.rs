@@ -1,13 +1,16 @@
 //! Which lines are for a connection itself, where another one tells of its channels.
 
-use bridgehead_irc_protocol::{CaseMapping, session::Heard};
+use bridgehead_irc_protocol::{Isupport, session::Heard};
 
-/// Whether a line is about the connection's own user, and not about a channel or somebody in it.
-pub(super) fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
+/// Whether a line is about the connection's own user, and not about a channel or somebody in it. What is said to some of
+/// a channel alone is about those who get it.
+pub(super) fn concerns(heard: &Heard, isupport: &Isupport) -> bool {
     let line = &heard.line;
+    let mapping = isupport.case_mapping();
     // By now it may have another nick.
     let is_me = |name: &str| mapping.is_same(name, &heard.me);
     match line.command.as_str() {
+        "PRIVMSG" | "NOTICE" if is_for_some(&line.text(0), isupport) => true,
         "PRIVMSG" | "NOTICE" | "TAGMSG" | "INVITE" | "MODE" | "REDACT" => is_me(&line.text(0)),
         "JOIN" | "PART" | "NICK" | "CHGHOST" | "SETNAME" | "ACCOUNT" | "AWAY" => {
             is_me(line.from_name())
@@ -19,6 +22,13 @@ pub(super) fn concerns(heard: &Heard, mapping: CaseMapping) -> bool {
         | "348" | "349" | "728" | "729" => false,
         _ => true,
     }
+}
+
+/// Whether those of a channel are meant who have a prefix (`@#chan`, or `@+#chan`).
+fn is_for_some(target: &str, isupport: &Isupport) -> bool {
+    let statuses = isupport.get("STATUSMSG").unwrap_or_default();
+    let name = target.trim_start_matches(|c| statuses.contains(c));
+    name.len() < target.len() && isupport.is_channel(name)
 }
 
 #[cfg(test)]
@@ -57,8 +67,11 @@ mod tests {
              :bob!b@h PRIVMSG anna :too late\r\n\
              :bob!b@h PRIVMSG Guest1 :psst again\r\n",
         );
-        let mapping = CaseMapping::Rfc1459;
-        let concerned: Vec<bool> = heard.iter().map(|heard| concerns(heard, mapping)).collect();
+        let isupport = Isupport::default();
+        let concerned: Vec<bool> = heard
+            .iter()
+            .map(|heard| concerns(heard, &isupport))
+            .collect();
         assert_eq!(concerned, [true, false, true, false, true]);
         let nicks: Vec<&str> = heard.iter().map(|heard| &*heard.me).collect();
         assert_eq!(nicks, ["anna", "anna", "anna", "Guest1", "Guest1"]);

@@ -62,7 +62,13 @@ impl Hub {
 
     async fn take_event(&mut self, owner: &Owner, id: LinkId, event: Event) {
         match event {
-            Event::Ready => self.ready(owner),
+            Event::Ready => {
+                let before = self.directory.read().known_case_mapping();
+                self.ready(owner);
+                if self.directory.read().known_case_mapping() != before {
+                    self.refold().await;
+                }
+            }
             Event::Nick { to, .. } => {
                 self.directory.write().named(owner, &to, now());
                 self.note_former(&to);
@@ -147,6 +153,7 @@ impl Hub {
         );
         let mut directory = self.directory.write();
         directory.set_network(facts.isupport.case_mapping(), facts.isupport.network());
+        directory.set_channel_types(facts.isupport.channel_types());
         directory.named(owner, &facts.source.name, now());
         drop(directory);
         self.fold_former();

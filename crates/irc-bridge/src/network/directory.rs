@@ -36,6 +36,8 @@ impl Owner {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     case_mapping: CaseMapping,
+    /// What channels begin with, once the network has said so.
+    channel_types: Option<String>,
     title: Option<String>,
     offers: Offers,
     /// Folded channels in which the bridge may not speak for others (draft/relaymsg).
@@ -176,6 +178,23 @@ impl Directory {
         let channels = self.channels.iter();
         let there = channels.filter(|(_, members)| members.contains_key(&folded));
         there.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// The same, once the network has said so.
+    #[must_use]
+    pub(crate) fn known_case_mapping(&self) -> Option<CaseMapping> {
+        self.channel_types.as_ref().map(|_| self.case_mapping)
+    }
+
+    /// Whether the network may have a channel of this name: one that was never connected to may have any.
+    #[must_use]
+    pub(crate) fn may_be_channel(&self, name: &str) -> bool {
+        let types = self.channel_types.as_deref();
+        types.is_none_or(|types| name.starts_with(|first| types.contains(first)))
+    }
+
+    pub(super) fn set_channel_types(&mut self, types: &str) {
+        self.channel_types = Some(types.to_owned());
     }
 
     pub(super) fn set_network(&mut self, case_mapping: CaseMapping, title: Option<&str>) {

@@ -131,12 +131,17 @@ impl Hub {
             Ending::ConnectionLimit => {
                 let people = self.clients.values();
                 let people = people.filter(|client| client.owner != Owner::Bot);
-                let connected = people.filter(|client| client.live.is_some()).count();
+                let connected: Vec<_> = people.filter_map(|client| client.live.as_ref()).collect();
+                let stands = connected.iter().any(|live| live.is_ready);
+                let connected = connected.len();
                 self.breaker.note_full(connected, now());
                 match owner {
                     // It hears for all, and so goes first.
                     Owner::Bot => self.park_most_silent(),
-                    Owner::Person(_) => self.client(owner).retry_at = None,
+                    // They go on as soon as one of the others' makes room. Where none stands, others than the bridge
+                    // have all the places.
+                    Owner::Person(_) if stands => self.client(owner).retry_at = None,
+                    Owner::Person(_) => {}
                 }
             }
             Ending::Banned { scope, reason } => self.banned(owner, *scope, reason),

@@ -112,6 +112,15 @@ impl Hub {
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
                 self.private(owner, person, said);
             }
+            Happening::Said(said) => {
+                if let Where::Channel {
+                    name,
+                    status: Some(prefix),
+                } = &said.place
+                {
+                    self.said_to_some(person, (name, *prefix), said);
+                }
+            }
             Happening::Typing {
                 place: Where::Private,
                 who,

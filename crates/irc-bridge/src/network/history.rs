@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! in a channel again ─▶ history kept? ─yes─▶ ask AFTER the last that was heard ─▶ pages ─▶ what was held meanwhile
-//!                                      └no─▶ a notice with both times, if it was long
+//!                                      └no─▶ a notice with both times, if it was long, and others are there
 //! ```
 //!
 //! What a server plays by itself to who comes in (such as InspIRCd's channel mode `H`) is taken the same way: only what
@@ -28,7 +28,7 @@ use crate::clock::now;
 const MAX_HELD: usize = 1000;
 const MAX_WAIT: Duration = Duration::from_secs(20);
 /// How often it is noted that the network is connected to.
-const ALIVE_EVERY_MS: i64 = 20_000;
+const ALIVE_EVERY_MS: i64 = 5_000;
 
 /// Whether a batch repeats what was.
 pub(super) fn is_history(kind: &str) -> bool {
@@ -47,6 +47,8 @@ pub(super) struct History {
     recalled: BTreeMap<String, i64>,
     /// Since when nobody listens, of channels that were listened to.
     unheard: BTreeMap<String, i64>,
+    /// Since when nobody has listened, of channels that are told so if somebody else is there: that is known soon.
+    gaps: BTreeMap<String, i64>,
     /// Channels whose history is being fetched.
     catching_up: BTreeMap<String, CatchingUp>,
     /// Nicks that the bridge's clients have, or had, as they are written and folded: what a history has of them came from
@@ -74,6 +76,16 @@ impl History {
     /// Nothing of a channel was missed.
     pub(super) fn note_complete(&mut self, channel: &str) {
         self.unheard.remove(channel);
+    }
+
+    /// A channel is called otherwise: what was heard in it goes on. How far that was, where it was heard.
+    pub(super) fn move_heard(&mut self, from: &str, to: &str) -> Option<i64> {
+        if let Some(since_ms) = self.unheard.remove(from) {
+            self.unheard.insert(to.to_owned(), since_ms);
+        }
+        let at_ms = self.heard.channels.remove(from)?;
+        self.heard.hear(to, at_ms);
+        Some(at_ms)
     }
 
     /// Whether what is said in any channel waits for its history.
@@ -261,10 +273,11 @@ impl Hub {
 
     /// Nobody listens any more in these channels.
     pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
-        let now_ms = now_ms();
+        let over_ms = self.history.over_ms.unwrap_or_else(now_ms);
         for channel in channels {
             // What was held comes again with the history next time.
             self.history.catching_up.remove(&channel);
+            let since_ms = self.history.gaps.remove(&channel).unwrap_or(over_ms);
             self.history.unheard.entry(channel).or_insert(since_ms);
         }
     }
@@ -274,6 +287,7 @@ impl Hub {
         self.history.catching_up.remove(channel);
         self.history.recalled.remove(channel);
         self.history.unheard.remove(channel);
+        self.history.gaps.remove(channel);
         if self.history.heard.channels.remove(channel).is_some() {
             self.deed(Deed::Unheard(channel.to_owned()));
         }
@@ -315,18 +329,41 @@ impl Hub {
         }
     }
 
-    /// Says in a channel's room that something may be missing.
+    /// The bridge ends in order: until now it has listened.
+    pub(super) fn note_end(&mut self) {
+        if self.clients.keys().any(|owner| self.is_ready(owner)) {
+            self.history.heard.alive_ms = now_ms();
+            self.deed(Deed::Alive(now_ms()));
+        }
+    }
+
+    /// Something may be missing in a channel's room: it is said there, if somebody was there who could have spoken.
     fn tell_gap(&mut self, channel: &str, since_ms: i64) {
-        let now_ms = now_ms();
         let gap_ms = i64::try_from(self.settings.messages.gap.get().as_millis());
-        if now_ms - since_ms < gap_ms.unwrap_or(i64::MAX) {
+        if now_ms() - since_ms < gap_ms.unwrap_or(i64::MAX) {
             return;
         }
-        let minute = |ms: i64| server_time(ms)[..16].replace('T', " ");
+        self.history.gaps.insert(channel.to_owned(), since_ms);
+        if self.directory.read().is_seen(channel) {
+            self.tell_gap_to_others(channel);
+        }
+    }
+
+    /// It is known who is in a channel.
+    pub(super) fn tell_gap_to_others(&mut self, channel: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let Some(since_ms) = self.history.gaps.remove(&folded) else {
+            return;
+        };
+        let nicks = self.directory.read().nicks_in(&folded);
+        if nicks.iter().all(|nick| self.own(nick).is_some()) {
+            return;
+        }
+        let second = |ms: i64| server_time(ms)[..19].replace('T', " ");
         let words = format!(
             "The bridge was not in {channel} from {} to {} UTC: what was said there meanwhile is missing here.",
-            minute(since_ms),
-            minute(now_ms)
+            second(since_ms),
+            second(now_ms())
         );
         let place = self.channel(channel);
         self.deed(Deed::Notice(place, Rich::plain(&words)));

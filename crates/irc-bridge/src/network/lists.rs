@@ -13,8 +13,11 @@ use bridgehead_irc_protocol::{
     mask::{ListEntry, Mask, Person},
 };
 
-use super::{Hub, Owner, deeds::Deed};
+use super::{Hub, Owner, deeds::Deed, standing::level_of};
 use crate::{kept::Seen, settings::BanBy};
+
+/// Bans of Matrix that may not have been set yet, and are remembered to be.
+const MAX_OWED: usize = 1000;
 
 impl Hub {
     /// Asks for a channel's lists, as far as this server has them.
@@ -52,6 +55,7 @@ impl Hub {
             let barred = barred.into_iter().map(Who::Person).collect();
             self.deed(Deed::Bans(place, barred));
         }
+        self.set_owed_bans(channel);
     }
 
     /// A mask was put on a list, or taken from it.
@@ -224,6 +228,48 @@ impl Hub {
         masks.into_iter().find(is_theirs_alone).unwrap_or(by_nick)
     }
 
+    /// The nicks that a channel's bans are about, folded: whom Matrix has banned, by whatever mask, and whom masks name;
+    /// `None` where the bans are not known.
+    pub(super) fn banned_nicks(&self, channel: &str) -> Option<BTreeSet<String>> {
+        let mapping = self.directory.read().case_mapping();
+        let folded = mapping.fold(channel);
+        let known = self.watcher(channel)?.view.channel(channel)?;
+        let listed = known.list('b')?;
+        let is_listed = |mask: &str| {
+            listed
+                .iter()
+                .any(|entry| mapping.is_same(&entry.mask, mask))
+        };
+        let ours = self.masks.iter();
+        let ours = ours.filter(|((place, _), mask)| *place == folded && is_listed(mask));
+        let named = listed
+            .iter()
+            .map(|entry| mapping.fold(&Mask::parse(&entry.mask).nick));
+        let all = ours.map(|((_, nick), _)| nick.clone()).chain(named);
+        Some(all.collect())
+    }
+
+    /// Whom Matrix has banned while nobody of ours could ban there is banned as soon as the bridge can.
+    fn set_owed_bans(&mut self, channel: &str) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let bot = self.directory.read().nick(&Owner::Bot).map(str::to_owned);
+        let own = bot.and_then(|bot| self.standing(channel, &bot));
+        let Some(banned) = self.banned_nicks(channel) else {
+            return;
+        };
+        if level_of(own) < level_of(Some('h')) {
+            return;
+        }
+        let owed = std::mem::take(&mut self.owed_bans);
+        let (here, elsewhere) = owed.into_iter().partition(|(place, _)| *place == folded);
+        self.owed_bans = elsewhere;
+        let here: BTreeSet<_> = here;
+        let missing = here.iter().filter(|(_, nick)| !banned.contains(nick));
+        let masks = missing.filter_map(|owed| self.masks.get(owed));
+        let changes: Vec<ModeChange> = masks.map(|mask| ModeChange::set('b', Some(mask))).collect();
+        self.change_modes_quietly(channel, &changes);
+    }
+
     /// The masks to lift so that somebody may come back.
     pub(super) fn masks_of(&self, channel: &str, nick: &str) -> Vec<String> {
         let mapping = self.directory.read().case_mapping();
@@ -254,12 +300,16 @@ impl Hub {
         let mapping = self.directory.read().case_mapping();
         let key = (mapping.fold(channel), mapping.fold(nick));
         self.deed(Deed::Mask(key.clone(), Some(mask.to_owned())));
+        if self.owed_bans.len() < MAX_OWED {
+            self.owed_bans.insert(key.clone());
+        }
         self.masks.insert(key, mask.to_owned());
     }
 
     pub(super) fn forget_mask(&mut self, folded: &str, nick: &str) {
         let mapping = self.directory.read().case_mapping();
         let key = (folded.to_owned(), mapping.fold(nick));
+        self.owed_bans.remove(&key);
         if self.masks.remove(&key).is_some() {
             self.deed(Deed::Mask(key, None));
         }

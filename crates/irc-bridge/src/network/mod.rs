@@ -24,8 +24,10 @@
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
 //! - `withdraw` what was to be said and is something else by now
-//! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
+//! - `private` what is said to one person alone, or to the bridge; `statusmsg` what is said to operators alone;
+//!   `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
+//! - `refold` names that were written down before it was known how the network folds them
 //! - `changes` other settings while the network runs, and its end
 //! - `keeping` connections that go on though the bridge was restarted
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
@@ -63,6 +65,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod refold;
 mod renamed;
 mod rest;
 mod rules;
@@ -70,6 +73,7 @@ mod say;
 mod speaking;
 mod speech;
 pub(crate) mod standing;
+mod statusmsg;
 mod sts;
 mod taken;
 mod threads;
@@ -241,6 +245,8 @@ pub(crate) struct Hub {
     doors: Doors,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
+    /// Those of them of which it is not known that they are set.
+    owed_bans: BTreeSet<(String, String)>,
     /// What others see of people of Matrix.
     seen: BTreeMap<UserId, Seen>,
     /// How many questions of programs are still answered.
@@ -336,6 +342,7 @@ impl Waiting {
             renamed: BTreeSet::new(),
             doors: Doors::default(),
             masks: kept.masks,
+            owed_bans: BTreeSet::new(),
             seen: kept.seen,
             patience: Patience::new(now),
             heard: 0,
@@ -401,6 +408,7 @@ impl Hub {
                 reply.send(()).ok();
             }
             Input::Leave(reply) => {
+                self.note_end();
                 let owners: Vec<Owner> = self.clients.keys().cloned().collect();
                 for owner in owners {
                     self.drop_link(&owner, LAST_WORDS);

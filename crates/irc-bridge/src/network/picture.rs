@@ -19,6 +19,10 @@ pub(crate) struct Picture {
     pub(crate) is_topic_kept: bool,
     /// People of Matrix who are banned; `None` where the bans are not known.
     pub(crate) barred: Option<BTreeSet<UserId>>,
+    /// Whether everybody may come into a room that the bridge has made for it; `None` where that is not its affair.
+    pub(crate) is_open: Option<bool>,
+    /// The nicks that its bans name, folded; `None` where the bans are not known.
+    pub(crate) banned: Option<BTreeSet<String>>,
     /// People of Matrix whom it has refused, and why.
     pub(crate) refused: Vec<(UserId, String)>,
     /// Who is away in a netsplit, and counts as a member.
@@ -45,6 +49,8 @@ impl Hub {
             topic: known.topic().map(|topic| topic.text.clone()),
             is_topic_kept: known.has_mode('t'),
             barred: self.barred(channel),
+            is_open: self.is_open(channel),
+            banned: self.banned_nicks(channel),
             ..Picture::default()
         };
         for member in known.members() {

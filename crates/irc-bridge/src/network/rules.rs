@@ -83,24 +83,36 @@ impl Hub {
         self.change_rules(channel, None);
     }
 
-    fn change_rules(&mut self, channel: &str, by: Option<&Source>) {
-        let Some(known) = self
-            .watcher(channel)
-            .and_then(|live| live.view.channel(channel))
-        else {
-            return;
-        };
+    /// Whether everybody may come into a channel, and whether it may be found; `None` where its room's rules are not the
+    /// bridge's affair.
+    fn openness(&self, channel: &str) -> Option<(bool, bool)> {
+        let known = self.watcher(channel)?.view.channel(channel)?;
         let is_closed = known.has_mode('i') || known.has_mode('k');
         let is_hidden = known.has_mode('s') || known.has_mode('p') || is_closed;
         let place = self.channel(channel);
         let folded = place.target_name();
-        let Some(dynamic) = self.settings.dynamic_rules(folded) else {
+        let dynamic = self.settings.dynamic_rules(folded);
+        let dynamic = dynamic.filter(|_| !self.settings.is_mapped(folded))?;
+        Some((!is_closed, dynamic.published && !is_hidden))
+    }
+
+    /// Whether everybody may come into a room that the bridge has made for a channel.
+    pub(super) fn is_open(&self, channel: &str) -> Option<bool> {
+        let (is_open, _) = self.openness(channel)?;
+        let place = self.channel(channel);
+        // On the way into a closed one there may be somebody.
+        (is_open || !self.doors.is_open(place.target_name())).then_some(is_open)
+    }
+
+    /// A room is to be as open as its channel.
+    pub(super) fn change_rules(&mut self, channel: &str, by: Option<&Source>) {
+        let Some((is_open, is_listed)) = self.openness(channel) else {
             return;
         };
-        if self.settings.is_mapped(folded) {
-            return;
-        }
-        let change = RoomChange::new().listed(dynamic.published && !is_hidden);
+        let is_closed = !is_open;
+        let place = self.channel(channel);
+        let folded = place.target_name();
+        let change = RoomChange::new().listed(is_listed);
         let change = match is_closed {
             // It is closed when those who are on their way in have come.
             true if self.doors.is_open(folded) => change,

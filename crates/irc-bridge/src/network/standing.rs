@@ -93,6 +93,7 @@ impl Hub {
     pub(super) fn members(&mut self, channel: &str, members: &[Member]) {
         let nicks = members.iter().map(|member| member.source.name.as_str());
         self.directory.write().set_members(channel, nicks);
+        self.tell_gap_to_others(channel);
         if let Some(live) = self.client(&Owner::Bot).live.as_mut() {
             live.naming.remove(channel);
         }

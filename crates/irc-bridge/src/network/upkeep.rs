@@ -7,6 +7,7 @@ use bridgehead_appservice::{
     id::UserId,
 };
 use bridgehead_irc_protocol::Line;
+use tokio::sync::oneshot;
 
 use super::{Hub, Owner};
 use crate::{
@@ -53,6 +54,10 @@ pub(crate) enum Upkeep {
         person: UserId,
         level: i64,
     },
+    /// A room is to be as open as its channel.
+    Rules(Place),
+    /// Somebody on IRC is banned from a room.
+    KeepOut { place: Place, nick: String },
 }
 
 impl Hub {
@@ -84,6 +89,13 @@ impl Hub {
                 person,
                 level,
             } => self.give_standing(place.target_name(), &person, level),
+            Upkeep::Rules(place) => self.change_rules(place.target_name(), None),
+            Upkeep::KeepOut { place, nick } => {
+                // What becomes of it, the next look at the differences tells.
+                let (reply, _) = oneshot::channel();
+                let of = (place.target_name(), nick.as_str());
+                self.remove(&Owner::Bot, of, (None, true), reply);
+            }
             Upkeep::Answer { nick, words } => {
                 if self.answers.may(now()) {
                     self.notice_to(&nick, &words);

@@ -37,7 +37,8 @@ pub struct MessageSettings {
     pub relay_name: String,
     /// Messages of a channel at most that are fetched when the bridge was away, where the network keeps them.
     pub history: usize,
-    /// A channel that nobody has listened to for longer is told so, where what was said meanwhile cannot be had.
+    /// A channel that nobody has listened to for longer is told so, where what was said meanwhile cannot be had and
+    /// somebody else is there. Restarts of the bridge count as well.
     pub gap: Time,
 }
 
@@ -56,7 +57,7 @@ impl Default for MessageSettings {
             relay_bots: Vec::new(),
             relay_name: "matrix".to_owned(),
             history: 1000,
-            gap: Time::from_secs(60),
+            gap: Time::from_secs(5),
         }
     }
 }

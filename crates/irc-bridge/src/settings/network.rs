@@ -7,7 +7,7 @@ use bridgehead_appservice::{
     config::{FilePath, HostPort, JsonSchema, Refusals, SecretText, Time, schemars},
     id::MxcUri,
 };
-use bridgehead_irc_protocol::encoding;
+use bridgehead_irc_protocol::{CaseMapping, encoding};
 use serde::{Deserialize, Serialize};
 
 use super::{MessageSettings, messages::check_hold};
@@ -342,11 +342,13 @@ pub struct ChannelSettings {
 impl NetworkSettings {
     /// The settings of a channel, by its folded name.
     fn channel(&self, folded: &str) -> Option<&ChannelSettings> {
-        let mut found = self.channels.iter().filter(|(name, _)| {
-            // However the network folds case: what it takes for one name is not configured twice.
-            name.eq_ignore_ascii_case(folded)
-        });
-        found.next().map(|(_, channel)| channel)
+        // However the network folds case: what it takes for one name is not configured twice.
+        let of = |mapping: CaseMapping| {
+            let mut channels = self.channels.iter();
+            channels.find(|(name, _)| mapping.is_same(name, folded))
+        };
+        let found = of(CaseMapping::Ascii).or_else(|| of(CaseMapping::Rfc1459));
+        found.map(|(_, channel)| channel)
     }
 
     /// Who speaks for people of Matrix in a channel.
@@ -411,7 +413,7 @@ impl NetworkSettings {
             .dynamic
             .exclude
             .iter()
-            .any(|name| name.eq_ignore_ascii_case(channel));
+            .any(|name| CaseMapping::Rfc1459.is_same(name, channel));
         (self.dynamic.enabled && !is_excluded).then_some(&self.dynamic)
     }
 

@@ -30,21 +30,25 @@ use crate::stage::{
 };
 
 /// Somebody of each side, and the bridge between them.
-struct Scene {
-    lab: Lab,
-    irc: Arc<Server>,
-    service: LabService,
-    alice: LabUser,
-    bob: Person,
+pub(crate) struct Scene {
+    pub(crate) lab: Lab,
+    pub(crate) irc: Arc<Server>,
+    pub(crate) service: LabService,
+    pub(crate) alice: LabUser,
+    pub(crate) bob: Person,
 }
 
 impl Scene {
-    async fn new(lab: Lab) -> anyhow::Result<Self> {
+    pub(crate) async fn new(lab: Lab) -> anyhow::Result<Self> {
         Self::with(lab, &settings(6667)?).await
     }
 
     async fn with(lab: Lab, settings: &Settings) -> anyhow::Result<Self> {
-        let irc = Arc::new(Server::start(Dialect::modern()).await?);
+        Self::on(lab, settings, Dialect::modern()).await
+    }
+
+    async fn on(lab: Lab, settings: &Settings, dialect: Dialect) -> anyhow::Result<Self> {
+        let irc = Arc::new(Server::start(dialect).await?);
         let server = irc.clone();
         let way = Way::Within(Arc::new(move |_| {
             Ok(Box::new(server.wire()) as Box<dyn Stream>)
@@ -62,7 +66,7 @@ impl Scene {
     }
 
     /// Everything that has been said and done has had its time.
-    async fn passes(&self, seconds: u64) {
+    pub(crate) async fn passes(&self, seconds: u64) {
         self.lab.pass(Duration::from_secs(seconds)).await;
     }
 
@@ -76,7 +80,7 @@ impl Scene {
     }
 
     /// A private room of Alice's, linked to a channel whose operator Bob is.
-    async fn linked(&self, channel: &str) -> anyhow::Result<RoomId> {
+    pub(crate) async fn linked(&self, channel: &str) -> anyhow::Result<RoomId> {
         self.bob.join(channel).await?;
         let room = self.own_room().await?;
         ask(&self.alice, &room, &format!("!irc link {channel}")).await?;
@@ -92,7 +96,12 @@ impl Scene {
     }
 
     /// Waits until somebody is this in a room.
-    async fn becomes(&self, room: &RoomId, user: &UserId, membership: &str) -> anyhow::Result<()> {
+    pub(crate) async fn becomes(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        membership: &str,
+    ) -> anyhow::Result<()> {
         comes_to(&Some(membership.to_owned()), async || {
             Ok(self.alice.members(room).await?.remove(user))
         })
@@ -114,11 +123,11 @@ impl Scene {
         seen.is_some_and(|seen| seen.member(nick).is_some())
     }
 
-    async fn enters(&self, channel: &str, nick: &str) -> anyhow::Result<()> {
+    pub(crate) async fn enters(&self, channel: &str, nick: &str) -> anyhow::Result<()> {
         comes_to(&true, async || Ok(self.is_in(channel, nick).await)).await
     }
 
-    async fn join_rule(&self, room: &RoomId) -> anyhow::Result<Value> {
+    pub(crate) async fn join_rule(&self, room: &RoomId) -> anyhow::Result<Value> {
         let rules = self.alice.state(room, "m.room.join_rules", "").await?;
         Ok(rules["join_rule"].clone())
     }
@@ -142,7 +151,7 @@ impl Scene {
     }
 }
 
-fn ghost(nick: &str) -> anyhow::Result<UserId> {
+pub(crate) fn ghost(nick: &str) -> anyhow::Result<UserId> {
     Ok(UserId::parse(&format!(
         "@irc_{NETWORK}_{nick}:{SERVER_NAME}"
     ))?)
@@ -581,4 +590,23 @@ fn what_is_said_does_not_wait_for_who_is_writing() -> anyhow::Result<()> {
         ensure!(texts.contains(&"second".to_owned()), "{texts:?}");
         anyhow::Ok(())
     })
+}
+
+#[test]
+fn what_the_network_has_no_channels_like_has_no_room() -> anyhow::Result<()> {
+    for (types, has_it) in [("#&", true), ("#", false)] {
+        Lab::run(async |lab| {
+            let mut dialect = Dialect::modern();
+            types.clone_into(&mut dialect.channel_types);
+            let scene = Scene::on(lab, &settings(6667)?, dialect).await?;
+            // What channels begin with is known when the network is.
+            scene.alice.join(&alias("#known")).await?;
+            scene.enters("#known", &nick(&scene.alice)).await?;
+            let joined = scene.alice.join(&alias("&local")).await;
+            ensure!(joined.is_ok() == has_it, "{types}: {joined:?}");
+            ensure!(scene.has_room("&local").await? == has_it, "{types}");
+            anyhow::Ok(())
+        })?;
+    }
+    Ok(())
 }

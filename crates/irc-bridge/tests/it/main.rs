@@ -3,6 +3,7 @@
 mod access;
 mod changed;
 mod doubt;
+mod drifted;
 mod folded;
 mod ircv3;
 mod kept_out;

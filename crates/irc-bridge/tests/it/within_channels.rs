@@ -4,11 +4,16 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use bridgehead_irc::Settings;
+use bridgehead_irc_protocol::Line;
 use bridgehead_irc_server::Dialect;
 use bridgehead_testkit::lab::Lab;
 use serde_json::json;
 
-use crate::within::{CHANNEL, Scene};
+use crate::{
+    stage::{NETWORK, alias, control::bot},
+    within::{CHANNEL, Scene},
+};
 
 impl Scene {
     /// Waits until somebody is in the channel on IRC, or is not.
@@ -108,6 +113,72 @@ fn who_speaks_from_outside_is_called_as_they_write_themselves() -> anyhow::Resul
         let heard = scene.alice.hears(&scene.room, "from outside").await?;
         let profile = scene.alice.profile(&heard.sender).await?;
         ensure!(profile["displayname"] == "OutSide", "{profile}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_said_to_operators_alone_comes_to_operators_alone() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let mut dialect = Dialect::modern();
+        "@+".clone_into(&mut dialect.status_prefixes);
+        let scene = Scene::new(lab, dialect).await?;
+        let (alice, room) = (&scene.alice, &scene.room);
+        let carol = scene.lab.user("carol").await?;
+        carol.join(&alias(CHANNEL)).await?;
+        carol.say(room, "I am here too").await?;
+        scene.hears_on_irc("I am here too").await?;
+        scene.irc.set_modes(CHANNEL, "+o alice[m]").await;
+        scene.irc.set_modes(CHANNEL, "+o bob").await;
+        scene
+            .bob
+            .say(&format!("@{CHANNEL}"), "who is that?")
+            .await?;
+        scene.bob.say(CHANNEL, "welcome").await?;
+        scene.hears_in_matrix("welcome").await?;
+        scene.lab.pass(Duration::from_secs(5)).await;
+        let own = alice.invitations().await?;
+        ensure!(own.len() == 1, "{own:?}");
+        let own = alice.join(&own[0]).await?;
+        let told = alice.texts(&own).await?;
+        ensure!(
+            told == ["bob to the operators of #within on net: who is that?"],
+            "{told:?}"
+        );
+        let texts = alice.texts(room).await?;
+        ensure!(
+            texts == ["first", "I am here too", "welcome"],
+            "everybody reads the room: {texts:?}"
+        );
+        let others = carol.invitations().await?;
+        ensure!(others.is_empty(), "{others:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_mapped_channel_is_what_the_network_takes_its_name_for() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let ann = lab.user("ann").await?;
+        let public = json!({ "preset": "public_chat" });
+        let room = ann.create_room_with(&public).await?;
+        ann.set_power(&room, &bot()?, 50).await?;
+        let mapped = |settings: &mut Settings| {
+            let network = settings.networks.get_mut(NETWORK).expect("it is there");
+            let channel = network.channels.entry("#A[b]".to_owned()).or_default();
+            channel.room = Some(room.to_string());
+            Ok(())
+        };
+        // It takes brackets for the upper case of braces.
+        let scene = Scene::with(lab, Dialect::modern(), mapped).await?;
+        scene.bob.join("#a[b]").await?;
+        scene.lab.pass(Duration::from_secs(30)).await;
+        scene.bob.say("#a{B}", "from IRC").await?;
+        ann.hears(&room, "from IRC").await?;
+        ann.say(&room, "from Matrix").await?;
+        let is_it = |line: &Line| line.command == "PRIVMSG" && line.text(1) == "from Matrix";
+        let within = Duration::from_secs(60);
+        scene.bob.wait_within(within, is_it).await?;
         Ok(())
     })
 }

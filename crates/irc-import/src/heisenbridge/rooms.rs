@@ -202,14 +202,11 @@ impl Taking<'_> {
             self.refuse("channels", &what, "the configuration has no such network");
             return Ok(());
         };
-        let origin = match room.kind.as_str() {
-            "PlumbedRoom" => Origin::Linked,
-            _ => Origin::Made,
-        };
         let of = (network.name.as_str(), channel);
+        // A room that was made for one person is theirs: an open channel does not open it.
         let adopted = self
             .import
-            .channel(of, &room.id, &origin, Some(&room.owner))
+            .channel(of, &room.id, &Origin::Linked, Some(&room.owner))
             .await?;
         self.report.note("channels", &what, &adopted);
         if matches!(adopted, Adopted::Taken(_)) {

@@ -50,11 +50,12 @@ pub(crate) async fn run(asked: &MatrixAppserviceIrc) -> Result<Report> {
     let mut report = Report::default();
     let mut database = database::Old::connect(&address).await?;
     let tables = database.read().await?;
-    rows::deactivated(&tables, &mut taken.draft, &mut report).await?;
+    let deactivated = rows::deactivated(&tables, &mut taken.draft, &mut report).await?;
     let site = Site::new(&asked.into, asked.dry_run)?;
     let (settings, import) = site
         .open((&taken.draft, NAME), &registered, &mut report)
         .await?;
+    rows::not_kept_out(&deactivated, &settings, &mut report);
     let done = rows::all(
         &tables,
         &taken,

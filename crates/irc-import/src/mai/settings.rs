@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use bridgehead_appservice::{
-    id::{RoomId, UserId},
+    id::{RoomAlias, RoomId, UserId},
     registration::Registration,
 };
 
@@ -40,12 +40,14 @@ pub(crate) struct OldNetwork {
     pub(crate) users: Option<OldTemplate>,
     /// Channels and the rooms that the configuration maps them to.
     pub(crate) mapped: Vec<(String, RoomId)>,
+    /// Rooms that were made for aliases let everybody in, as their channels do.
+    pub(crate) is_open: bool,
     /// Passwords are for SASL.
     pub(crate) has_sasl: bool,
 }
 
 /// What the other bridge's keys outside its networks have no place for here.
-const SERVICE: [(&str, &str); 13] = [
+const SERVICE: [(&str, &str); 12] = [
     (
         "logging",
         "see [log]: everything goes to standard error, for the supervisor to keep",
@@ -65,10 +67,6 @@ const SERVICE: [(&str, &str); 13] = [
         "nicks are always mentions, but for networks.*.messages.words",
     ),
     ("perRoomConfig", "rooms have no settings of their own"),
-    (
-        "banLists",
-        "policy lists are not followed: set levels in [permissions], or bans at the homeserver",
-    ),
     (
         "bridgeInfoState",
         "every bridged room says what it is bridged to",
@@ -152,6 +150,7 @@ pub(crate) fn translate(mut old: Keys, registration: &Registration) -> Result<Ta
             "ircService.servers is empty: there is no network to take over",
         ));
     }
+    ban_lists(&mut service, &mut draft);
     rest_of_service(&mut service, &mut draft);
     let key_file = service.text("passwordEncryptionKeyPath");
     service.rest(&SERVICE, &mut draft.notes);
@@ -195,6 +194,24 @@ fn permissions(service: &mut Keys, draft: &mut Draft) {
             )),
         }
     }
+}
+
+/// Rooms with ban lists are followed here as well.
+fn ban_lists(service: &mut Keys, draft: &mut Draft) {
+    let mut lists = service.section("banLists");
+    let is_room = |room: &str| RoomId::parse(room).is_ok() || RoomAlias::parse(room).is_ok();
+    let (rooms, wrong): (Vec<_>, Vec<_>) = lists
+        .texts("rooms")
+        .into_iter()
+        .partition(|room| is_room(room));
+    if !rooms.is_empty() {
+        draft.set(&[], "policy_rooms", rooms);
+    }
+    for room in wrong {
+        let place = lists.name("rooms");
+        draft.note(format!("{place}: {room:?} is no room id and no alias"));
+    }
+    lists.rest(&[], &mut draft.notes);
 }
 
 fn rest_of_service(service: &mut Keys, draft: &mut Draft) {

@@ -60,6 +60,7 @@ ircService:
   ident: { enabled: true, port: 1113, address: "::" }
   provisioning: { enabled: true, secret: "sixteen characters" }
   unheardOf: 1
+  banLists: { rooms: ["#bans:example.org", "!list:example.org", "nonsense"], blockByRegistrationStatus: ["open"] }
   servers:
     irc.example.com:
       name: "ExampleNet"
@@ -103,6 +104,7 @@ fn a_whole_configuration_is_one_of_this_bridges() {
             .as_deref(),
         Some("[::]:1113")
     );
+    assert_eq!(own.policy_rooms, ["#bans:example.org", "!list:example.org"]);
     let network = &own.networks["example"];
     let servers: Vec<String> = network.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["irc.example.com:6697", "irc2.example.com:6697"]);
@@ -166,6 +168,8 @@ fn what_has_no_place_is_told_with_the_reason() {
     for part in [
         "homeserver.dropMatrixMessagesAfterSecs: a message waits",
         "ircService.permissions.x.org: \"king\" is no level",
+        "ircService.banLists.rooms: \"nonsense\" is no room id",
+        "ircService.banLists.blockByRegistrationStatus: this bridge knows nothing like it",
         "ircService.unheardOf: this bridge knows nothing like it",
         "advanced: [inbox] and [outbox]",
         "irc.example.com.icon: only pictures in Matrix",
@@ -182,6 +186,25 @@ fn what_has_no_place_is_told_with_the_reason() {
             "{part}: {notes:#?}"
         );
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn rooms_are_opened_with_their_channels_only_where_they_were_open() {
+    for (rule, is_open) in [
+        ("", true),
+        ("joinRule: public", true),
+        ("joinRule: invite", false),
+    ] {
+        let text = format!(
+            "homeserver: {{ domain: example.org }}\nircService: {{ servers: {{ irc.example.com: {{ dynamicChannels: {{ enabled: true, {rule} }} }} }} }}"
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, text).expect("written");
+        let taken = settings::translate(keys::read(&file).expect("YAML"), &registration());
+        let taken = taken.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(taken.networks[0].is_open, is_open, "{rule}");
     }
 }
 

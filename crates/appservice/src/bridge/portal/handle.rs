@@ -6,7 +6,8 @@ use super::{LinkRefused, Portal, ensure, plumb};
 use crate::{
     Error, HandlerError,
     bridge::{
-        Action, Fate, Foreign, MessageRef, Network, Remote, ghosts,
+        Action, Fate, Foreign, LinkKind as _, MessageRef, Network, Remote, RemoteId as _, Rooms,
+        ghosts, info,
         live::{Held, Live, LiveRef},
         messages,
         network::{Task, Undone, say},
@@ -220,6 +221,33 @@ impl<N: Network> Portals<N> {
         self.live
             .take(task.in_room::<N>(&portal.remote, Some(key)))
             .await
+    }
+
+    /// The network calls a room otherwise than it did when it was linked, and means the same: the portal goes on under that
+    /// id. `false`, and nothing is changed, where that has a portal already. Messages from before are not found under the
+    /// new id.
+    ///
+    /// # Errors
+    /// When the database cannot be used, or the room cannot be told what it is bridged to; it is under the new id then.
+    pub async fn rename(&self, portal: &Portal<N>, to: &N::Room) -> Result<bool, Error> {
+        let links = self.live.links()?;
+        if links.by_remote(to).await?.is_some() {
+            return Ok(false);
+        }
+        let from = portal.remote.to_text();
+        let link = links.linking(to, &portal.matrix, &portal.data)?;
+        self.core
+            .store
+            .write(move |unit| {
+                link(unit)?;
+                unit.delete_link(&Rooms::<N>::kind(), &from)
+            })
+            .await?;
+        info::clear(&self.live, &self.core, portal).await?;
+        if let Some(portal) = self.of(to).await? {
+            info::update(&self.live, &self.core, &portal).await?;
+        }
+        Ok(true)
     }
 
     /// Ghosts that are of no use: in no room, or in a room that is no portal; behind `after`, at most `limit`.

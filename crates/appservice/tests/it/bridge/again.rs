@@ -76,3 +76,25 @@ fn there_and_back_and_there_again_are_three_edits() {
         );
     });
 }
+
+#[test]
+fn a_room_that_the_network_calls_otherwise_keeps_its_portal() {
+    Lab::run(async |lab| {
+        let stage = Stage::new(&lab, &["square", "market", "hall"]).await;
+        let room = stage.enter("square").await;
+        let portal = stage.portal("square").await.expect("linked");
+        let market = "market".to_owned();
+        assert_eq!(stage.portals().rename(&portal, &market).await, Ok(true));
+        assert!(stage.portal("square").await.is_none());
+        stage.village.say("market", "bob", "hello");
+        stage.settle().await;
+        assert_eq!(stage.said(&room).await, ["_village_bob: hello"]);
+        // What has a portal keeps it.
+        let hall = stage.enter("hall").await;
+        let portal = stage.portal("market").await.expect("linked");
+        let taken = "hall".to_owned();
+        assert_eq!(stage.portals().rename(&portal, &taken).await, Ok(false));
+        assert_eq!(stage.portal("market").await.expect("linked").matrix, room);
+        assert_eq!(stage.portal("hall").await.expect("linked").matrix, hall);
+    });
+}

@@ -33,6 +33,7 @@ const SEEDS: u64 = 2;
 const SEEDS_VARIABLE: &str = "BRIDGEHEAD_CRASH_SEEDS";
 const LINES: usize = 60;
 const KILLS: usize = 4;
+const DOUBTS_PER_KILL: usize = 3;
 
 /// The bridge as the program that it is.
 pub(super) struct Bridge {
@@ -192,6 +193,11 @@ fn history(seed: u64) -> anyhow::Result<()> {
             }
         }
         println!("seed {seed}: {doubts} of {LINES} lines from Matrix were in doubt");
+        // What was on its way at a kill: a few lines at most, and not whatever is said around it.
+        assert!(
+            doubts <= KILLS * DOUBTS_PER_KILL,
+            "{doubts} lines in doubt by {KILLS} kills"
+        );
         assert_eq!(
             on_irc, expected,
             "each once and in order, or its sender was told"

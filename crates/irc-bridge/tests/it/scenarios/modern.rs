@@ -315,11 +315,11 @@ async fn played(stage: &Stage) -> anyhow::Result<()> {
 fn where_no_history_is_kept_a_gap_is_told() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Ngircd::start(NgircdOptions::default()))?;
-    let mut settings = settings(irc.port)?;
-    network(&mut settings)?.messages.gap = "1s".parse()?;
-    on_ours(&settings, (irc.port, Server::Ngircd), async |stage| {
-        gap(&stage).await
-    })
+    on_ours(
+        &settings(irc.port)?,
+        (irc.port, Server::Ngircd),
+        async |stage| gap(&stage).await,
+    )
 }
 
 async fn gap(stage: &Stage) -> anyhow::Result<()> {
@@ -329,10 +329,16 @@ async fn gap(stage: &Stage) -> anyhow::Result<()> {
     bob.hear(&format!(":{BOT}!")).await?;
     bob.say("PRIVMSG #gap :before").await;
     alice.hears(&room, "before").await?;
+    let carol = stage.lab.user("hcarol").await?;
+    let alone = carol.join(&alias("#gap-alone")).await?;
+    bob.join("#gap-alone").await?;
+    carol.say(&alone, "is anybody here?").await?;
+    bob.hear("is anybody here?").await?;
+    bob.say("PART #gap-alone").await;
     stage.service.stop().await?;
     bob.say("PRIVMSG #gap :into the void").await;
     // It has to be away for as long as is worth a word.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(5500)).await;
     stage.service.start().await?;
     let is_notice = |event: &Event| {
         let body = event.content["body"].as_str().unwrap_or_default();
@@ -347,5 +353,10 @@ async fn gap(stage: &Stage) -> anyhow::Result<()> {
     bob.say("PRIVMSG #gap :after").await;
     alice.hears(&room, "after").await?;
     anyhow::ensure!(those(&alice, &room, "is missing here.").await?.len() == 1);
+    // Where nobody else was, nothing was said.
+    bob.join("#gap-alone").await?;
+    bob.say("PRIVMSG #gap-alone :hello").await;
+    carol.hears(&alone, "hello").await?;
+    anyhow::ensure!(those(&carol, &alone, "is missing here.").await?.is_empty());
     Ok(())
 }

@@ -45,13 +45,18 @@ impl Owner {
     }
 
     async fn hears(&self, room: &str, sender: &str, text: &str) -> anyhow::Result<()> {
+        self.hears_of(room, Some(sender), text).await
+    }
+
+    /// The same of somebody, or of anybody.
+    async fn hears_of(&self, room: &str, sender: Option<&str>, text: &str) -> anyhow::Result<()> {
         let path = format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=50");
-        until(&format!("{text} of {sender} in {room}"), async || {
+        until(&format!("{text} of {sender:?} in {room}"), async || {
             let (_, said) = self.client.get(&path).await?;
             let events = said["chunk"].as_array().cloned().unwrap_or_default();
             let found = events.iter().any(|event: &Value| {
                 let body = event["content"]["body"].as_str().unwrap_or_default();
-                event["sender"] == sender && body.contains(text)
+                sender.is_none_or(|sender| event["sender"] == sender) && body.contains(text)
             });
             Ok(found.then_some(()))
         })
@@ -86,10 +91,17 @@ struct Rooms {
     control: String,
     channel: String,
     talk: String,
+    /// A channel and a talk whose names the network folds in a way of its own.
+    odd_channel: String,
+    odd_talk: String,
 }
 
 /// What somebody does with heisenbridge in a year.
-async fn a_year(owner: &Owner, irc: &Server, carol: &Person) -> anyhow::Result<Rooms> {
+async fn a_year(
+    owner: &Owner,
+    irc: &Server,
+    (carol, dan): (&Person, &Person),
+) -> anyhow::Result<Rooms> {
     let body = json!({ "is_direct": true, "preset": "trusted_private_chat", "invite": [BOT] });
     let control = owner.client.create_room(&body).await?;
     let add = format!("ADDSERVER test 127.0.0.1 {}", irc.address().port());
@@ -128,10 +140,17 @@ async fn a_year(owner: &Owner, irc: &Server, carol: &Person) -> anyhow::Result<R
     carol.say("Alicia", "before, alone").await?;
     let talk = owner.enters("carol_x (test)").await?;
     owner.hears(&talk, GHOST, "before, alone").await?;
+    owner.says(&network, "JOIN #odd[1]").await?;
+    let odd_channel = owner.enters("#odd[1] (test)").await?;
+    dan.say("Alicia", "before, oddly").await?;
+    let odd_talk = owner.enters("dan[x] (test)").await?;
+    owner.hears_of(&odd_talk, None, "before, oddly").await?;
     Ok(Rooms {
         control,
         channel,
         talk,
+        odd_channel,
+        odd_talk,
     })
 }
 
@@ -189,6 +208,8 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
     irc.account("alicia", "two-words").await;
     let carol = irc.person("carol_x").await?;
     carol.join("#chan").await?;
+    let dan = irc.person("dan[x]").await?;
+    dan.join("#odd[1]").await?;
     let owner = Owner {
         client: host.user("alice").await?,
         sent: std::cell::Cell::new(0),
@@ -198,17 +219,17 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
         heisenbridge(&place.registration, &[&host.base_url()])?,
     )?;
     printed(&old, "bridge is now running!").await?;
-    let rooms = a_year(&owner, &irc, &carol).await?;
+    let rooms = a_year(&owner, &irc, (&carol, &dan)).await?;
     old.terminate().await?;
 
     let told = place.import(&host).await?;
     for part in [
-        "channels: 1 taken over",
+        "channels: 2 taken over",
         "control rooms: 1 taken over",
-        "private talks: 1 taken over",
+        "private talks: 2 taken over",
         "people: 1 taken over",
         "passwords: 1 taken over",
-        "ghosts: 1 taken over",
+        "ghosts: 2 taken over",
         "networks have no rooms of their own here",
     ] {
         ensure!(told.contains(part), "no {part:?}: {told}");
@@ -221,6 +242,13 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
     ] {
         ensure!(config.lines().any(|one| one == line), "no {line}: {config}");
     }
+
+    let rule = format!(
+        "/_matrix/client/v3/rooms/{}/state/m.room.join_rules",
+        rooms.channel
+    );
+    let (_, rule_before) = owner.client.get(&rule).await?;
+    ensure!(rule_before["join_rule"] == "invite", "{rule_before}");
 
     let bridge = Process::spawn("bridgehead-irc", place.program(&[]))?;
     printed(&bridge, "the service works").await?;
@@ -240,8 +268,28 @@ async fn somebody_switches_from_heisenbridge() -> anyhow::Result<()> {
     owner.hears(&rooms.channel, GHOST, "after, on IRC").await?;
     carol.say("Alicia", "after, alone").await?;
     owner.hears(&rooms.talk, GHOST, "after, alone").await?;
+    dan.say("#odd[1]", "after, oddly").await?;
+    owner
+        .hears_of(&rooms.odd_channel, None, "after, oddly")
+        .await?;
+    dan.say("Alicia", "after, oddly and alone").await?;
+    owner
+        .hears_of(&rooms.odd_talk, None, "after, oddly and alone")
+        .await?;
     owner.says(&rooms.control, "help").await?;
     owner.hears(&rooms.control, BOT, "nick").await?;
+    // Her room is hers, also when the channel's modes are news.
+    carol.mode("#chan", "+i").await?;
+    carol.mode("#chan", "-i").await?;
+    carol.say("#chan", "the doors were moved").await?;
+    owner
+        .hears(&rooms.channel, GHOST, "the doors were moved")
+        .await?;
+    let (_, rule_after) = owner.client.get(&rule).await?;
+    ensure!(
+        rule_after == rule_before,
+        "her room was opened: {rule_after}"
+    );
     drop(bridge);
     host.stop().await;
     Ok(())

@@ -237,7 +237,16 @@ async fn an_operator_switches_from_matrix_appservice_irc() -> anyhow::Result<()>
         "{complaint}"
     );
     bridge.terminate().await?;
+    // Who was deactivated meanwhile is not in the configuration, which is the operator's by now.
+    let late = "INSERT INTO deactivated_users VALUES ('@late:localhost', 3)";
+    let database = left.postgres.connect("owner").await?;
+    database.batch_execute(late).await?;
     let again = said(left.import(&[]).await?)?;
+    ensure!(
+        again.contains("the deactivated user @late:localhost: the configuration that is there")
+            && !again.contains("@mallory:localhost"),
+        "{again}"
+    );
     for kind in [
         "channels",
         "control rooms",

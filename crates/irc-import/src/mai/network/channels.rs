@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{draft::Draft, keys::Keys, mai::names::OldTemplate};
 
-pub(super) fn dynamic(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut Draft) {
+/// Whether rooms that were made for aliases were open to everybody.
+pub(super) fn dynamic(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut Draft) -> bool {
     let section = ["networks", name, "dynamic"];
     let mut dynamic = keys.section("dynamicChannels");
     let is_enabled = dynamic.flag("enabled").unwrap_or(false);
@@ -28,12 +29,10 @@ pub(super) fn dynamic(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut
     if !exclude.is_empty() {
         draft.set(&section, "exclude", exclude);
     }
-    if dynamic
-        .text("joinRule")
-        .is_some_and(|rule| rule != "public")
-    {
+    let is_open = dynamic.text("joinRule").is_none_or(|rule| rule == "public");
+    if !is_open {
         draft.note(format!(
-            "{}: whoever joins an alias is let in, as the levels in [permissions] say",
+            "{}: the rooms that are there keep their join rules; into new ones whoever joins an alias is let in, as the levels in [permissions] say",
             dynamic.name("joinRule")
         ));
     }
@@ -57,6 +56,7 @@ pub(super) fn dynamic(keys: &mut Keys, (domain, name): (&str, &str), draft: &mut
         ],
         &mut draft.notes,
     );
+    is_open
 }
 
 pub(super) fn mappings(

@@ -63,7 +63,7 @@ pub(super) fn translate(
     draft.set_some(&section, "password", keys.text("password"));
     bot(&mut keys, &name, draft);
     let users = clients::clients(&mut keys, (domain, &name), draft);
-    channels::dynamic(&mut keys, (domain, &name), draft);
+    let is_open = channels::dynamic(&mut keys, (domain, &name), draft);
     sync(&mut keys, &name, draft);
     excluded(&mut keys, draft);
     let mapped = channels::mappings(&mut keys, &name, rooms, draft);
@@ -80,6 +80,7 @@ pub(super) fn translate(
         name,
         users,
         mapped,
+        is_open,
         has_sasl,
     }
 }

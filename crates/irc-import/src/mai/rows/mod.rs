@@ -5,7 +5,10 @@ mod rooms;
 
 use std::collections::BTreeSet;
 
-use bridgehead_appservice::{bridge::Adopted, id::UserId};
+use bridgehead_appservice::{
+    bridge::{Adopted, Level},
+    id::UserId,
+};
 use bridgehead_irc::{Settings, import::Import};
 
 use super::{
@@ -28,24 +31,24 @@ struct Taking<'a> {
     report: &'a mut Report,
 }
 
-/// People whose accounts were deactivated are kept out by the configuration.
+/// People whose accounts were deactivated are kept out by the configuration; who that is.
 pub(crate) async fn deactivated(
     tables: &Tables<'_>,
     draft: &mut Draft,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<Vec<UserId>> {
+    let mut all = Vec::new();
     if !tables.has("deactivated_users", "user_id").await? {
-        return Ok(());
+        return Ok(all);
     }
-    let mut count = 0;
     let sql = "SELECT user_id FROM deactivated_users ORDER BY user_id";
     tables
         .each(sql, async |row| {
             let user = text(row, 0).and_then(|id| UserId::parse(&id).ok());
-            match user.filter(|_| count < MAX_DEACTIVATED) {
+            match user.filter(|_| all.len() < MAX_DEACTIVATED) {
                 Some(user) => {
-                    count += 1;
                     draft.set(&["permissions"], user.as_str(), "blocked");
+                    all.push(user);
                 }
                 None => report.left_out(format!(
                     "the deactivated user {:?}: that is no user id, or there are more than {MAX_DEACTIVATED}",
@@ -54,7 +57,22 @@ pub(crate) async fn deactivated(
             }
             Ok(())
         })
-        .await
+        .await?;
+    Ok(all)
+}
+
+/// A configuration that was there already is kept: whom it does not keep out is told.
+pub(crate) fn not_kept_out(deactivated: &[UserId], settings: &Settings, report: &mut Report) {
+    let permissions = &settings.permissions;
+    for user in deactivated {
+        let with = permissions.clone().allow(user.as_str(), Level::Blocked);
+        if with != *permissions {
+            report.left_out(format!(
+                "the deactivated user {user}: the configuration that is there does not keep them out; add \
+                 `\"{user}\" = \"blocked\"` to its [permissions]"
+            ));
+        }
+    }
 }
 
 /// All other tables. The order matters: rooms of two need the ghosts, and channels of the configuration go first.

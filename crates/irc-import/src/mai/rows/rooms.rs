@@ -65,6 +65,8 @@ impl Taking<'_> {
                 return Ok(());
             }
             "config" | "provision" => Origin::Linked,
+            // What was not open to everybody is not opened.
+            _ if !network.is_open => Origin::Linked,
             _ => Origin::Made,
         };
         let adopted = self
