@@ -481,7 +481,7 @@ async fn signals<N: Network>(live: &Live<N>, context: &Context) -> Result<(), Ha
     {
         for (person, event, kind) in receipt.reads {
             let message = match kind.as_str() {
-                "m.read" => messages::by_event::<N>(&context.core, &event).await?,
+                "m.read" => messages::in_room::<N>(&context.core, &portal.remote, &event).await?,
                 _ => None,
             };
             if let Some(message) = message {
