@@ -138,6 +138,7 @@ impl Irc {
             speaker: outgoing.speaker.user_id.clone(),
             name: own_name(&outgoing.speaker),
             place: outgoing.room.clone(),
+            is_literal: false,
             command,
             lines,
             tags,
