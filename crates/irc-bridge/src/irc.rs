@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Begun, Held, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt,
-        Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
+        Action, Begun, Held, Member, MessageRef, Named, Network, Outgoing,
+        Place as BridgePlace, Receipt, Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
     id::UserId,
 };
@@ -229,6 +229,27 @@ impl Irc {
     }
 }
 
+/// Ids of a message at most, with those of its corrections; then those of the oldest corrections are forgotten.
+const MAX_IDS: usize = 64;
+
+/// What a message is called on IRC after a correction, which is a line of its own there: by all of its ids, for each line
+/// may be answered, reacted to and taken back. The first stays the first.
+fn corrected(target: &MessageRef, mut said: Receipt) -> Receipt {
+    let mut ids = target.ids.clone();
+    ids.extend(
+        said.ids
+            .iter()
+            .filter(|id| !target.ids.contains(id))
+            .cloned(),
+    );
+    let surplus = ids.len().saturating_sub(MAX_IDS);
+    if surplus > 0 {
+        ids.drain(1..=surplus);
+    }
+    said.ids = ids;
+    said
+}
+
 /// Why somebody leaves, as IRC is told: who was put out does not leave by themselves.
 fn why_left((by, is_ban): (Option<&UserId>, bool), reason: Option<&str>) -> Option<String> {
     let Some(by) = by else {
@@ -292,10 +313,10 @@ impl Network for Irc {
 
     async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
         match &outgoing.action {
-            Action::Message { .. }
-            | Action::Edit { .. }
-            | Action::React { .. }
-            | Action::Unreact { .. } => self.say(&outgoing).await,
+            Action::Message { .. } | Action::React { .. } | Action::Unreact { .. } => {
+                self.say(&outgoing).await
+            }
+            Action::Edit { target, .. } => Ok(corrected(target, self.say(&outgoing).await?)),
             Action::Redact { .. } => match self.unsay(&outgoing).await? {
                 true => Ok(Receipt::new()),
                 false => self.say(&outgoing).await,
@@ -464,5 +485,49 @@ impl Network for Irc {
             }),
             channel: Named::new(place.target_name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_appservice::id::{EventId, RoomId};
+
+    use super::*;
+
+    fn said(ids: Vec<String>) -> MessageRef {
+        let room = RoomId::parse("!r:x").expect("an id");
+        let event = EventId::parse("$e").expect("an id");
+        let who = UserId::parse("@a:x").expect("an id");
+        MessageRef::new(&room, &event, &who, ids)
+    }
+
+    fn receipt(ids: &[&str]) -> Receipt {
+        let mut receipt = Receipt::new();
+        receipt.ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        receipt
+    }
+
+    #[test]
+    fn a_message_keeps_its_ids_when_it_is_corrected() {
+        let ids = |target: &[&str], new: &[&str]| {
+            let target = said(receipt(target).ids);
+            corrected(&target, receipt(new)).ids
+        };
+        assert_eq!(ids(&["a", "b"], &["c"]), ["a", "b", "c"]);
+        assert_eq!(ids(&["a"], &["a"]), ["a"]);
+        assert_eq!(ids(&["a"], &[]), ["a"]);
+        // A network without ids.
+        assert_eq!(ids(&[], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_message_that_is_corrected_without_end_keeps_its_first_id_and_the_newest() {
+        let mut target = said(vec!["first".to_owned()]);
+        for number in 0..1000 {
+            target.ids = corrected(&target, Receipt::id(format!("{number}"))).ids;
+        }
+        assert_eq!(target.ids.len(), MAX_IDS);
+        assert_eq!(target.ids[0], "first");
+        assert_eq!(target.ids.last().map(String::as_str), Some("999"));
     }
 }
