@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Begun, Held, Member, MessageRef, Named, Network, Outgoing,
+        Action, Begun, Held, Level, Member, MessageRef, Named, Network, Outgoing,
         Place as BridgePlace, Receipt, Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
+    format::Rich,
     id::UserId,
 };
 use parking_lot::Mutex;
@@ -111,7 +112,11 @@ impl Irc {
                 return Ok(Receipt::new());
             };
             let is_relayed = rendered.relayed_as.is_some();
+            let unsaid = rendered.unsaid.clone();
             let outcome = self.give(outgoing, rendered).await;
+            if let (Ok(_), Some(unsaid)) = (&outcome, &unsaid) {
+                tell_unsaid(outgoing, unsaid).await;
+            }
             // Where the network does not let the bridge speak for others it says it in its own name.
             let is_refused = matches!(&outcome, Err(SendError::Retry { .. })) && is_relayed;
             if !(is_refused && std::mem::take(&mut is_first)) {
@@ -132,6 +137,7 @@ impl Irc {
             tags,
             is_one,
             relayed_as,
+            unsaid: _,
         } = rendered;
         let speech = Speech {
             key: outgoing.key.clone(),
@@ -226,6 +232,29 @@ impl Irc {
             Ok(_) => Ok(Receipt::new()),
             Err(words) => Err(SendError::reject(words)),
         }
+    }
+}
+
+/// Tells a writer that not all of their message was said; those who have no room of their own with the bridge, where they
+/// have written it.
+async fn tell_unsaid(outgoing: &Outgoing<Irc>, (lines, why): &(usize, String)) {
+    let (remote, who) = (outgoing.remote(), &outgoing.speaker.user_id);
+    let to = &outgoing.speaker.name;
+    let words = format!(
+        "{lines} lines of your message were not said in {}: {why}. Write less at once, or ask who runs this bridge for \
+         links (`media.public_url`).",
+        outgoing.room.target_name()
+    );
+    let has_own_room = remote.level(who).is_ok_and(|level| level >= Level::User);
+    let told = match has_own_room {
+        true => remote.tell(who, &Rich::from_markdown(&words)).await,
+        false => {
+            let words = Rich::plain(&format!("{to}: {words}"));
+            remote.notice(&outgoing.room, &words).await
+        }
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, lines, "somebody is not told that lines of theirs were not said");
     }
 }
 
