@@ -22,11 +22,15 @@ use crate::{
 const BAD_KEY: u16 = 475;
 const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
+/// What a `FAIL` names that is for want of standing.
+const NO_RIGHTS: &str = "PRIVS_NEEDED";
 
 /// A refusal, as the server says it.
 pub(super) struct Refusal {
     pub(super) text: String,
     pub(super) line: Line,
+    /// The bridge has not the standing that it takes.
+    lacks_rights: bool,
 }
 
 impl Refusal {
@@ -99,9 +103,14 @@ impl Hub {
                 line,
             } => {
                 let numeric = numeric.map(|numeric| format!("{numeric:03}"));
+                let lacks_rights = fail.as_deref() == Some(NO_RIGHTS);
                 let reason = numeric.or(fail);
                 self.figures.refused(reason.as_deref().unwrap_or("none"));
-                let refusal = Refusal { text, line };
+                let refusal = Refusal {
+                    text,
+                    line,
+                    lacks_rights,
+                };
                 self.refused(owner, id, &refusal).await;
             }
             Event::LoginFailed { text } => {
@@ -209,7 +218,8 @@ impl Hub {
                 if refusal.line.numeric() == Some(NO_SUCH_NICK) {
                     self.nobody_is(&refusal.line.text(1));
                 }
-                self.refused_say(owner, id, &words).await;
+                self.refused_say(owner, id, (&words, refusal.lacks_rights))
+                    .await;
             }
             Some(Asked::Join(channel)) => {
                 if refusal.line.numeric() == Some(BAD_KEY) && self.has_another_key(&channel) {
@@ -239,7 +249,7 @@ impl Hub {
     }
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
-    async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
+    async fn refused_say(&mut self, owner: &Owner, say: u64, (words, lacks_rights): (&str, bool)) {
         let is_meant = |pending: &super::speech::Pending| {
             pending.parts.iter().any(|part| part.say == Some(say))
         };
@@ -248,12 +258,17 @@ impl Hub {
             if let Some(claim) = pending.claim_of(say) {
                 self.claims.release(&claim).await;
             }
-            if let (Some(_), Some(channel)) = (
+            if let (Some(name), Some(channel)) = (
                 &pending.speech.relayed_as,
                 pending.speech.place.as_channel(),
             ) {
-                // It is said under the bridge's own name.
-                self.directory.write().relays_not_in(channel);
+                // It is said under the bridge's own name: all of the channel, or what this one says.
+                let mut directory = self.directory.write();
+                match lacks_rights {
+                    true => directory.relays_not_in(channel),
+                    false => directory.relays_not_as(channel, name, now()),
+                }
+                drop(directory);
                 pending.end(Err(SendError::retry(words)));
             } else {
                 pending.end(Err(rejected(words)));
