@@ -23,7 +23,9 @@ const BAD_KEY: u16 = 475;
 const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
 /// What a `FAIL` names that is for want of standing.
-const NO_RIGHTS: &str = "PRIVS_NEEDED";
+const PRIVS_NEEDED: &str = "PRIVS_NEEDED";
+/// `ERR_UNKNOWNCOMMAND`, `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`.
+const NO_RIGHTS: [u16; 3] = [421, 481, 482];
 
 /// A refusal, as the server says it.
 pub(super) struct Refusal {
@@ -102,8 +104,9 @@ impl Hub {
                 text,
                 line,
             } => {
+                let lacks_rights = fail.as_deref() == Some(PRIVS_NEEDED)
+                    || numeric.is_some_and(|numeric| NO_RIGHTS.contains(&numeric));
                 let numeric = numeric.map(|numeric| format!("{numeric:03}"));
-                let lacks_rights = fail.as_deref() == Some(NO_RIGHTS);
                 let reason = numeric.or(fail);
                 self.figures.refused(reason.as_deref().unwrap_or("none"));
                 let refusal = Refusal {
