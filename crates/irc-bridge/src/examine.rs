@@ -59,7 +59,15 @@ pub async fn examine(settings: Arc<Settings>) -> Vec<Finding> {
     let mut found: Vec<Finding> = join_all(networks).await.into_iter().flatten().collect();
     found.extend(examine_ident(&settings.ident).await);
     found.extend(examine_keeper(&settings.keeper).await);
+    found.extend(examine_links(&settings));
     found
+}
+
+/// Whether what IRC cannot show can be linked to.
+fn examine_links(settings: &Settings) -> Option<Finding> {
+    let text = "there are no links: of pictures and files IRC hears the names alone, and of long messages the first lines; \
+                `media.public_url` and `media.secret` give them links";
+    (!settings.media.has_links()).then(|| Finding::note("links", text))
 }
 
 /// One network, as far as it is examined.
@@ -361,4 +369,21 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     let mut answer = String::new();
     stream.take(512).read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_appservice::Secret;
+
+    use super::*;
+
+    #[test]
+    fn that_there_are_no_links_is_told() {
+        let mut settings = Settings::default();
+        let found = examine_links(&settings).expect("a finding");
+        assert!(format!("{found:?}").contains("media.public_url"));
+        settings.media.public_url = Some("https://irc.example.org".to_owned());
+        settings.media.secret = Secret::new("sixteen characters and more".to_owned()).into();
+        assert!(examine_links(&settings).is_none());
+    }
 }

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bridgehead_appservice::{
     HandlerError,
     bridge::{
-        Action, Begun, Held, Member, Named, Network, Outgoing, Place as BridgePlace, Receipt,
-        Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
+        Action, Begun, Held, Level, Member, MessageRef, Named, Network, Outgoing,
+        Place as BridgePlace, Receipt, Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
     },
+    format::Rich,
     id::UserId,
 };
 use parking_lot::Mutex;
@@ -111,7 +112,11 @@ impl Irc {
                 return Ok(Receipt::new());
             };
             let is_relayed = rendered.relayed_as.is_some();
+            let unsaid = rendered.unsaid.clone();
             let outcome = self.give(outgoing, rendered).await;
+            if let (Ok(_), Some(unsaid)) = (&outcome, &unsaid) {
+                tell_unsaid(outgoing, unsaid).await;
+            }
             // Where the network does not let the bridge speak for others it says it in its own name.
             let is_refused = matches!(&outcome, Err(SendError::Retry { .. })) && is_relayed;
             if !(is_refused && std::mem::take(&mut is_first)) {
@@ -132,12 +137,14 @@ impl Irc {
             tags,
             is_one,
             relayed_as,
+            unsaid: _,
         } = rendered;
         let speech = Speech {
             key: outgoing.key.clone(),
             speaker: outgoing.speaker.user_id.clone(),
             name: own_name(&outgoing.speaker),
             place: outgoing.room.clone(),
+            is_literal: false,
             command,
             lines,
             tags,
@@ -228,6 +235,50 @@ impl Irc {
     }
 }
 
+/// Tells a writer that not all of their message was said; those who have no room of their own with the bridge, where they
+/// have written it.
+async fn tell_unsaid(outgoing: &Outgoing<Irc>, (lines, why): &(usize, String)) {
+    let (remote, who) = (outgoing.remote(), &outgoing.speaker.user_id);
+    let to = &outgoing.speaker.name;
+    let words = format!(
+        "{lines} lines of your message were not said in {}: {why}. Write less at once, or ask who runs this bridge for \
+         links (`media.public_url`).",
+        outgoing.room.target_name()
+    );
+    let has_own_room = remote.level(who).is_ok_and(|level| level >= Level::User);
+    let told = match has_own_room {
+        true => remote.tell(who, &Rich::from_markdown(&words)).await,
+        false => {
+            let words = Rich::plain(&format!("{to}: {words}"));
+            remote.notice(&outgoing.room, &words).await
+        }
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, lines, "somebody is not told that lines of theirs were not said");
+    }
+}
+
+/// Ids of a message at most, with those of its corrections; then those of the oldest corrections are forgotten.
+const MAX_IDS: usize = 64;
+
+/// What a message is called on IRC after a correction, which is a line of its own there: by all of its ids, for each line
+/// may be answered, reacted to and taken back. The first stays the first.
+fn corrected(target: &MessageRef, mut said: Receipt) -> Receipt {
+    let mut ids = target.ids.clone();
+    ids.extend(
+        said.ids
+            .iter()
+            .filter(|id| !target.ids.contains(id))
+            .cloned(),
+    );
+    let surplus = ids.len().saturating_sub(MAX_IDS);
+    if surplus > 0 {
+        ids.drain(1..=surplus);
+    }
+    said.ids = ids;
+    said
+}
+
 /// Why somebody leaves, as IRC is told: who was put out does not leave by themselves.
 fn why_left((by, is_ban): (Option<&UserId>, bool), reason: Option<&str>) -> Option<String> {
     let Some(by) = by else {
@@ -291,10 +342,10 @@ impl Network for Irc {
 
     async fn send(&self, outgoing: Outgoing<Self>) -> Result<Receipt, SendError> {
         match &outgoing.action {
-            Action::Message { .. }
-            | Action::Edit { .. }
-            | Action::React { .. }
-            | Action::Unreact { .. } => self.say(&outgoing).await,
+            Action::Message { .. } | Action::React { .. } | Action::Unreact { .. } => {
+                self.say(&outgoing).await
+            }
+            Action::Edit { target, .. } => Ok(corrected(target, self.say(&outgoing).await?)),
             Action::Redact { .. } => match self.unsay(&outgoing).await? {
                 true => Ok(Receipt::new()),
                 false => self.say(&outgoing).await,
@@ -469,5 +520,49 @@ impl Network for Irc {
             }),
             channel: Named::new(place.target_name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bridgehead_appservice::id::{EventId, RoomId};
+
+    use super::*;
+
+    fn said(ids: Vec<String>) -> MessageRef {
+        let room = RoomId::parse("!r:x").expect("an id");
+        let event = EventId::parse("$e").expect("an id");
+        let who = UserId::parse("@a:x").expect("an id");
+        MessageRef::new(&room, &event, &who, ids)
+    }
+
+    fn receipt(ids: &[&str]) -> Receipt {
+        let mut receipt = Receipt::new();
+        receipt.ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        receipt
+    }
+
+    #[test]
+    fn a_message_keeps_its_ids_when_it_is_corrected() {
+        let ids = |target: &[&str], new: &[&str]| {
+            let target = said(receipt(target).ids);
+            corrected(&target, receipt(new)).ids
+        };
+        assert_eq!(ids(&["a", "b"], &["c"]), ["a", "b", "c"]);
+        assert_eq!(ids(&["a"], &["a"]), ["a"]);
+        assert_eq!(ids(&["a"], &[]), ["a"]);
+        // A network without ids.
+        assert_eq!(ids(&[], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_message_that_is_corrected_without_end_keeps_its_first_id_and_the_newest() {
+        let mut target = said(vec!["first".to_owned()]);
+        for number in 0..1000 {
+            target.ids = corrected(&target, Receipt::id(format!("{number}"))).ids;
+        }
+        assert_eq!(target.ids.len(), MAX_IDS);
+        assert_eq!(target.ids[0], "first");
+        assert_eq!(target.ids.last().map(String::as_str), Some("999"));
     }
 }

@@ -24,6 +24,11 @@ type Key = (String, String);
 /// What the configuration maps: rooms by network and channel.
 type Mapped = BTreeMap<Key, String>;
 
+/// Under this name it is remembered which room was linked to a channel by the configuration, whatever that calls it.
+fn linked_key((network, channel): &Key) -> String {
+    format!("mappings/{network}/{channel}")
+}
+
 fn mapped(settings: &Settings) -> Mapped {
     let all = settings.networks.iter().flat_map(|(name, network)| {
         network
@@ -53,7 +58,16 @@ pub(crate) async fn keep(service: &Service, is_start: bool) -> Result<Vec<String
     let mut told = Vec::new();
     for (key, room) in &before {
         if wanted.get(key) != Some(room) {
-            unlink(&portals, key, room).await?;
+            let linked = store.get::<RoomId>(&linked_key(key)).await?;
+            let linked = linked.or_else(|| RoomId::parse(room).ok());
+            let is_the_same = linked.is_some()
+                && wanted.get(key).and_then(|room| RoomId::parse(room).ok()) == linked;
+            // By another name of the same room it stays linked.
+            if is_the_same {
+                continue;
+            }
+            unlink(&portals, key, linked.as_ref()).await?;
+            store.forget(&linked_key(key)).await?;
             let (network, channel) = key;
             told.push(format!(
                 "{channel} on {network} is not linked to {room} any more"
@@ -92,7 +106,12 @@ fn former_place((network, channel): &Key) -> Place {
     Place::channel(network, channel, CaseMapping::Ascii)
 }
 
-async fn unlink(portals: &Portals<Irc>, key: &Key, room: &str) -> Result<(), HandlerError> {
+/// Unlinks the room that the configuration has linked; without one that is known, whichever is.
+async fn unlink(
+    portals: &Portals<Irc>,
+    key: &Key,
+    linked: Option<&RoomId>,
+) -> Result<(), HandlerError> {
     let canonical = match place(portals, key) {
         Some(place) => portals.of(&place).await?,
         None => None,
@@ -105,7 +124,7 @@ async fn unlink(portals: &Portals<Irc>, key: &Key, room: &str) -> Result<(), Han
         return Ok(());
     };
     // It may have been linked elsewhere since, by somebody who may do that.
-    if RoomId::parse(room).is_ok_and(|id| id != portal.matrix) {
+    if linked.is_some_and(|id| *id != portal.matrix) {
         return Ok(());
     }
     portals
@@ -134,7 +153,11 @@ async fn link(service: &Service, key: Key, room: String) {
             return;
         }
         drop(portals);
-        match attempt_link(service, &key, &room).await {
+        let linked = match attempt_link(service, &key, &room).await {
+            Ok(id) => keep_linked(service, &key, &id).await,
+            Err(reason) => Err(reason),
+        };
+        match linked {
             Ok(()) => return,
             Err(reason) => {
                 if attempt == 0 {
@@ -152,7 +175,15 @@ async fn link(service: &Service, key: Key, room: String) {
     }
 }
 
-async fn attempt_link(service: &Service, key: &Key, room: &str) -> Result<(), String> {
+/// Remembers which room is linked.
+async fn keep_linked(service: &Service, key: &Key, id: &RoomId) -> Result<(), String> {
+    let store = service.store().map_err(|error| error.to_string())?;
+    let kept = store.put(&linked_key(key), id).await;
+    kept.map_err(|error| error.to_string())
+}
+
+/// Links a room; gives back which one it is.
+async fn attempt_link(service: &Service, key: &Key, room: &str) -> Result<RoomId, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let bot = service.bot().map_err(|error| words(&error))?;
     let portals = service.portals::<Irc>().map_err(|error| words(&error))?;
@@ -174,7 +205,7 @@ async fn attempt_link(service: &Service, key: &Key, room: &str) -> Result<(), St
     };
     let linked = portals.of(place).await.map_err(|error| words(&error))?;
     match linked {
-        Some(portal) if portal.matrix == room_id => return Ok(()),
+        Some(portal) if portal.matrix == room_id => return Ok(room_id),
         Some(portal) => portals
             .unbridge(&portal, Some("The channel is mapped to another room now"))
             .await
@@ -185,8 +216,8 @@ async fn attempt_link(service: &Service, key: &Key, room: &str) -> Result<(), St
         .await
         .map_err(|error| words(&error))?;
     match portals.link(None, &room_id, place).await {
-        Ok(_) => Ok(()),
-        Err(LinkRefused::RoomLinked(_)) if is_here(&portals, &room_id, place).await => Ok(()),
+        Ok(_) => Ok(room_id),
+        Err(LinkRefused::RoomLinked(_)) if is_here(&portals, &room_id, place).await => Ok(room_id),
         Err(error) => Err(words(&error)),
     }
 }

@@ -11,7 +11,7 @@
 
 use bridgehead_appservice::{
     Content, Context, Error, FromContext, HandlerError, Rejection,
-    bridge::{Portals, Remote, RemoteId as _, RemoteMessage},
+    bridge::{Level, Portals, Remote, RemoteId as _, RemoteMessage},
     id::{EventId, UserId},
     store::Store,
 };
@@ -86,6 +86,10 @@ pub(crate) async fn heard(
     let Some(portal) = irc.at(&event.room_id).await? else {
         return Ok(());
     };
+    // IRC was told of no poll of theirs.
+    if irc.remote().level(&event.sender)? < Level::Relay {
+        return Ok(());
+    }
     let key = key(&portal.remote);
     let mut polls: Polls = store.get(&key).await?.unwrap_or_default();
     if poll::is_end(&content) {

@@ -36,10 +36,17 @@ pub(crate) fn poll_of(vote: &Content) -> Option<EventId> {
     EventId::parse(event.as_str()?).ok()
 }
 
-/// Whether everybody may see who votes for what while a poll runs (MSC3381, "kind").
+/// The kinds of polls whose votes everybody may see while they run, the newest name first.
+const DISCLOSED: [&str; 3] = [
+    "m.disclosed",
+    "m.poll.disclosed",
+    "org.matrix.msc3381.poll.disclosed",
+];
+
+/// Whether everybody may see who votes for what while a poll runs (MSC3381, "kind"): not, where it does not say so.
 pub(crate) fn is_disclosed(poll: &Content) -> bool {
-    let text = poll.to_json().to_string();
-    !text.contains("poll.undisclosed")
+    let kind = poll.poll().and_then(|poll| poll.kind);
+    kind.is_some_and(|kind| DISCLOSED.contains(&kind.as_str()))
 }
 
 /// Tells a vote.
@@ -52,4 +59,38 @@ pub(crate) async fn tell(
     portals
         .deliver(&portal, event, Action::message(content))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn votes_are_told_only_where_the_poll_says_so() {
+        for (kind, disclosed) in [
+            (json!("m.disclosed"), true),
+            (json!("m.poll.disclosed"), true),
+            (json!("org.matrix.msc3381.poll.disclosed"), true),
+            (json!("m.undisclosed"), false),
+            (json!("m.poll.undisclosed"), false),
+            (json!("org.matrix.msc3381.poll.undisclosed"), false),
+            (json!("something else"), false),
+            (json!(7), false),
+            (json!(null), false),
+        ] {
+            for name in ["m.poll", "m.poll.start", "org.matrix.msc3381.poll.start"] {
+                let mut poll = json!({ name: {
+                    "question": { "m.text": "poll.disclosed?" },
+                    "answers": [{ "id": "1", "m.text": "m.disclosed" }],
+                } });
+                if !kind.is_null() {
+                    poll[name]["kind"] = kind.clone();
+                }
+                let poll = Content::new("m.poll.start", poll);
+                assert_eq!(is_disclosed(&poll), disclosed, "{kind} in {name}");
+            }
+        }
+    }
 }

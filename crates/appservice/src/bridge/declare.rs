@@ -182,7 +182,7 @@ impl<N: Network> Bridge<N> {
     }
 
     /// An author's own way for some events of portals: its extractors say which, and where it takes one, the kit does
-    /// nothing of its own with it. It has to say how the event fared: a [`Fate`] (what
+    /// nothing of its own with it. What those do who are [`Level::Blocked`](super::Level::Blocked) is not given to it. It has to say how the event fared: a [`Fate`] (what
     /// [`Portals::deliver`] gives back), or what [`Network::send`] returns; with nothing, it does not compile:
     ///
     /// ```compile_fail,E0277

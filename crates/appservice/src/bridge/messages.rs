@@ -188,6 +188,19 @@ impl Unit<'_> {
         Ok(MessageRef::of(&all))
     }
 
+    /// The message of a room of the network whose event this is.
+    pub(crate) fn message_in<N: Network>(
+        &self,
+        room: &str,
+        event: &str,
+    ) -> Result<Option<MessageRef>> {
+        let found = self.messages_by_event(N::NAME, event)?;
+        match found.iter().any(|row| row.remote_room == room) {
+            true => self.message_by_event::<N>(event),
+            false => Ok(None),
+        }
+    }
+
     /// The message with this remote id, or with a part that has it.
     pub(crate) fn message_by_remote<N: Network>(
         &self,
@@ -212,6 +225,20 @@ pub(crate) async fn by_event<N: Network>(
     let event = event.to_string();
     core.store
         .read(move |unit| unit.message_by_event::<N>(&event))
+        .await
+}
+
+/// The message of a room of the network that an event is, or is a part of. What somebody answers, edits or reacts to is
+/// looked up like this: an event may name one of a room whose words those in this one may not read. It is the network's
+/// room that counts, for that is still the same when the portal's was replaced.
+pub(crate) async fn in_room<N: Network>(
+    core: &Core,
+    room: &N::Room,
+    event: &EventId,
+) -> Result<Option<MessageRef>> {
+    let (room, event) = (room.to_text(), event.to_string());
+    core.store
+        .read(move |unit| unit.message_in::<N>(&room, &event))
         .await
 }
 

@@ -5,10 +5,7 @@ mod power;
 use std::sync::Arc;
 
 use super::{
-    Action, Cause, Foreign, Member, Network, Rejected, calls,
-    live::Live,
-    messages::{self, MessageRef},
-    portal::Portal,
+    Action, Cause, Foreign, Member, Network, Rejected, calls, live::Live, messages, portal::Portal,
 };
 use crate::{
     Content, Error, Event,
@@ -43,8 +40,8 @@ pub(crate) async fn action<N: Network>(
             Cause::Encrypted,
             "it is encrypted, and the bridge cannot read that",
         )),
-        "m.reaction" => reaction(core, event).await,
-        "m.room.redaction" => redaction(core, event).await,
+        "m.reaction" => reaction(core, portal, event).await,
+        "m.room.redaction" => redaction(core, portal, event).await,
         _ => message(live, core, portal, event).await,
     }
 }
@@ -81,7 +78,7 @@ async fn message<N: Network>(
 ) -> Result<Meaning<N>, Error> {
     let content = Content::new(&event.kind, event.content.clone());
     if let Some(target) = content.is_edit_of() {
-        return edit(live, core, portal, (&content, target)).await;
+        return edit(live, core, portal, (event, &content, target)).await;
     }
     let is_message = matches!(event.kind.as_str(), "m.room.message" | "m.sticker");
     // Events of other types go if they can be said in words; the rest is clients' business among themselves.
@@ -96,7 +93,7 @@ async fn message<N: Network>(
         return Ok(None);
     }
     let reply_to = match content.replies_to() {
-        Some(answered) => messages::by_event::<N>(core, &answered).await?,
+        Some(answered) => messages::in_room::<N>(core, &portal.remote, &answered).await?,
         None => None,
     };
     Ok(Some(Ok(Action::Message { content, reply_to })))
@@ -106,12 +103,18 @@ async fn edit<N: Network>(
     live: &Arc<Live<N>>,
     core: &Arc<Core>,
     portal: &Portal<N>,
-    (content, target): (&Content, EventId),
+    (event, content, target): (&Event, &Content, EventId),
 ) -> Result<Meaning<N>, Error> {
     let Some(new) = content.new_content() else {
         return Ok(None);
     };
-    let known = messages::by_event::<N>(core, &target).await?;
+    let known = messages::in_room::<N>(core, &portal.remote, &target).await?;
+    // Nobody edits what somebody else has said: clients do not show it either (specification, *Validity of replacement
+    // events*).
+    let is_own = |sender: &UserId| *sender == event.sender;
+    if known.as_ref().is_some_and(|known| !is_own(&known.sender)) {
+        return Ok(None);
+    }
     if N::EDITS {
         return Ok(match known {
             // It was taken back meanwhile, or that is what was said last.
@@ -126,7 +129,10 @@ async fn edit<N: Network>(
     // In words, and for that it takes what was said before.
     let before = match known.and_then(|known| known.content) {
         Some(before) => Some(before),
-        None => original(core, portal, &target).await?,
+        None => match original(core, portal, &target).await? {
+            Some((sender, _)) if !is_own(&sender) => return Ok(None),
+            original => original.map(|(_, content)| content),
+        },
     };
     let (Some(before), Some(after)) = (before.and_then(|before| before.rich()), new.rich()) else {
         return Ok(no(Cause::Unsupported, "that cannot be edited there"));
@@ -154,12 +160,12 @@ fn kind_of(content: &Content) -> Kind {
     content.kind().unwrap_or(Kind::Text)
 }
 
-/// What an event was before edits.
+/// Who has sent an event, and what it was before edits.
 async fn original<N: Network>(
     core: &Core,
     portal: &Portal<N>,
     event: &EventId,
-) -> Result<Option<Content>, Error> {
+) -> Result<Option<(UserId, Content)>, Error> {
     let agent = portal.agent(core);
     let found = calls::event(core, &agent, &portal.matrix, event).await;
     let event = match found {
@@ -168,11 +174,19 @@ async fn original<N: Network>(
     };
     Ok(event.and_then(|mut event| {
         let kind = event.get("type")?.as_str()?.to_owned();
-        Some(Content::new(&kind, event.get_mut("content")?.take()))
+        let sender = UserId::parse(event.get("sender")?.as_str()?).ok()?;
+        Some((
+            sender,
+            Content::new(&kind, event.get_mut("content")?.take()),
+        ))
     }))
 }
 
-async fn reaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, Error> {
+async fn reaction<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    event: &Event,
+) -> Result<Meaning<N>, Error> {
     let content = Content::new(&event.kind, event.content.clone());
     let Some((target, key)) = content.reaction() else {
         return Ok(None);
@@ -181,23 +195,29 @@ async fn reaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, 
         let rejected = Rejected::new(Cause::Unsupported, format!("{} has no reactions", N::TITLE));
         return Ok(Some(Err(rejected.quiet())));
     }
-    Ok(match messages::by_event::<N>(core, &target).await? {
-        Some(target) => Some(Ok(Action::React {
-            target,
-            key: key.to_owned(),
-        })),
-        None => {
-            let rejected = Rejected::new(Cause::TooOld, "the message is not known there");
-            Some(Err(rejected.quiet()))
-        }
-    })
+    Ok(
+        match messages::in_room::<N>(core, &portal.remote, &target).await? {
+            Some(target) => Some(Ok(Action::React {
+                target,
+                key: key.to_owned(),
+            })),
+            None => {
+                let rejected = Rejected::new(Cause::TooOld, "the message is not known there");
+                Some(Err(rejected.quiet()))
+            }
+        },
+    )
 }
 
-async fn redaction<N: Network>(core: &Core, event: &Event) -> Result<Meaning<N>, Error> {
+async fn redaction<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    event: &Event,
+) -> Result<Meaning<N>, Error> {
     let Some(redacts) = &event.redacts else {
         return Ok(None);
     };
-    let target: Option<MessageRef> = messages::by_event::<N>(core, redacts).await?;
+    let target = messages::in_room::<N>(core, &portal.remote, redacts).await?;
     Ok(match target {
         Some(reaction) if reaction.reaction.is_some() => Some(Ok(Action::Unreact { reaction })),
         Some(target) if N::REDACTIONS => Some(Ok(Action::Redact {

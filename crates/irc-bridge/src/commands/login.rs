@@ -1,9 +1,8 @@
-//! Passwords and certificates. What has a password in it is taken back from the room by the bridge, and is repeated
-//! nowhere.
+//! Passwords and certificates. What has a password in it is taken back from the room by the kit, and is repeated nowhere.
 
 use bridgehead_appservice::{
-    Bot, Secret,
-    bridge::{CommandAsk, Commands, Portal, Portals},
+    Secret,
+    bridge::{CommandAsk, CommandError, Commands, Portal, Portals},
 };
 
 use super::{Told, about::About, other};
@@ -20,6 +19,7 @@ pub(super) fn commands(commands: Commands) -> Commands {
              and your message is removed",
             store,
         )
+        .secret()
         .command(
             "removepass",
             "[network]: forgets your password, or your certificate",
@@ -32,54 +32,45 @@ pub(super) fn commands(commands: Commands) -> Commands {
         )
 }
 
-async fn store(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>, bot: Bot) -> Told {
-    // Whatever comes of it, nobody is to read it there.
-    let removed = bot
-        .redact(
-            &ask.room_id,
-            &ask.event.id,
-            Some("there is a password in it"),
-        )
-        .await;
-    let left = match removed {
-        Ok(_) => "",
-        Err(_) => {
-            " I may not remove your message: remove it yourself, for there is a password in it."
-        }
-    };
+async fn store(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {
     if !ask.is_management {
-        return Err(other(format!(
-            "Others could read that: tell me alone, and another password.{left}"
-        )));
+        return Err(other(
+            "Others could read that: tell me alone, and another password.".to_owned(),
+        ));
     }
-    let stored = stored(&ask, irc.network(), portal.as_ref()).await;
-    let words = |text: String| format!("{text}{left}");
-    stored
-        .map(words)
-        .map_err(|error| other(words(error.to_string())))
-}
-
-async fn stored(ask: &CommandAsk, irc: &Irc, portal: Option<&Portal<Irc>>) -> Told {
-    let about = About::new(ask, irc, portal)?;
+    let about = About::new(&ask, irc.network(), portal.as_ref())?;
     let account = about.word(0, "account")?;
-    let parsed = about.word(1, "password")?;
-    // It is what was written, unless it stands between quotation marks.
-    let written = about.rest(1);
-    let password = match written.contains(['"', '\'']) {
-        true => parsed,
-        false => written,
-    };
+    let password = password(&about)?;
     let is_sound = |text: &str| text.len() <= MAX_BYTES && !text.contains(['\0', '\r', '\n']);
-    if !is_sound(account) || !is_sound(password) || account.contains(' ') {
+    if !is_sound(account) || !is_sound(&password) || account.contains(' ') {
         return Err(other(format!(
             "an account and a password are one line, of at most {MAX_BYTES} bytes each"
         )));
     }
     let command = Command::StoreLogin {
         account: account.to_owned(),
-        password: Secret::new(password.to_owned()),
+        password: Secret::new(password),
     };
     about.carry_out(command).await
+}
+
+fn password(about: &About<'_>) -> Result<String, CommandError> {
+    let parsed = about.word(1, "password")?;
+    let is_last = about.words().len() == 2;
+    password_of(about.rest(1), (parsed, is_last)).ok_or_else(|| {
+        let words =
+            "something stands behind the password's quotation marks: put all of it between them";
+        other(words.to_owned())
+    })
+}
+
+/// The password, to the end of the line: what was written, or if that begins with a quotation mark, the word up to the
+/// next one; `None` where more stands behind that. `\"` and `\'` are the marks themselves.
+fn password_of(written: &str, (parsed, is_last): (&str, bool)) -> Option<String> {
+    match written.starts_with(['"', '\'']) {
+        true => is_last.then(|| parsed.to_owned()),
+        false => Some(written.replace("\\\"", "\"").replace("\\'", "'")),
+    }
 }
 
 async fn remove(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {
@@ -90,4 +81,27 @@ async fn remove(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>)
 async fn certificate(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {
     let about = About::new(&ask, irc.network(), portal.as_ref())?;
     about.carry_out(Command::MakeCertificate).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_all_that_was_written() {
+        for (written, parsed, is_last, password) in [
+            ("sesame", "sesame", true, Some("sesame")),
+            ("don't tell", "don't", false, Some("don't tell")),
+            ("open sesame", "open", false, Some("open sesame")),
+            ("pa\"ss\"word", "password", true, Some("pa\"ss\"word")),
+            ("back\\slash", "backslash", true, Some("back\\slash")),
+            ("one\\\"mark", "one\"mark", true, Some("one\"mark")),
+            ("\"two words\"", "two words", true, Some("two words")),
+            ("'two words'", "two words", true, Some("two words")),
+            ("\"two words\" and", "two words", false, None),
+        ] {
+            let found = password_of(written, (parsed, is_last));
+            assert_eq!(found.as_deref(), password, "{written}");
+        }
+    }
 }

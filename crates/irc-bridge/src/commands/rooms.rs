@@ -44,7 +44,15 @@ async fn join(
     let key = about.words().get(1).cloned();
     let failed = |error: &dyn std::fmt::Display| other(error.to_string());
     let known = irc.of(&place).await.map_err(|error| failed(&error))?;
-    let is_theirs = enter(&about, &irc, (&ask.sender, &place), key).await?;
+    let people = irc.remote().people(&place).await;
+    let mut people = people.map_err(|error| failed(&error))?.into_iter();
+    let is_member = people.any(|person| person.user_id == ask.sender);
+    let entered = enter(&about, &irc, (&ask.sender, &place), (key, is_member)).await;
+    // Who is in its room has been let in by whoever may do that, and is in the channel by that.
+    if is_member {
+        return entered.map(|_| format!("You are in the room of {channel} already."));
+    }
+    let is_theirs = entered?;
     if let Some(known) = &known {
         let room = service
             .room(&known.matrix)
@@ -85,7 +93,7 @@ async fn enter(
     about: &About<'_>,
     irc: &Portals<Irc>,
     (who, place): (&UserId, &Place),
-    key: Option<String>,
+    (key, is_member): (Option<String>, bool),
 ) -> Result<bool, CommandError> {
     let channel = place.target_name().to_owned();
     let level = irc.remote().level(who);
@@ -98,7 +106,9 @@ async fn enter(
         key,
     };
     if let Err(refused) = about.carry_out(enter).await {
-        about.carry_out(Command::Abandon(channel)).await?;
+        if !is_member {
+            about.carry_out(Command::Abandon(channel)).await?;
+        }
         return Err(refused);
     }
     // If it is so, the key has fit: the bridge needs it too.

@@ -4,7 +4,7 @@ use bridgehead_appservice::{
     Handle as Service,
     bridge::{CommandAsk, Commands, Portal, Portals, SendError},
 };
-use bridgehead_irc_protocol::{Line, session::SayCommand};
+use bridgehead_irc_protocol::{Line, encoding, session::SayCommand};
 
 use super::{Told, about::About, other};
 use crate::{
@@ -65,14 +65,17 @@ async fn msg(
             lines.len()
         )));
     }
+    let encoding = about.network.settings.send_encoding_of(None);
+    let encoded = |line: &String| encoding::encode(line, encoding).0.into_owned();
     let key = format!("{}/msg", ask.event.id);
     let speech = Speech {
         key,
         speaker: ask.sender.clone(),
         name: name_of(&service, &ask).await,
         place,
+        is_literal: true,
         command: SayCommand::Privmsg,
-        lines: lines.into_iter().map(String::into_bytes).collect(),
+        lines: lines.iter().map(encoded).collect(),
         tags: Vec::new(),
         is_one: false,
         relayed_as: None,

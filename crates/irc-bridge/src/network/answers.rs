@@ -23,15 +23,32 @@ use crate::{
 const BAD_KEY: u16 = 475;
 const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
+/// What a `FAIL` names that is for want of standing.
+const PRIVS_NEEDED: &str = "PRIVS_NEEDED";
+/// `ERR_UNKNOWNCOMMAND`, `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`.
+const NO_RIGHTS: [u16; 3] = [421, 481, 482];
 
 /// A refusal, as the server says it.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) text: String,
     pub(super) line: Line,
+    /// The bridge has not the standing that it takes.
+    pub(super) lacks_rights: bool,
 }
 
 impl Refusal {
+    /// What a line is that nobody of this run has asked for.
+    pub(super) fn of(line: Line) -> Self {
+        let is_failure = line.command == "FAIL" && line.text(1) == PRIVS_NEEDED;
+        let numeric = line.numeric();
+        Self {
+            text: String::from_utf8_lossy(line.last()).into_owned(),
+            lacks_rights: is_failure || numeric.is_some_and(|numeric| NO_RIGHTS.contains(&numeric)),
+            line,
+        }
+    }
+
     /// The refusal in words for people: what it means, what they can do, and what the server said.
     pub(super) fn words(&self) -> String {
         let explained = Explanation::of_line(&self.line);
@@ -50,7 +67,7 @@ impl Hub {
                 self.take_event(&owner, id, *event).await;
                 self.line = None;
             }
-            Told::UpTo(done) => self.note_dealt_with(done),
+            Told::UpTo(done) => self.note_dealt_with(&owner, done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
                 self.closed(id, &Ended::Error(why)).await;
@@ -107,10 +124,16 @@ impl Hub {
                 text,
                 line,
             } => {
+                let lacks_rights = fail.as_deref() == Some(PRIVS_NEEDED)
+                    || numeric.is_some_and(|numeric| NO_RIGHTS.contains(&numeric));
                 let numeric = numeric.map(|numeric| format!("{numeric:03}"));
                 let reason = numeric.or(fail);
                 self.figures.refused(reason.as_deref().unwrap_or("none"));
-                let refusal = Refusal { text, line };
+                let refusal = Refusal {
+                    text,
+                    line,
+                    lacks_rights,
+                };
                 self.refused(owner, id, &refusal).await;
             }
             Event::LoginFailed { text } => {
@@ -193,6 +216,7 @@ impl Hub {
         };
         match asked {
             Asked::Upkeep => {}
+            Asked::Before => self.has_answered_before(owner),
             Asked::Join(channel) => self.end_entering(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
@@ -219,7 +243,8 @@ impl Hub {
                 if refusal.line.numeric() == Some(NO_SUCH_NICK) {
                     self.nobody_is(&refusal.line.text(1));
                 }
-                self.refused_say(owner, id, &words).await;
+                self.refused_say(owner, id, (&words, refusal.lacks_rights))
+                    .await;
             }
             Some(Asked::Join(channel)) => {
                 if refusal.line.numeric() == Some(BAD_KEY) && self.has_another_key(&channel) {
@@ -250,23 +275,28 @@ impl Hub {
     }
 
     /// What the server does not take is not said; what was to follow of the same message is not either.
-    async fn refused_say(&mut self, owner: &Owner, say: u64, words: &str) {
+    async fn refused_say(&mut self, owner: &Owner, say: u64, no: (&str, bool)) {
         let is_meant = |pending: &Pending| pending.parts.iter().any(|part| part.say == Some(say));
         for pending in self.client(owner).take_pendings(is_meant) {
             // What was refused was not said: when it is asked for again, it is said.
             if let Some(claim) = pending.claim_of(say) {
                 self.claims.release(&claim).await;
             }
-            self.end_refused(pending, words);
+            self.end_refused(pending, no);
         }
     }
 
-    /// Tells whoever has said something that the server does not take it.
-    pub(super) fn end_refused(&mut self, pending: Pending, words: &str) {
+    /// Tells whoever has said something that the server does not take it; and whether that is for want of rights.
+    pub(super) fn end_refused(&mut self, pending: Pending, (words, lacks_rights): (&str, bool)) {
         let place = &pending.speech.place;
-        if let (Some(_), Some(channel)) = (&pending.speech.relayed_as, place.as_channel()) {
-            // It is said under the bridge's own name.
-            self.directory.write().relays_not_in(channel);
+        if let (Some(name), Some(channel)) = (&pending.speech.relayed_as, place.as_channel()) {
+            // It is said under the bridge's own name: all of the channel, or what this one says.
+            let mut directory = self.directory.write();
+            match lacks_rights {
+                true => directory.relays_not_in(channel),
+                false => directory.relays_not_as(channel, name, now()),
+            }
+            drop(directory);
             pending.end(Err(SendError::retry(words)));
         } else {
             pending.end(Err(rejected(words)));

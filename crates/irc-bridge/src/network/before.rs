@@ -206,7 +206,7 @@ impl Hub {
         if !is_awaited || !is_refusal(&heard.line) {
             return;
         }
-        match self.claims.note_dealt_with(by).await {
+        match self.claims.is_dealt_with(by).await {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {
@@ -216,10 +216,7 @@ impl Hub {
         let line = heard.line.clone();
         let put = Put {
             label: line.tags.get("label").map(str::to_owned),
-            refusal: Refusal {
-                text: String::from_utf8_lossy(line.last()).into_owned(),
-                line,
-            },
+            refusal: Refusal::of(line),
             by,
             at: now(),
         };
@@ -304,7 +301,7 @@ impl Hub {
         let words = put.refusal.words();
         let is_meant = |pending: &Pending| pending.speech.key == claim.key;
         for pending in self.client(owner).take_pendings(is_meant) {
-            self.end_refused(pending, &words);
+            self.end_refused(pending, (&words, put.refusal.lacks_rights));
         }
     }
 }
@@ -359,10 +356,7 @@ mod tests {
         let line = Line::parse(text).expect("a line");
         before.refusals.push_back(Put {
             label: line.tags.get("label").map(str::to_owned),
-            refusal: Refusal {
-                text: String::new(),
-                line,
-            },
+            refusal: Refusal::of(line),
             by: LineId {
                 epoch: 7,
                 number: 1,

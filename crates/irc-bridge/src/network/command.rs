@@ -1,7 +1,7 @@
 //! What people ask a network for: by commands, and by what they do in rooms. What is about themselves is in `own`.
 
 use bridgehead_appservice::{Secret, id::UserId};
-use bridgehead_irc_protocol::{Line, session::Priority};
+use bridgehead_irc_protocol::{Line, encoding, session::Priority};
 use tokio::sync::oneshot;
 
 use super::{
@@ -167,10 +167,15 @@ impl Hub {
                 self.ask_as(&whose, Line::new("REDACT", params), reply);
             }
             Command::Topic { channel, topic } => {
-                let topic = in_one_line(&topic);
                 let folded = self.directory.read().case_mapping().fold(&channel);
-                self.topics.insert(folded, topic.clone());
-                let line = Line::new("TOPIC", [channel.as_str(), topic.as_str()]);
+                let encoding = self.settings.send_encoding_of(Some(&folded));
+                let bytes = encoding::encode(&in_one_line(&topic), encoding)
+                    .0
+                    .into_owned();
+                // What comes back of it is what the encoding has left of it.
+                let (topic, _) = encoding.decode_without_bom_handling(&bytes);
+                self.topics.insert(folded, topic.into_owned());
+                let line = Line::new("TOPIC", [channel.as_bytes(), &bytes]);
                 self.ask_there(&owner, &channel, line, reply);
             }
             Command::Invite { channel, nick } => {

@@ -225,10 +225,12 @@ impl Hub {
         self.rests.begin(consent.whose(), now_ms());
         let question = format!(
             "{} asks to bridge {} to a room of Matrix: all who are there would hear what is said in the channel, and \
-             speak in it. You are asked as an operator. Answer `yes` here within {} minutes if you agree, or `no`.",
+             speak in it. You are asked as an operator. Answer `yes` here within {} minutes if you agree, or `no`; if you \
+             are asked about several channels, name this one: `yes {}`.",
             consent.asker,
             consent.question.channel,
             PATIENCE.as_secs() / 60,
+            consent.question.channel,
         );
         if let Some(live) = self.client(&Owner::Bot).live.as_ref() {
             for nick in operators {
@@ -242,14 +244,28 @@ impl Hub {
     /// Takes an operator's answer; gives back what they are told, or `None` if nobody has asked them.
     pub(super) fn take_consent(&mut self, who: &Source, words: &str) -> Option<String> {
         let nick = self.nick(&who.name).nick;
-        let at = self
-            .consents
-            .iter()
-            .position(|consent| consent.asked.contains(&nick))?;
-        let channel = self.consents[at].question.channel.clone();
+        let mapping = self.directory.read().case_mapping();
+        let words = words.trim().trim_end_matches(['.', '!']);
+        let (word, named) = words.split_once(char::is_whitespace).unwrap_or((words, ""));
+        let asked = self.consents.iter().enumerate();
+        let asked = asked.filter(|(_, consent)| consent.asked.contains(&nick));
+        let asked: Vec<(usize, &str)> = asked
+            .map(|(at, consent)| (at, consent.question.channel.as_str()))
+            .collect();
+        let is_named = |(_, channel): &&(usize, &str)| mapping.is_same(channel, named.trim());
+        let (at, channel) = match (&asked[..], asked.iter().find(is_named)) {
+            ([], _) => return None,
+            (_, Some(named)) => *named,
+            ([only], None) => *only,
+            _ => return Some(which(&asked)),
+        };
+        // What stands behind the word is this channel, or the word is no answer.
+        let is_answer = named.is_empty() || mapping.is_same(channel, named.trim());
+        let channel = channel.to_owned();
         let is_operator = standing::level_of(self.standing(&channel, &who.name)) >= OPERATOR;
-        let words = words.trim().trim_end_matches(['.', '!']).to_lowercase();
-        let (outcome, answer) = match words.as_str() {
+        let word = word.to_lowercase();
+        let word = if is_answer { word.as_str() } else { "" };
+        let (outcome, answer) = match word {
             "yes" | "y" if is_operator => (
                 Ok(format!("{} agrees.", who.name)),
                 format!("Thank you: {channel} is being bridged."),
@@ -319,6 +335,16 @@ impl Hub {
             }
         });
     }
+}
+
+/// What somebody is told who does not say which channel they mean.
+fn which(asked: &[(usize, &str)]) -> String {
+    let answers = asked.iter().map(|(_, channel)| format!("`yes {channel}`"));
+    let answers: Vec<String> = answers.collect();
+    format!(
+        "Say which channel you mean: {}, or the same with `no`.",
+        answers.join(", ")
+    )
 }
 
 /// Whether `WHOIS` names somebody an operator of a channel, or more.

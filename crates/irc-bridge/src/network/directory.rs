@@ -42,6 +42,8 @@ pub(crate) struct Directory {
     offers: Offers,
     /// Folded channels in which the bridge may not speak for others (draft/relaymsg).
     relays_not: BTreeSet<String>,
+    /// Names that the network has refused there, by folded channel, and until when they are not tried again.
+    refused_names: BTreeMap<(String, String), Instant>,
     /// By folded nick.
     owners: HashMap<String, Owner>,
     nicks: HashMap<Owner, String>,
@@ -62,6 +64,11 @@ const MAX_MET: usize = 4096;
 const FORMER_FOR: Duration = Duration::from_secs(300);
 /// Former nicks that are remembered; then those whose time is over go first, and then all.
 const MAX_FORMER: usize = 4096;
+
+/// For so long a name that the network has refused is not tried again: it may have been the line.
+const NAMES_REFUSED_FOR: Duration = Duration::from_secs(600);
+/// Refused names that are remembered; then it is begun anew.
+const MAX_REFUSED_NAMES: usize = 4096;
 
 impl Directory {
     /// How the network folds case.
@@ -90,9 +97,29 @@ impl Directory {
         relays.filter(|_| !self.relays_not.contains(&self.case_mapping.fold(channel)))
     }
 
+    /// Whether the network has refused to let the bridge speak under a name there, a short while ago.
+    #[must_use]
+    pub(crate) fn refuses_name(&self, channel: &str, name: &str, now: Instant) -> bool {
+        let key = (self.case_mapping.fold(channel), name.to_owned());
+        self.refused_names
+            .get(&key)
+            .is_some_and(|until| *until > now)
+    }
+
+    /// The network does not let the bridge speak under a name there.
+    pub(super) fn relays_not_as(&mut self, channel: &str, name: &str, now: Instant) {
+        self.refused_names.retain(|_, until| *until > now);
+        if self.refused_names.len() >= MAX_REFUSED_NAMES {
+            self.refused_names.clear();
+        }
+        let key = (self.case_mapping.fold(channel), name.to_owned());
+        self.refused_names.insert(key, now + NAMES_REFUSED_FOR);
+    }
+
     pub(super) fn set_offers(&mut self, offers: Offers) {
         self.offers = offers;
         self.relays_not.clear();
+        self.refused_names.clear();
     }
 
     /// The network does not let the bridge speak for others there.

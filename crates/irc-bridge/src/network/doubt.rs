@@ -264,6 +264,7 @@ mod tests {
             speaker: UserId::parse("@alice:example.org").expect("an id"),
             name: "alice".to_owned(),
             place: Place::channel("net", "#tea", Default::default()),
+            is_literal: false,
             command: SayCommand::Privmsg,
             lines: lines.iter().map(|line| line.as_bytes().to_vec()).collect(),
             tags: Vec::new(),

@@ -219,9 +219,9 @@ impl Hub {
     }
 
     /// All up to a line was told: once it is done, the line need not be kept.
-    pub(super) fn note_dealt_with(&mut self, done: Done) {
-        // What waits for a history would be lost with this run.
-        if !self.history.is_catching_up() {
+    pub(super) fn note_dealt_with(&mut self, owner: &Owner, done: Done) {
+        // What waits for a history would be lost with this run, and so would what is not told yet.
+        if !self.history.is_catching_up() && !self.owes_refusals(owner) {
             self.deed(Deed::Done(done));
         }
     }

@@ -31,7 +31,7 @@ impl Hub {
             return;
         }
         let now = now();
-        if self.is_to_be_seen(&speech.place, now) {
+        if !speech.is_literal && self.is_to_be_seen(&speech.place, now) {
             let why = "it is not known yet whether they are who they were before the bridge was restarted";
             let after = Some(TO_BE_SEEN_EVERY);
             reply
@@ -42,7 +42,9 @@ impl Hub {
                 .ok();
             return;
         }
-        speech.place = self.meant(speech.place);
+        if !speech.is_literal {
+            speech.place = self.meant(speech.place);
+        }
         if let Err(no) = self.is_on_irc(&speech.place) {
             reply.send(Err(no)).ok();
             return;

@@ -37,6 +37,8 @@ pub(crate) struct Speech {
     pub(crate) name: String,
     /// Where.
     pub(crate) place: Place,
+    /// Whether the nick that it names is meant, whoever has it, and not whom a talk is with that was named by that nick.
+    pub(crate) is_literal: bool,
     /// How.
     pub(crate) command: SayCommand,
     /// What, line by line, as it stands on the wire; the same at each attempt. Of what is told by tags alone, one empty

@@ -119,7 +119,7 @@ async fn poll(outgoing: &Outgoing<Irc>) -> Result<Option<Content>, SendError> {
     let Some(event) = voted_in else {
         return Ok(None);
     };
-    let poll = outgoing.remote().message_at(&event).await?;
+    let poll = outgoing.remote().message_in(&outgoing.room, &event).await?;
     let poll = poll.and_then(|poll| poll.content);
     Ok(poll.filter(is_disclosed))
 }
@@ -149,7 +149,7 @@ async fn thread(
     };
     let store = outgoing.remote().store()?;
     store.put(&handle.threads_key(), &known).await?;
-    let about = outgoing.remote().message_at(&root).await?;
+    let about = outgoing.remote().message_in(place, &root).await?;
     Ok(Some((root, told, about.and_then(|about| about.content))))
 }
 

@@ -8,7 +8,7 @@ mod tags;
 
 use bridgehead_appservice::{
     bridge::{Outgoing, SendError},
-    media::Upload,
+    media::{MediaError, Upload},
 };
 use bridgehead_irc_protocol::{
     Source, encoding, formatting,
@@ -45,6 +45,8 @@ pub(crate) struct Rendered {
     pub(crate) is_one: bool,
     /// The name that the bridge speaks under.
     pub(crate) relayed_as: Option<String>,
+    /// How many lines of it are not said, and why there is no page for them.
+    pub(crate) unsaid: Option<(usize, String)>,
 }
 
 /// How something is said on IRC; `None` where nothing is to be said.
@@ -70,13 +72,17 @@ pub(crate) async fn render(
         payload_bytes: payload_bytes(command, &outgoing.room),
         max_lines: handle.settings.limits.max_lines,
     };
+    let mut unsaid = None;
     let lines = match said.plan(&limits) {
         Plan::Lines(lines) => lines,
-        Plan::Paste(paste) if handle.has_links => match publish(outgoing, &paste.page).await {
-            Some(url) => paste.lines(&url),
-            None => said.first_lines(&limits),
+        Plan::Paste(paste) => match publish(outgoing, handle, &paste.page).await? {
+            Ok(url) => paste.lines(&url),
+            Err(why) => {
+                let (first, left) = said.first_lines(&limits);
+                unsaid = (left > 0).then_some((left, why));
+                first
+            }
         },
-        Plan::Paste(_) => said.first_lines(&limits),
     };
     let encoding = handle.settings.send_encoding_of(outgoing.room.as_channel());
     let (whole, is_one) = at_once(&said, lines.clone(), &around, handle);
@@ -94,6 +100,7 @@ pub(crate) async fn render(
         tags: around.tags(handle),
         is_one,
         relayed_as: around.relayed_as,
+        unsaid,
     }))
 }
 
@@ -164,18 +171,27 @@ fn payload_bytes(command: SayCommand, place: &Place) -> usize {
     Budget::new(MAX_LINE_BYTES, &longest).payload_bytes(command.name(), place.target_name())
 }
 
-/// Puts a page where anybody may read it.
-async fn publish(outgoing: &Outgoing<Irc>, page: &Page) -> Option<String> {
+/// Puts a page where anybody may read it. Gives back where it is, or why there is none; what passes is tried again.
+async fn publish(
+    outgoing: &Outgoing<Irc>,
+    handle: &Handle,
+    page: &Page,
+) -> Result<Result<String, String>, SendError> {
+    if !handle.has_links {
+        return Ok(Err("this bridge has no links to long messages".to_owned()));
+    }
     let media = outgoing.media();
     let upload = Upload::new(page.body.clone(), "text/plain; charset=utf-8").named("message.txt");
-    let uri = match media.upload(upload).await {
-        Ok(uri) => uri,
-        Err(error) => {
-            tracing::warn!(%error, "a long message has no page");
-            return None;
+    let published = match media.upload(upload).await {
+        Err(MediaError::Homeserver(error)) if error.may_pass() => {
+            return Err(SendError::retry(format!("a long message waits: {error}")));
         }
+        uploaded => uploaded.and_then(|uri| media.public_url(&uri, "message.txt")),
     };
-    media.public_url(&uri, "message.txt").ok()
+    Ok(published.map_err(|error| {
+        tracing::warn!(%error, "a long message has no page");
+        format!("there is no page for it: {error}")
+    }))
 }
 
 #[cfg(test)]

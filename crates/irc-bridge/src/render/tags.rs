@@ -41,6 +41,7 @@ pub(super) fn tagged(outgoing: &Outgoing<Irc>, handle: &Handle) -> Option<Render
         ],
         is_one: false,
         relayed_as: None,
+        unsaid: None,
     })
 }
 

@@ -70,12 +70,20 @@ impl Scene {
         self.lab.pass(Duration::from_secs(seconds)).await;
     }
 
-    /// A room of somebody's own, with the bridge in it.
+    /// A room of Alice's own, with the bridge in it.
     async fn own_room(&self) -> anyhow::Result<RoomId> {
+        self.room_of(&self.alice).await
+    }
+
+    /// A room of somebody's own, with the bridge in it.
+    async fn room_of(&self, who: &LabUser) -> anyhow::Result<RoomId> {
         let body = json!({ "preset": "private_chat", "invite": [bot()?] });
-        let room = self.alice.create_room_with(&body).await?;
-        self.becomes(&room, &bot()?, "join").await?;
-        self.alice.set_power(&room, &bot()?, 50).await?;
+        let room = who.create_room_with(&body).await?;
+        comes_to(&Some("join".to_owned()), async || {
+            Ok(who.members(&room).await?.remove(&bot()?))
+        })
+        .await?;
+        who.set_power(&room, &bot()?, 50).await?;
         Ok(room)
     }
 
@@ -609,4 +617,99 @@ fn what_the_network_has_no_channels_like_has_no_room() -> anyhow::Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[test]
+fn who_is_in_the_private_room_of_a_channel_is_let_into_the_channel() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab).await?;
+        let room = scene.linked("#inner").await?;
+        scene.bob.mode("#inner", "+k sesame").await?;
+        scene.passes(10).await;
+        let carol = scene.lab.user("carol").await?;
+        scene.alice.invite(&room, carol.id()).await?;
+        carol.join(&room).await?;
+        let control = Control::open(&carol).await?;
+        control
+            .expect("!join #inner sesame", "You are in the room of #inner")
+            .await?;
+        scene.passes(60).await;
+        let name = nick(&carol);
+        ensure!(scene.is_in("#inner", &name).await, "she is not in it");
+        let heard = scene.bob.heard();
+        let left = heard
+            .iter()
+            .any(|line| line.command == "PART" && line.from_name() == name);
+        ensure!(!left, "she was taken out of it");
+        anyhow::Ok(())
+    })
+}
+
+#[test]
+fn what_is_said_by_command_goes_to_who_has_the_nick() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab).await?;
+        talk_of_bobby(&scene).await?;
+        let other = scene.irc.person("bob").await?;
+        let control = Control::open(&scene.alice).await?;
+        control.expect("!msg bob to the new one", "is told").await?;
+        scene.passes(5).await;
+        let has_heard = |who: &Person| {
+            let heard = who.heard();
+            heard.iter().any(|line| line.text(1) == "to the new one")
+        };
+        ensure!(has_heard(&other), "{:?}", other.heard());
+        ensure!(!has_heard(&scene.bob), "{:?}", scene.bob.heard());
+        anyhow::Ok(())
+    })
+}
+
+#[test]
+fn an_operator_who_is_asked_about_two_channels_says_which() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab).await?;
+        let carol = scene.lab.user("carol").await?;
+        for (who, channel) in [(&scene.alice, "#one"), (&carol, "#two")] {
+            scene.bob.join(channel).await?;
+            let room = scene.room_of(who).await?;
+            ask(who, &room, &format!("!irc link {channel}")).await?;
+            scene.hears(&format!("asks to bridge {channel} ")).await?;
+        }
+        let linked = async || -> anyhow::Result<[bool; 2]> {
+            scene.passes(30).await;
+            Ok([scene.has_room("#one").await?, scene.has_room("#two").await?])
+        };
+        scene.bob.say(BOT, "yes").await?;
+        scene
+            .hears("Say which channel you mean: `yes #one`, `yes #two`")
+            .await?;
+        ensure!(linked().await? == [false, false], "{:?}", linked().await?);
+        scene.bob.say(BOT, "yes #two").await?;
+        ensure!(linked().await? == [false, true], "{:?}", linked().await?);
+        // A word about another channel is none about this one.
+        scene.bob.say(BOT, "yes #two").await?;
+        ensure!(linked().await? == [false, true], "{:?}", linked().await?);
+        scene.bob.say(BOT, "Yes.").await?;
+        ensure!(linked().await? == [true, true], "{:?}", linked().await?);
+        anyhow::Ok(())
+    })
+}
+
+#[test]
+fn a_password_in_a_line_that_cannot_be_read_is_removed_all_the_same() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab).await?;
+        let control = Control::open(&scene.alice).await?;
+        for line in [
+            "!storepass acct sesame\"opens",
+            "storepass 'acct sesame opens",
+            "!StorePass net acct sesame opens",
+        ] {
+            control.ask(line).await?;
+        }
+        scene.passes(10).await;
+        let texts = scene.alice.texts(&control.room).await?.join("\n");
+        ensure!(!texts.contains("sesame"), "{texts}");
+        anyhow::Ok(())
+    })
 }

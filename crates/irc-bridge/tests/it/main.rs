@@ -14,6 +14,8 @@ mod outage;
 mod own_stages;
 mod peers;
 mod polls;
+mod relations;
+mod relayed;
 mod scenarios;
 mod services;
 mod stage;

@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use bridgehead_appservice::id::{EventId, UserId};
+use bridgehead_appservice::{
+    bridge::Level,
+    id::{EventId, UserId},
+};
 use bridgehead_irc_server::Dialect;
-use bridgehead_testkit::{SERVER_NAME, lab::Lab};
+use bridgehead_testkit::{
+    SERVER_NAME,
+    lab::{Lab, LabUser},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -148,6 +154,97 @@ fn nobody_votes_in_a_poll_that_is_over() -> anyhow::Result<()> {
             told.last().is_some_and(|told| told.contains("is over")),
             "{told:?}"
         );
+        Ok(())
+    })
+}
+
+/// What Bob has heard in the channel that somebody does.
+fn deeds(scene: &Scene) -> Vec<String> {
+    let said = scene.order_on_irc().into_iter();
+    said.filter(|said| said.starts_with('\x01')).collect()
+}
+
+/// Somebody takes back their vote, which gives them a line on IRC with their name in it.
+async fn take_back(scene: &Scene, who: &LabUser, poll: &EventId) -> anyhow::Result<()> {
+    let vote = json!({
+        "m.relates_to": { "rel_type": "m.reference", "event_id": poll },
+        RESPONSE: { "answers": [] },
+    });
+    who.send(&scene.room, RESPONSE, &vote).await?;
+    scene.lab.pass(Duration::from_secs(30)).await;
+    Ok(())
+}
+
+/// Eve, who is blocked, in the room; she is called as an advertisement is.
+async fn eve(scene: &Scene) -> anyhow::Result<LabUser> {
+    let eve = scene.lab.user("eve").await?;
+    eve.set_display_name("BUY THIS at example.org").await?;
+    eve.join(&scene.room).await?;
+    scene.lab.settle().await;
+    Ok(eve)
+}
+
+#[test]
+fn who_is_blocked_does_not_vote() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let eves = format!("@eve:{SERVER_NAME}");
+        let scene = Scene::with(lab, Dialect::modern(), |settings| {
+            settings.permissions = settings.permissions.clone().allow(&eves, Level::Blocked);
+            Ok(())
+        })
+        .await?;
+        let poll = ask(&scene, "Tea or coffee?").await?;
+        let eve = eve(&scene).await?;
+        take_back(&scene, &eve, &poll).await?;
+        ensure!(deeds(&scene).is_empty(), "{:?}", deeds(&scene));
+        // Nor are votes taken for a poll of hers, which nobody on IRC has heard of.
+        let own = json!({ "org.matrix.msc3381.poll.start": {
+            "question": { "org.matrix.msc1767.text": "Whose turn?" },
+            "answers": [
+                { "id": "e", "org.matrix.msc1767.text": "Eve" },
+                { "id": "f", "org.matrix.msc1767.text": "Eve again" },
+            ],
+        } });
+        let kind = "org.matrix.msc3381.poll.start";
+        eve.send(&scene.room, kind, &own).await?;
+        scene.lab.settle().await;
+        scene.bob.say(CHANNEL, "!vote 2").await?;
+        scene.lab.pass(Duration::from_secs(30)).await;
+        let timeline = scene.alice.timeline(&scene.room).await?;
+        let votes = timeline.iter().filter(|event| event.kind == RESPONSE);
+        let of_bob = votes.filter(|vote| vote.sender != *eve.id());
+        let polls: Vec<_> = of_bob
+            .map(|vote| &vote.content["m.relates_to"]["event_id"])
+            .collect();
+        ensure!(polls == [poll.as_str()], "{polls:?}");
+        take_back(&scene, &scene.alice, &poll).await?;
+        ensure!(deeds(&scene).len() == 1, "{:?}", deeds(&scene));
+        Ok(())
+    })
+}
+
+#[test]
+fn who_is_on_a_ban_list_does_not_vote() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let warden = lab.user("warden").await?;
+        let open = json!({ "preset": "public_chat" });
+        let list = warden.create_room_with(&open).await?;
+        let scene = Scene::with(lab, Dialect::modern(), |settings| {
+            settings.policy_rooms = vec![list.to_string()];
+            Ok(())
+        })
+        .await?;
+        let poll = ask(&scene, "Tea or coffee?").await?;
+        let eve = eve(&scene).await?;
+        take_back(&scene, &eve, &poll).await?;
+        ensure!(deeds(&scene).len() == 1, "{:?}", deeds(&scene));
+        let rule = json!({ "entity": eve.id(), "recommendation": "m.ban", "reason": "spam" });
+        warden
+            .set_state(&list, "m.policy.rule.user", "eve", &rule)
+            .await?;
+        scene.lab.settle().await;
+        take_back(&scene, &eve, &poll).await?;
+        ensure!(deeds(&scene).len() == 1, "{:?}", deeds(&scene));
         Ok(())
     })
 }

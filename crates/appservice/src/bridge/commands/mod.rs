@@ -8,6 +8,8 @@ mod words;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::json;
+
 pub use self::ask::{Answer, CommandAsk, CommandError};
 use super::{
     Level, calls,
@@ -15,11 +17,12 @@ use super::{
     network::{Origin, origin},
 };
 use crate::{
-    Content, Error, Event, HandlerError,
+    Content, Error, Event, HandlerError, Urgency,
     core::Core,
     format::{Rich, content::Kind},
     handler::{AnyHandler, Context, Handler, Input, Scope, Verdict},
     id::UserId,
+    outbox::{Outgoing, What},
     store::Tx,
 };
 
@@ -62,6 +65,8 @@ struct Command {
     handler: AnyHandler<Answer>,
     /// One that every bridge has.
     is_kits: bool,
+    /// Nobody is to read what it is given.
+    is_secret: bool,
 }
 
 impl Commands {
@@ -99,7 +104,19 @@ impl Commands {
             level,
             handler: AnyHandler::new(&format!("command {name}"), handler),
             is_kits: false,
+            is_secret: false,
         });
+        self
+    }
+
+    /// Nobody is to read what the last of these commands is given, such as a password: whatever becomes of the command,
+    /// the service's user removes the message from the room, before anything else; where it may not, it says so.
+    ///
+    /// Also of a line that cannot be read, with a quotation mark too many, if it begins with the command's name.
+    pub fn secret(mut self) -> Self {
+        if let Some(last) = self.list.last_mut() {
+            last.is_secret = true;
+        }
         self
     }
 
@@ -177,6 +194,22 @@ impl Commands {
         let rest = line.strip_prefix(MARK).filter(|_| is_marked);
         rest.filter(|rest| rest.starts_with(|first: char| !first.is_whitespace()))
             .unwrap_or(line)
+    }
+
+    /// Whether nobody is to read a line.
+    fn is_secret(&self, line: &str, read: &Result<CommandAsk, CommandError>) -> bool {
+        let name = match read {
+            Ok(ask) => ask.name.clone(),
+            // It is the first word that is no flag, without quotation marks.
+            Err(_) => {
+                let mut words = line.split_whitespace();
+                let word = words.find(|word| !word.starts_with("--"));
+                let word = word.unwrap_or_default().to_lowercase();
+                word.replace(['"', '\'', '\\'], "")
+            }
+        };
+        let mut secret = self.list.iter().filter(|command| command.is_secret);
+        secret.any(|command| command.name == name)
     }
 
     /// Whether an event is a command by its prefix: such is not brought to networks.
@@ -270,14 +303,39 @@ pub(crate) async fn on_event(context: Context) -> Result<Verdict, HandlerError> 
         return Ok(Verdict::Done);
     };
     let level = core.level(&event.sender);
-    let answer = match CommandAsk::read(line, event, (level, is_management)) {
+    let read = CommandAsk::read(line, event, (level, is_management));
+    let is_left = core.commands.is_secret(line, &read) && !remove(&core, event).await?;
+    let answer = match read {
         Ok(ask) => dispatch(&context, event, ask).await?,
         Err(error) => Answer::text(&error.to_string()),
     };
     if let Some(rich) = answer.0 {
         say(&core, event, &rich).await?;
     }
+    if is_left {
+        let left =
+            "I may not remove your message: remove it yourself, for there is a secret in it.";
+        let key = format!("{}/left", event.id);
+        say_under(&core, event, &Rich::plain(left), key).await?;
+    }
     Ok(Verdict::Done)
+}
+
+/// Removes a message that nobody is to read; `false` where that is not allowed.
+async fn remove(core: &Arc<Core>, event: &Event) -> Result<bool, Error> {
+    let redaction = Outgoing {
+        key: format!("{}/secret", event.id),
+        room_id: event.room_id.clone(),
+        user: core.bot.clone(),
+        what: What::Redaction(event.id.clone()),
+        content: json!({ "reason": "there is a secret in it" }),
+        ts_ms: None,
+        urgency: Urgency::Message,
+    };
+    match calls::send(core, &redaction).await {
+        Err(error) if error.may_pass() => Err(error),
+        sent => Ok(sent.is_ok()),
+    }
 }
 
 async fn dispatch(
@@ -338,8 +396,16 @@ fn passes(error: &HandlerError) -> bool {
 
 /// Answers in the room, or where the service's user cannot speak there, in the person's own room with it.
 async fn say(core: &Arc<Core>, event: &Event, answer: &Rich) -> Result<(), Error> {
+    say_under(core, event, answer, format!("{}/answer", event.id)).await
+}
+
+async fn say_under(
+    core: &Arc<Core>,
+    event: &Event,
+    answer: &Rich,
+    key: String,
+) -> Result<(), Error> {
     let content = Content::message(Kind::Notice, answer).in_reply_to(&event.id, None);
-    let key = format!("{}/answer", event.id);
     let outgoing = notice(&event.room_id, &core.bot, key.clone(), content);
     // It comes back for nobody's command where it was put out.
     let sent = match core.removed_by(&core.bot, &event.room_id).await? {
@@ -413,6 +479,29 @@ mod tests {
         }
         let marked = commands.command("!join", "as it is", |_: CommandAsk| async {});
         assert_eq!(marked.without_mark("!join"), "!join");
+    }
+
+    #[test]
+    fn a_line_with_a_secret_is_known_whether_it_can_be_read_or_not() {
+        let commands = commands()
+            .command("login", "logs in", |_: CommandAsk| async {})
+            .secret();
+        let raw = serde_json::value::to_raw_value(&serde_json::json!({
+            "event_id": "$a", "room_id": "!r:x", "sender": "@u:x", "type": "m.room.message", "content": {}
+        }));
+        let event = Arc::new(Event::parse(&raw.expect("JSON")).expect("an event"));
+        for (line, is_secret) in [
+            ("login me pass", true),
+            ("LOGIN me pa\"ss", true),
+            ("\"login\" me 'pass", true),
+            ("--quiet=1 login me pass", true),
+            ("join login", false),
+            ("join #a \"open", false),
+            ("", false),
+        ] {
+            let read = CommandAsk::read(line, &event, (Level::User, true));
+            assert_eq!(commands.is_secret(line, &read), is_secret, "{line}");
+        }
     }
 
     #[test]

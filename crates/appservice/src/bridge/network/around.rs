@@ -109,6 +109,19 @@ impl<N: Network> Remote<N> {
         Ok(messages::by_event::<N>(&core, event).await?)
     }
 
+    /// The same, if it is a message of this room: for events that other events name, which may be of any room.
+    ///
+    /// # Errors
+    /// As [`portal`](Self::portal).
+    pub async fn message_in(
+        &self,
+        room: &N::Room,
+        event: &EventId,
+    ) -> Result<Option<MessageRef>, Error> {
+        let core = self.live.get()?.core()?;
+        Ok(messages::in_room::<N>(&core, room, event).await?)
+    }
+
     /// The message with this id on the network, or with a part that has it; `None` where it was never here, or is
     /// forgotten ([`Bridge::remember_messages`](crate::bridge::Bridge::remember_messages)).
     ///

@@ -163,7 +163,10 @@ async fn decide<N: Network>(
     let foreign = &now.event;
     let (live, core, portal) = (carrying.live, &carrying.context.core, carrying.portal);
     let event = foreign.event.clone();
-    if let Some(fate) = authors_own(carrying, &event).await {
+    // Who is not heard is not heard through the author's handlers either: the words of those are the author's.
+    if !is_barred(core, &event.sender)
+        && let Some(fate) = authors_own(carrying, &event).await
+    {
         let is_said = !event.is_state() || !is_of_person(live, &event);
         return Ok(Some((fate, is_said)));
     }
@@ -175,33 +178,45 @@ async fn decide<N: Network>(
         Some(Ok(action)) => action,
     };
     let is_said = action.is_said();
-    let who = action.subject(&event);
-    let is_barred = !core.is_own(&who) && core.level(&who) < Level::Relay;
-    let view = core.rooms.view(&portal.matrix).await?;
-    let is_listed = core.policies.bans_room(&view);
+    let unheard = unheard(core, portal, (&action, &event)).await?;
     // Who only comes or goes has asked for nothing. Where it is the network that does not let the bridge in, it may yet
     // let them in, and has to know who stays and who does not.
-    if !is_said && (is_barred || is_listed || portal.data.is_put_out) {
+    if !is_said && (unheard.is_some() || portal.data.is_put_out) {
         return Ok(None);
     }
-    if is_barred {
-        let why = core.listed(&who);
-        let why = why.unwrap_or_else(|| "you may not use this bridge".to_owned());
-        let rejected = Rejected::new(Cause::Forbidden, why);
-        return Ok(Some((Fate::Rejected(rejected.quiet()), is_said)));
-    }
-    if is_listed {
-        let rejected = Rejected::new(Cause::Forbidden, LISTED_ROOM);
-        return Ok(Some((Fate::Rejected(rejected), is_said)));
-    }
-    if let Some(broken) = portal.data.broken.as_ref().filter(|_| is_said) {
-        let rejected = Rejected::new(Cause::Network, format!("this room is cut off: {broken}"));
+    if let Some(rejected) = unheard {
         return Ok(Some((Fate::Rejected(rejected), is_said)));
     }
     let attempt = carrying.context.delivery.attempt;
     let said = (action, attempt, now.together.clone());
     let fate = say(live, core, portal, event, said).await;
     Ok(Some((fate, is_said)))
+}
+
+/// Whether nothing of somebody may reach the network.
+fn is_barred(core: &Core, who: &UserId) -> bool {
+    !core.is_own(who) && core.level(who) < Level::Relay
+}
+
+/// Why something does not reach the network, whatever the network makes of it; `None`, where it may.
+async fn unheard<N: Network>(
+    core: &Core,
+    portal: &Portal<N>,
+    (action, event): (&Action<N>, &Event),
+) -> Result<Option<Rejected>, crate::Error> {
+    let who = action.subject(event);
+    if is_barred(core, &who) {
+        let why = core.listed(&who);
+        let why = why.unwrap_or_else(|| "you may not use this bridge".to_owned());
+        return Ok(Some(Rejected::new(Cause::Forbidden, why).quiet()));
+    }
+    let view = core.rooms.view(&portal.matrix).await?;
+    if core.policies.bans_room(&view) {
+        return Ok(Some(Rejected::new(Cause::Forbidden, LISTED_ROOM)));
+    }
+    let broken = portal.data.broken.as_ref().filter(|_| action.is_said());
+    let why = broken.map(|broken| format!("this room is cut off: {broken}"));
+    Ok(why.map(|why| Rejected::new(Cause::Network, why)))
 }
 
 /// Whether it is about somebody of Matrix who comes or goes.
@@ -236,8 +251,23 @@ async fn authors_own<N: Network>(carrying: &Carrying<'_, N>, event: &Arc<Event>)
     None
 }
 
+/// Says what an author's handler has made of an event, if its sender is heard.
+pub(crate) async fn say_authors<N: Network>(
+    live: &Arc<Live<N>>,
+    core: &Arc<Core>,
+    portal: &Portal<N>,
+    event: Arc<Event>,
+    (action, attempt): (Action<N>, u32),
+) -> Fate {
+    match unheard(core, portal, (&action, &event)).await {
+        Ok(None) => say(live, core, portal, event, (action, attempt, Vec::new())).await,
+        Ok(Some(rejected)) => Fate::Rejected(rejected),
+        Err(error) => SendError::from(error).into_fate(),
+    }
+}
+
 /// Says something on the network, once, and remembers what it is called there.
-pub(crate) async fn say<N: Network>(
+async fn say<N: Network>(
     live: &Arc<Live<N>>,
     core: &Arc<Core>,
     portal: &Portal<N>,
@@ -362,7 +392,7 @@ pub(super) async fn remember<N: Network>(
             let Some((target, content)) = edited else {
                 return Ok(());
             };
-            match unit.message_by_event::<N>(target.as_str())? {
+            match unit.message_in::<N>(&room, target.as_str())? {
                 Some(mut original) if !N::EDITS => {
                     original.content = Some(content);
                     unit.link_message::<N>(&room, &original, now_ms)
@@ -451,7 +481,7 @@ async fn signals<N: Network>(live: &Live<N>, context: &Context) -> Result<(), Ha
     {
         for (person, event, kind) in receipt.reads {
             let message = match kind.as_str() {
-                "m.read" => messages::by_event::<N>(&context.core, &event).await?,
+                "m.read" => messages::in_room::<N>(&context.core, &portal.remote, &event).await?,
                 _ => None,
             };
             if let Some(message) = message {

@@ -42,7 +42,7 @@ pub use self::{
     remote::{Remote, RemoteMessage},
 };
 pub(crate) use self::{
-    deliver::{Carrying, carry, on_event, say},
+    deliver::{Carrying, carry, on_event, say_authors},
     described::join_rules,
     held::HeldLanes,
     intake::{Change, Undone, Work, counts, room_of},

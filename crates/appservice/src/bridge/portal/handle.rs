@@ -10,7 +10,7 @@ use crate::{
         ghosts, info,
         live::{Held, Live, LiveRef},
         messages,
-        network::{Task, Undone, say},
+        network::{Task, Undone, say_authors},
         unbridge::Orphan,
     },
     core::Core,
@@ -188,15 +188,17 @@ impl<N: Network> Portals<N> {
     }
 
     /// Says a foreign event on the network, from the portal of its room; how it fared is for the caller to return.
+    /// Whoever is [`Level::Blocked`](crate::bridge::Level::Blocked) is not heard, as anywhere; nor is anybody in a room
+    /// that is on a ban list, or cut off.
     /// An event that the network has said itself cannot be given here: that does not compile.
     pub async fn deliver(&self, portal: &Portal<N>, event: Foreign<N>, action: Action<N>) -> Fate {
         let event = event.event.clone();
-        say(
+        say_authors(
             &self.live,
             &self.core,
             portal,
             event,
-            (action, self.attempt, Vec::new()),
+            (action, self.attempt),
         )
         .await
     }

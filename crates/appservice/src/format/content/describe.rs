@@ -1,12 +1,7 @@
 //! One line about contents that another network cannot show.
 
-use serde_json::Value;
-
 use super::{Content, Media, MediaKind};
 use crate::format::tidy;
-
-/// The most answers of a poll that are named.
-const MAX_ANSWERS: usize = 10;
 
 impl Content {
     /// One line that tells people without Matrix what was sent: a sticker, a poll, a place, a voice message, a file. For texts
@@ -24,8 +19,8 @@ impl Content {
         if self.msgtype() == Some("m.location") {
             return Some(self.describe_location());
         }
-        if let Some(poll) = self.describe_poll() {
-            return Some(poll);
+        if let Some(poll) = self.poll() {
+            return Some(poll.describe());
         }
         let text = self.rich()?.to_plain();
         Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -39,45 +34,6 @@ impl Content {
         let body = self.text().map(tidy::one_line).unwrap_or_default();
         format!("[location: {body} {uri}]").replace(" ]", "]")
     }
-
-    fn describe_poll(&self) -> Option<String> {
-        let names = ["m.poll", "m.poll.start", "org.matrix.msc3381.poll.start"];
-        let poll = names
-            .iter()
-            .find_map(|name| self.fields.get(*name)?.as_object())?;
-        let question = text_of(poll.get("question")?)?;
-        let answers = poll.get("answers").and_then(Value::as_array);
-        let answers = answers
-            .into_iter()
-            .flatten()
-            .filter_map(text_of)
-            .take(MAX_ANSWERS);
-        let numbered = answers
-            .enumerate()
-            .map(|(index, answer)| format!(" {}) {answer}", index + 1));
-        Some(format!(
-            "[poll: {question}{}]",
-            numbered.collect::<String>()
-        ))
-    }
-}
-
-/// The text of an extensible event's part, under its names old and new.
-fn text_of(part: &Value) -> Option<String> {
-    let text = match (
-        part.get("m.text"),
-        part.get("org.matrix.msc1767.text"),
-        part.get("body"),
-    ) {
-        (Some(Value::String(text)), ..)
-        | (_, Some(Value::String(text)), _)
-        | (.., Some(Value::String(text))) => text,
-        (Some(Value::Array(forms)), ..) => {
-            forms.iter().find_map(|form| form.get("body")?.as_str())?
-        }
-        _ => return None,
-    };
-    Some(tidy::one_line(text))
 }
 
 fn describe_media(media: &Media) -> String {

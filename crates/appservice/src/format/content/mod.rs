@@ -17,6 +17,7 @@
 
 mod describe;
 mod media;
+mod poll;
 mod profile;
 mod read;
 mod relate;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 
 pub use self::{
     media::{Media, MediaKind, Thumbnail},
+    poll::{Poll, PollAnswer},
     profile::{Avatar, Profile},
 };
 use super::{Mentions, Rich};

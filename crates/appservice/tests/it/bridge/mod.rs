@@ -20,6 +20,7 @@ mod media;
 mod moderation;
 mod nameless;
 mod notices;
+mod others;
 mod parts;
 mod plain;
 mod policies;

@@ -172,11 +172,17 @@ impl<const F: u32> Network for Plain<F> {
 
 /// A service that is a bridge to such a network.
 pub(crate) fn service<const F: u32>(plain: &Plain<F>) -> Service {
-    Service::new("plain").bot("plainbot").bridge(
-        Bridge::new(plain.clone())
-            .users("_plain_{name}")
-            .aliases("#plain_{room}"),
-    )
+    service_of(bridge(plain))
+}
+
+pub(crate) fn bridge<const F: u32>(plain: &Plain<F>) -> Bridge<Plain<F>> {
+    Bridge::new(plain.clone())
+        .users("_plain_{name}")
+        .aliases("#plain_{room}")
+}
+
+pub(crate) fn service_of<const F: u32>(bridge: Bridge<Plain<F>>) -> Service {
+    Service::new("plain").bot("plainbot").bridge(bridge)
 }
 
 /// A bridge to such a network that runs, and alice in the portal of its hall.

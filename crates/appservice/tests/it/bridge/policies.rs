@@ -3,13 +3,36 @@
 use std::time::Duration;
 
 use bridgehead_appservice::{
-    bridge::{Level, Receipt, RemoteMessage},
+    Content, Context, FromContext, Rejection,
+    bridge::{Action, Fate, Foreign, Level, Portal, Portals, Receipt, RemoteMessage},
     id::{RoomId, UserId},
 };
 use bridgehead_testkit::lab::{Lab, LabUser};
 use serde_json::{Value, json};
 
-use super::plain::{Plain, Scene, ghost, hall, service};
+use super::plain::{Plain, Scene, bridge, ghost, hall, service_of};
+
+const WAVE: &str = "org.example.wave";
+
+/// What the author of the bridge has words of their own for.
+struct Wave;
+
+impl FromContext for Wave {
+    async fn from_context(context: &Context) -> Result<Self, Rejection> {
+        let is_wave = context.event().is_some_and(|event| event.kind == WAVE);
+        is_wave.then_some(Self).ok_or(Rejection::NotForThis)
+    }
+}
+
+async fn wave(
+    _: Wave,
+    event: Foreign<Plain<0>>,
+    portal: Portal<Plain<0>>,
+    portals: Portals<Plain<0>>,
+) -> Fate {
+    let said = Action::message(Content::from("waves"));
+    portals.deliver(&portal, event, said).await
+}
 
 /// A bridge that follows a list, somebody who writes it, and Eve, who is in the hall's portal.
 struct Listed {
@@ -32,7 +55,7 @@ impl Listed {
         let warden = lab.user("warden").await?;
         let list = warden.create_room_with(list).await?;
         let plain = Plain::new(|_| Ok(Receipt::new()));
-        let service = service(&plain).policy_rooms([list.as_str()]);
+        let service = service_of(bridge(&plain).on(wave)).policy_rooms([list.as_str()]);
         let scene = Scene::with(lab, plain, service).await?;
         let eve = lab.user("eve").await?;
         eve.join(&scene.room).await?;
@@ -107,6 +130,30 @@ fn who_is_on_a_ban_list_is_not_heard() {
             listed.scene.plain.sent(),
             ["message: hello", "message: good"]
         );
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn a_ban_list_counts_for_what_the_author_has_words_for() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let listed = Listed::new(&lab).await?;
+        let scene = &listed.scene;
+        let waved = async |by: &LabUser| -> anyhow::Result<usize> {
+            by.send(&scene.room, WAVE, &json!({})).await?;
+            scene.settle().await;
+            Ok(scene.plain.sent().len())
+        };
+        assert_eq!(waved(&listed.eve).await?, 1);
+        listed
+            .rule("m.policy.rule.user", "1", &ban("@eve:localhost"))
+            .await?;
+        assert_eq!(waved(&listed.eve).await?, 1, "she is not heard");
+        assert_eq!(waved(&scene.alice).await?, 2);
+        let room = ban(scene.room.as_str());
+        listed.rule("m.policy.rule.room", "2", &room).await?;
+        assert_eq!(waved(&scene.alice).await?, 2, "nobody is heard there");
         Ok(())
     })
     .expect("it goes through");

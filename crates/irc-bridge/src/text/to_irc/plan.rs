@@ -122,17 +122,19 @@ impl Said {
         Plan::Paste(paste)
     }
 
-    /// Cuts it into at most so many lines, for where there are no pages. What is left out is counted in the last one.
+    /// Cuts it into at most so many lines, for where there are no pages. What is left out is counted in the last one, and
+    /// given back.
     #[must_use]
-    pub fn first_lines(&self, limits: &Limits) -> Vec<String> {
+    pub fn first_lines(&self, limits: &Limits) -> (Vec<String>, usize) {
         let mut lines = self.cut(&self.text, limits);
         let most = limits.max_lines.max(2);
-        if lines.len() > most {
-            let missing = lines.len() - (most - 1);
-            lines.truncate(most - 1);
-            lines.push(format!("{}[… {missing} more lines]", self.head));
+        if lines.len() <= most {
+            return (lines, 0);
         }
-        lines
+        let missing = lines.len() - (most - 1);
+        lines.truncate(most - 1);
+        lines.push(format!("{}[… {missing} more lines]", self.head));
+        (lines, missing)
     }
 
     /// Bytes of a line behind its head.

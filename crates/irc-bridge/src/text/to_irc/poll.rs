@@ -5,7 +5,7 @@
 use bridgehead_appservice::{
     format::{
         Rich,
-        content::{Content, Kind},
+        content::{Content, Kind, PollAnswer},
     },
     id::EventId,
 };
@@ -19,33 +19,25 @@ use super::{
 /// How much of a question or an answer is told.
 const TEXT_BYTES: usize = 80;
 
-/// The most answers that are read; MSC3381 has 20.
-const MAX_ANSWERS: usize = 20;
-
-/// The keys of a poll, its newest name first.
-const STARTS: [&str; 3] = ["m.poll", "m.poll.start", "org.matrix.msc3381.poll.start"];
-
-/// An answer that can be voted for.
-struct Answer {
-    id: String,
-    text: String,
-}
+/// Answers that somebody votes for at once, at most.
+const MAX_CHOSEN: usize = 20;
 
 /// What somebody does who votes: `* alice votes "Tea" on "What to drink?"`. `None` if it is no vote.
 #[must_use]
 pub fn vote(content: &Content, poll: Option<&Content>, around: &Around<'_>) -> Option<Said> {
     let fields = content.to_json();
     let chosen = selections(&fields)?;
-    let poll = poll.map(Content::to_json);
-    let answers = poll.as_ref().map(answers).unwrap_or_default();
+    let poll = poll.and_then(Content::poll);
+    let answers = poll.as_ref().map_or(&[][..], |poll| &poll.answers);
+    let is_it = |answer: &&PollAnswer, id: &str| answer.id.as_deref() == Some(id);
     let named = chosen
         .iter()
-        .filter_map(|id| answers.iter().find(|answer| answer.id == *id));
+        .filter_map(|id| answers.iter().find(|answer| is_it(answer, id)));
     let named: Vec<_> = named
         .map(|answer| format!("\"{}\"", first_words(&answer.text, TEXT_BYTES)))
         .collect();
-    let on = match poll.as_ref().and_then(question) {
-        Some(question) => format!("on \"{}\"", first_words(&question, TEXT_BYTES)),
+    let on = match &poll {
+        Some(poll) => format!("on \"{}\"", first_words(&poll.question, TEXT_BYTES)),
         None => "in a poll".to_owned(),
     };
     let said = match (chosen.is_empty(), named.is_empty()) {
@@ -59,8 +51,8 @@ pub fn vote(content: &Content, poll: Option<&Content>, around: &Around<'_>) -> O
 /// The vote of somebody on IRC for the answer of this number, counted from 1. `None` if there is no such answer.
 #[must_use]
 pub fn vote_for(poll_event: &EventId, poll: &Content, number: usize) -> Option<Content> {
-    let answers = answers(&poll.to_json());
-    let id = &answers.get(number.checked_sub(1)?)?.id;
+    let answers = poll.poll()?.answers;
+    let id = answers.get(number.checked_sub(1)?)?.id.as_ref()?;
     let relation = json!({ "rel_type": "m.reference", "event_id": poll_event });
     // Clients that know only one of the names know that of the poll.
     Some(if poll.event_type() == "m.poll.start" {
@@ -81,7 +73,7 @@ pub fn vote_for(poll_event: &EventId, poll: &Content, number: usize) -> Option<C
 #[must_use]
 pub fn is_poll(content: &Content) -> bool {
     ["m.poll.start", "org.matrix.msc3381.poll.start"].contains(&content.event_type())
-        && question_of(content).is_some()
+        && content.poll().is_some()
 }
 
 /// Whether it is the end of a poll.
@@ -93,14 +85,13 @@ pub fn is_end(content: &Content) -> bool {
 /// What a poll asks.
 #[must_use]
 pub fn question_of(poll: &Content) -> Option<String> {
-    let question = question(&poll.to_json())?;
-    Some(first_words(&question, TEXT_BYTES))
+    Some(first_words(&poll.poll()?.question, TEXT_BYTES))
 }
 
 /// How many answers a poll has.
 #[must_use]
 pub fn count(poll: &Content) -> usize {
-    answers(&poll.to_json()).len()
+    poll.poll().map_or(0, |poll| poll.answers.len())
 }
 
 /// The end of a poll in words, if it is one.
@@ -122,36 +113,9 @@ fn selections(fields: &Value) -> Option<Vec<&str>> {
     Some(
         ids.iter()
             .filter_map(Value::as_str)
-            .take(MAX_ANSWERS)
+            .take(MAX_CHOSEN)
             .collect(),
     )
-}
-
-fn start(poll: &Value) -> Option<&Value> {
-    STARTS.iter().find_map(|name| poll.get(*name))
-}
-
-fn question(poll: &Value) -> Option<String> {
-    text_of(start(poll)?.get("question")?)
-}
-
-fn answers(poll: &Value) -> Vec<Answer> {
-    let answers = start(poll)
-        .and_then(|start| start.get("answers"))
-        .and_then(Value::as_array);
-    let read = |answer: &Value| {
-        let id = answer.get("m.id").or_else(|| answer.get("id"))?.as_str()?;
-        Some(Answer {
-            id: id.to_owned(),
-            text: text_of(answer)?,
-        })
-    };
-    answers
-        .into_iter()
-        .flatten()
-        .filter_map(read)
-        .take(MAX_ANSWERS)
-        .collect()
 }
 
 /// The text of an extensible event's part, under its names old and new.

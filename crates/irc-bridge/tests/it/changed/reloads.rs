@@ -1,8 +1,18 @@
 //! The configuration is read again.
 
-use anyhow::ensure;
-use bridgehead_appservice::bridge::{Level, Permissions};
-use bridgehead_irc::settings::{ChannelSettings, Mode};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bridgehead_appservice::{
+    bridge::{Level, Permissions},
+    id::RoomId,
+};
+use bridgehead_irc::{
+    Irc, Settings,
+    ids::Place,
+    settings::{ChannelSettings, Mode},
+};
+use bridgehead_irc_protocol::CaseMapping;
 use bridgehead_testkit::lab::Lab;
 
 use super::{ALICE, OTHER, SECOND, Scene, one, other_alias, two};
@@ -158,6 +168,75 @@ fn mappings_are_made_moved_and_removed() -> anyhow::Result<()> {
             .await?;
         scene.is_forgotten("#mapped").await?;
         ensure!(!scene.reload(&bare).await?.contains(OTHER));
+        Ok(())
+    })
+}
+
+/// A channel that is mapped by an alias to the first of two rooms, and what maps it so, or to whatever else.
+async fn mapped_by_alias(
+    lab: Lab,
+) -> anyhow::Result<(Scene, [RoomId; 2], impl Fn(&str) -> Settings)> {
+    let bare = one()?;
+    let scene = Scene::new(lab, &bare).await?;
+    scene.bob.join("#mapped").await?;
+    let rooms = [scene.own_room().await?, scene.own_room().await?];
+    let mapped = move |room: &str| {
+        let mut settings = bare.clone();
+        let channel = ChannelSettings {
+            room: Some(room.to_owned()),
+            ..ChannelSettings::default()
+        };
+        let network = settings.networks.get_mut("net").expect("it is there");
+        network.channels.insert("#mapped".to_owned(), channel);
+        settings
+    };
+    scene.alice.set_alias(&rooms[0], HERE).await?;
+    scene.reload(&mapped(HERE)).await?;
+    scene
+        .until("the room is linked", async || {
+            scene.bob.say("#mapped", "by its alias").await?;
+            let texts = scene.alice.texts(&rooms[0]).await?;
+            Ok(texts.iter().any(|said| said == "by its alias"))
+        })
+        .await?;
+    Ok((scene, rooms, mapped))
+}
+
+const HERE: &str = "#here:localhost";
+
+#[test]
+fn what_somebody_else_has_linked_is_no_mapping_to_be_taken_apart() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let (scene, [_, second], _) = mapped_by_alias(lab).await?;
+        let portals = scene.handle()?.portals::<Irc>()?;
+        let place = Place::channel("net", "#mapped", CaseMapping::Ascii);
+        let portal = portals.of(&place).await?.context("it is linked")?;
+        portals.unbridge(&portal, None).await?;
+        scene
+            .until("it is linked elsewhere", async || {
+                Ok(portals.link(None, &second, &place).await.is_ok())
+            })
+            .await?;
+        scene.reload(&one()?).await?;
+        scene.lab.pass(Duration::from_secs(60)).await;
+        scene.bob.say("#mapped", "still here").await?;
+        scene.alice_hears(&second, "still here").await
+    })
+}
+
+#[test]
+fn a_mapping_by_another_name_of_the_room_moves_nobody() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let (scene, [first, _], mapped) = mapped_by_alias(lab).await?;
+        let before = scene.joined(&first).await?;
+        scene.reload(&mapped(first.as_str())).await?;
+        scene.lab.pass(Duration::from_secs(60)).await;
+        scene.bob.say("#mapped", "still here").await?;
+        scene.alice_hears(&first, "still here").await?;
+        let texts = scene.alice.texts(&first).await?.join("\n");
+        ensure!(!texts.contains("not bridged"), "{texts}");
+        let after = scene.joined(&first).await?;
+        ensure!(before == after, "{before:?} {after:?}");
         Ok(())
     })
 }

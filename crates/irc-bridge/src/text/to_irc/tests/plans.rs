@@ -125,11 +125,17 @@ fn without_pages_the_rest_is_counted() {
     let said = to_irc(&content, &around(Style::Plain)).unwrap();
     assert_eq!(
         said.first_lines(&LIMITS),
-        ["line 1", "line 2", "[… 8 more lines]"]
+        (
+            ["line 1", "line 2", "[… 8 more lines]"]
+                .map(str::to_owned)
+                .to_vec(),
+            8
+        )
     );
     let short = message(json!({ "msgtype": "m.text", "body": lines(3) }));
     let said = to_irc(&short, &around(Style::Plain)).unwrap();
-    assert_eq!(said.first_lines(&LIMITS).len(), 3);
+    let (lines, unsaid) = said.first_lines(&LIMITS);
+    assert_eq!((lines.len(), unsaid), (3, 0));
 }
 
 fn fragment() -> impl Strategy<Value = String> {
@@ -189,7 +195,7 @@ proptest! {
                 }
                 Plan::Paste(paste) => paste.lines("https://p.x/1"),
             };
-            for line in lines.into_iter().chain(said.first_lines(&limits)) {
+            for line in lines.into_iter().chain(said.first_lines(&limits).0) {
                 let payload = said.verb.payload(&line);
                 prop_assert!(payload.len() <= payload_bytes, "{} > {}", payload.len(), payload_bytes);
                 prop_assert!(line.starts_with(&said.head));
