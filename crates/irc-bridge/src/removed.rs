@@ -29,14 +29,15 @@ macro_rules! tables {
     };
 }
 
-const TABLES: [Table; 7] = tables![
+const TABLES: [Table; 8] = tables![
     "accounts",
     "away",
     "channel_keys",
     "channel_masks",
     "ignored",
     "seen_as",
-    "talks"
+    "talks",
+    "talks_known"
 ];
 /// What is remembered of a network under a name.
 const REMEMBERED: [&str; 2] = ["heard", "threads"];

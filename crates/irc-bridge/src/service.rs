@@ -23,7 +23,7 @@ use crate::{
         dial::Way,
     },
     lookup, mappings,
-    network::Upkeep,
+    network::{TALKS_KNOWN, Upkeep},
     page::page,
     people::PEOPLE,
     polls, reload, removed,
@@ -55,8 +55,18 @@ pub fn service_by(settings: &Settings, way: &Way) -> Service {
         .permissions(settings.permissions.clone())
         .policy_rooms(settings.policy_rooms.clone())
         .migrations(&[
-            CLAIMS, PEOPLE, KEPT, ACCOUNTS, IGNORED, TALKS, WRITTEN, AWAY, TALKS_WHO, FRAMES,
+            CLAIMS,
+            PEOPLE,
+            KEPT,
+            ACCOUNTS,
+            IGNORED,
+            TALKS,
+            WRITTEN,
+            AWAY,
+            TALKS_WHO,
+            FRAMES,
             LABELS,
+            TALKS_KNOWN,
         ])
         .commands(drift::commands(commands()))
         .on(names)

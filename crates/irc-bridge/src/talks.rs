@@ -138,6 +138,22 @@ impl Talks {
             .map_or(nick, String::as_str)
     }
 
+    /// In the room of which name somebody talked to a person, before it is known again who has this nick.
+    pub(crate) fn room_then<'a>(
+        &'a self,
+        person: &UserId,
+        nick: &'a str,
+        address: Option<&str>,
+    ) -> &'a str {
+        let awaited = self.awaited.get(nick).into_iter().flatten();
+        let mut theirs = awaited
+            .filter(|awaited| awaited.person == *person && address == Some(&awaited.address));
+        match theirs.next() {
+            Some(awaited) => &awaited.room,
+            None => self.room(person, nick),
+        }
+    }
+
     /// Somebody goes by another nick: the talks that go on, by person and the room's name.
     pub(crate) fn renamed(
         &mut self,
@@ -382,6 +398,22 @@ mod tests {
         talks.renamed(("bob", "bobby"), Some("b@home"));
         talks.speaks(&alice(), "bobby", Some("e@elsewhere"));
         assert_eq!(talks.room(&alice(), "bobby"), "bobby");
+    }
+
+    #[test]
+    fn what_was_said_before_the_restart_comes_into_its_talk_and_tells_nothing_of_now() {
+        let mut talks = talking_to("bob");
+        talks.renamed(("bob", "bobby"), Some("b@home"));
+        talks.away("bobby");
+        let room = |talks: &Talks, address| talks.room_then(&alice(), "bobby", address).to_owned();
+        assert_eq!(room(&talks, Some("b@home")), "bob");
+        assert_eq!(room(&talks, Some("e@elsewhere")), "bobby");
+        assert_eq!(room(&talks, None), "bobby");
+        // Whoever has the nick now has yet to be seen.
+        assert_eq!(talks.nick(&alice(), "bob"), "bob");
+        assert!(talks.is_awaited(&alice(), "bob"));
+        talks.seen("bobby", "b@home");
+        assert_eq!(room(&talks, None), "bob");
     }
 
     #[test]

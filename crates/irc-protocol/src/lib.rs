@@ -18,6 +18,7 @@
 //! - [`encoding`] text that is not UTF-8
 //! - [`mask`] who is meant by masks, and what else stands in a channel's lists
 //! - [`ctcp`] what clients say to each other within a message
+//! - [`history`] where something was said that a server keeps
 //! - [`netsplit`] when two servers lose each other
 //! - [`numerics`] what a server answers, and what its refusals mean for a person
 //! - [`ending`] why a server ended a connection
@@ -29,6 +30,7 @@ pub mod ctcp;
 pub mod encoding;
 pub mod ending;
 pub mod formatting;
+pub mod history;
 pub mod isupport;
 pub mod line;
 pub mod mask;

@@ -112,6 +112,7 @@ impl Hub {
             Event::Written { id } => self.client(owner).written(id),
             Event::Said { id, proof } => {
                 self.figures.said();
+                self.has_spoken(owner, &proof);
                 let client = self.client(owner);
                 client.said(id, &proof, now());
                 client.failures = 0;
@@ -142,8 +143,11 @@ impl Hub {
                 self.tell_of_login(owner, &text, false);
             }
             Event::Sts { port, duration_s } => self.hear_sts(owner, port, duration_s).await,
-            Event::Caps => self.note_offers(owner),
-            Event::Account(_) => {}
+            Event::Caps => {
+                self.note_offers(owner);
+                self.look_for_missed(owner);
+            }
+            Event::Account(_) => self.look_for_missed(owner),
             Event::Ended { why } => self.closed(id, &why).await,
         }
     }
@@ -187,6 +191,7 @@ impl Hub {
         // Where the bridge's own connection does not stand, the network is back with the first that does.
         let is_back = *owner == Owner::Bot || !self.is_ready(&Owner::Bot);
         self.goes_on(owner, &facts);
+        self.look_for_missed(owner);
         if was_away {
             self.try_again();
         }
@@ -221,6 +226,14 @@ impl Hub {
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
                 Err(why) => self.has_no_history(&channel, &why),
+            },
+            Asked::Talks(page) => match answer {
+                Ok(lines) => self.has_talks(owner, page, &lines),
+                Err(why) => self.has_no_talk(owner, &why),
+            },
+            Asked::Talk(page) => match answer {
+                Ok(lines) => self.has_talk(owner, page, &lines),
+                Err(why) => self.has_no_talk(owner, &why),
             },
             Asked::Doubt(key) => match answer {
                 Ok(lines) => self.has_looked(owner, &key, &lines).await,
@@ -257,6 +270,7 @@ impl Hub {
                 self.refused_join(owner, &channel, &words);
             }
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
+            Some(Asked::Talks(_) | Asked::Talk(_)) => self.has_no_talk(owner, &words),
             Some(Asked::Doubt(key)) => self.end_not_found(owner, &key).await,
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();

@@ -119,6 +119,10 @@ pub(super) enum Asked {
     Join(String),
     /// A page of a channel's history, of so many messages at most.
     History(String, usize),
+    /// Where something was said, so many places at most.
+    Talks(usize),
+    /// A page of a talk, of so many messages at most.
+    Talk(usize),
     /// What became of a message before the bridge was killed, by its key.
     Doubt(String),
     /// Whether the server has looked at all that an earlier run has said.
@@ -476,7 +480,7 @@ impl Live {
     }
 
     /// How many more commands may wait for their answers: whoever is in hundreds of channels asks a few at a time.
-    fn may_ask(&self) -> usize {
+    pub(super) fn may_ask(&self) -> usize {
         MAX_ASKED.saturating_sub(self.asks.len())
     }
 

@@ -17,6 +17,7 @@ use super::{
     doing::{Doing, Powers},
     keeping,
     memory::{Heard, Memory},
+    missed::Known,
 };
 use crate::{
     Irc,
@@ -80,6 +81,8 @@ pub(super) enum Deed {
     Heard(String, i64),
     /// A channel is listened to no more.
     Unheard(String),
+    /// So far a person's talks are known.
+    Known(UserId, Known),
     /// The network was connected to then.
     Alive(i64),
     /// Who hears each channel of a network for all.
@@ -248,7 +251,8 @@ impl Deed {
             | Self::TopicIs(..)
             | Self::Key(..)
             | Self::Mask(..)
-            | Self::SeenAs(..) => Ok(()),
+            | Self::SeenAs(..)
+            | Self::Known(..) => Ok(()),
             Self::Ears(network, ears) => {
                 let store = remote.store()?;
                 Ok(keeping::note_ears(&store, &network, &ears).await?)

@@ -105,6 +105,10 @@ impl Doing {
                 let store = self.remote.store()?;
                 Ok(kept::keep_seen(&store, (&self.network, &person), &seen).await?)
             }
+            Deed::Known(person, known) => {
+                let store = self.remote.store()?;
+                Ok(known.store(&store, (&self.network, &person)).await?)
+            }
             deed => deed.carry_out(&self.remote).await,
         }
     }

@@ -89,6 +89,7 @@ impl Hub {
 
     /// The server has told what was said since then.
     pub(super) async fn has_looked(&mut self, owner: &Owner, key: &str, lines: &[Line]) {
+        self.hears_other_history(owner);
         let nicks = self.nicks_of(owner).await;
         let mapping = self.directory.read().case_mapping();
         let client = self.client(owner);

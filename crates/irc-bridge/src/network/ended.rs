@@ -67,6 +67,7 @@ impl Hub {
         self.history.over_ms = resumed.and_then(|resumed| resumed.closed_ms);
         self.elect_without(&owner);
         self.history.over_ms = None;
+        self.misses_again(&owner);
         let overheard = self.overheard_without(&owner);
         let deadline = now + self.settings.limits.patience.get();
         let is_kept = self.directory.read().offers().history.is_some();

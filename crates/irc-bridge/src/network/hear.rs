@@ -80,7 +80,7 @@ impl Hub {
         let is_history = kind.is_some_and(history::is_history);
         for happening in happenings {
             if is_history {
-                // What a person was told alone before is not told again.
+                self.hear_missed(owner, &happening);
                 self.route_history(owner, happening);
                 continue;
             }
@@ -110,7 +110,7 @@ impl Hub {
                 self.take_invitation(owner, channel, by);
             }
             Happening::Said(said) if said.place == Where::Private && !said.is_own => {
-                self.private(owner, person, said);
+                self.private_now(owner, person, said);
             }
             Happening::Said(said) => {
                 if let Where::Channel {

@@ -221,7 +221,8 @@ impl Hub {
     /// All up to a line was told: once it is done, the line need not be kept.
     pub(super) fn note_dealt_with(&mut self, owner: &Owner, done: Done) {
         // What waits for a history would be lost with this run, and so would what is not told yet.
-        if !self.history.is_catching_up() && !self.owes_refusals(owner) {
+        let is_told = !self.history.is_catching_up() && !self.missed.holds();
+        if is_told && !self.owes_refusals(owner) {
             self.deed(Deed::Done(done));
         }
     }

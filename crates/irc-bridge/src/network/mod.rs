@@ -20,6 +20,7 @@
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
 //!   listened, and `memory` how far that is; `standing` who may do what in both
 //! - `taken` nicks that were ours, and are somebody else's
+//! - `missed` what was said to people alone while they were not connected
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
 //! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
@@ -55,6 +56,7 @@ mod keeping;
 mod lists;
 mod look;
 mod memory;
+mod missed;
 mod moderate;
 mod monitor;
 mod observe;
@@ -111,6 +113,7 @@ use self::{
     history::History,
     keeping::Held,
     memory::Memory,
+    missed::Missed,
     monitor::Monitor,
     observe::AllEars,
     pace::{Breaker, Bucket},
@@ -129,6 +132,7 @@ pub(crate) use self::{
     figures::reference as figures_reference,
     handle::{Beginning, Handle, Input, Waiting, network},
     look::{ClientLook, Look},
+    missed::TALKS_KNOWN,
     offers::Offers,
     speaking::now_ms,
     speech::Speech,
@@ -232,6 +236,8 @@ pub(crate) struct Hub {
     split: BTreeMap<String, (BTreeSet<String>, Instant)>,
     /// What was said while nobody listened.
     history: History,
+    /// What was said to people while they were not connected.
+    missed: Missed,
     /// Changes of modes that Matrix has asked for.
     expected: Vec<standing::Expected>,
     /// What people of Matrix were given for what they are there.
@@ -335,6 +341,7 @@ impl Waiting {
             next_server: 0,
             split: BTreeMap::new(),
             history: History::new(heard),
+            missed: Missed::load(&store, &self.beginning.name).await?,
             expected: Vec::new(),
             given: VecDeque::new(),
             topics: BTreeMap::new(),
@@ -464,6 +471,7 @@ impl Hub {
         if let Some(live) = client.live.as_mut().filter(|live| live.is_ready) {
             live.ask_questions();
         }
+        self.ask_missed(owner);
         self.look_into_doubts(owner).await;
         let Some(client) = self.clients.get_mut(owner) else {
             return;
@@ -493,6 +501,7 @@ impl Hub {
         self.look_at_consents(now).await;
         self.look_at_late(now).await;
         self.tend_history(now);
+        self.tend_missed(now);
         self.close_doors(now);
         self.tend_monitor();
         self.tend_policies(now).await;

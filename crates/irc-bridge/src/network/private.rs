@@ -150,7 +150,7 @@ impl Hub {
         }
     }
 
-    fn private_notice(&mut self, place: Place, person: &UserId, said: &Said) {
+    pub(super) fn private_notice(&mut self, place: Place, person: &UserId, said: &Said) {
         let words = self.words(None, Some(&said.text)).unwrap_or_default();
         let words = format!(" on {}: {}", self.name, formatting::strip(&words));
         let note = Rich::builder()
@@ -249,7 +249,7 @@ impl Hub {
 }
 
 /// The user and the host of somebody, where they are known: what others cannot take with a nick.
-fn address_of(who: &Source) -> Option<String> {
+pub(super) fn address_of(who: &Source) -> Option<String> {
     Some(format!("{}@{}", who.user.as_ref()?, who.host.as_ref()?))
 }
 

@@ -30,7 +30,7 @@ use crate::{
 const ANSWERS_AT_ONCE: u32 = 4;
 const ANSWER_EVERY: Duration = Duration::from_secs(5);
 /// A server's clock may be so far ahead; what it says was said later is taken to be said now.
-const FUTURE_MS: i64 = 60_000;
+pub(super) const FUTURE_MS: i64 = 60_000;
 
 /// How many questions of programs may still be answered (CTCP): others must not make the bridge flood.
 #[derive(Debug)]

@@ -35,7 +35,8 @@ pub struct MessageSettings {
     pub relay_bots: Vec<String>,
     /// What stands behind the names of those that the bridge speaks for by `RELAYMSG`, and before that a `/`.
     pub relay_name: String,
-    /// Messages of a channel at most that are fetched when the bridge was away, where the network keeps them.
+    /// Messages of a channel, or of a talk with one person, at most that are fetched when nobody was there to hear them, where
+    /// the network keeps them; 0 for none.
     pub history: usize,
     /// A channel that nobody has listened to for longer is told so, where what was said meanwhile cannot be had and
     /// somebody else is there. Restarts of the bridge count as well.

@@ -24,3 +24,4 @@ mod within;
 mod within_channels;
 mod within_nicks;
 mod within_seeds;
+mod within_talks;

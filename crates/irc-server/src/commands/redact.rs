@@ -28,8 +28,10 @@ pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
         state.fail(id, "REDACT", "REDACT_FORBIDDEN", &[&target, &msgid, text]);
         return;
     }
-    if let Some(history) = state.history_mut(&key) {
-        history.messages.remove(at);
+    for key in state.history_keys(id, &target) {
+        if let Some(history) = state.history_mut(&key) {
+            history.messages.retain(|message| message.msgid != msgid);
+        }
     }
     let params = [name.as_bytes(), msgid.as_bytes()]
         .into_iter()

@@ -169,7 +169,7 @@ fn to_somebody(
     said: &Said<'_>,
 ) -> Result<(), Refusal> {
     let Some(target) = state.find(id, nick) else {
-        return Err(("401", "No such nick".to_owned()));
+        return to_nobody(state, id, nick, said);
     };
     let Some(client) = state.client(target) else {
         return Ok(());
@@ -181,6 +181,19 @@ fn to_somebody(
     if let Some(away) = away.filter(|_| said.command == "PRIVMSG") {
         state.reply(id, "301", [shown.as_bytes(), &away]);
     }
+    keep(state, id, &shown, message);
+    Ok(())
+}
+
+/// Says something to a nick that nobody has: where it is an account's, it is kept for that.
+fn to_nobody(state: &mut State, id: ClientId, nick: &str, said: &Said<'_>) -> Result<(), Refusal> {
+    let Some(account) = state.resting_account(nick) else {
+        return Err(("401", "No such nick".to_owned()));
+    };
+    let account = state.accounts.get(&account);
+    let shown = account.map_or_else(|| nick.to_owned(), |account| account.name.clone());
+    let message = message(state, id, &shown, said);
+    echo(state, id, &message);
     keep(state, id, &shown, message);
     Ok(())
 }

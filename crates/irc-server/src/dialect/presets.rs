@@ -152,7 +152,7 @@ impl Dialect {
         dialect
     }
 
-    /// As Ergo 2: history, multiline, redaction, UTF-8 alone, and long lines refused.
+    /// As Ergo 2: history, of talks too for who is logged in, multiline, redaction, UTF-8 alone, and long lines refused.
     #[must_use]
     pub fn ergo() -> Self {
         let mut dialect = Self::modern();
@@ -166,6 +166,7 @@ impl Dialect {
         dialect.tokens.push("EXTBAN=~,m".to_owned());
         dialect.long_lines = LongLines::Refuse;
         dialect.is_utf8_only = true;
+        dialect.quirks.talks_are_of_accounts = true;
         dialect
     }
 

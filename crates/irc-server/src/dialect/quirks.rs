@@ -29,6 +29,11 @@ pub struct Quirks {
     pub reuses_references: bool,
     /// Whether 730 shows `nick!user@host`, and not the nick alone.
     pub monitor_shows_masks: bool,
+    /// Whether talks of two are kept for those alone who are logged in, under their accounts, and go on for an account
+    /// that nobody uses at the moment, under its own name. Otherwise they are theirs who have the nicks.
+    pub talks_are_of_accounts: bool,
+    /// Whether the server tells where something was said (`CHATHISTORY TARGETS`).
+    pub lists_talks: bool,
     /// How it is said that something cannot be said (404).
     pub refusals: Refusals,
 }
@@ -59,6 +64,8 @@ impl Default for Quirks {
             ids_on_events: true,
             reuses_references: false,
             monitor_shows_masks: true,
+            talks_are_of_accounts: false,
+            lists_talks: true,
             refusals: Refusals::Letter,
         }
     }

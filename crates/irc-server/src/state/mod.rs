@@ -233,15 +233,76 @@ impl State {
         self.histories.get_mut(key)
     }
 
-    /// What the history of a channel, or of a talk with somebody, is kept under.
+    /// Under what somebody finds the history of a channel, or of their talk with somebody.
     pub(crate) fn history_key(&self, of: ClientId, target: &str) -> String {
         if self.isupport.is_channel(target) {
             return self.fold(target);
+        }
+        if self.dialect.quirks.talks_are_of_accounts {
+            // Nothing is kept for who has no account.
+            let account = self.account_of(of).unwrap_or_default();
+            return self.talk_key(&account, target);
         }
         let own = self.client(of).map(|client| self.fold(&client.nick));
         let mut both = [own.unwrap_or_default(), self.fold(target)];
         both.sort();
         both.join(" ")
+    }
+
+    /// All under which something is kept that somebody says to a channel or to somebody.
+    pub(crate) fn history_keys(&self, from: ClientId, target: &str) -> BTreeSet<String> {
+        let is_channel = self.isupport.is_channel(target);
+        if is_channel || !self.dialect.quirks.talks_are_of_accounts {
+            return BTreeSet::from([self.history_key(from, target)]);
+        }
+        let nick = self.client(from).map_or("", Client::name);
+        let own = self.account_of(from);
+        let own = own.map(|account| self.talk_key(&account, target));
+        let theirs = match self.holder(target) {
+            Some(holder) => self.account_of(holder),
+            None => self.resting_account(target),
+        };
+        let theirs = theirs.map(|account| self.talk_key(&account, nick));
+        own.into_iter().chain(theirs).collect()
+    }
+
+    /// The account of this name, folded, where what is said to it is kept though nobody has that nick.
+    pub(crate) fn resting_account(&self, nick: &str) -> Option<String> {
+        let folded = self.fold(nick);
+        let is_kept = self.dialect.quirks.talks_are_of_accounts
+            && self.dialect.offers("draft/chathistory")
+            && self.holder(nick).is_none()
+            && self.accounts.contains_key(&folded);
+        is_kept.then_some(folded)
+    }
+
+    fn account_of(&self, id: ClientId) -> Option<String> {
+        let account = self.client(id)?.account.as_deref()?;
+        Some(self.fold(account))
+    }
+
+    /// Nothing that is a nick or a channel holds a `!` behind its first character.
+    fn talk_key(&self, account: &str, nick: &str) -> String {
+        format!("{account}!{}", self.fold(nick))
+    }
+
+    /// With whom a history is a talk of somebody's.
+    pub(crate) fn partner(&self, of: ClientId, key: &str) -> Option<String> {
+        if self.isupport.is_channel(key) {
+            return None;
+        }
+        if self.dialect.quirks.talks_are_of_accounts {
+            let (account, nick) = key.split_once('!')?;
+            let is_theirs = self.account_of(of).as_deref() == Some(account);
+            return is_theirs.then(|| nick.to_owned());
+        }
+        let (one, other) = key.split_once(' ')?;
+        let own = self.fold(&self.client(of)?.nick);
+        match (one == own, other == own) {
+            (true, _) => Some(other.to_owned()),
+            (_, true) => Some(one.to_owned()),
+            _ => None,
+        }
     }
 
     pub(crate) fn rename_history(&mut self, from: &str, to: &str, name: &str) {

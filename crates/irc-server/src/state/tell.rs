@@ -63,12 +63,13 @@ impl State {
 
     /// Keeps a message in the history of a channel or of a talk.
     pub(crate) fn keep_message(&mut self, from: ClientId, target: &str, message: Message) {
-        let key = self.history_key(from, target);
         let name = match self.channel(target) {
             Some(channel) => channel.name.clone(),
             None => target.to_owned(),
         };
-        self.keep(key, &name, message);
+        for key in self.history_keys(from, target) {
+            self.keep(key, &name, message.clone());
+        }
     }
 
     /// Tells those who share a channel with somebody, or watch them, and have a capability; themselves too if wanted.

@@ -170,6 +170,100 @@ async fn talks_of_two_are_theirs() -> Result<()> {
     ann.is_quiet().await
 }
 
+async fn log_in(stage: &mut Stage, nick: &str, account: &str) -> Result<()> {
+    stage.server.log_in(nick, Some(account)).await;
+    stage.raw(nick).next_matching("* 900 *").await.map(drop)
+}
+
+/// Two who have talked, as Ergo keeps it: Ann has an account and was not there for the last of it, Bob has none.
+async fn talked() -> Result<Stage> {
+    let mut stage = Stage::new(Dialect::ergo()).await?;
+    stage.server.account("ann", "sesame").await;
+    let bob = stage.server.person("bob").await?;
+    stage.enter("ann", CAPS).await?;
+    log_in(&mut stage, "ann", "ann").await?;
+    bob.say("ann", "one").await?;
+    stage.raw("ann").next_matching("*:one").await?;
+    stage.raw("ann").send("PRIVMSG bob :two").await?;
+    bob.wait_for(|line| line.last() == b"two").await?;
+    stage.raw("ann").send("QUIT").await?;
+    stage.raw("ann").next_matching("ERROR *").await?;
+    stage.raw("ann").is_closed().await?;
+    bob.say("ann", "three").await?;
+    stage.enter("ann", CAPS).await?;
+    Ok(stage)
+}
+
+#[tokio::test]
+async fn talks_are_of_accounts_where_the_server_keeps_them_so() -> Result<()> {
+    let mut stage = talked().await?;
+    // Whoever has the nick alone has no history.
+    let asked = "CHATHISTORY TARGETS timestamp=2026-01-02T03:00:00.000Z timestamp=2026-01-02T04:00:00.000Z 10";
+    assert_eq!(
+        ask(&mut stage, "CHATHISTORY LATEST bob * 10").await?,
+        [""; 0]
+    );
+    assert_eq!(ask(&mut stage, asked).await?, [""; 0]);
+    log_in(&mut stage, "ann", "ann").await?;
+    let texts = ask(&mut stage, "CHATHISTORY LATEST bob * 10").await?;
+    assert_eq!(texts, ["one", "two", "three"]);
+    let ann = stage.raw("ann");
+    ann.send(asked).await?;
+    ann.next_matching("*draft/chathistory-targets*").await?;
+    ann.next_matching("*CHATHISTORY TARGETS bob :2026-01-02T*")
+        .await?;
+    ann.next_matching("*BATCH -*").await?;
+    // Somebody else's talks are theirs, under whatever account.
+    log_in(&mut stage, "ann", "eve").await?;
+    assert_eq!(
+        ask(&mut stage, "CHATHISTORY LATEST bob * 10").await?,
+        [""; 0]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_in_neithers_history() -> Result<()> {
+    let mut stage = talked().await?;
+    log_in(&mut stage, "ann", "ann").await?;
+    stage
+        .enter(
+            "cat",
+            "batch message-tags draft/chathistory draft/message-redaction echo-message",
+        )
+        .await?;
+    log_in(&mut stage, "cat", "cat").await?;
+    stage.raw("cat").send("PRIVMSG ann :a slip").await?;
+    let echo = stage.raw("cat").next_matching("*:a slip").await?;
+    let id = echo
+        .split("msgid=")
+        .nth(1)
+        .and_then(|rest| rest.split([';', ' ']).next());
+    let id = id.expect("it has an id").to_owned();
+    stage.raw("ann").next_matching("*:a slip").await?;
+    stage.raw("cat").send(&format!("REDACT ann {id}")).await?;
+    stage.raw("cat").next_matching("*REDACT ann *").await?;
+    assert_eq!(
+        ask(&mut stage, "CHATHISTORY LATEST cat * 10").await?,
+        [""; 0]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn not_every_server_tells_where_something_was_said() -> Result<()> {
+    let mut dialect = Dialect::ergo();
+    dialect.quirks.lists_talks = false;
+    let mut stage = Stage::with(dialect, &[]).await?;
+    stage.enter("ann", CAPS).await?;
+    stage
+        .play(
+            "ann> CHATHISTORY TARGETS timestamp=2026-01-02T03:00:00.000Z timestamp=2026-01-02T04:00:00.000Z 10
+             ann< :irc.test.invalid FAIL CHATHISTORY INVALID_PARAMS TARGETS :Unknown command",
+        )
+        .await
+}
+
 #[tokio::test]
 async fn who_joins_may_be_shown_what_was_said() -> Result<()> {
     let mut stage = Stage::new(Dialect::inspircd()).await?;

@@ -1,7 +1,7 @@
 //! Which lines answer a command, where the server puts no labels on them.
 
 use super::{Who, refusals};
-use crate::Line;
+use crate::{Line, history::LastSaid};
 
 /// What is answered by the barrier behind it, and by no line.
 pub(super) const SOUNDING: &str = "PING";
@@ -93,11 +93,17 @@ impl Asked {
         match line.command.as_str() {
             "FAIL" if line.text(0).eq_ignore_ascii_case(self.command()) => Part::Last,
             "WARN" | "NOTE" if line.text(0).eq_ignore_ascii_case(self.command()) => Part::One,
+            "CHATHISTORY" if self.lists_talks() && LastSaid::of_line(line).is_some() => Part::One,
             command if command == self.command() && who.is_me(line.from_name()) => {
                 self.part_of_own(line, who)
             }
             _ => Part::None,
         }
+    }
+
+    /// Whether it asks where something was said (draft/chathistory).
+    fn lists_talks(&self) -> bool {
+        self.command() == "CHATHISTORY" && self.line.text(0).eq_ignore_ascii_case("TARGETS")
     }
 
     /// The client's own doing, as the server tells it to everybody.

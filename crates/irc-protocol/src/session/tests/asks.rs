@@ -200,6 +200,33 @@ fn a_nick_that_was_asked_for_is_the_wanted_one_from_then_on() {
 }
 
 #[test]
+fn where_something_was_said_is_an_answer() {
+    let mut play = Play::ready("batch draft/chathistory message-tags").strict();
+    let ask = "CHATHISTORY TARGETS timestamp=2026-01-01T00:00:00.000Z timestamp=2026-01-02T00:00:00.000Z :50";
+    play.ask(1, ask);
+    play.act(&format!(
+        "> {ask}
+         > PING barrier-1
+         ! written 1
+         < :srv BATCH +h draft/chathistory-targets
+         < @batch=h :srv CHATHISTORY TARGETS bob 2026-01-01T12:00:00.000Z
+         ! line (draft/chathistory-targets) [1] @batch=h :srv CHATHISTORY TARGETS bob :2026-01-01T12:00:00.000Z
+         < :srv BATCH -h
+         < :srv PONG srv barrier-1
+         ! answered 1 CHATHISTORY",
+    ));
+    play.ask(2, ask);
+    play.act(&format!(
+        "> {ask}
+         > PING barrier-2
+         ! written 2
+         < :srv FAIL CHATHISTORY INVALID_PARAMS TARGETS :Unknown command
+         ! line [2] :srv FAIL CHATHISTORY INVALID_PARAMS TARGETS :Unknown command
+         ! refused 2 INVALID_PARAMS: Unknown command",
+    ));
+}
+
+#[test]
 fn histories_are_answers() {
     let mut play = Play::ready("batch draft/chathistory message-tags echo-message").strict();
     play.ask(1, "CHATHISTORY LATEST #c * :10");

@@ -7,11 +7,7 @@ use bridgehead_irc_protocol::Line;
 use self::select::{Place, Span, is_at, place, select, time_of};
 use crate::{
     clock,
-    state::{
-        State,
-        client::{Client, ClientId},
-        history::Message,
-    },
+    state::{State, client::ClientId, history::Message},
 };
 
 pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
@@ -26,7 +22,7 @@ pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
         );
         return;
     }
-    if sub == "TARGETS" {
+    if sub == "TARGETS" && state.dialect.quirks.lists_talks {
         targets(state, id, &target, &first, &second);
         return;
     }
@@ -202,16 +198,8 @@ fn targets(state: &mut State, id: ClientId, one: &str, other: &str, limit: &str)
 
 /// What a history is called by one who may read it.
 fn own_name(state: &State, id: ClientId, key: &str, name: &str) -> Option<String> {
-    if let Some((one, other)) = key.split_once(' ') {
-        let own = state
-            .client(id)
-            .map(|client: &Client| state.fold(&client.nick))?;
-        let peer = match (one == own, other == own) {
-            (true, _) => other,
-            (_, true) => one,
-            _ => return None,
-        };
-        return Some(peer.to_owned());
+    if let Some(partner) = state.partner(id, key) {
+        return Some(partner);
     }
     let channel = state.channels.get(key)?;
     channel.members.contains_key(&id).then(|| name.to_owned())
