@@ -336,7 +336,7 @@ mod tests {
             socket.bind(([127, 0, 0, 2], 0).into()).expect("an address");
             silent.push(socket.connect(server.address()).await.expect("connected"));
         }
-        let _vouched = ident.vouch(40_001, "alice");
+        let _vouched = ident.vouch(pair(None, 40_001), "alice");
         let asked = ask(server.address(), b"40001,6667\r\n");
         let answer = tokio::time::timeout(DEADLINE / 2, asked).await;
         let answer = answer.expect("an answer in time");

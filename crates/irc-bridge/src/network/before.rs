@@ -325,6 +325,7 @@ mod tests {
             tags: Vec::new(),
             is_one: false,
             relayed_as: None,
+            is_literal: false,
             claimed: Vec::new(),
             doubted: Vec::new(),
         }
