@@ -125,6 +125,8 @@ struct Drive {
     notes: Notes,
     /// Up to which line all is dealt with, where the keeper does not know it yet.
     done: Option<u64>,
+    /// What came while nobody was there is not taken yet.
+    waits: bool,
 }
 
 impl Drive {
@@ -137,6 +139,7 @@ impl Drive {
         let epoch = ends.pen.epoch();
         let written = ends.resumed.as_ref().map_or(0, |resumed| resumed.written);
         let mut notes = Notes::default();
+        let is_resumed = ends.resumed.is_some();
         let session = match ends.resumed {
             None => Session::new(beginning.session, now()),
             Some(resumed) => {
@@ -153,7 +156,8 @@ impl Drive {
             id,
             pen: ends.pen,
             session,
-            observes: beginning.observes,
+            // What came is heard by one that was not expected to hear it, where whoever was is there no more.
+            observes: beginning.observes || is_resumed,
             claims: beginning.claims,
             claimed: BTreeMap::new(),
             stored: BTreeMap::new(),
@@ -164,6 +168,7 @@ impl Drive {
             orders,
             notes,
             done: None,
+            waits: is_resumed,
         };
         (drive, ends.reading, ends.vouched)
     }
@@ -195,7 +200,7 @@ impl Drive {
             self.acknowledge().await?;
             let wake = self.session.wake_at();
             tokio::select! {
-                read = reads.recv() => match read {
+                read = reads.recv(), if !self.waits => match read {
                     Some(read) => self.take(read?),
                     None => self.session.closed(),
                 },
@@ -278,7 +283,11 @@ impl Drive {
                 told.send(is_first_unwritten).ok();
             }
             Order::Observe(observes) => self.observes = observes,
-            Order::Quit(reason) => self.session.quit(&reason, now()),
+            Order::GoOn => self.waits = false,
+            Order::Quit(reason) => {
+                self.waits = false;
+                self.session.quit(&reason, now());
+            }
             Order::Done(number) => self.done = Some(number),
         }
     }
@@ -335,6 +344,7 @@ impl Drive {
             Order::Cancel(_)
             | Order::Withdraw(..)
             | Order::Observe(_)
+            | Order::GoOn
             | Order::Quit(_)
             | Order::Done(_) => {}
         }
@@ -438,6 +448,7 @@ impl Drive {
         let session = &self.session;
         let mut facts = self.facts.lock();
         facts.source = session.source().clone();
+        session.wanted().clone_into(&mut facts.wanted);
         facts.account = session.account().map(str::to_owned);
         facts.lag_ms = session
             .lag()

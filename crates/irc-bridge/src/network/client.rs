@@ -115,6 +115,8 @@ pub(super) enum Asked {
     History(String, usize),
     /// What became of a message before the bridge was killed, by its key.
     Doubt(String),
+    /// All that came while the bridge was away was taken, once this is answered.
+    Present,
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.

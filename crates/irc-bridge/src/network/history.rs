@@ -260,11 +260,12 @@ impl Hub {
 
     /// Nobody listens any more in these channels.
     pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
-        let now_ms = now_ms();
+        // What was lost while the bridge was away was lost at some time since.
+        let since_ms = self.held.away_since_ms().unwrap_or_else(now_ms);
         for channel in channels {
             // What was held comes again with the history next time.
             self.history.catching_up.remove(&channel);
-            self.history.unheard.entry(channel).or_insert(now_ms);
+            self.history.unheard.entry(channel).or_insert(since_ms);
         }
     }
 

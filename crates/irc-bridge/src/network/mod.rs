@@ -26,7 +26,7 @@
 //! - `private` what is said to one person alone, or to the bridge; `monitor`, `presences` who is there
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `changes` other settings while the network runs, and its end
-//! - `keeping` connections that go on though the bridge was restarted
+//! - `keeping` connections that go on though the bridge was restarted; `unwanted` those that are not to
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
@@ -70,6 +70,7 @@ pub(crate) mod standing;
 mod sts;
 mod threads;
 mod typing;
+mod unwanted;
 mod upkeep;
 mod withdraw;
 mod words;
@@ -431,9 +432,7 @@ impl Hub {
         };
         client.settle();
         if client.live.is_none() {
-            // What the keeper holds is taken up in its turn.
-            let is_held = self.held.has(owner);
-            if client.wants_connection() && client.may_try(now) && !is_held {
+            if client.wants_connection() && client.may_try(now) {
                 self.connect(owner).await;
             }
             return;
@@ -471,7 +470,7 @@ impl Hub {
             return;
         }
         let now = now();
-        self.take_up_held(now).await;
+        self.let_held_go_on(now);
         self.give_up_late(now);
         self.end_splits(now);
         self.end_stays(now);

@@ -165,6 +165,13 @@ impl Hub {
         self.ears.get(&folded)?.observer.as_ref()
     }
 
+    /// Whether a connection hears a channel for all, or stands by to.
+    pub(super) fn is_hearing(&self, owner: &Owner) -> bool {
+        let all = self.ears.values();
+        let all = all.flat_map(|ears| [&ears.observer, &ears.standby]);
+        all.flatten().any(|hearing| hearing == owner)
+    }
+
     /// The connections that hear channels for all.
     pub(super) fn observers(&self) -> impl Iterator<Item = (&String, &Owner)> {
         let ears = self.ears.iter();
@@ -313,7 +320,7 @@ impl Hub {
     }
 
     /// Each connection is told whether it hears for others.
-    fn tell_ears(&mut self) {
+    pub(super) fn tell_ears(&mut self) {
         let hearing: BTreeSet<&Owner> = self
             .ears
             .values()

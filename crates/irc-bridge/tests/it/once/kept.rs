@@ -40,7 +40,7 @@ struct Scene {
     socket: PathBuf,
 }
 
-fn keeper(socket: &PathBuf) -> anyhow::Result<Process> {
+pub(super) fn keeper(socket: &PathBuf) -> anyhow::Result<Process> {
     let mut command = Command::new(program()?);
     command
         .arg("keeper")
