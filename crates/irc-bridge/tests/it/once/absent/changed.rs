@@ -61,8 +61,9 @@ fn without_a_connection_of_its_own_by_the_next_configuration_the_bridge_hears_by
 fn who_is_talked_to_and_gone_is_known_to_be_so_by_the_next_run() -> anyhow::Result<()> {
     // It tells nothing of whom it watches already.
     played(Dialect::inspircd(), async |scene| {
-        let there = scene.enters("alice").await?;
-        let alice = &there.0;
+        let there = scene.enters("carol").await?;
+        // Whoever is in no channel is connected when they speak.
+        let alice = &scene.lab.user("alice").await?;
         let dave = scene.irc.person("dave").await?;
         let body = json!({
             "invite": [UserId::parse(&ghost("dave"))?],
