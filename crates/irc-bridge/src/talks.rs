@@ -279,6 +279,11 @@ impl Talks {
         std::mem::take(&mut self.changes)
     }
 
+    /// Whether a person talks to anybody.
+    pub(crate) fn has_any(&self, person: &UserId) -> bool {
+        self.rooms.iter().any(|(_, other)| other == person)
+    }
+
     /// Whether anybody has a room in which this nick is meant.
     pub(crate) fn has_partner(&self, nick: &str) -> bool {
         !self.partners(nick).is_empty()

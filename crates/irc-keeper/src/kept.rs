@@ -315,6 +315,11 @@ impl Kept {
         self.end_now();
     }
 
+    /// Whether a bridge is there.
+    pub(crate) fn has_bridge(&self) -> bool {
+        self.state.lock().alone_since.is_none()
+    }
+
     /// Whether nobody has been there for so long.
     pub(crate) fn is_alone_for(&self, patience: Duration, now: Instant) -> bool {
         let since = self.state.lock().alone_since;

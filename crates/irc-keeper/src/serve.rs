@@ -1,7 +1,7 @@
 //! Takes bridges in: each connection to the socket is one of IRC.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::Permissions,
     io,
     net::SocketAddr,
@@ -227,13 +227,22 @@ impl House {
             port: dialled.port,
             to: Some(open.server.port),
         };
+        if has_gone(&reader) {
+            // Nobody has said anything by the connection yet.
+            return Err(io::Error::other("it has not waited for its connection"));
+        }
         let (kept, running) = Kept::new(dialled, (pair, vouched));
+        if let Some(other) = self.keep(&open.id, &kept) {
+            // It was made while this one was: what came by it counts, and this one is closed.
+            if other.has_bridge() {
+                let words =
+                    "another bridge has taken this connection up: run one bridge with a keeper";
+                return say(&mut writer, Message::new(Kind::Failed, words)).await;
+            }
+            return self.serve(&open.id, (&other, false), reader, writer).await;
+        }
         // The connection outlives whoever has asked for it.
         tokio::spawn(running);
-        let before = self.kept.lock().insert(open.id.clone(), kept.clone());
-        if let Some(before) = before {
-            before.quit(LAST_WORDS, Instant::now());
-        }
         tracing::info!(kept = self.kept.lock().len(), "one connection more");
         self.serve(&open.id, (&kept, true), reader, writer).await
     }
@@ -271,6 +280,17 @@ impl House {
             }
         });
         Ok((dialled.await?, vouched.lock().take()))
+    }
+
+    /// Keeps a connection under this id, unless there is one; that is given back then.
+    fn keep(&self, id: &str, kept: &Arc<Kept>) -> Option<Arc<Kept>> {
+        match self.kept.lock().entry(id.to_owned()) {
+            Entry::Occupied(other) => Some(other.get().clone()),
+            Entry::Vacant(place) => {
+                place.insert(kept.clone());
+                None
+            }
+        }
     }
 
     /// Carries what is said between a bridge and its connection, until one of them is gone.
@@ -360,6 +380,12 @@ impl House {
             }
         }
     }
+}
+
+/// Whether a bridge that waits, and has nothing to say meanwhile, is there no more.
+fn has_gone(reader: &OwnedReadHalf) -> bool {
+    let read = reader.try_read(&mut [0]);
+    !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// The part of a hello that all versions share.

@@ -187,6 +187,63 @@ async fn a_frame_that_comes_twice_is_written_once_and_half_a_frame_is_none() -> 
     Ok(())
 }
 
+/// A bridge that has asked for a connection, and is told now that it is about to be made.
+async fn asks(scene: &Scene) -> anyhow::Result<UnixStream> {
+    let mut bridge = UnixStream::connect(scene.path()).await?;
+    let hello = Hello {
+        version: 1,
+        wants: Wants::Open(Box::new(scene.wanted())),
+    };
+    let hello = Message::json(Kind::Hello, &hello)?;
+    hello.write(&mut bridge).await?;
+    let bound = Message::read(&mut bridge).await?.context("bound")?;
+    ensure!(bound.kind == Kind::Bound, "{bound:?}");
+    Ok(bridge)
+}
+
+#[tokio::test]
+async fn a_connection_that_is_made_late_takes_the_place_of_none() -> anyhow::Result<()> {
+    let scene = Scene::new(LONG).await?;
+    // All are of a bridge that was restarted meanwhile: two still wait, and one does not.
+    let (mut waits, mut gone, mut last) = (
+        asks(&scene).await?,
+        asks(&scene).await?,
+        asks(&scene).await?,
+    );
+    let (mut ann, _) = scene.enter().await?;
+    for late in [&mut waits, &mut gone] {
+        Message::new(Kind::Go, b"").write(late).await?;
+    }
+    drop(gone);
+    let answer = Message::read(&mut waits).await?.context("an answer")?;
+    ensure!(answer.kind == Kind::Failed, "{answer:?}");
+    scene.bob.say("#tea", "are you there?").await?;
+    until(&mut ann.lines, ":are you there?").await?;
+    let seen = scene.bob.heard();
+    ensure!(!seen.iter().any(|line| line.command == "QUIT"), "{seen:?}");
+    // Where no bridge is with hers any more, whoever is late goes on with that one.
+    drop(ann);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Message::new(Kind::Go, b"").write(&mut last).await?;
+    let held = Message::read(&mut last).await?.context("held")?;
+    ensure!(held.kind == Kind::Held, "{held:?}");
+    ensure!(!held.read_json::<Held>()?.is_new);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_waits_for_any_more_is_not_kept() -> anyhow::Result<()> {
+    let scene = Scene::new(LONG).await?;
+    let mut gone = asks(&scene).await?;
+    Message::new(Kind::Go, b"").write(&mut gone).await?;
+    drop(gone);
+    // Whoever comes next gets one of their own, whenever that is.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    ensure!(attach::list(&scene.path(), "").await?.is_empty());
+    ensure!(scene.open().await?.held.is_new);
+    Ok(())
+}
+
 #[tokio::test]
 async fn while_nobody_is_there_pings_are_answered_and_nothing_else_is_said() -> anyhow::Result<()> {
     let mut dialect = Dialect::ngircd();

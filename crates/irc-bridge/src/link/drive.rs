@@ -146,6 +146,8 @@ struct Drive {
     /// Up to which line all is dealt with, where the keeper does not know it yet.
     done: Option<u64>,
     is_over: bool,
+    /// What came while nobody was there is not taken yet.
+    waits: bool,
 }
 
 impl Drive {
@@ -158,6 +160,7 @@ impl Drive {
         let epoch = ends.pen.epoch();
         let written = ends.resumed.as_ref().map_or(0, |resumed| resumed.written);
         let mut notes = Notes::default();
+        let is_resumed = ends.resumed.is_some();
         let session = match ends.resumed {
             None => Session::new(beginning.session, now()),
             Some(resumed) => {
@@ -175,7 +178,8 @@ impl Drive {
             id,
             pen: ends.pen,
             session,
-            observes: beginning.observes,
+            // What came is heard by one that was not expected to hear it, where whoever was is there no more.
+            observes: beginning.observes || is_resumed,
             claims: beginning.claims,
             claimed: BTreeMap::new(),
             stored: BTreeMap::new(),
@@ -187,6 +191,7 @@ impl Drive {
             notes,
             done: None,
             is_over: false,
+            waits: is_resumed,
         };
         (drive, ends.reading, ends.vouched)
     }
@@ -221,7 +226,7 @@ impl Drive {
             self.acknowledge().await?;
             let wake = self.session.wake_at();
             tokio::select! {
-                read = reads.recv() => match read {
+                read = reads.recv(), if !self.waits => match read {
                     Some(read) => self.take(read?),
                     None => self.session.closed(),
                 },
@@ -343,7 +348,11 @@ impl Drive {
                 told.send(is_first_unwritten).ok();
             }
             Order::Observe(observes) => self.observes = observes,
-            Order::Quit(reason) => self.session.quit(&reason, now()),
+            Order::GoOn => self.waits = false,
+            Order::Quit(reason) => {
+                self.waits = false;
+                self.session.quit(&reason, now());
+            }
             Order::Done(number) => self.done = Some(number),
         }
     }
@@ -405,6 +414,7 @@ impl Drive {
             Order::Cancel(_)
             | Order::Withdraw(..)
             | Order::Observe(_)
+            | Order::GoOn
             | Order::Quit(_)
             | Order::Done(_) => {}
         }
@@ -512,6 +522,7 @@ impl Drive {
         let session = &self.session;
         let mut facts = self.facts.lock();
         facts.source = session.source().clone();
+        session.wanted().clone_into(&mut facts.wanted);
         facts.account = session.account().map(str::to_owned);
         facts.lag_ms = session
             .lag()

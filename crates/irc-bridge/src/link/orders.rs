@@ -30,6 +30,8 @@ pub enum Order {
     Withdraw(Vec<u64>, oneshot::Sender<bool>),
     /// Whether what is said in channels is told.
     Observe(bool),
+    /// Takes what came while nobody was there: until then a connection that the keeper has held reads nothing.
+    GoOn,
     /// Leaves the network.
     Quit(String),
     /// All lines up to this number are dealt with.
@@ -47,6 +49,7 @@ impl Order {
             | Self::Cancel(_)
             | Self::Withdraw(..)
             | Self::Observe(_)
+            | Self::GoOn
             | Self::Quit(_)
             | Self::Done(_) => None,
         }
@@ -102,6 +105,8 @@ pub struct Resumed {
 pub struct Facts {
     /// Its nick, and how others see it.
     pub source: Source,
+    /// The nick that it wants.
+    pub wanted: String,
     /// What the server says of itself.
     pub isupport: Arc<Isupport>,
     /// The account that it is logged in to.

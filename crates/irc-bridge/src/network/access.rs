@@ -101,6 +101,17 @@ impl Hub {
             || client.is_some_and(|client| client.wanted.contains(channel))
     }
 
+    /// Whether somebody is to be in a channel, or it is about to be known whether they are.
+    pub(super) fn is_awaited_in(&self, owner: &Owner, channel: &str) -> bool {
+        let mapping = self.directory.read().case_mapping();
+        let client = self.clients.get(owner);
+        let mut wanted = client.into_iter().flat_map(|client| &client.wanted);
+        let stay = (owner.clone(), channel.to_owned());
+        wanted.any(|wanted| mapping.is_same(wanted, channel))
+            || self.is_asked_about(channel)
+            || self.access.wishes.contains_key(&stay)
+    }
+
     /// Somebody asks to be let into a channel, with this key; `false` if they do already, or too many do.
     pub(super) fn wishes_in(&mut self, owner: &Owner, channel: &str, key: Option<String>) -> bool {
         let (now, wish) = (now(), (owner.clone(), channel.to_owned()));
@@ -142,7 +153,8 @@ impl Hub {
     /// A client is in a channel now: unless somebody has asked for that, it does not stay.
     pub(super) fn look_at_stay(&mut self, owner: &Owner, channel: &str) {
         let stay = (owner.clone(), channel.to_owned());
-        if self.is_there_rightly(owner, channel) || self.access.wishes.contains_key(&stay) {
+        let is_expected = self.access.wishes.contains_key(&stay) || self.held.is_behind(owner);
+        if is_expected || self.is_there_rightly(owner, channel) {
             return;
         }
         tracing::info!(

@@ -222,6 +222,7 @@ impl Hub {
         match asked {
             Asked::Upkeep => {}
             Asked::Before => self.has_answered_before(owner),
+            Asked::Present => self.note_present(owner),
             Asked::Join(channel) => self.end_entering(owner, &channel, answer.as_deref()),
             Asked::History(channel, page) => match answer {
                 Ok(lines) => self.has_history(&channel, page, &lines),
@@ -272,6 +273,7 @@ impl Hub {
             Some(Asked::History(channel, _)) => self.has_no_history(&channel, &words),
             Some(Asked::Talks(_) | Asked::Talk(_)) => self.has_no_talk(owner, &words),
             Some(Asked::Doubt(key)) => self.end_not_found(owner, &key).await,
+            Some(Asked::Present) => self.note_present(owner),
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
             }

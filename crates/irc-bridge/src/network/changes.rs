@@ -15,8 +15,10 @@ use crate::{
     settings::{Mode, NetworkSettings},
 };
 
+/// Of whom the bridge speaks for from now on, why they leave a channel.
+pub(super) const SPOKEN_FOR: &str = "Spoken for by the bridge";
 /// What a connection says that ends because the configuration has it no more.
-const NOT_WANTED: &str = "Not bridged any more";
+pub(super) const NOT_WANTED: &str = "Not bridged any more";
 
 impl Handle {
     /// The network goes by the settings of this handle from now on; or somebody of Matrix may do more or less.
@@ -138,7 +140,7 @@ impl Hub {
             if let Owner::Person(person) = owner
                 && !self.has_connection(channel, person)
             {
-                self.leave(owner, channel, Some("Spoken for by the bridge"));
+                self.leave(owner, channel, Some(SPOKEN_FOR));
             }
         }
         self.watch(place).await;

@@ -127,6 +127,8 @@ pub(super) enum Asked {
     Doubt(String),
     /// Whether the server has looked at all that an earlier run has said.
     Before,
+    /// All that came while the bridge was away was taken, once this is answered.
+    Present,
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.

@@ -53,7 +53,7 @@ impl Hub {
                     begun_at: now,
                     is_ready: false,
                     server: self.next_server,
-                    observes: self.observes_at_first(owner),
+                    observes: *owner == Owner::Bot,
                     is_gone: false,
                     view: Channels::new(),
                     standings: Default::default(),
@@ -65,11 +65,6 @@ impl Hub {
                 });
             }
         }
-    }
-
-    /// Whether a connection hears channels for others from its beginning.
-    fn observes_at_first(&self, owner: &Owner) -> bool {
-        *owner == Owner::Bot || self.held.is_observer(owner)
     }
 
     /// Whether there may be one more connection; where there are too many, who has been silent for longest gives theirs
@@ -172,7 +167,7 @@ impl Hub {
                 keeper: self.kept(owner),
             },
             session,
-            observes: self.observes_at_first(owner),
+            observes: *owner == Owner::Bot,
             claims: self.claims.clone(),
         })
     }

@@ -22,7 +22,7 @@ use bridgehead_irc_protocol::{
 };
 
 use super::{Hub, client::Asked, deeds::Deed, memory::Heard, speaking::now_ms};
-use crate::clock::now;
+use crate::{clock::now, link::drive::LineId};
 
 /// What is said in a channel while its history comes waits; so much of it, and for so long.
 const MAX_HELD: usize = 1000;
@@ -97,7 +97,7 @@ impl History {
 /// A channel whose history is being fetched.
 struct CatchingUp {
     /// What was said since.
-    held: Vec<Said>,
+    held: Vec<(Said, Option<LineId>)>,
     /// Messages that may still be asked for.
     left: usize,
     until: Instant,
@@ -220,8 +220,8 @@ impl Hub {
         let Some(catching) = self.history.catching_up.remove(channel) else {
             return;
         };
-        for said in catching.held {
-            self.said(&said);
+        for (said, line) in catching.held {
+            self.as_of(line, |hub| hub.said(&said));
         }
         self.members_are(channel);
     }
@@ -247,8 +247,9 @@ impl Hub {
         let is_own = self.whose(&said).is_some();
         let place = self.place_of(&said.place).filter(|_| !is_own);
         let channel = place.as_ref().and_then(|place| place.as_channel());
+        let line = self.line;
         match channel.and_then(|channel| self.history.catching_up.get_mut(channel)) {
-            Some(catching) => catching.held.push(said),
+            Some(catching) => catching.held.push((said, line)),
             None => self.said(&said),
         }
     }
@@ -273,7 +274,9 @@ impl Hub {
 
     /// Nobody listens any more in these channels.
     pub(super) fn note_deaf(&mut self, channels: impl IntoIterator<Item = String>) {
-        let over_ms = self.history.over_ms.unwrap_or_else(now_ms);
+        // What was lost while the bridge was away was lost when its connection ended, or at some time since.
+        let over_ms = self.history.over_ms.or(self.held.away_since_ms());
+        let over_ms = over_ms.unwrap_or_else(now_ms);
         for channel in channels {
             // What was held comes again with the history next time.
             self.history.catching_up.remove(&channel);

@@ -1,7 +1,13 @@
 //! Connections that go on though the bridge was restarted: a keeper holds them.
 //!
-//! The bridge's own is taken up first, so that it hears channels as it did before; then those of people. What came
-//! meanwhile follows each. Nothing was missed: no history is asked for, and no gap is told.
+//! ```text
+//! all are taken up ─▶ who hears each channel is found ─▶ those hear what came ─▶ the others do ─▶ who has no reason
+//!                                                                                   to be somewhere leaves
+//! ```
+//!
+//! Until it is known who hears, nobody takes what came meanwhile: whoever heard a channel before may turn out to be gone
+//! from it, and then the one that stands by has heard the rest. Of a channel that is heard by who heard it before nothing
+//! was missed: no history is asked for, and no gap is told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,28 +19,37 @@ use bridgehead_appservice::{
     store::{Store, StoreError},
 };
 use bridgehead_irc_keeper::attach;
-use bridgehead_irc_protocol::Line;
+use bridgehead_irc_protocol::{Line, session::Priority};
 
-use super::{Hub, Owner, deeds::Deed};
+use super::{Hub, Owner, client::Asked, deeds::Deed};
 use crate::{
     clock::now,
     link::{
         dial::Kept,
-        drive::{Done, Facts},
+        drive::{Done, Facts, Order},
     },
 };
 
-/// How long people's connections wait for the bridge's own.
-const BOT_FIRST: Duration = Duration::from_secs(10);
+/// How long it is waited for connections to be taken up.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(10);
+/// How long those that hear for all may take with what came meanwhile until the others begin.
+const HEARD_WITHIN: Duration = Duration::from_secs(60);
 /// What the bridge's own is called by the keeper; no user id is that.
 const BOT: &str = "bot";
 
-/// Whose connections the keeper holds, and nobody has taken up again.
+/// Connections that the keeper holds, on their way back.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    owners: BTreeSet<Owner>,
-    /// Until when the bridge's own is waited for.
-    until: Option<Instant>,
+    /// They are being taken up.
+    awaited: BTreeSet<Owner>,
+    /// They are taken up, and have not begun with what came meanwhile.
+    waiting: BTreeSet<Owner>,
+    /// They take what came meanwhile.
+    behind: BTreeSet<Owner>,
+    /// Since when they are being taken up.
+    since: Option<Instant>,
+    /// When the last run was there last, ms since the Unix epoch.
+    away_since_ms: i64,
     /// Who has heard each channel for all before, by folded channel. They hear it again at first: what they have
     /// heard and nobody has dealt with comes once more by their connection.
     observers: BTreeMap<String, Owner>,
@@ -68,13 +83,25 @@ fn owner_of(name: &str) -> Option<Owner> {
 }
 
 impl Held {
-    /// Whether somebody's connection heard a channel for all before.
-    pub(super) fn is_observer(&self, owner: &Owner) -> bool {
-        self.observers.values().any(|observer| observer == owner)
+    /// Whether somebody's connection has not taken yet all that came meanwhile.
+    pub(super) fn is_behind(&self, owner: &Owner) -> bool {
+        self.waiting.contains(owner) || self.behind.contains(owner)
     }
 
-    pub(super) fn has(&self, owner: &Owner) -> bool {
-        self.owners.contains(owner)
+    /// Since when the bridge was away, as long as not all of what came meanwhile was taken.
+    pub(super) fn away_since_ms(&self) -> Option<i64> {
+        let is_over = self.waiting.is_empty() && self.behind.is_empty();
+        (!is_over).then_some(self.away_since_ms)
+    }
+
+    /// Whether a channel was heard for all by somebody's connection before.
+    fn was_heard_by(&self, channel: &str, owner: &Owner) -> bool {
+        let noted = self.noted.get(channel);
+        noted.is_some_and(|name| name == name_of(owner))
+    }
+
+    fn is_late(&self, patience: Duration, now: Instant) -> bool {
+        self.since.is_none_or(|since| since + patience <= now)
     }
 }
 
@@ -92,7 +119,7 @@ impl Hub {
         Some(Kept { path, id, turn })
     }
 
-    /// Asks the keeper what it holds, and takes up the bridge's own.
+    /// Asks the keeper what it holds, and takes it up.
     pub(super) async fn find_held(&mut self, store: &Store) -> Result<(), StoreError> {
         let Some(path) = self.keeper.clone() else {
             return Ok(());
@@ -107,18 +134,19 @@ impl Hub {
         };
         let owners = ids.iter();
         let owners = owners.filter_map(|id| owner_of(id.strip_prefix(&begin)?));
-        self.held.owners = owners.collect();
+        self.held.awaited = owners.collect();
+        self.held.away_since_ms = self.history.heard.alive_ms;
         let noted: Option<BTreeMap<String, String>> = store.get(&ears_key(&self.name)).await?;
         self.held.noted = noted.unwrap_or_default();
         let observers = self.held.noted.iter();
         let observers =
             observers.filter_map(|(channel, name)| Some((channel.clone(), owner_of(name)?)));
         self.held.observers = observers
-            .filter(|(_, owner)| self.held.owners.contains(owner))
+            .filter(|(_, owner)| self.held.awaited.contains(owner))
             .collect();
-        self.held.until = Some(now() + BOT_FIRST);
+        self.held.since = Some(now());
         // What they have said before is heard by the bridge's own first, and is theirs.
-        for owner in &self.held.owners {
+        for owner in &self.held.awaited {
             if let Some(seen) = owner.person().and_then(|person| self.seen.get(person)) {
                 let nick = &seen.source.name;
                 self.directory.write().named(owner, nick, now());
@@ -126,33 +154,65 @@ impl Hub {
         }
         tracing::info!(
             network = self.name,
-            kept = self.held.owners.len(),
+            kept = self.held.awaited.len(),
             "the keeper holds connections"
         );
-        if self.settings.bot.enabled && self.held.owners.remove(&Owner::Bot) {
-            self.begin_link(&Owner::Bot).await;
+        for owner in self.held.awaited.clone() {
+            self.begin_link(&owner).await;
         }
         Ok(())
     }
 
-    /// Takes up people's connections, once the bridge's own hears what they hear.
-    pub(super) async fn take_up_held(&mut self, now: Instant) {
-        let is_late = self.held.until.is_none_or(|until| until <= now);
-        if is_late {
-            for channel in std::mem::take(&mut self.held.observers).into_keys() {
-                self.elect(&channel);
-            }
-        }
-        let bot = self.clients.get(&Owner::Bot);
-        let waits = bot.is_some_and(|bot| bot.live.is_some()) && !self.is_ready(&Owner::Bot);
-        if self.held.owners.is_empty() || (waits && !is_late) {
+    /// Lets those go on that were taken up: first those that hear for all. Where one of them turns out to be lost, one of
+    /// the others takes its place before it has begun.
+    pub(super) fn let_held_go_on(&mut self, now: Instant) {
+        let clients = &self.clients;
+        let live = |owner: &Owner| clients.get(owner).and_then(|client| client.live.as_ref());
+        let held = &mut self.held;
+        held.awaited
+            .retain(|owner| live(owner).is_some_and(|live| !live.is_ready));
+        held.waiting.retain(|owner| live(owner).is_some());
+        held.behind.retain(|owner| live(owner).is_some());
+        if !held.awaited.is_empty() && !held.is_late(TAKEN_UP_WITHIN, now) {
             return;
         }
-        for owner in std::mem::take(&mut self.held.owners) {
-            if self.client(&owner).live.is_none() {
-                self.begin_link(&owner).await;
-            }
+        for channel in std::mem::take(&mut self.held.observers).into_keys() {
+            self.elect(&channel);
         }
+        if self.held.waiting.is_empty() {
+            return;
+        }
+        self.tell_ears();
+        let waiting = std::mem::take(&mut self.held.waiting);
+        let (first, others): (BTreeSet<Owner>, BTreeSet<Owner>) = waiting
+            .into_iter()
+            .partition(|owner| *owner == Owner::Bot || self.is_hearing(owner));
+        let is_heard = first.is_empty() && self.held.behind.is_empty();
+        let (next, waiting) = match is_heard || self.held.is_late(HEARD_WITHIN, now) {
+            true => (&first | &others, BTreeSet::new()),
+            false => (first, others),
+        };
+        self.held.waiting = waiting;
+        for owner in next {
+            self.let_go_on(owner);
+        }
+    }
+
+    fn let_go_on(&mut self, owner: Owner) {
+        if let Some(live) = self.client(&owner).live.as_mut() {
+            // One that takes no orders is about to end.
+            let _ = live.link.order(Order::GoOn);
+            // What the server answers comes behind all that it has said before.
+            let line = Line::new("PING", ["present"]);
+            live.ask(line, Priority::Urgent, Asked::Present);
+        }
+        self.held.behind.insert(owner);
+    }
+
+    /// All that came by a connection while the bridge was away was taken.
+    pub(super) fn note_present(&mut self, owner: &Owner) {
+        self.held.behind.remove(owner);
+        self.leave_unwanted(owner);
     }
 
     /// Who is to hear a channel for all because they did so before the restart; `Some(None)` where they are not there yet.
@@ -198,14 +258,16 @@ impl Hub {
             return;
         };
         self.ask_after_before(owner, facts);
-        if resumed.closed_ms.is_some() && *owner != Owner::Bot && !self.held.is_observer(owner) {
-            // What was said in its channels another one has heard, and told.
-            return;
+        self.held.waiting.insert(owner.clone());
+        if let Some(live) = self.client(owner).live.as_mut() {
+            live.observes = true;
         }
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
-            // All that was said meanwhile was kept.
-            self.history.note_complete(&folded);
+            if self.held.was_heard_by(&folded, owner) {
+                // All that was said meanwhile was kept.
+                self.history.note_complete(&folded);
+            }
             let line = Line {
                 source: Some(facts.source.clone()),
                 ..Line::new("JOIN", [channel])

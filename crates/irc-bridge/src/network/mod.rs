@@ -30,7 +30,7 @@
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `refold` names that were written down before it was known how the network folds them
 //! - `changes` other settings while the network runs, and its end
-//! - `keeping` connections that go on though the bridge was restarted
+//! - `keeping` connections that go on though the bridge was restarted; `unwanted` those that are not to
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
@@ -80,6 +80,7 @@ mod sts;
 mod taken;
 mod threads;
 mod typing;
+mod unwanted;
 mod upkeep;
 mod withdraw;
 mod words;
@@ -453,9 +454,7 @@ impl Hub {
         };
         client.settle();
         if client.live.is_none() {
-            // What the keeper holds is taken up in its turn.
-            let is_held = self.held.has(owner);
-            if client.wants_connection() && client.may_try(now) && !is_held {
+            if client.wants_connection() && client.may_try(now) {
                 self.connect(owner).await;
             }
             return;
@@ -494,7 +493,7 @@ impl Hub {
             return;
         }
         let now = now();
-        self.take_up_held(now).await;
+        self.let_held_go_on(now);
         self.give_up_late(now);
         self.end_splits(now);
         self.end_stays(now);

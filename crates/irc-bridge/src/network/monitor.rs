@@ -83,13 +83,15 @@ impl Monitor {
         self.watched.get(nick) == Some(&Some(false))
     }
 
-    /// This connection watches from now on; what another was told counts no more.
-    fn watches(&mut self, by: Option<(Owner, Instant)>) {
-        if self.by != by {
+    /// This connection watches from now on; what another was told counts no more. Whether it is another one.
+    fn watches(&mut self, by: Option<(Owner, Instant)>) -> bool {
+        let is_other = self.by != by;
+        if is_other {
             self.by = by;
             self.watched.clear();
             self.is_stale = true;
         }
+        is_other
     }
 
     /// Whom the server is to watch no more, and whom from now on, so that it watches so many.
@@ -121,7 +123,7 @@ impl Hub {
     /// Has the server watch those who are talked to.
     pub(super) fn tend_monitor(&mut self) {
         let by = self.who_watches();
-        self.monitor.watches(by);
+        let is_other = self.monitor.watches(by);
         if !self.monitor.is_stale {
             return;
         }
@@ -130,7 +132,15 @@ impl Hub {
         let Some(live) = client.and_then(|client| client.live.as_mut()) else {
             return;
         };
-        let most = live.link.facts().isupport.monitors().unwrap_or(0);
+        let facts = live.link.facts();
+        let most = facts.isupport.monitors().unwrap_or(0);
+        if is_other && facts.resumed.is_some() && most > 0 {
+            // Of whom it watches already a server says nothing.
+            live.question(Line::new("MONITOR", ["C"]));
+            if facts.wanted != facts.source.name {
+                live.question(Line::new("MONITOR", ["+", &facts.wanted]));
+            }
+        }
         let (gone, new) = self.monitor.plan(most.saturating_sub(RESERVED));
         for (sign, nicks) in [("-", gone), ("+", new)] {
             for list in lists(&nicks) {

@@ -20,7 +20,10 @@ use super::{
     deeds::Deed,
     overlap::{Ear, Overlap},
 };
-use crate::{clock::now, link::drive::Order};
+use crate::{
+    clock::now,
+    link::drive::{LineId, Order},
+};
 
 /// How long the bridge's own connection stands by before it takes over from a person's: until then both hear the same.
 const OVERLAPS_FOR: Duration = Duration::from_secs(2);
@@ -32,7 +35,7 @@ pub(super) struct Ears {
     standby: Option<Owner>,
     /// Since when the standby stands by.
     since: Instant,
-    heard: Overlap<Box<Said>>,
+    heard: Overlap<(Box<Said>, Option<LineId>)>,
 }
 
 /// By folded channel.
@@ -113,9 +116,17 @@ impl Hub {
         let Some(ears) = self.ears.get_mut(&folded) else {
             return;
         };
-        if let Some(said) = ears.heard.hear(ear, key, said, now()) {
+        // Where the standby has heard it first, it is the observer's line all the same: that one comes again.
+        if let Some((said, _)) = ears.heard.hear(ear, key, (said, self.line), now()) {
             self.observe(Happening::Said(said));
         }
+    }
+
+    /// Takes what a line has said that came before, or by another connection, than the one that is taken at this moment.
+    pub(super) fn as_of(&mut self, line: Option<LineId>, take: impl FnOnce(&mut Self)) {
+        let taken = std::mem::replace(&mut self.line, line);
+        take(self);
+        self.line = taken;
     }
 
     /// What is the same about something said, whoever hears it.
@@ -152,6 +163,13 @@ impl Hub {
     pub(super) fn observer(&self, channel: &str) -> Option<&Owner> {
         let folded = self.directory.read().case_mapping().fold(channel);
         self.ears.get(&folded)?.observer.as_ref()
+    }
+
+    /// Whether a connection hears a channel for all, or stands by to.
+    pub(super) fn is_hearing(&self, owner: &Owner) -> bool {
+        let all = self.ears.values();
+        let all = all.flat_map(|ears| [&ears.observer, &ears.standby]);
+        all.flatten().any(|hearing| hearing == owner)
     }
 
     /// The connections that hear channels for all.
@@ -238,8 +256,8 @@ impl Hub {
         }
         self.tell_ears();
         self.note_ears();
-        for said in told {
-            self.observe(Happening::Said(said));
+        for (said, line) in told {
+            self.as_of(line, |hub| hub.observe(Happening::Said(said)));
         }
         if is_new {
             self.observer_changed(channel);
@@ -294,15 +312,15 @@ impl Hub {
             ears.since = now;
             let told = ears.heard.swap(now);
             self.note_ears();
-            for said in told {
-                self.observe(Happening::Said(said));
+            for (said, line) in told {
+                self.as_of(line, |hub| hub.observe(Happening::Said(said)));
             }
             self.observer_changed(&channel);
         }
     }
 
     /// Each connection is told whether it hears for others.
-    fn tell_ears(&mut self) {
+    pub(super) fn tell_ears(&mut self) {
         let hearing: BTreeSet<&Owner> = self
             .ears
             .values()

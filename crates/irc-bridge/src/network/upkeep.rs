@@ -20,7 +20,7 @@ use crate::{
 const TO_BE_LINKED: Duration = Duration::from_secs(60);
 
 /// What the network is told of who is blocked.
-const BLOCKED: &str = "Blocked from this bridge";
+pub(super) const BLOCKED: &str = "Blocked from this bridge";
 
 /// Something that Matrix has changed.
 #[derive(Debug)]
@@ -240,7 +240,7 @@ impl Hub {
     }
 
     /// Whether whoever is in a channel's room is in the channel.
-    fn mirrors(&self, channel: &str) -> bool {
+    pub(super) fn mirrors(&self, channel: &str) -> bool {
         self.settings.sync.to_irc && self.settings.mode_of(channel) == Mode::Puppet
     }
 

@@ -201,6 +201,12 @@ impl Session {
         &self.me.name
     }
 
+    /// The nick that it would rather have, where that is another one.
+    #[must_use]
+    pub fn wanted(&self) -> &str {
+        self.nicks.wanted()
+    }
+
     /// The client as others see it; user and host as far as the server has told them.
     #[must_use]
     pub fn source(&self) -> &Source {

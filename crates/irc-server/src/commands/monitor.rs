@@ -44,8 +44,11 @@ fn add(state: &mut State, id: ClientId, nicks: &[&str]) {
             state.reply(id, "734", [limit.as_str(), &rest, "Monitor list is full."]);
             break;
         }
-        client.watched.insert(folded, (*nick).to_owned());
-        added.push((*nick).to_owned());
+        // Of whom is watched already InspIRCd and Solanum say nothing.
+        let before = client.watched.insert(folded, (*nick).to_owned());
+        if before.is_none() {
+            added.push((*nick).to_owned());
+        }
     }
     tell_state(state, id, &added);
 }

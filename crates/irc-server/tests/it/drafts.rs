@@ -222,6 +222,7 @@ async fn who_is_watched_is_seen_to_come_and_go() -> Result<()> {
              ann< :irc.test.invalid 730 ann :bob!person@people.test.invalid
              ann< :irc.test.invalid 731 ann :bob
              ann> MONITOR - ann
+             ann> MONITOR + bob
              ann> MONITOR L
              ann< :irc.test.invalid 732 ann :bob
              ann< :irc.test.invalid 733 ann :End of MONITOR list

@@ -49,7 +49,7 @@ pub(super) struct Made {
     pub(super) keeper: Vec<String>,
 }
 
-fn keeper(socket: &PathBuf) -> anyhow::Result<Process> {
+pub(super) fn keeper(socket: &PathBuf) -> anyhow::Result<Process> {
     keeper_with(socket, &[])
 }
 

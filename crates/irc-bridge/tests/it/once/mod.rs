@@ -1,6 +1,7 @@
 //! Each line once and in order, whatever breaks: the bridge, a server, a connection; and how the bridge behaves towards
 //! servers that have had enough of it.
 
+mod absent;
 mod banned;
 mod ears;
 mod held;
