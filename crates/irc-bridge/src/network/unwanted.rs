@@ -36,7 +36,7 @@ impl Hub {
         let is_idle = !is_somewhere && client.wanted.is_empty() && !client.has_to_speak();
         if let Some(person) = owner.person()
             && is_idle
-            && !self.has_talk(person)
+            && !self.talks_with_somebody(person)
         {
             self.park(owner, NOT_WANTED);
         }
@@ -58,7 +58,7 @@ impl Hub {
         }
     }
 
-    fn has_talk(&self, person: &UserId) -> bool {
+    fn talks_with_somebody(&self, person: &UserId) -> bool {
         let level = self.remote.level(person);
         level.is_ok_and(|level| level >= Level::User) && self.talks.has_any(person)
     }
