@@ -25,12 +25,12 @@ fn what_was_corrected_is_reacted_to_and_taken_back_by_all_its_lines() -> anyhow:
     Lab::run(async |lab| {
         let scene = Scene::new(lab, Dialect::modern()).await?;
         let (alice, room) = (&scene.alice, &scene.room);
+        scene.bob.raw("CAP REQ :draft/message-redaction").await?;
         let said = alice.say(room, "a mistake of mune").await?;
         scene.hears_on_irc("a mistake of mune").await?;
         alice.edit(room, &said, "a mistake of mine").await?;
         scene.lab.pass(Duration::from_secs(30)).await;
-        let ids = ids_of(&scene, "m");
-        let ids: Vec<_> = ids.into_iter().collect();
+        let mut ids = ids_of(&scene, "m");
         let original = ids_of(&scene, "mune").first().cloned().context("an id")?;
         ensure!(ids.len() == 2, "{ids:?}");
         // Somebody reacts to the first line, which they have seen.
@@ -48,7 +48,6 @@ fn what_was_corrected_is_reacted_to_and_taken_back_by_all_its_lines() -> anyhow:
         let redacted = heard.iter().filter(|line| line.command == "REDACT");
         let mut redacted: Vec<String> = redacted.map(|line| line.text(1).into_owned()).collect();
         redacted.sort();
-        let mut ids = ids;
         ids.sort();
         ensure!(redacted == ids, "{redacted:?} of {ids:?}");
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use bridgehead_appservice::{Secret, axum::http::Method, bridge::Level};
+use bridgehead_appservice::{Secret, bridge::Level};
 use bridgehead_irc_server::Dialect;
 use bridgehead_testkit::{
     SERVER_NAME,
@@ -99,7 +99,7 @@ fn a_long_message_waits_for_a_homeserver_that_takes_no_media_for_a_while() -> an
         })
         .await?;
         let unavailable = http::StatusCode::SERVICE_UNAVAILABLE;
-        let upload = Fault::of_calls().on(Method::POST, "/upload").times(40);
+        let upload = Fault::of_calls().put("/upload/").times(40);
         let faults = scene.lab.faults();
         faults.plan(upload.answer_status(unavailable));
         scene.alice.say(&scene.room, &ten_lines()).await?;
