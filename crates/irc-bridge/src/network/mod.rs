@@ -361,25 +361,32 @@ impl Waiting {
         let threads = store.get(&threads_key(&hub.name)).await?;
         hub.threads.lock().restore(threads.unwrap_or_default());
         hub.begin(&store).await?;
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // While Matrix does not keep up, servers are read no further: what they say waits with them.
-            let keeps_up = hub.deeds.capacity() >= deeds::RESERVE;
-            tokio::select! {
-                Some((id, told)) = told.recv(), if keeps_up => hub.take_told(id, told).await,
-                Some(input) = inputs.recv() => hub.take_input(input).await,
-                _ = tick.tick() => hub.tick().await,
-            }
-            if hub.is_over() {
-                hub.conclude(tasks).await;
-                return Ok(());
-            }
-        }
+        hub.turn(&mut inputs, &mut told).await;
+        hub.conclude(tasks).await;
+        Ok(())
     }
 }
 
 impl Hub {
+    /// Takes what comes, until the network is to end and nobody is connected.
+    async fn turn(
+        &mut self,
+        inputs: &mut mpsc::Receiver<Input>,
+        told: &mut mpsc::Receiver<(LinkId, Told)>,
+    ) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.is_over() {
+            // While Matrix does not keep up, servers are read no further: what they say waits with them.
+            let keeps_up = self.deeds.capacity() >= deeds::RESERVE;
+            tokio::select! {
+                Some((id, told)) = told.recv(), if keeps_up => self.take_told(id, told).await,
+                Some(input) = inputs.recv() => self.take_input(input).await,
+                _ = tick.tick() => self.tick().await,
+            }
+        }
+    }
+
     /// Finds out where everybody is to be.
     async fn begin(&mut self, store: &Store) -> Result<(), HandlerError> {
         if self.settings.bot.enabled {
