@@ -202,7 +202,7 @@ impl Irc {
                 channel,
                 nick: user.nick.clone(),
             },
-            Action::Power { changes } => {
+            Action::Power { changes, .. } => {
                 let directory = handle.directory.read();
                 let levels = changes.iter().filter_map(|change| {
                     let nick = match &change.whom {
