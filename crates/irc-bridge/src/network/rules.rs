@@ -4,6 +4,9 @@
 //! A closed channel has a closed room. But who has just joined its alias is on the way into that room, and would be shut
 //! out half way, without a word: so a room stays open for a moment after it was made. Who comes in then, and is not let
 //! into the channel, is told why and what to do.
+//!
+//! And who may speak there: in the room of a moderated channel those who have at least the power of a voice. Each change
+//! of modes brings the whole room in line, so what comes back of a change that Matrix has made changes nothing.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +16,8 @@ use std::{
 use bridgehead_appservice::{JoinRule, bridge::RoomChange, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{ModeChange, Source};
 
-use super::{Hub, Owner, answers::Refusal, deeds::Deed};
+use super::{Hub, Owner, answers::Refusal, deeds::Deed, standing::level_of};
+use crate::settings::{DynamicSettings, Mode};
 
 /// A key's place in what a server tells to those who may not know it.
 const HIDDEN_KEY: &str = "*";
@@ -66,7 +70,7 @@ impl Hub {
     /// Who may join a channel, and whether it may be found: of rooms that the bridge has made. Whoever has linked a room
     /// of their own decides that themselves.
     pub(super) fn rules(&mut self, channel: &str, by: Option<&Source>, changes: &[ModeChange]) {
-        if !changes.iter().any(|change| "iksp".contains(change.mode)) {
+        if !changes.iter().any(|change| "ikmsp".contains(change.mode)) {
             return;
         }
         self.keep_key_of(channel, changes);
@@ -92,15 +96,18 @@ impl Hub {
         };
         let is_closed = known.has_mode('i') || known.has_mode('k');
         let is_hidden = known.has_mode('s') || known.has_mode('p') || is_closed;
+        let is_moderated = known.has_mode('m');
         let place = self.channel(channel);
         let folded = place.target_name();
-        let Some(dynamic) = self.settings.dynamic_rules(folded) else {
+        let Some(dynamic) = self.own_rules(folded) else {
             return;
         };
-        if self.settings.is_mapped(folded) {
-            return;
-        }
+        let speech_level = match is_moderated && self.has_voices(folded) {
+            true => level_of(Some('v')),
+            false => 0,
+        };
         let change = RoomChange::new().listed(dynamic.published && !is_hidden);
+        let change = change.spoken_from(speech_level);
         let change = match is_closed {
             // It is closed when those who are on their way in have come.
             true if self.doors.is_open(folded) => change,
@@ -109,6 +116,18 @@ impl Hub {
         };
         let by = self.who_did(channel, by);
         self.deed(Deed::Change(place, by, change));
+    }
+
+    /// The rules of a channel's room, where it is the bridge's to make them: not in rooms that are somebody's own.
+    pub(super) fn own_rules(&self, folded: &str) -> Option<&DynamicSettings> {
+        let rules = self.settings.dynamic_rules(folded);
+        rules.filter(|_| !self.settings.is_mapped(folded))
+    }
+
+    /// Whether a voice in a channel is a power in its room. Where the bridge speaks for all, it is its own voice that
+    /// counts, and nobody else's.
+    pub(super) fn has_voices(&self, folded: &str) -> bool {
+        self.settings.sync.powers && self.settings.mode_of(folded) == Mode::Puppet
     }
 
     /// Rooms that were made some moments ago are what their channels are.

@@ -18,4 +18,5 @@ mod stage;
 mod tls;
 mod within;
 mod within_channels;
+mod within_rules;
 mod within_seeds;
