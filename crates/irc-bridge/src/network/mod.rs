@@ -61,6 +61,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod quiets;
 mod rest;
 mod rules;
 mod say;
@@ -108,6 +109,7 @@ use self::{
     pace::{Breaker, Bucket},
     presences::Presences,
     private::Answers,
+    quiets::Quiets,
     rest::Rests,
     rules::Doors,
     speaking::Patience,
@@ -233,6 +235,7 @@ pub(crate) struct Hub {
     /// Channels that do not let the bridge in, folded, and why: those in their rooms know it.
     shut_out: BTreeMap<String, String>,
     doors: Doors,
+    quiets: Quiets,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
     /// What others see of people of Matrix.
@@ -328,6 +331,7 @@ impl Waiting {
             topics: BTreeMap::new(),
             shut_out: BTreeMap::new(),
             doors: Doors::default(),
+            quiets: Quiets::default(),
             masks: kept.masks,
             seen: kept.seen,
             patience: Patience::new(now),

@@ -150,6 +150,9 @@ impl Hub {
         let nick = nick.unwrap_or_else(|| person.localpart().to_owned());
         let cure = match refusal.line.numeric() {
             Some(475) => format!("Who knows the key says to me: `join {channel} KEY`."),
+            Some(473) if self.needs_no_invitation(channel, &person) => {
+                "You need no invitation there (`+I`), so it is tried again by itself.".to_owned()
+            }
             Some(473) => {
                 format!(
                     "An operator of the channel lets you in on IRC by `/invite {nick} {channel}`."

@@ -18,5 +18,6 @@ mod stage;
 mod tls;
 mod within;
 mod within_channels;
+mod within_quiets;
 mod within_rules;
 mod within_seeds;
