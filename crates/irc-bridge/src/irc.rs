@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bridgehead_appservice::{
-    HandlerError,
+    HandlerError, JoinRule,
     bridge::{
         Action, Begun, Held, Level, Member, MessageRef, Named, Network, Outgoing,
         Place as BridgePlace, Receipt, Remote, RoomInfo, SendError, Signal, Speaker, UserInfo,
@@ -209,7 +209,18 @@ impl Irc {
                 channel,
                 nick: user.nick.clone(),
             },
-            Action::Power { changes } => {
+            Action::JoinRule { before, now } => {
+                let (before, now) = (before.as_ref(), Some(now));
+                let is_public = |rule| rule == Some(&JoinRule::Public);
+                if is_public(before) == is_public(now) {
+                    return Ok(Receipt::new());
+                }
+                Command::Close {
+                    channel,
+                    is_closed: !is_public(now),
+                }
+            }
+            Action::Power { changes, speech } => {
                 let directory = handle.directory.read();
                 let levels = changes.iter().filter_map(|change| {
                     let nick = match &change.whom {
@@ -221,7 +232,11 @@ impl Irc {
                     Some((nick, change.now))
                 });
                 let levels = levels.collect();
-                Command::Power { channel, levels }
+                Command::Power {
+                    channel,
+                    levels,
+                    speech: *speech,
+                }
             }
             // People of Matrix who may not come are kept out there.
             _ => return Ok(Receipt::new()),
@@ -328,6 +343,7 @@ impl Network for Irc {
     const TOPICS: bool = true;
     const MEMBERSHIP: bool = true;
     const POWER: bool = true;
+    const RULES: bool = true;
     const TYPING: bool = true;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
@@ -356,6 +372,7 @@ impl Network for Irc {
             | Action::Remove { .. }
             | Action::Ban { .. }
             | Action::Unban { .. }
+            | Action::JoinRule { .. }
             | Action::Power { .. } => self.change(&outgoing).await,
             _ => Err(SendError::unsupported("IRC knows no such thing")),
         }

@@ -143,6 +143,23 @@ impl Core {
         .await
     }
 
+    /// Sets the level that it takes to speak in a room, as `giver`.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] with the reason, when it may not.
+    pub(crate) async fn let_speak(
+        &self,
+        giver: &UserId,
+        room: &RoomId,
+        level: i64,
+    ) -> Result<(), Error> {
+        let _flight = self.actors.grants.flights.enter(room).await;
+        self.change_levels(giver, room, |content, creation| {
+            power::let_speak(content, creation, giver, level)
+        })
+        .await
+    }
+
     /// Changes the levels that the homeserver has now, as `giver`, unless there is nothing to change.
     async fn change_levels(
         &self,

@@ -124,7 +124,7 @@ pub use self::{
     },
     permissions::{Level, Permissions},
     policies::{PolicyReport, PolicyRoom},
-    portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms},
+    portal::{LinkRefused, Portal, PortalData, PortalKind, Portals, Rooms, Speech},
     relay::{BadTemplate, Relay, Template, Voice, VoiceStyle},
     remote_id::RemoteId,
     status::StatusOptions,

@@ -4,15 +4,20 @@ mod power;
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::{
-    Action, Cause, Foreign, Member, Network, Rejected, calls, live::Live, messages, portal::Portal,
+    Action, Cause, Foreign, Member, Network, Rejected, calls,
+    live::Live,
+    messages,
+    portal::{Portal, PortalKind},
 };
 use crate::{
     Content, Error, Event,
     core::Core,
     format::{compose::edit_as_text, content::Kind},
     id::{EventId, MxcUri, UserId},
-    state::Membership,
+    state::{JoinRule, Membership},
 };
 
 /// What an event means: an action, or a no; `None` where it is nothing for the network.
@@ -33,7 +38,8 @@ pub(crate) async fn action<N: Network>(
         if is_of_held(live, core, portal, event).await? {
             return Ok(None);
         }
-        return Ok(state::<N>(live, core, event));
+        let is_made = portal.data.kind == PortalKind::Made;
+        return Ok(state::<N>(live, core, event, N::RULES && is_made));
     }
     match event.kind.as_str() {
         "m.room.encrypted" => Ok(no(
@@ -242,8 +248,9 @@ async fn was_delivered<N: Network>(core: &Core, event: &EventId) -> Result<bool,
     Ok(known.is_some_and(|known| known.is_delivered()))
 }
 
-/// What a change of the room's state means. What the network lacks, clients are told; of what no network has, nobody.
-fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
+/// What a change of the room's state means, whose rules are the network's as well or not. What the network lacks, clients
+/// are told; of what no network has, nobody.
+fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event, has_rules: bool) -> Meaning<N> {
     if event.kind == "m.room.member" {
         return member(live, core, event);
     }
@@ -258,7 +265,8 @@ fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
             let uri = event.text("url").and_then(|uri| MxcUri::parse(uri).ok());
             (N::AVATARS, "picture", Action::Avatar(uri))
         }
-        "m.room.power_levels" if N::POWER => return power::changes(live, core, event),
+        "m.room.power_levels" if N::POWER => return power::changes(live, core, event, has_rules),
+        "m.room.join_rules" if has_rules => return join_rule(event),
         _ => return None,
     };
     match has {
@@ -268,6 +276,18 @@ fn state<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
             N::TITLE
         )),
     }
+}
+
+fn join_rule<N: Network>(event: &Event) -> Meaning<N> {
+    let rule = |content: &Value| {
+        let rule = content.get("join_rule")?.as_str()?;
+        Some(JoinRule::from(rule.to_owned()))
+    };
+    let (before, now) = (
+        event.previous_content().and_then(rule),
+        rule(&event.content)?,
+    );
+    (before.as_ref() != Some(&now)).then_some(Ok(Action::JoinRule { before, now }))
 }
 
 fn lacks<N: Network>(reason: String) -> Meaning<N> {

@@ -63,6 +63,12 @@ fn levels(value: Option<&Value>) -> impl Iterator<Item = (&String, i64)> {
     object.filter_map(|(key, value)| Some((key, level(value)?)))
 }
 
+/// The level that it takes to speak by the content of a room's event (`events_default`), or without one.
+pub(crate) fn to_speak(content: Option<&Value>) -> i64 {
+    let level_of = |content: &Value| level(content.get("events_default")?);
+    content.and_then(level_of).unwrap_or(0)
+}
+
 impl PowerLevels {
     /// From the content of the room's event, or what holds in a room without one.
     pub(crate) fn new(content: Option<&Value>, creation: &Creation) -> Self {
@@ -85,7 +91,7 @@ impl PowerLevels {
             events: levels(part("events"))
                 .map(|(kind, level)| (kind.clone(), level))
                 .collect(),
-            events_default: field("events_default", 0),
+            events_default: to_speak(content),
             state_default: field("state_default", 50),
             ban: field("ban", 50),
             invite: field("invite", 0),
@@ -322,6 +328,37 @@ pub(crate) fn assign(
         return Err(NoGrant::MayNotChange { needs, has });
     }
     with_levels(content, &levels, &changed).map(Some)
+}
+
+/// The content by which it takes this level to speak (`events_default`), and all else stays as it was. `None` when it
+/// takes that already.
+///
+/// # Errors
+/// When `giver` may not: nobody changes a level that is above their own, or to one that is.
+pub(crate) fn let_speak(
+    content: Option<&Value>,
+    creation: &Creation,
+    giver: &UserId,
+    level: i64,
+) -> Result<Option<Value>, NoGrant> {
+    let levels = PowerLevels::new(content, creation);
+    let now = levels.events_default;
+    if now == level {
+        return Ok(None);
+    }
+    let (has, needs) = (levels.of(giver), levels.to_set("m.room.power_levels"));
+    if !has.is_at_least(needs) {
+        return Err(NoGrant::MayNotChange { needs, has });
+    }
+    let wanted = now.max(level);
+    if !has.is_at_least(wanted) {
+        return Err(NoGrant::MoreThanOwn { wanted, has });
+    }
+    let mut content = with_levels(content, &levels, &[])?;
+    if let Some(fields) = content.as_object_mut() {
+        fields.insert("events_default".to_owned(), json!(level));
+    }
+    Ok(Some(content))
 }
 
 /// The content with these levels of users; who has what all have is not named.

@@ -91,11 +91,15 @@ pub(crate) enum Command {
     Unban { channel: String, nick: String },
     /// Somebody into a channel.
     Invite { channel: String, nick: String },
-    /// Others have other standings: nicks and their levels.
+    /// Others have other standings: nicks and their levels; and what it takes to speak is another level, before and
+    /// now.
     Power {
         channel: String,
         levels: Vec<(String, i64)>,
+        speech: Option<(i64, i64)>,
     },
+    /// A channel into which nobody comes uninvited, or everybody comes.
+    Close { channel: String, is_closed: bool },
 }
 
 impl Hub {
@@ -191,10 +195,22 @@ impl Hub {
             Command::Unban { channel, nick } => {
                 self.let_back(&owner, (&channel, &nick), reply);
             }
-            Command::Power { channel, levels } => {
-                let changes = self.modes_for(&channel, &levels);
-                self.change_modes(&owner, &channel, &changes, reply);
+            Command::Power {
+                channel,
+                levels,
+                speech,
+            } => {
+                let mut changes = self.modes_for(&channel, &levels);
+                changes.extend(self.moderating(&channel, speech));
+                match changes.is_empty() && levels.is_empty() {
+                    true => drop(reply.send(Ok(String::new()))),
+                    false => self.change_modes(&owner, &channel, &changes, reply),
+                }
             }
+            Command::Close { channel, is_closed } => match self.closing(&channel, is_closed) {
+                Ok(Some(change)) => self.change_modes(&owner, &channel, &[change], reply),
+                other => drop(reply.send(other.map(|_| String::new()))),
+            },
         }
     }
 

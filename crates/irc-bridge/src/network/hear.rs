@@ -197,10 +197,10 @@ impl Hub {
             Happening::ModesAre { channel, changes } => self.modes_are(&channel, &changes),
             Happening::ListIs {
                 channel,
-                mode: 'b',
+                mode,
                 is_cut,
                 ..
-            } => self.list_is(&channel, is_cut),
+            } => self.list_is(&channel, mode, is_cut),
             Happening::Invited { channel, by, whom } if self.own(&whom) == Some(Owner::Bot) => {
                 self.take_invitation(&Owner::Bot, &channel, &by);
             }
@@ -266,6 +266,7 @@ impl Hub {
             Some(Owner::Person(person)) => {
                 self.note_seen_as(&person, who, account);
                 self.note_here(&person);
+                self.look_at_quiet(channel, &person);
                 if self.settings.sync.powers {
                     self.deed(Deed::Stand(place, person));
                 }

@@ -1,4 +1,5 @@
-//! Lists of masks: bans, exceptions and quiets, and whom of Matrix they meet.
+//! Lists of masks: bans and exceptions, and whom of Matrix they meet. Of those who may not speak see
+//! [`quiets`](super::quiets).
 //!
 //! People are met by what others see of them on IRC. That is remembered, also on disk: who is banned has no connection
 //! any more by which they could be known when the ban is lifted.
@@ -9,7 +10,6 @@ use bridgehead_appservice::{bridge::Member as Who, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{
     Line, ModeChange, Source,
     channels::ListEntry as Listed,
-    isupport::ModeKind,
     mask::{ListEntry, Mask, Person},
 };
 
@@ -31,9 +31,10 @@ impl Hub {
         if !self.settings.sync.bans {
             return;
         }
-        let has_quiets = isupport.mode_kind('q') == ModeKind::List;
-        let lists = ['b'].into_iter().chain(isupport.except_mode());
-        let lists: Vec<char> = lists.chain(has_quiets.then_some('q')).collect();
+        // What is excepted is known before what it is excepted from.
+        let lists = isupport.except_mode().into_iter().chain(['b']);
+        let lists = lists.chain(self.quiet_mode(channel));
+        let lists: Vec<char> = lists.chain(isupport.invite_except_mode()).collect();
         if let Some(live) = self.client(&observer).live.as_mut() {
             for list in lists {
                 let list = format!("+{list}");
@@ -42,11 +43,19 @@ impl Hub {
         }
     }
 
-    /// A list was told whole: the room's bans are those of the channel.
-    pub(super) fn list_is(&mut self, channel: &str, is_cut: bool) {
+    /// A list was told whole.
+    pub(super) fn list_is(&mut self, channel: &str, mode: char, is_cut: bool) {
         if is_cut || !self.settings.sync.bans {
             return;
         }
+        if mode == 'b' {
+            self.bans_are(channel);
+        }
+        self.look_at_quiets(channel);
+    }
+
+    /// The room's bans are those of the channel.
+    fn bans_are(&mut self, channel: &str) {
         if let Some(barred) = self.barred(channel) {
             for person in &barred {
                 self.leave_banned(channel, person);
@@ -74,8 +83,8 @@ impl Hub {
             .watcher(channel)
             .and_then(|live| live.link.facts().isupport.except_mode());
         match change.mode {
-            'q' => self.tell_quiet(channel, &met, change),
-            'b' if entry.is_quiet() => self.tell_quiet(channel, &met, change),
+            'q' => self.quieted(channel, &met, change),
+            'b' if entry.is_quiet() => self.quieted(channel, &met, change),
             'b' => {
                 self.ban_or_not(channel, by, &met);
                 if !change.is_set {
@@ -137,28 +146,13 @@ impl Hub {
         Some(barred.map(|(person, _)| person.clone()).collect())
     }
 
-    fn meets(&self, entry: &ListEntry, seen: &Seen) -> bool {
+    pub(super) fn meets(&self, entry: &ListEntry, seen: &Seen) -> bool {
         let person = Person {
             source: &seen.source,
             account: Some(seen.account.as_deref()),
             real_name: None,
         };
         entry.matches(&person, self.directory.read().case_mapping()) == Some(true)
-    }
-
-    /// Who may stay in a channel and not speak is told so, and when they may again.
-    fn tell_quiet(&mut self, channel: &str, met: &[UserId], change: &ModeChange) {
-        let mask = change.param.as_deref().unwrap_or_default();
-        let words = match change.is_set {
-            true => format!(
-                "You may not speak in {channel} any more: it is quieted for {mask}. What you say there is not \
-                 delivered."
-            ),
-            false => format!(
-                "It is not quieted for {mask} in {channel} any more: you may speak there again."
-            ),
-        };
-        self.tell_there(channel, met, &words);
     }
 
     fn tell_excepted(&mut self, channel: &str, met: &[UserId], change: &ModeChange) {
@@ -180,6 +174,19 @@ impl Hub {
                 self.deed(Deed::Tell(person.clone(), Rich::plain(words)));
             }
         }
+    }
+
+    /// Whether a channel lets a person of Matrix in without an invitation, as far as that is known.
+    pub(super) fn needs_no_invitation(&self, channel: &str, person: &UserId) -> bool {
+        let known = self.watcher(channel).and_then(|live| {
+            let mode = live.link.facts().isupport.invite_except_mode()?;
+            live.view.channel(channel)?.list(mode)
+        });
+        let seen = self.seen.get(person);
+        seen.zip(known).is_some_and(|(seen, list)| {
+            let mut entries = list.iter().map(|entry| ListEntry::parse(&entry.mask));
+            entries.any(|entry| self.meets(&entry, seen))
+        })
     }
 
     /// A mask that Matrix has set for somebody on IRC is lifted there: they may come to the room again.

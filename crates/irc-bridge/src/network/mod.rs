@@ -67,6 +67,7 @@ mod pace;
 mod picture;
 mod presences;
 mod private;
+mod quiets;
 mod refold;
 mod renamed;
 mod rest;
@@ -120,6 +121,7 @@ use self::{
     pace::{Breaker, Bucket},
     presences::Presences,
     private::Answers,
+    quiets::Quiets,
     rest::Rests,
     rules::Doors,
     speaking::Patience,
@@ -250,6 +252,7 @@ pub(crate) struct Hub {
     /// Bridged channels that go by another name now, folded: nobody asks to be let in there.
     renamed: BTreeSet<String>,
     doors: Doors,
+    quiets: Quiets,
     /// Masks by which Matrix keeps somebody out, by folded channel and nick.
     masks: Masks,
     /// Those of them of which it is not known that they are set.
@@ -349,6 +352,7 @@ impl Waiting {
             shut_out: BTreeMap::new(),
             renamed: BTreeSet::new(),
             doors: Doors::default(),
+            quiets: Quiets::default(),
             masks: kept.masks,
             owed_bans: BTreeSet::new(),
             seen: kept.seen,

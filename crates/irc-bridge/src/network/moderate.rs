@@ -1,15 +1,17 @@
-//! What people of Matrix do to others: put them out of channels, keep them out, let them in again, give them power.
+//! What people of Matrix do to others: put them out of channels, keep them out, let them in again, give them power, and
+//! say who may come and speak.
 //!
 //! It is done by whoever can do more there, the person's own connection or the bridge's. What is refused is told to who
 //! has asked for it.
 
-use bridgehead_irc_protocol::{Line, ModeChange, session::Priority};
+use bridgehead_irc_protocol::{Line, ModeChange, channels::Channel, session::Priority};
 use tokio::sync::oneshot;
 
 use super::{
     Hub, Owner,
     client::Asked,
     command::{Report, one_line},
+    standing::level_of,
     words::readable,
 };
 
@@ -79,6 +81,58 @@ impl Hub {
                 live.upkeep(line);
             }
         }
+    }
+
+    /// What is to be changed of a channel because people of Matrix let others join freely, or by invitation only.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub(super) fn closing(
+        &self,
+        channel: &str,
+        is_closed: bool,
+    ) -> Result<Option<ModeChange>, String> {
+        let Some(known) = self.room_rules(channel) else {
+            return Ok(None);
+        };
+        match (is_closed, known.has_mode('i')) {
+            (true, false) => Ok(Some(ModeChange::set('i', None))),
+            (false, _) if known.has_mode('k') => Err(format!(
+                "{channel} has a key, and nobody comes in without: an operator takes it away on IRC by \
+                 `/mode {channel} -k KEY`"
+            )),
+            (false, true) => Ok(Some(ModeChange::unset('i', None))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same because they let only some speak, or all, where they have changed that.
+    pub(super) fn moderating(
+        &self,
+        channel: &str,
+        speech: Option<(i64, i64)>,
+    ) -> Option<ModeChange> {
+        let (before, now) = speech?;
+        let voice = level_of(Some('v'));
+        let (was_moderated, is_moderated) = (before >= voice, now >= voice);
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let known = self
+            .room_rules(channel)
+            .filter(|_| self.has_voices(&folded))?;
+        if was_moderated == is_moderated || known.has_mode('m') == is_moderated {
+            return None;
+        }
+        Some(match is_moderated {
+            true => ModeChange::set('m', None),
+            false => ModeChange::unset('m', None),
+        })
+    }
+
+    /// A channel as it is, if its rules are those of its room.
+    fn room_rules(&self, channel: &str) -> Option<Channel<'_>> {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        self.own_rules(&folded)?;
+        self.watcher(channel)?.view.channel(channel)
     }
 
     /// The commands for these changes, which are expected from now on.

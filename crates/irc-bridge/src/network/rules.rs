@@ -4,6 +4,9 @@
 //! A closed channel has a closed room. But who has just joined its alias is on the way into that room, and would be shut
 //! out half way, without a word: so a room stays open for a moment after it was made. Who comes in then, and is not let
 //! into the channel, is told why and what to do.
+//!
+//! And who may speak there: in the room of a moderated channel those who have at least the power of a voice. Each change
+//! of modes brings the whole room in line, so what comes back of a change that Matrix has made changes nothing.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +16,8 @@ use std::{
 use bridgehead_appservice::{JoinRule, bridge::RoomChange, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{ModeChange, Source};
 
-use super::{Hub, Owner, answers::Refusal, deeds::Deed};
+use super::{Hub, Owner, answers::Refusal, deeds::Deed, standing::level_of};
+use crate::settings::{DynamicSettings, Mode};
 
 /// A key's place in what a server tells to those who may not know it.
 const HIDDEN_KEY: &str = "*";
@@ -66,7 +70,7 @@ impl Hub {
     /// Who may join a channel, and whether it may be found: of rooms that the bridge has made. Whoever has linked a room
     /// of their own decides that themselves.
     pub(super) fn rules(&mut self, channel: &str, by: Option<&Source>, changes: &[ModeChange]) {
-        if !changes.iter().any(|change| "iksp".contains(change.mode)) {
+        if !changes.iter().any(|change| "ikmsp".contains(change.mode)) {
             return;
         }
         self.keep_key_of(channel, changes);
@@ -91,8 +95,7 @@ impl Hub {
         let is_hidden = known.has_mode('s') || known.has_mode('p') || is_closed;
         let place = self.channel(channel);
         let folded = place.target_name();
-        let dynamic = self.settings.dynamic_rules(folded);
-        let dynamic = dynamic.filter(|_| !self.settings.is_mapped(folded))?;
+        let dynamic = self.own_rules(folded)?;
         Some((!is_closed, dynamic.published && !is_hidden))
     }
 
@@ -104,7 +107,13 @@ impl Hub {
         (is_open || !self.doors.is_open(place.target_name())).then_some(is_open)
     }
 
-    /// A room is to be as open as its channel.
+    fn is_moderated(&self, channel: &str) -> bool {
+        let live = self.watcher(channel);
+        let known = live.and_then(|live| live.view.channel(channel));
+        known.is_some_and(|known| known.has_mode('m'))
+    }
+
+    /// A room is to be as open as its channel, and to let those speak who may speak there.
     pub(super) fn change_rules(&mut self, channel: &str, by: Option<&Source>) {
         let Some((is_open, is_listed)) = self.openness(channel) else {
             return;
@@ -112,7 +121,13 @@ impl Hub {
         let is_closed = !is_open;
         let place = self.channel(channel);
         let folded = place.target_name();
-        let change = RoomChange::new().listed(is_listed);
+        let speech_level = match self.is_moderated(channel) && self.has_voices(folded) {
+            true => level_of(Some('v')),
+            false => 0,
+        };
+        let change = RoomChange::new()
+            .listed(is_listed)
+            .spoken_from(speech_level);
         let change = match is_closed {
             // It is closed when those who are on their way in have come.
             true if self.doors.is_open(folded) => change,
@@ -121,6 +136,18 @@ impl Hub {
         };
         let by = self.who_did(channel, by);
         self.deed(Deed::Change(place, by, change));
+    }
+
+    /// The rules of a channel's room, where it is the bridge's to make them: not in rooms that are somebody's own.
+    pub(super) fn own_rules(&self, folded: &str) -> Option<&DynamicSettings> {
+        let rules = self.settings.dynamic_rules(folded);
+        rules.filter(|_| !self.settings.is_mapped(folded))
+    }
+
+    /// Whether a voice in a channel is a power in its room. Where the bridge speaks for all, it is its own voice that
+    /// counts, and nobody else's.
+    pub(super) fn has_voices(&self, folded: &str) -> bool {
+        self.settings.sync.powers && self.settings.mode_of(folded) == Mode::Puppet
     }
 
     /// Rooms that were made some moments ago are what their channels are.
@@ -143,6 +170,9 @@ impl Hub {
         let nick = nick.unwrap_or_else(|| person.localpart().to_owned());
         let cure = match refusal.line.numeric() {
             Some(475) => format!("Who knows the key says to me: `join {channel} KEY`."),
+            Some(473) if self.needs_no_invitation(channel, &person) => {
+                "You need no invitation there (`+I`), so it is tried again by itself.".to_owned()
+            }
             Some(473) => {
                 format!(
                     "An operator of the channel lets you in on IRC by `/invite {nick} {channel}`."

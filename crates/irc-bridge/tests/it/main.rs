@@ -23,5 +23,7 @@ mod tls;
 mod within;
 mod within_channels;
 mod within_nicks;
+mod within_quiets;
+mod within_rules;
 mod within_seeds;
 mod within_talks;

@@ -30,6 +30,10 @@ pub struct RoomChange {
     /// Whether it stands in the homeserver's directory of rooms. Only where the bridge has made the portal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_listed: Option<bool>,
+    /// The least power level that it takes to speak; 0: what the room asks for by itself. Only where the bridge has made
+    /// the portal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speech_level: Option<i64>,
 }
 
 impl RoomChange {
@@ -81,6 +85,16 @@ impl RoomChange {
     #[must_use]
     pub fn listed(mut self, is_listed: bool) -> Self {
         self.is_listed = Some(is_listed);
+        self
+    }
+
+    /// The same, in which it takes at least this power level to speak from now on. With 0 it takes again what it took
+    /// before the network has asked for more.
+    ///
+    /// Users of the network who speak all the same are given that level then, so that nothing of it is lost.
+    #[must_use]
+    pub fn spoken_from(mut self, level: i64) -> Self {
+        self.speech_level = Some(level);
         self
     }
 }

@@ -95,6 +95,9 @@ pub trait Network: Sized + Send + Sync + 'static {
     const MEMBERSHIP: bool = false;
     /// The network wants to know whom people of Matrix give which power ([`Action::Power`]).
     const POWER: bool = false;
+    /// The network wants to know whom people of Matrix let join and speak in rooms that the bridge has made
+    /// ([`Action::JoinRule`], [`Action::Power`]).
+    const RULES: bool = false;
     /// The network wants to know who types ([`Signal::Typing`]).
     const TYPING: bool = false;
     /// The network wants to know who has read what ([`Signal::Read`]).

@@ -9,6 +9,7 @@ use crate::{
     format::content::Profile,
     id::{MxcUri, RoomId, UserId},
     media::MediaRepo,
+    state::JoinRule,
 };
 
 /// Something that is to be said on the network. Only the kit makes it, and only of what the network has not said
@@ -225,10 +226,22 @@ pub enum Action<N: Network> {
         /// Whom.
         whom: Member<N>,
     },
-    /// The speaker has given others more power, or less. Only if the network has [`POWER`](Network::POWER).
+    /// The speaker has given others more power, or less, or has changed who may speak. Only if the network has
+    /// [`POWER`](Network::POWER).
     Power {
         /// All whose power is another now.
         changes: Vec<PowerChange<N>>,
+        /// The level that it takes to speak, before and now, where that is another. Only if the network has
+        /// [`RULES`](Network::RULES), and in a room that the bridge has made.
+        speech: Option<(i64, i64)>,
+    },
+    /// The speaker has changed who may join. Only if the network has [`RULES`](Network::RULES), and in a room that the
+    /// bridge has made.
+    JoinRule {
+        /// By which rule people joined until then, as far as the homeserver tells.
+        before: Option<JoinRule>,
+        /// By which they join now.
+        now: JoinRule,
     },
 }
 
@@ -321,6 +334,7 @@ impl<N: Network> Action<N> {
             Self::Ban { .. } => "ban",
             Self::Unban { .. } => "unban",
             Self::Power { .. } => "power",
+            Self::JoinRule { .. } => "join rule",
         }
     }
 
@@ -387,10 +401,14 @@ impl<N: Network> Clone for Action<N> {
                 is_ban: *is_ban,
             },
             Self::Unban { whom } => Self::Unban { whom: whom.clone() },
-            Self::Power { changes } => {
-                let changes = changes.clone();
-                Self::Power { changes }
-            }
+            Self::Power { changes, speech } => Self::Power {
+                changes: changes.clone(),
+                speech: *speech,
+            },
+            Self::JoinRule { before, now } => Self::JoinRule {
+                before: before.clone(),
+                now: now.clone(),
+            },
         }
     }
 }

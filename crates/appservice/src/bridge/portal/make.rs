@@ -117,6 +117,7 @@ async fn make<N: Network>(
         avatar: described.avatar.clone(),
         broken: None,
         is_put_out: false,
+        speech: None,
     };
     let agent = data.agent.clone().unwrap_or_else(|| core.bot.clone());
     let room_id = match create(live, core, room, (described, &data), &agent).await {

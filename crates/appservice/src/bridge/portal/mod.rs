@@ -2,17 +2,18 @@
 //!
 //! A portal is made when somebody of the network speaks, when somebody asks for its alias, or when a person invites
 //! a ghost to talk alone; or an existing room is linked (*plumbed*). `make` makes and links, `sync` keeps names and
-//! topics the same, `invite` answers invitations and sees removals.
+//! topics the same, `speech` who may speak, `invite` answers invitations and sees removals.
 
 mod handle;
 mod invite;
 mod make;
 mod plumb;
+mod speech;
 mod sync;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{handle::Portals, plumb::LinkRefused};
+pub use self::{handle::Portals, plumb::LinkRefused, speech::Speech};
 pub(crate) use self::{
     invite::{back, on_member},
     make::{ensure, ensure_for_alias, lock},
@@ -89,6 +90,9 @@ pub struct PortalData {
     /// whoever invites it again does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_put_out: bool,
+    /// What it takes to speak there, as far as the network has had a say in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speech: Option<Speech>,
 }
 
 impl<N: Network> Link<Rooms<N>> {

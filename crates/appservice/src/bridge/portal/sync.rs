@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Portal, PortalData, PortalKind, Rooms};
+use super::{Portal, PortalData, PortalKind, Rooms, speech};
 use crate::{
     Error, Urgency,
     actors::preflight,
@@ -43,8 +43,8 @@ fn events(data: &PortalData, change: &RoomChange) -> Vec<(&'static str, Value)> 
     events
 }
 
-/// The change without what the network has no say in: who may come into a room, and who finds it, is decided by the
-/// bridge where it has made the room, and else by those whose room it is.
+/// The change without what the network has no say in: who may come into a room, who finds it, and who may speak, is
+/// decided by the bridge where it has made the room, and else by those whose room it is.
 fn allowed(kind: PortalKind, change: RoomChange) -> RoomChange {
     match kind {
         PortalKind::Made => change,
@@ -52,6 +52,7 @@ fn allowed(kind: PortalKind, change: RoomChange) -> RoomChange {
             join_rule: None,
             allow: Vec::new(),
             is_listed: None,
+            speech_level: None,
             ..change
         },
     }
@@ -77,6 +78,9 @@ pub(crate) async fn sync<N: Network>(
     if let Some(is_listed) = change.is_listed {
         let agent = portal.agent(doing.core);
         calls::list_in_directory(doing.core, &agent, &portal.matrix, is_listed).await?;
+    }
+    if let Some(level) = change.speech_level {
+        speech::let_speak(doing, &mut portal, level).await?;
     }
     let data = &mut portal.data;
     data.name = change.name.or(data.name.take());

@@ -14,6 +14,7 @@ use crate::{
     },
     core::Core,
     id::UserId,
+    state::power::to_speak,
 };
 
 /// The level that a content gives to somebody whom it may not name.
@@ -30,8 +31,14 @@ fn level(content: Option<&Value>, user: &str) -> i64 {
         .unwrap_or(0)
 }
 
-/// All who are named before or now, and have another level; nothing, where there is nobody but the service's user.
-pub(super) fn changes<N: Network>(live: &Live<N>, core: &Core, event: &Event) -> Meaning<N> {
+/// All who are named before or now, and have another level, and who may speak, where that is asked for; nothing, where
+/// there is nobody but the service's user.
+pub(super) fn changes<N: Network>(
+    live: &Live<N>,
+    core: &Core,
+    event: &Event,
+    has_rules: bool,
+) -> Meaning<N> {
     let (before, now) = (event.previous_content(), Some(&event.content));
     let named = [before, now].into_iter().flatten();
     let named = named.filter_map(|content| content.get("users")?.as_object());
@@ -47,5 +54,7 @@ pub(super) fn changes<N: Network>(live: &Live<N>, core: &Core, event: &Event) ->
         Some(PowerChange { whom, before, now })
     };
     let changes: Vec<_> = named.into_iter().filter_map(change).collect();
-    (!changes.is_empty()).then_some(Ok(Action::Power { changes }))
+    let speech = (to_speak(before), to_speak(now));
+    let speech = (has_rules && speech.0 != speech.1).then_some(speech);
+    (!changes.is_empty() || speech.is_some()).then_some(Ok(Action::Power { changes, speech }))
 }

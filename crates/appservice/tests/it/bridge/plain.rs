@@ -27,6 +27,8 @@ pub(crate) const ECHOES: u32 = 8;
 pub(crate) const POWER: u32 = 16;
 /// It wants to know who comes and goes.
 pub(crate) const MEMBERSHIP: u32 = 32;
+/// It wants to know who may join and speak.
+pub(crate) const RULES: u32 = 64;
 
 type Answer<const F: u32> = dyn Fn(&Outgoing<Plain<F>>) -> Result<Receipt, SendError> + Send + Sync;
 type Script<const F: u32> =
@@ -122,6 +124,7 @@ impl<const F: u32> Network for Plain<F> {
     const REACTIONS: bool = F & REACTIONS != 0;
     const MEMBERSHIP: bool = F & MEMBERSHIP != 0;
     const POWER: bool = F & POWER != 0;
+    const RULES: bool = F & RULES != 0;
 
     async fn run(&self, remote: Remote<Self>) -> Result<(), HandlerError> {
         if let Some(script) = &self.script {

@@ -9,9 +9,10 @@ use bridgehead_testkit::lab::Lab;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::plain::{MEMBERSHIP, POWER, Plain, Scene, ghost, hall};
+use super::plain::{MEMBERSHIP, POWER, Plain, RULES, Scene, ghost, hall};
 
 const BOTH: u32 = POWER | MEMBERSHIP;
+const ALL: u32 = BOTH | RULES;
 
 async fn scene(lab: &Lab) -> anyhow::Result<Scene<BOTH>> {
     Scene::new(lab, Plain::new(|_| Ok(Receipt::new()))).await
@@ -33,7 +34,7 @@ async fn levels(scene: &Scene<BOTH>) -> anyhow::Result<Value> {
 fn told(scene: &Scene<BOTH>) -> Vec<String> {
     let state = scene.plain.state.lock();
     let changes = state.sent.iter().filter_map(|sent| match &sent.action {
-        Action::Power { changes } => Some(changes.clone()),
+        Action::Power { changes, .. } => Some(changes.clone()),
         _ => None,
     });
     let line = |change: bridgehead_appservice::bridge::PowerChange<_>| {
@@ -335,6 +336,121 @@ fn rooms_are_made_by_the_rules_that_the_network_names() {
         remote.change(&club, None, from_hall).await?;
         scene.settle().await;
         scene.alice.join(&portal).await?;
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+/// What it takes to speak in the hall.
+async fn to_speak<const F: u32>(scene: &Scene<F>) -> anyhow::Result<Value> {
+    let levels = scene.alice.power_levels(&scene.room).await?;
+    Ok(levels["events_default"].clone())
+}
+
+#[test]
+fn where_only_some_may_speak_nothing_of_the_network_is_lost() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = scene(&lab).await?;
+        let (alice, room, remote) = (&scene.alice, &scene.room, scene.remote());
+        for user in ["ann", "bob"] {
+            remote.join(&hall(), &user.to_owned()).await?;
+        }
+        remote.power(&hall(), &[(ann(), 1)]).await?;
+        scene.settle().await;
+        let before = alice.power_levels(room).await?;
+        let moderated = RoomChange::new().spoken_from(1);
+        remote.change(&hall(), None, moderated.clone()).await?;
+        remote.change(&hall(), None, moderated.clone()).await?;
+        scene.settle().await;
+        let mut wanted = before.clone();
+        wanted["events_default"] = json!(1);
+        assert_eq!(alice.power_levels(room).await?, wanted, "and nothing else");
+        assert!(alice.say(room, "may I?").await.is_err());
+        // The network has let both speak.
+        for (at, user) in ["ann", "bob"].into_iter().enumerate() {
+            let said = format!("{user} speaks");
+            let message =
+                RemoteMessage::new(&at.to_string(), hall(), user.to_owned(), said.as_str());
+            remote.message(message).await?;
+        }
+        scene.settle().await;
+        let texts = alice.texts(room).await?;
+        for said in ["ann speaks", "bob speaks"] {
+            assert!(texts.contains(&said.to_owned()), "{texts:?}");
+        }
+        // It is the same after a crash, and what the room asked for before is not forgotten.
+        lab.restart(&scene.service).await?;
+        let remote = scene.remote();
+        remote.change(&hall(), None, moderated).await?;
+        scene.settle().await;
+        assert_eq!(to_speak(&scene).await?, 1);
+        let open = RoomChange::new().spoken_from(0);
+        remote.change(&hall(), None, open).await?;
+        scene.settle().await;
+        assert_eq!(to_speak(&scene).await?, 0);
+        alice.say(room, "thank you").await?;
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn who_may_speak_in_a_room_that_was_linked_is_its_owners_to_say() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = scene(&lab).await?;
+        let room = linked(&scene).await?;
+        let bot = bot(&scene)?;
+        scene.alice.set_power(&room, &bot, 100).await?;
+        let before = scene.alice.power_levels(&room).await?;
+        let moderated = RoomChange::new().spoken_from(1).topic("tea");
+        scene.remote().change(&club(), None, moderated).await?;
+        scene.settle().await;
+        let topic = scene.alice.state(&room, "m.room.topic", "").await?;
+        assert_eq!(topic["topic"], "tea");
+        assert_eq!(scene.alice.power_levels(&room).await?, before);
+        Ok(())
+    })
+    .expect("it goes through");
+}
+
+#[test]
+fn the_network_is_told_who_may_join_and_speak() {
+    Lab::run(async |lab| -> anyhow::Result<()> {
+        let scene = Scene::<ALL>::new(&lab, Plain::new(|_| Ok(Receipt::new()))).await?;
+        let (alice, room, remote) = (&scene.alice, &scene.room, scene.remote());
+        remote
+            .power_of_people(&hall(), &[(alice.id().clone(), 100)])
+            .await?;
+        // What the network has changed does not come back to it.
+        let change = RoomChange::new().joined_by(JoinRule::Invite).spoken_from(1);
+        remote.change(&hall(), None, change).await?;
+        let change = RoomChange::new().joined_by(JoinRule::Public).spoken_from(0);
+        remote.change(&hall(), None, change).await?;
+        scene.settle().await;
+        let rule = json!({ "join_rule": "invite" });
+        alice
+            .set_state(room, "m.room.join_rules", "", &rule)
+            .await?;
+        let mut levels = alice.power_levels(room).await?;
+        levels["events_default"] = json!(20);
+        for _ in 0..2 {
+            alice
+                .set_state(room, "m.room.power_levels", "", &levels)
+                .await?;
+            levels["events"]["m.room.topic"] = json!(75);
+        }
+        scene.settle().await;
+        let state = scene.plain.state.lock();
+        let told: Vec<String> = state
+            .sent
+            .iter()
+            .filter_map(|sent| match &sent.action {
+                Action::JoinRule { before, now } => Some(format!("{before:?} -> {now:?}")),
+                Action::Power { speech, .. } => Some(format!("{speech:?}")),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, ["Some(Public) -> Invite", "Some((0, 20))"]);
         Ok(())
     })
     .expect("it goes through");

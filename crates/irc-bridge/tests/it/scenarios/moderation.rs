@@ -28,6 +28,7 @@ scenarios![
     an_exception_lets_them_in_again,
     who_is_quieted_is_told,
     a_moderated_channel_tells_who_may_not_speak,
+    a_moderated_channel_has_a_moderated_room,
     a_closed_channel_has_a_closed_room,
     a_key_is_kept_and_used,
     topics_are_the_same_on_both_sides,
@@ -79,7 +80,7 @@ async fn operators_of_the_channel_have_power_in_the_room(stage: Stage) -> anyhow
 }
 
 /// A room of somebody's own that is linked to a channel, in which the bridge has this power.
-async fn linked(
+pub(super) async fn linked(
     stage: &Stage,
     channel: &str,
     (owner, nick, level): (&str, &str, i64),
@@ -329,7 +330,8 @@ fn is_refusal(content: &Value) -> bool {
 }
 
 async fn a_moderated_channel_tells_who_may_not_speak(stage: Stage) -> anyhow::Result<()> {
-    let (mut bob, alice, room) = two_in(&stage, "#mod11", ("alicep11", "bobp11")).await?;
+    // In a room of her own it is she who says who may speak, so she can say what the channel does not take.
+    let (mut bob, alice, room) = linked(&stage, "#mod11", ("alicep11", "bobp11", 100)).await?;
     bob.ask("MODE #mod11 +m", "MODE #mod11 ").await?;
     alice.say(&room, "not heard").await?;
     alice
@@ -349,6 +351,29 @@ async fn joined_by(user: &LabUser, room: &RoomId, rule: &str) -> anyhow::Result<
         Ok(rules["join_rule"].clone())
     })
     .await
+}
+
+async fn a_moderated_channel_has_a_moderated_room(stage: Stage) -> anyhow::Result<()> {
+    let (mut bob, alice, room) = two_in(&stage, "#mod20", ("alicep20", "bobp20")).await?;
+    let takes = async |level: i64| {
+        let to_speak = async || {
+            let levels = alice.power_levels(&room).await?;
+            Ok(levels["events_default"].as_i64().unwrap_or(0))
+        };
+        comes_to(&level, to_speak).await
+    };
+    bob.ask("MODE #mod20 +m", "MODE #mod20 ").await?;
+    takes(1).await?;
+    anyhow::ensure!(alice.say(&room, "may I?").await.is_err());
+    bob.say("PRIVMSG #mod20 :an operator speaks").await;
+    alice.hears(&room, "an operator speaks").await?;
+    bob.say(&format!("MODE #mod20 +v {}", nick(&alice))).await;
+    has_power(&alice, &room, (alice.id().as_str(), 1)).await?;
+    alice.say(&room, "with a voice").await?;
+    let heard = bob.hear("PRIVMSG #mod20").await?;
+    anyhow::ensure!(heard.ends_with(":with a voice"), "{heard}");
+    bob.ask("MODE #mod20 -m", "MODE #mod20 ").await?;
+    takes(0).await
 }
 
 async fn a_closed_channel_has_a_closed_room(stage: Stage) -> anyhow::Result<()> {

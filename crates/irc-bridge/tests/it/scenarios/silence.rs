@@ -3,7 +3,7 @@
 use bridgehead_appservice::id::{EventId, RoomId};
 use bridgehead_testkit::lab::LabUser;
 
-use super::talk::ghost;
+use super::{moderation::linked, talk::ghost};
 use crate::{
     peers::{
         ii::{Ii, Shown},
@@ -72,7 +72,8 @@ async fn in_channel(
 }
 
 async fn a_moderated_channel_says_so(stage: Stage) -> anyhow::Result<()> {
-    let (alice, room, mut operator) = in_channel(&stage, ("alice20", "op20"), "#moderated").await?;
+    let names = ("alice20", "op20", 100);
+    let (mut operator, alice, room) = linked(&stage, "#moderated", names).await?;
     operator.ask("MODE #moderated +m", "+m").await?;
     let (_, words) = refused(&alice, &room, "may I?").await?;
     assert!(
@@ -208,7 +209,8 @@ async fn nobody_of_that_nick_is_told(stage: Stage) -> anyhow::Result<()> {
 }
 
 async fn what_was_refused_can_be_asked_for_again(stage: Stage) -> anyhow::Result<()> {
-    let (alice, room, mut operator) = in_channel(&stage, ("alice28", "op28"), "#again").await?;
+    let names = ("alice28", "op28", 100);
+    let (mut operator, alice, room) = linked(&stage, "#again", names).await?;
     let mut judge = Judge::listen(stage.port, "judge28", "#again").await?;
     operator.ask("MODE #again +m", "+m").await?;
     let (event, _) = refused(&alice, &room, "once and only once").await?;
