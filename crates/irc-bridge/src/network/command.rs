@@ -161,27 +161,9 @@ impl Hub {
                 reply.send(Ok(self.status_of(&owner))).ok();
             }
             Command::Unsay { place, id, reason } => {
-                let whose = match owner.person() {
-                    // Who may not speak there has nothing to be told.
-                    Some(person) => self.owner_for(&place, person).unwrap_or(owner),
-                    None => owner,
-                };
-                let reason = reason.as_deref().map(one_line);
-                let params = [place.target_name(), &id].into_iter().chain(reason);
-                self.ask_as(&whose, Line::new("REDACT", params), reply);
+                self.unsay(owner, &place, (&id, reason), reply);
             }
-            Command::Topic { channel, topic } => {
-                let folded = self.directory.read().case_mapping().fold(&channel);
-                let encoding = self.settings.send_encoding_of(Some(&folded));
-                let bytes = encoding::encode(&in_one_line(&topic), encoding)
-                    .0
-                    .into_owned();
-                // What comes back of it is what the encoding has left of it.
-                let (topic, _) = encoding.decode_without_bom_handling(&bytes);
-                self.topics.insert(folded, topic.into_owned());
-                let line = Line::new("TOPIC", [channel.as_bytes(), &bytes]);
-                self.ask_there(&owner, &channel, line, reply);
-            }
+            Command::Topic { channel, topic } => self.set_topic(&owner, &channel, &topic, reply),
             Command::Invite { channel, nick } => {
                 let line = Line::new("INVITE", [nick.as_str(), channel.as_str()]);
                 self.ask_there(&owner, &channel, line, reply);
@@ -212,6 +194,36 @@ impl Hub {
                 other => drop(reply.send(other.map(|_| String::new()))),
             },
         }
+    }
+
+    /// Takes back what somebody has said.
+    fn unsay(
+        &mut self,
+        owner: Owner,
+        place: &Place,
+        (id, reason): (&str, Option<String>),
+        reply: Reply,
+    ) {
+        let whose = match owner.person() {
+            // Who may not speak there has nothing to be told.
+            Some(person) => self.owner_for(place, person).unwrap_or(owner),
+            None => owner,
+        };
+        let reason = reason.as_deref().map(one_line);
+        let params = [place.target_name(), id].into_iter().chain(reason);
+        self.ask_as(&whose, Line::new("REDACT", params), reply);
+    }
+
+    fn set_topic(&mut self, owner: &Owner, channel: &str, topic: &str, reply: Reply) {
+        let folded = self.directory.read().case_mapping().fold(channel);
+        let encoding = self.settings.send_encoding_of(Some(&folded));
+        let topic = in_one_line(topic);
+        let (bytes, _) = encoding::encode(&topic, encoding);
+        // What comes back of it is what the encoding has left of it.
+        let (topic, _) = encoding.decode_without_bom_handling(&bytes);
+        self.topics.insert(folded, topic.into_owned());
+        let line = Line::new("TOPIC", [channel.as_bytes(), &*bytes]);
+        self.ask_there(owner, channel, line, reply);
     }
 
     /// Somebody is away, or back; it is kept, for their next connection.

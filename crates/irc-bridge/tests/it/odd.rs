@@ -72,7 +72,7 @@ fn where_nobody_knows_of_capabilities_both_sides_talk() -> anyhow::Result<()> {
 fn where_everything_comes_late_both_sides_talk() -> anyhow::Result<()> {
     for dialect in [Dialect::modern(), Dialect::inspircd(), Dialect::ngircd()] {
         talks(dialect, async |faults| {
-            faults.lag(Duration::from_secs(3)).await
+            faults.lag(Duration::from_secs(3)).await;
         })?;
     }
     Ok(())
