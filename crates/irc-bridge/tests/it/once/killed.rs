@@ -119,6 +119,23 @@ fn no_line_is_there_twice_or_out_of_order_though_the_bridge_is_killed() -> anyho
     Ok(())
 }
 
+/// What was heard in Matrix is what was said on IRC, once and in order, but for what was in the socket at a kill.
+fn is_as_said(found: &[String], said: &[String], seed: u64) {
+    let mut once = found.to_vec();
+    once.dedup();
+    assert_eq!(once, found, "nothing twice");
+    let order = said.iter().filter(|line| found.contains(line));
+    let order: Vec<&String> = order.collect();
+    assert_eq!(order, found.iter().collect::<Vec<_>>(), "in order");
+    // What stood in the socket at the kill is gone where the server keeps no history: a line for each kill.
+    let lost = said.len() - found.len();
+    println!(
+        "seed {seed}: {lost} of {} lines from IRC were on the way when it was killed",
+        said.len()
+    );
+    assert!(lost <= KILLS * 2, "lost: {lost}");
+}
+
 fn history(seed: u64) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let irc = runtime.block_on(Inspircd::start(InspircdOptions::default()))?;
@@ -204,26 +221,9 @@ fn history(seed: u64) -> anyhow::Result<()> {
         );
         let end = from_irc.last().cloned().unwrap_or_default();
         alice.hears(&room, &end).await?;
-        let found = alice.texts(&room).await?;
-        let found: Vec<String> = found
-            .into_iter()
-            .filter(|text| text.starts_with("from IRC"))
-            .collect();
-        let mut once = found.clone();
-        once.dedup();
-        assert_eq!(once, found, "nothing twice");
-        let order: Vec<&String> = from_irc
-            .iter()
-            .filter(|line| found.contains(line))
-            .collect();
-        assert_eq!(order, found.iter().collect::<Vec<_>>(), "in order");
-        // What stood in the socket at the kill is gone where the server keeps no history: a line for each kill.
-        let lost = from_irc.len() - found.len();
-        println!(
-            "seed {seed}: {lost} of {} lines from IRC were on the way when it was killed",
-            from_irc.len()
-        );
-        assert!(lost <= KILLS * 2, "lost: {lost}");
+        let found = alice.texts(&room).await?.into_iter();
+        let found: Vec<String> = found.filter(|text| text.starts_with("from IRC")).collect();
+        is_as_said(&found, &from_irc, seed);
         Ok(())
     });
     runtime.block_on(async { bridge.kill().await })?;
