@@ -435,10 +435,7 @@ impl Network for Irc {
                         true => RoomInfo::private(channel),
                         false => RoomInfo::public(channel),
                     };
-                    // Else the channel says what it is about, and a channel that says nothing has no topic.
-                    if !handle.settings.sync.topics {
-                        info = info.about(&format!("{channel} on {title}"));
-                    }
+                    info = info.about(&format!("{channel} on {title}"));
                     if !rules.federate {
                         info = info.local();
                     }

@@ -16,11 +16,27 @@ const DEMO: &str = "demo";
 const IMPORT: &str = "import";
 const KEEPER: &str = "keeper";
 
+const DEMO_USAGE: &str = "\
+Usage: bridgehead-irc demo
+
+Starts a homeserver, an IRC server (ngIRCd, where it is installed) and the bridge between them on this machine alone, lets
+people on both sides talk, prints the conversation as each side has seen it, and ends.
+";
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    if words.len() == 1 && words[0] == DEMO {
-        return demo::run().await;
+    let mut words: Vec<_> = std::env::args_os().skip(1).collect();
+    // `help demo` is `demo --help`.
+    let is_ours = |word: &OsString| [DEMO, IMPORT, KEEPER].iter().any(|ours| word == ours);
+    if words.len() == 2 && words[0] == "help" && is_ours(&words[1]) {
+        words = vec![words.remove(1), "--help".into()];
+    }
+    if words.len() == 1 && (words[0] == "--version" || words[0] == "-V") {
+        println!("bridgehead-irc {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    if words.first().is_some_and(|word| word == DEMO) {
+        return demonstrate(&words[1..]).await;
     }
     if words.first().is_some_and(|word| word == IMPORT) {
         return import(words).await;
@@ -40,6 +56,22 @@ async fn main() -> ExitCode {
         );
     }
     ended
+}
+
+/// Shows the bridge at work. There is nothing to choose.
+async fn demonstrate(words: &[OsString]) -> ExitCode {
+    let is_help = words.iter().any(|word| word == "--help" || word == "-h");
+    match words {
+        [] => demo::run().await,
+        _ if is_help => {
+            print!("{DEMO_USAGE}");
+            ExitCode::SUCCESS
+        }
+        [word, ..] => {
+            eprint!("{} is unknown\n\n{DEMO_USAGE}", word.display());
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// Takes over what another bridge keeps, and says what.

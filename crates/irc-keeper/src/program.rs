@@ -66,6 +66,10 @@ fn read(words: &[OsString]) -> Result<Told, String> {
 
 /// Keeps connections until it is told to end. The words are those behind the command's name.
 pub async fn run(words: &[OsString]) -> ExitCode {
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let told = match read(words) {
         Ok(told) => told,
         Err(why) => {

@@ -106,9 +106,11 @@ async fn enter(
         key,
     };
     if let Err(refused) = about.carry_out(enter).await {
-        if !is_member {
-            about.carry_out(Command::Abandon(channel)).await?;
-        }
+        let over = match is_member {
+            true => Command::Forgo(channel),
+            false => Command::Abandon(channel),
+        };
+        about.carry_out(over).await?;
         return Err(refused);
     }
     // If it is so, the key has fit: the bridge needs it too.

@@ -142,9 +142,14 @@ impl Hub {
     }
 
     /// What somebody wanted in a channel has come to nothing.
-    pub(super) fn abandon(&mut self, owner: &Owner, channel: &str) {
+    pub(super) fn forgo(&mut self, owner: &Owner, channel: &str) {
         let wish = (owner.clone(), channel.to_owned());
         self.access.wishes.remove(&wish);
+    }
+
+    /// The same, and they have no business there.
+    pub(super) fn abandon(&mut self, owner: &Owner, channel: &str) {
+        self.forgo(owner, channel);
         if !self.client(owner).wanted.contains(channel) {
             self.leave(owner, channel, Some("It has no room in Matrix"));
         }

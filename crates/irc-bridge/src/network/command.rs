@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Entered(String),
     /// To be in a channel no more, for it gets no room.
     Abandon(String),
+    /// The same, and they stay where they are.
+    Forgo(String),
     /// That the key of a channel is remembered, which an operator of it gives.
     Key { channel: String, key: String },
     /// To be connected anew.
@@ -129,6 +131,10 @@ impl Hub {
             }
             Command::Abandon(channel) => {
                 self.abandon(&owner, &channel);
+                reply.send(Ok(String::new())).ok();
+            }
+            Command::Forgo(channel) => {
+                self.forgo(&owner, &channel);
                 reply.send(Ok(String::new())).ok();
             }
             Command::Operates(channel) => self.ask_if_operator(&owner, &channel, reply),

@@ -227,10 +227,10 @@ impl Directory {
     pub(super) fn set_network(&mut self, case_mapping: CaseMapping, title: Option<&str>) {
         if case_mapping != self.case_mapping {
             self.case_mapping = case_mapping;
-            let owners = std::mem::take(&mut self.owners);
-            for (nick, owner) in owners {
-                self.owners.insert(case_mapping.fold(&nick), owner);
-            }
+            // From the nicks as they are written: what was folded by another rule cannot be folded anew.
+            let nicks = self.nicks.iter();
+            let owners = nicks.map(|(owner, nick)| (case_mapping.fold(nick), owner.clone()));
+            self.owners = owners.collect();
         }
         if let Some(title) = title {
             self.title = Some(title.to_owned());
@@ -376,6 +376,15 @@ mod tests {
         directory.unnamed(&ann, now);
         directory.end_former(now + FORMER_FOR);
         assert_eq!(directory.owner_or_former("ann"), None);
+    }
+
+    #[test]
+    fn nicks_of_ours_are_found_by_the_rule_that_is_learned_later() {
+        let mut directory = Directory::default();
+        directory.named(&Owner::Bot, "bridge[m]", Instant::now());
+        directory.set_network(CaseMapping::Ascii, None);
+        assert_eq!(directory.owner("Bridge[m]"), Some(&Owner::Bot));
+        assert_eq!(directory.owner("bridge{m}"), None);
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Hub {
         let resumed = live.link.facts().resumed;
         self.history.over_ms = resumed.and_then(|resumed| resumed.closed_ms);
         self.elect_without(&owner);
+        self.note_over(&owner);
         self.history.over_ms = None;
         self.misses_again(&owner);
         let overheard = self.overheard_without(&owner);

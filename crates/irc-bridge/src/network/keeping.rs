@@ -33,7 +33,7 @@ use crate::{
 /// How long it is waited for connections to be taken up.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How long those that hear for all may take with what came meanwhile until the others begin.
-const HEARD_WITHIN: Duration = Duration::from_secs(60);
+const HEARD_WITHIN: Duration = Duration::from_secs(20);
 /// What the bridge's own is called by the keeper; no user id is that.
 const BOT: &str = "bot";
 
@@ -55,6 +55,8 @@ pub(super) struct Held {
     observers: BTreeMap<String, Owner>,
     /// What was noted of that last.
     noted: BTreeMap<String, String>,
+    /// Up to where each has been told, and may not be let go of yet.
+    withheld: BTreeMap<Owner, Done>,
 }
 
 /// Under this name it is remembered who hears each channel.
@@ -285,7 +287,31 @@ impl Hub {
         // What waits for a history would be lost with this run, and so would what is not told yet.
         let is_told = !self.history.is_catching_up() && !self.missed.holds();
         if is_told && !self.owes_refusals(owner) {
+            self.held.withheld.remove(owner);
             self.deed(Deed::Done(done));
+        } else {
+            // Of a connection that is over nothing is told later that would say this as well.
+            self.held.withheld.insert(owner.clone(), done);
         }
+    }
+
+    /// Lets go of what was withheld, where that may be now.
+    pub(super) fn tend_withheld(&mut self) {
+        if self.history.is_catching_up() || self.missed.holds() {
+            return;
+        }
+        let owners = self.held.withheld.keys().cloned();
+        let owners: Vec<Owner> = owners.filter(|owner| !self.owes_refusals(owner)).collect();
+        for owner in owners {
+            if let Some(done) = self.held.withheld.remove(&owner) {
+                self.deed(Deed::Done(done));
+            }
+        }
+    }
+
+    /// A connection is over: nothing more is awaited of it.
+    pub(super) fn note_over(&mut self, owner: &Owner) {
+        self.held.waiting.remove(owner);
+        self.held.behind.remove(owner);
     }
 }

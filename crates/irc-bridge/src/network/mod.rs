@@ -512,6 +512,7 @@ impl Hub {
         self.look_at_late(now).await;
         self.tend_history(now);
         self.tend_missed(now);
+        self.tend_withheld();
         self.close_doors(now);
         self.tend_monitor();
         self.tend_policies(now).await;

@@ -76,15 +76,13 @@ impl Hub {
 
     /// The mask by which a channel quiets somebody, if one does and they are not excepted, as far as that is known.
     fn quiet_for(&self, channel: &str, person: &UserId) -> Option<String> {
-        let seen = self.seen.get(person)?;
-        let live = self.watcher(channel)?;
-        let except = live.link.facts().isupport.except_mode();
-        let known = live.view.channel(channel)?;
-        let list = |mode: Option<char>| mode.and_then(|mode| known.list(mode)).unwrap_or_default();
-        let meets = |entry: &Listed| self.meets(&ListEntry::parse(&entry.mask), seen);
-        if list(except).iter().any(meets) {
+        if self.is_excepted(channel, person) {
             return None;
         }
+        let seen = self.seen.get(person)?;
+        let known = self.watcher(channel)?.view.channel(channel)?;
+        let list = |mode: Option<char>| mode.and_then(|mode| known.list(mode)).unwrap_or_default();
+        let meets = |entry: &Listed| self.meets(&ListEntry::parse(&entry.mask), seen);
         let muted = list(Some('b')).iter();
         let muted = muted.filter(|entry| ListEntry::parse(&entry.mask).is_quiet());
         let mut quiets = list(self.quiet_mode(channel)).iter().chain(muted);
@@ -101,8 +99,22 @@ impl Hub {
                 true => None,
                 false => self.quiet_for(channel, person),
             };
+            let mask = mask.filter(|_| !self.is_excepted(channel, person));
             self.tell_quiet(channel, person, mask.or(other.as_deref()));
         }
+    }
+
+    /// Whether quiets and bans of a channel are not for somebody, as far as that is known.
+    fn is_excepted(&self, channel: &str, person: &UserId) -> bool {
+        let known = self.watcher(channel).and_then(|live| {
+            let mode = live.link.facts().isupport.except_mode()?;
+            live.view.channel(channel)?.list(mode)
+        });
+        let seen = self.seen.get(person);
+        seen.zip(known).is_some_and(|(seen, list)| {
+            let mut entries = list.iter().map(|entry| ListEntry::parse(&entry.mask));
+            entries.any(|entry| self.meets(&entry, seen))
+        })
     }
 
     /// Who may stay in a channel and not speak is told so, and when they may again.

@@ -85,7 +85,7 @@ fn is_test(sources: &str, name: &str) -> bool {
     sources
         .match_indices(&format!("fn {name}("))
         .any(|(at, _)| {
-            let before = sources[..at].lines().rev().take_while(|line| {
+            let before = sources[..at].trim_end().lines().rev().take_while(|line| {
                 let line = line.trim();
                 !line.is_empty() && line != "}"
             });

@@ -115,6 +115,7 @@ async fn make<N: Network>(
         name: described.name.clone(),
         topic: described.topic.clone(),
         avatar: described.avatar.clone(),
+        join_rule: described.join_rule.clone(),
         broken: None,
         is_put_out: false,
         speech: None,

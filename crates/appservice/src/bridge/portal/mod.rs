@@ -24,6 +24,7 @@ use super::{Link, LinkKind, Network};
 use crate::{
     core::Core,
     id::{MxcUri, RoomAlias, RoomId, UserId},
+    state::JoinRule,
 };
 
 /// The links between rooms of the network and portals.
@@ -83,6 +84,9 @@ pub struct PortalData {
     /// The picture that the network has for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<MxcUri>,
+    /// Who may join by the network's last word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_rule: Option<JoinRule>,
     /// Why nothing goes through it at the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,

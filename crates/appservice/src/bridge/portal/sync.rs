@@ -70,7 +70,8 @@ pub(crate) async fn sync<N: Network>(
     let ghost = by.and_then(|user| doing.live.ghost_id(user).ok());
     for (kind, content) in events(&portal.data, &change) {
         // What was changed from Matrix comes back from the network as news to everybody.
-        if is_so(doing, &portal, (kind, &content)).await? {
+        let had_another = said_otherwise(&portal.data, kind, &change);
+        if is_so(doing, &portal, (kind, &content), had_another).await? {
             continue;
         }
         set(doing, &portal, ghost.as_ref(), (kind, content)).await?;
@@ -86,6 +87,7 @@ pub(crate) async fn sync<N: Network>(
     data.name = change.name.or(data.name.take());
     data.topic = change.topic.or(data.topic.take());
     data.avatar = change.avatar.or(data.avatar.take());
+    data.join_rule = change.join_rule.or(data.join_rule.take());
     Links::<Rooms<N>>::of(doing.core)
         .link(&portal.remote, &portal.matrix, &portal.data)
         .await?;
@@ -93,19 +95,40 @@ pub(crate) async fn sync<N: Network>(
     Ok(None)
 }
 
-/// Whether a state event is already what it is to become.
+/// Whether the network's last word of this was another one: then the room may have it, and the bridge has not heard of it.
+fn said_otherwise(data: &PortalData, kind: &str, change: &RoomChange) -> bool {
+    match kind {
+        "m.room.name" => data.name.is_some(),
+        "m.room.topic" => data.topic.is_some(),
+        "m.room.avatar" => data.avatar.is_some(),
+        _ => data.join_rule.is_some() && data.join_rule != change.join_rule,
+    }
+}
+
+/// Whether a state event is already what it is to become. What was heard may be older than what the room has now, which
+/// counts where the bridge `had_another` in it.
 async fn is_so<N: Network>(
     doing: &Doing<'_, N>,
     portal: &Portal<N>,
     (kind, wanted): (&'static str, &Value),
+    had_another: bool,
 ) -> Result<bool, Error> {
-    let known = calls::heard_state(doing.core, &portal.matrix, kind, "").await?;
-    let Some((known, wanted)) = known.as_ref().zip(wanted.as_object()) else {
-        return Ok(false);
+    let has_it = |known: &Option<Value>| {
+        let known_and_wanted = known.as_ref().zip(wanted.as_object());
+        known_and_wanted.is_some_and(|(known, wanted)| {
+            let mut fields = wanted.iter();
+            fields.all(|(field, value)| known.get(field) == Some(value))
+        })
     };
-    Ok(wanted
-        .iter()
-        .all(|(field, value)| known.get(field) == Some(value)))
+    let heard = calls::heard_state(doing.core, &portal.matrix, kind, "").await?;
+    if !has_it(&heard) || !had_another {
+        return Ok(has_it(&heard));
+    }
+    let agent = portal.agent(doing.core);
+    match calls::state(doing.core, &agent, &portal.matrix, (kind, "")).await {
+        Err(error) if calls::is_refused(&error) => Ok(true),
+        current => Ok(has_it(&current?)),
+    }
 }
 
 /// Sets it as whoever has changed it, or as the bridge where they have no power.

@@ -379,7 +379,7 @@ fn where_only_some_may_speak_nothing_of_the_network_is_lost() {
             assert!(texts.contains(&said.to_owned()), "{texts:?}");
         }
         // It is the same after a crash, and what the room asked for before is not forgotten.
-        lab.restart(&scene.service).await?;
+        scene.restart().await?;
         let remote = scene.remote();
         remote.change(&hall(), None, moderated).await?;
         scene.settle().await;

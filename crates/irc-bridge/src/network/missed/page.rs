@@ -18,7 +18,7 @@ pub(super) struct Fetched {
     pub(super) cut: Option<(String, i64)>,
 }
 
-/// How many messages an answer holds. Those of several lines, put together already, are not among its lines.
+/// How many messages an answer holds. One of several lines is one of its lines.
 pub(super) fn count(lines: &[Line], mut ids: BTreeSet<String>) -> usize {
     let mut nameless = 0;
     for line in lines.iter().filter(|line| line.command != "BATCH") {

@@ -337,8 +337,8 @@ async fn a_moderated_channel_tells_who_may_not_speak(stage: Stage) -> anyhow::Re
     alice
         .wait_for(&room, "the refusal", |event| is_refusal(&event.content))
         .await?;
-    bob.say(&format!("MODE #mod11 +v {}", nick(&alice))).await;
-    has_power(&alice, &room, (alice.id().as_str(), 1)).await?;
+    let voiced = format!("MODE #mod11 +v {}", nick(&alice));
+    bob.ask(&voiced, "MODE #mod11 +v").await?;
     alice.say(&room, "with a voice").await?;
     let heard = bob.hear("PRIVMSG #mod11").await?;
     anyhow::ensure!(heard.ends_with(":with a voice"), "{heard}");
