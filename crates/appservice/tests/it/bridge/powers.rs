@@ -370,7 +370,7 @@ fn where_only_some_may_speak_nothing_of_the_network_is_lost() {
         for (at, user) in ["ann", "bob"].into_iter().enumerate() {
             let said = format!("{user} speaks");
             let message =
-                RemoteMessage::new(&at.to_string(), hall(), user.to_owned(), said.as_str());
+                RemoteMessage::new(at.to_string(), hall(), user.to_owned(), said.as_str());
             remote.message(message).await?;
         }
         scene.settle().await;
