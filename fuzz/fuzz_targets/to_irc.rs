@@ -159,7 +159,7 @@ fn check(said: &Said, limits: &Limits) {
         }
         Plan::Paste(paste) => paste.lines("https://example.org/p"),
     };
-    for line in lines.iter().chain(&said.first_lines(limits)) {
+    for line in lines.iter().chain(&said.first_lines(limits).0) {
         check_line(said, line);
         let bytes = said.verb.payload(line).len();
         assert!(

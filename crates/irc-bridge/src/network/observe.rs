@@ -210,7 +210,8 @@ impl Hub {
             // What was not dealt with comes by the connection that heard it.
             Some(None) => return,
             Some(Some(before)) => candidates.sort_by_key(|owner| *owner != before),
-            None => {}
+            // What was said while the bridge was away only a connection from before has.
+            None => candidates.sort_by_key(|owner| !self.held.is_behind(owner)),
         }
         if candidates.is_empty() && !self.ears.contains_key(channel) {
             return;
@@ -300,7 +301,9 @@ impl Hub {
     /// Where the bridge's own connection has stood by for long enough, it takes over.
     pub(super) fn take_over(&mut self, now: Instant) {
         let ripe = self.ears.iter().filter(|(_, ears)| {
+            let observer = ears.observer.as_ref();
             ears.standby == Some(Owner::Bot)
+                && observer.is_none_or(|observer| !self.held.is_behind(observer))
                 && now.saturating_duration_since(ears.since) >= OVERLAPS_FOR
         });
         let ripe: Vec<String> = ripe.map(|(channel, _)| channel.clone()).collect();
