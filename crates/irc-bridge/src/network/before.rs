@@ -31,13 +31,12 @@ use crate::{
     },
 };
 
-/// `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`: of modes, topics and the like, which nobody asks for again. Servers that let
-/// only operators say something to a channel for others have labels.
+/// `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`: of modes, topics and the like, which nobody asks for again.
 const NO_OPERATOR: [u16; 2] = [481, 482];
 /// Refusals that are put by; of more, the oldest are of what was asked for otherwise.
 const MAX_REFUSALS: usize = 500;
 /// How long a refusal stays with the keeper too, where nobody has asked for its line again.
-const KEPT_FOR: Duration = Duration::from_secs(30);
+const KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// A connection as an earlier run has left it.
 #[derive(Debug)]
@@ -206,11 +205,8 @@ impl Hub {
             .and_then(|client| client.before.as_ref());
         let is_awaited =
             before.is_some_and(|before| before.is_awaited() && before.epoch == by.epoch);
-        let is_of_a_change = heard.line.tags.get("label").is_none()
-            && heard
-                .line
-                .numeric()
-                .is_some_and(|no| NO_OPERATOR.contains(&no));
+        let numeric = heard.line.numeric();
+        let is_of_a_change = numeric.is_some_and(|no| NO_OPERATOR.contains(&no));
         if !is_awaited || !is_refusal(&heard.line) || is_of_a_change {
             return;
         }
