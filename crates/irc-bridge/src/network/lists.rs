@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use bridgehead_appservice::{bridge::Member as Who, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{
-    Line, ModeChange, Source,
+    Isupport, Line, ModeChange, Source,
     channels::ListEntry as Listed,
     mask::{ListEntry, Mask, Person},
 };
@@ -178,8 +178,18 @@ impl Hub {
 
     /// Whether a channel lets a person of Matrix in without an invitation, as far as that is known.
     pub(super) fn needs_no_invitation(&self, channel: &str, person: &UserId) -> bool {
+        self.is_met(channel, Isupport::invite_except_mode, person)
+    }
+
+    /// Whether bans and quiets of a channel are not for a person of Matrix, as far as that is known.
+    pub(super) fn is_excepted(&self, channel: &str, person: &UserId) -> bool {
+        self.is_met(channel, Isupport::except_mode, person)
+    }
+
+    /// Whether a list of a channel, where the server has it and has told it, meets a person of Matrix.
+    fn is_met(&self, channel: &str, list: fn(&Isupport) -> Option<char>, person: &UserId) -> bool {
         let known = self.watcher(channel).and_then(|live| {
-            let mode = live.link.facts().isupport.invite_except_mode()?;
+            let mode = list(&live.link.facts().isupport)?;
             live.view.channel(channel)?.list(mode)
         });
         let seen = self.seen.get(person);

@@ -104,19 +104,6 @@ impl Hub {
         }
     }
 
-    /// Whether quiets and bans of a channel are not for somebody, as far as that is known.
-    fn is_excepted(&self, channel: &str, person: &UserId) -> bool {
-        let known = self.watcher(channel).and_then(|live| {
-            let mode = live.link.facts().isupport.except_mode()?;
-            live.view.channel(channel)?.list(mode)
-        });
-        let seen = self.seen.get(person);
-        seen.zip(known).is_some_and(|(seen, list)| {
-            let mut entries = list.iter().map(|entry| ListEntry::parse(&entry.mask));
-            entries.any(|entry| self.meets(&entry, seen))
-        })
-    }
-
     /// Who may stay in a channel and not speak is told so, and when they may again.
     fn tell_quiet(&mut self, channel: &str, person: &UserId, mask: Option<&str>) {
         let folded = self.directory.read().case_mapping().fold(channel);
