@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
+use bridgehead_admin_api::Transport as TransportKind;
 use bridgehead_store::{AppserviceNid, InterestSetId, LogEntry, Store};
 use futures_util::FutureExt as _;
 use smallvec::SmallVec;
@@ -74,12 +75,17 @@ pub(crate) struct DeliveryHandle {
 }
 
 impl DeliveryHandle {
-    pub(crate) fn new(nid: AppserviceNid, links: Links) -> Self {
+    pub(crate) fn new(nid: AppserviceNid, links: Links, config: &config::Appservices) -> Self {
         let (retire, retired) = shutdown();
+        let status = Status::new();
+        // Whoever asks before the task has begun is told no other way than after.
+        let push = links.push.as_ref();
+        let kind = push.map_or(TransportKind::None, |push| push.kind());
+        status.way(kind, config.max_transaction_events as usize);
         Self {
             nid,
             lane: EphemeralLane::default(),
-            status: Status::new(),
+            status,
             outlet: Arc::new(Outlet::new()),
             reports: Reports::default(),
             links: ArcSwap::from_pointee(links),

@@ -211,7 +211,8 @@ impl Registrar {
                 }
                 None => {
                     let links = links(app, &entry.registration, row.dialect, old_tokens.clone());
-                    let handle = Arc::new(DeliveryHandle::new(row.nid, links));
+                    let handle =
+                        Arc::new(DeliveryHandle::new(row.nid, links, &app.config.appservices));
                     let deadline = app.config.appservices.request_timeout;
                     handle.outlet.set_deadline(deadline);
                     new.push(handle.clone());

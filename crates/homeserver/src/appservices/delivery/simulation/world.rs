@@ -343,7 +343,7 @@ impl World {
             registration,
             nid,
             index: AsIndex(u16::try_from(index).expect("a few")),
-            delivery: Arc::new(DeliveryHandle::new(nid, links)),
+            delivery: Arc::new(DeliveryHandle::new(nid, links, &self.config)),
         })
     }
 
