@@ -23,6 +23,7 @@ use tokio::{
 };
 
 pub use super::orders::{Done, Facts, LineId, LinkId, Order, Resumed, Told};
+pub(crate) use super::own::is_entry;
 use crate::{clock::now, ident::Vouched};
 
 use super::{
@@ -129,6 +130,8 @@ struct Drive {
     pen: Pen,
     session: Session,
     observes: bool,
+    /// How often it has come into a channel.
+    entries: u64,
     claims: Claims,
     /// What is stored when a say goes out.
     claimed: BTreeMap<u64, Claim>,
@@ -145,8 +148,14 @@ struct Drive {
     notes: Notes,
     /// Up to which line all is dealt with, where the keeper does not know it yet.
     done: Option<u64>,
+    /// It was noted how the session stands, at least once.
+    has_begun: bool,
+    /// Something has come that others are to be told.
+    is_news: bool,
     is_over: bool,
     /// What came while nobody was there is not taken yet.
+    is_behind: bool,
+    /// It takes nothing of that for now.
     waits: bool,
 }
 
@@ -180,6 +189,7 @@ impl Drive {
             session,
             // What came is heard by one that was not expected to hear it, where whoever was is there no more.
             observes: beginning.observes || is_resumed,
+            entries: 0,
             claims: beginning.claims,
             claimed: BTreeMap::new(),
             stored: BTreeMap::new(),
@@ -190,7 +200,10 @@ impl Drive {
             orders,
             notes,
             done: None,
+            has_begun: is_resumed,
+            is_news: false,
             is_over: false,
+            is_behind: is_resumed,
             waits: is_resumed,
         };
         (drive, ends.reading, ends.vouched)
@@ -308,22 +321,28 @@ impl Drive {
         if self.pen.epoch().is_none() {
             return Ok(());
         }
+        if let Some(number) = self.notes.look(&self.session) {
+            if !std::mem::replace(&mut self.has_begun, true) && !self.is_news {
+                // Whoever goes on without a note has to begin anew, and loses what has come by then. A greeting alone
+                // waits for nobody.
+                self.done = Some(number);
+            }
+            self.tell_up_to(number).await;
+        }
         if let Some(number) = self.done.take() {
             let note = self.notes.note_for(number);
             self.pen.acknowledge(number, &note).await?;
-        }
-        if let Some(number) = self.notes.look(&self.session) {
-            self.tell_up_to(number).await;
         }
         Ok(())
     }
 
     /// Tells that all up to a line was told; whoever has dealt with it says so.
     async fn tell_up_to(&mut self, number: u64) {
-        if self.pen.epoch().is_some()
+        if let Some(epoch) = self.pen.epoch()
             && let Some(orders) = self.orders.upgrade()
         {
-            let told = Told::UpTo(Done { orders, number });
+            let line = LineId { epoch, number };
+            let told = Told::UpTo(Done { orders, line });
             // Nobody may listen any more.
             self.tell.send((self.id, told)).await.ok();
         }
@@ -351,8 +370,12 @@ impl Drive {
                 }
                 told.send(is_first_unwritten).ok();
             }
-            Order::Observe(observes) => self.observes = observes,
+            Order::Observe => self.observes = true,
+            Order::Overlook(entries) if entries == self.entries => self.observes = false,
+            // Who has said so did not know of the last.
+            Order::Overlook(_) => {}
             Order::GoOn => self.waits = false,
+            Order::Present => (self.is_behind, self.waits) = (false, false),
             Order::Quit(reason) => {
                 self.waits = false;
                 self.session.quit(&reason, now());
@@ -417,8 +440,10 @@ impl Drive {
             },
             Order::Cancel(_)
             | Order::Withdraw(..)
-            | Order::Observe(_)
+            | Order::Observe
+            | Order::Overlook(_)
             | Order::GoOn
+            | Order::Present
             | Order::Quit(_)
             | Order::Done(_) => {}
         }
@@ -486,6 +511,12 @@ impl Drive {
             if matches!(event, Event::Line(_)) && !self.is_wanted(&event) {
                 continue;
             }
+            if is_entry(&event) {
+                (self.observes, self.entries) = (true, self.entries + 1);
+                // First it is found out who hears the channel.
+                self.waits = self.is_behind;
+            }
+            self.is_news |= is_said(&event);
             self.note(&event);
             self.settle_claim(&event, by).await;
             let told = Told::Event(Box::new(event), by);
@@ -552,6 +583,26 @@ impl Drive {
             return true;
         };
         self.observes || concerns(heard, self.session.isupport())
+    }
+}
+
+/// Whether somebody has said something, or asks somebody in.
+fn is_said(event: &Event) -> bool {
+    match event {
+        Event::Line(heard) => {
+            let is_of_server = heard
+                .line
+                .source
+                .as_ref()
+                .is_none_or(|source| source.user.is_none());
+            match heard.line.command.as_str() {
+                "NOTICE" => !is_of_server,
+                "PRIVMSG" | "TAGMSG" | "INVITE" => true,
+                _ => false,
+            }
+        }
+        Event::Multiline { .. } => true,
+        _ => false,
     }
 }
 

@@ -28,10 +28,16 @@ pub enum Order {
     Cancel(u64),
     /// Takes back all of this, if nothing of it was written yet; tells whether that is so.
     Withdraw(Vec<u64>, oneshot::Sender<bool>),
-    /// Whether what is said in channels is told.
-    Observe(bool),
-    /// Takes what came while nobody was there: until then a connection that the keeper has held reads nothing.
+    /// What is said in channels is told.
+    Observe,
+    /// What is said in channels is not told any more, unless the connection has come into more channels by now than this:
+    /// of each that it comes into it tells until it is known that others do.
+    Overlook(u64),
+    /// Takes what came while nobody was there. A connection that the keeper has held reads nothing before it is told to, and
+    /// nothing behind each channel that it comes into.
     GoOn,
+    /// All that came while nobody was there was taken: nobody has to tell it to go on any more.
+    Present,
     /// Leaves the network.
     Quit(String),
     /// All lines up to this number are dealt with.
@@ -48,8 +54,10 @@ impl Order {
             Self::Send(..)
             | Self::Cancel(_)
             | Self::Withdraw(..)
-            | Self::Observe(_)
+            | Self::Observe
+            | Self::Overlook(_)
             | Self::GoOn
+            | Self::Present
             | Self::Quit(_)
             | Self::Done(_) => None,
         }
@@ -80,14 +88,34 @@ pub struct LineId {
 #[derive(Clone, Debug)]
 pub struct Done {
     pub(super) orders: mpsc::Sender<Order>,
-    pub(super) number: u64,
+    pub(super) line: LineId,
 }
 
 impl Done {
+    /// The connection.
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.line.epoch
+    }
+
+    /// The last of the lines.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.line.number
+    }
+
+    /// The same up to an earlier line.
+    #[must_use]
+    pub fn up_to(&self, number: u64) -> Self {
+        let mut done = self.clone();
+        done.line.number = number;
+        done
+    }
+
     /// They are.
     pub fn tell(&self) {
         // One that is told later says this as well.
-        self.orders.try_send(Order::Done(self.number)).ok();
+        self.orders.try_send(Order::Done(self.line.number)).ok();
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which lines are for a connection itself, where another one tells of its channels.
 
-use bridgehead_irc_protocol::{Isupport, session::Heard};
+use bridgehead_irc_protocol::{
+    Isupport,
+    session::{Event, Heard},
+};
 
 /// Whether a line is about the connection's own user, and not about a channel or somebody in it. What is said to some of
 /// a channel alone is about those who get it.
@@ -24,6 +27,11 @@ pub(super) fn concerns(heard: &Heard, isupport: &Isupport) -> bool {
     }
 }
 
+/// Whether a connection has come into a channel.
+pub(crate) fn is_entry(event: &Event) -> bool {
+    matches!(event, Event::Line(heard) if heard.is_own && heard.line.command == "JOIN")
+}
+
 /// Whether those of a channel are meant who have a prefix (`@#chan`, or `@+#chan`).
 fn is_for_some(target: &str, isupport: &Isupport) -> bool {
     let statuses = isupport.get("STATUSMSG").unwrap_or_default();
@@ -33,7 +41,7 @@ fn is_for_some(target: &str, isupport: &Isupport) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bridgehead_irc_protocol::session::{Event, Session, Settings};
+    use bridgehead_irc_protocol::session::{Session, Settings};
 
     use super::*;
     use crate::clock::now;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::now,
-    link::drive::{LinkId, Told},
+    link::drive::{LinkId, Told, is_entry},
 };
 
 /// `ERR_BADCHANNELKEY`, `ERR_LINKCHANNEL` and `ERR_NOSUCHNICK`.
@@ -78,6 +78,12 @@ impl Hub {
     }
 
     async fn take_event(&mut self, owner: &Owner, id: LinkId, event: Event) {
+        if is_entry(&event)
+            && let Some(live) = self.client(owner).live.as_mut()
+        {
+            (live.observes, live.entries) = (true, live.entries + 1);
+            self.wait_again(owner);
+        }
         match event {
             Event::Ready => {
                 let before = self.directory.read().known_case_mapping();

@@ -109,10 +109,10 @@ impl Before {
         }
     }
 
-    /// Whether something that the server has refused may be asked for again soon.
-    fn owes(&self, now: Instant) -> bool {
-        let mut refusals = self.refusals.iter();
-        refusals.any(|put| now.saturating_duration_since(put.at) < KEPT_FOR)
+    /// The lines that refuse something that may be asked for again soon.
+    fn owed(&self, now: Instant) -> impl Iterator<Item = LineId> {
+        let is_soon = move |put: &&Put| now.saturating_duration_since(put.at) < KEPT_FOR;
+        self.refusals.iter().filter(is_soon).map(|put| put.by)
     }
 
     /// What has become of a line of something that is asked for again.
@@ -232,14 +232,11 @@ impl Hub {
         }
     }
 
-    /// Whether lines of somebody's connection are to stay with the keeper: the sender of something that was refused is
-    /// not told yet.
-    pub(super) fn owes_refusals(&self, owner: &Owner) -> bool {
-        let before = self
-            .clients
-            .get(owner)
-            .and_then(|client| client.before.as_ref());
-        before.is_some_and(|before| before.owes(now()))
+    /// The lines that refuse something whose sender is not told yet.
+    pub(super) fn refusal_lines(&self, now: Instant) -> impl Iterator<Item = LineId> {
+        let before = self.clients.values();
+        let before = before.filter_map(|client| client.before.as_ref());
+        before.flat_map(move |before| before.owed(now))
     }
 
     /// Settles what was said by connections that a keeper has, or had.

@@ -88,9 +88,10 @@ impl History {
         Some(at_ms)
     }
 
-    /// Whether what is said in any channel waits for its history.
-    pub(super) fn is_catching_up(&self) -> bool {
-        !self.catching_up.is_empty()
+    /// The lines that wait for the history of their channel.
+    pub(super) fn waiting_lines(&self) -> impl Iterator<Item = LineId> {
+        let held = self.catching_up.values().flat_map(|it| &it.held);
+        held.filter_map(|(_, line)| *line)
     }
 }
 

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Until it is known who hears, nobody takes what came meanwhile: whoever heard a channel before may turn out to be gone
-//! from it, and then the one that stands by has heard the rest. Of a channel that is heard by who heard it before nothing
-//! was missed: no history is asked for, and no gap is told.
+//! from it, and then the one that stands by has heard the rest. Nobody connects anew before all of that is taken. Of a
+//! channel that was heard for all before nothing was missed: no history is asked for, and no gap is told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,12 +21,18 @@ use bridgehead_appservice::{
 use bridgehead_irc_keeper::attach;
 use bridgehead_irc_protocol::{Line, session::Priority};
 
-use super::{Hub, Owner, client::Asked, deeds::Deed};
+use super::{
+    Hub, Owner,
+    client::Asked,
+    deeds::Deed,
+    letting_go::{LATER, LettingGo},
+    observe::Heard,
+};
 use crate::{
     clock::now,
     link::{
         dial::Kept,
-        drive::{Done, Facts, Order},
+        drive::{Facts, Order},
     },
 };
 
@@ -55,8 +61,10 @@ pub(super) struct Held {
     observers: BTreeMap<String, Owner>,
     /// What was noted of that last.
     noted: BTreeMap<String, String>,
-    /// Up to where each has been told, and may not be let go of yet.
-    withheld: BTreeMap<Owner, Done>,
+    /// By folded channel, what was heard by those who are through and there no more.
+    pub(super) left: BTreeMap<String, Heard>,
+    /// Of which lines the keeper may let go.
+    pub(super) letting_go: LettingGo,
 }
 
 /// Under this name it is remembered who hears each channel.
@@ -92,14 +100,18 @@ impl Held {
 
     /// Since when the bridge was away, as long as not all of what came meanwhile was taken.
     pub(super) fn away_since_ms(&self) -> Option<i64> {
-        let is_over = self.waiting.is_empty() && self.behind.is_empty();
-        (!is_over).then_some(self.away_since_ms)
+        self.is_any_behind().then_some(self.away_since_ms)
     }
 
-    /// Whether a channel was heard for all by somebody's connection before.
-    fn was_heard_by(&self, channel: &str, owner: &Owner) -> bool {
-        let noted = self.noted.get(channel);
-        noted.is_some_and(|name| name == name_of(owner))
+    /// Whether some connection has not taken yet all that came meanwhile.
+    pub(super) fn is_any_behind(&self) -> bool {
+        !self.waiting.is_empty() || !self.behind.is_empty()
+    }
+
+    /// Whether nobody is to connect anew yet: what such a one hears is later than what came meanwhile by the others.
+    pub(super) fn comes_first(&self, now: Instant) -> bool {
+        let is_any = !self.awaited.is_empty() || self.is_any_behind();
+        is_any && !self.is_late(HEARD_WITHIN, now)
     }
 
     fn is_late(&self, patience: Duration, now: Instant) -> bool {
@@ -175,6 +187,9 @@ impl Hub {
             .retain(|owner| live(owner).is_some_and(|live| !live.is_ready));
         held.waiting.retain(|owner| live(owner).is_some());
         held.behind.retain(|owner| live(owner).is_some());
+        if !held.is_any_behind() {
+            held.left.clear();
+        }
         if !held.awaited.is_empty() && !held.is_late(TAKEN_UP_WITHIN, now) {
             return;
         }
@@ -211,9 +226,21 @@ impl Hub {
         self.held.behind.insert(owner);
     }
 
+    /// A connection has come into a channel. Where that is long ago, it waits again: others may hear the channel, and what it
+    /// takes while they do it cannot tell where they turn out to be lost.
+    pub(super) fn wait_again(&mut self, owner: &Owner) {
+        if self.held.behind.remove(owner) {
+            self.held.waiting.insert(owner.clone());
+        }
+    }
+
     /// All that came by a connection while the bridge was away was taken.
     pub(super) fn note_present(&mut self, owner: &Owner) {
         self.held.behind.remove(owner);
+        if let Some(live) = &self.client(owner).live {
+            // One that takes no orders is about to end.
+            let _ = live.link.order(Order::Present);
+        }
         self.leave_unwanted(owner);
     }
 
@@ -231,17 +258,27 @@ impl Hub {
         Some(self.held.observers.remove(channel))
     }
 
-    /// Notes who hears each channel, behind all that was heard until then.
-    pub(super) fn note_ears(&mut self) {
+    /// Notes who hears each channel. Where another one does so than before, not until all that the former has told is let
+    /// go of: a run that begins before hears that by the former, under the names that it was told under.
+    pub(super) fn note_ears(&mut self, now: Instant) {
         if !self.is_kept() || !self.held.observers.is_empty() {
             return;
         }
-        let ears = self.observers();
-        let ears = ears.map(|(channel, owner)| (channel.clone(), name_of(owner).to_owned()));
-        let ears: BTreeMap<String, String> = ears.collect();
-        if ears != self.held.noted {
-            self.held.noted.clone_from(&ears);
-            self.deed(Deed::Ears(self.name.clone(), ears));
+        let mut noted = self.held.noted.clone();
+        noted.retain(|channel, _| self.is_heard_at_all(channel));
+        for (channel, owner, since) in self.observers() {
+            let before = noted.get(channel).map(|name| owner_of(name));
+            let is_over = before.flatten().is_none_or(|former| {
+                let is_told = !self.held.letting_go.is_any_of(&former);
+                is_told && now.saturating_duration_since(since) >= LATER
+            });
+            if is_over {
+                noted.insert(channel.clone(), name_of(owner).to_owned());
+            }
+        }
+        if noted != self.held.noted {
+            self.held.noted.clone_from(&noted);
+            self.deed(Deed::Ears(self.name.clone(), noted));
         }
     }
 
@@ -266,8 +303,8 @@ impl Hub {
         }
         for channel in &resumed.channels {
             let folded = self.directory.read().case_mapping().fold(channel);
-            if self.held.was_heard_by(&folded, owner) {
-                // All that was said meanwhile was kept.
+            if self.held.noted.contains_key(&folded) {
+                // Somebody has heard it for all, and what this one has let go of the keeper has of that one.
                 self.history.note_complete(&folded);
             }
             let line = Line {
@@ -278,33 +315,6 @@ impl Hub {
             let live = self.client(owner).live.as_mut();
             if let Some(live) = live.filter(|_| *owner == Owner::Bot) {
                 live.question(Line::new("TOPIC", [channel]));
-            }
-        }
-    }
-
-    /// All up to a line was told: once it is done, the line need not be kept.
-    pub(super) fn note_dealt_with(&mut self, owner: &Owner, done: Done) {
-        // What waits for a history would be lost with this run, and so would what is not told yet.
-        let is_told = !self.history.is_catching_up() && !self.missed.holds();
-        if is_told && !self.owes_refusals(owner) {
-            self.held.withheld.remove(owner);
-            self.deed(Deed::Done(done));
-        } else {
-            // Of a connection that is over nothing is told later that would say this as well.
-            self.held.withheld.insert(owner.clone(), done);
-        }
-    }
-
-    /// Lets go of what was withheld, where that may be now.
-    pub(super) fn tend_withheld(&mut self) {
-        if self.history.is_catching_up() || self.missed.holds() {
-            return;
-        }
-        let owners = self.held.withheld.keys().cloned();
-        let owners: Vec<Owner> = owners.filter(|owner| !self.owes_refusals(owner)).collect();
-        for owner in owners {
-            if let Some(done) = self.held.withheld.remove(&owner) {
-                self.deed(Deed::Done(done));
             }
         }
     }

@@ -30,7 +30,8 @@
 //! - `typing` who is writing; `threads` the threads that IRC knows; `offers` what the network takes beside lines
 //! - `refold` names that were written down before it was known how the network folds them
 //! - `changes` other settings while the network runs, and its end
-//! - `keeping` connections that go on though the bridge was restarted; `unwanted` those that are not to
+//! - `keeping` connections that go on though the bridge was restarted; `letting_go` up to where the keeper need not keep
+//!   them; `unwanted` those that are not to
 //! - `deeds` the way to Matrix; `aside` what does not hold it up; `directory` who is who; `pace` how fast
 //! - `figures` what is counted; `look` how everything stands, for those who watch
 
@@ -53,6 +54,7 @@ mod handle;
 mod hear;
 mod history;
 mod keeping;
+mod letting_go;
 mod lists;
 mod look;
 mod memory;
@@ -465,7 +467,8 @@ impl Hub {
         };
         client.settle();
         if client.live.is_none() {
-            if client.wants_connection() && client.may_try(now) {
+            let is_due = client.wants_connection() && client.may_try(now);
+            if is_due && !self.held.comes_first(now) {
                 self.connect(owner).await;
             }
             return;
@@ -512,7 +515,8 @@ impl Hub {
         self.look_at_late(now).await;
         self.tend_history(now);
         self.tend_missed(now);
-        self.tend_withheld();
+        self.tend_lines(now);
+        self.note_ears(now);
         self.close_doors(now);
         self.tend_monitor();
         self.tend_policies(now).await;

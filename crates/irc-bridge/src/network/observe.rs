@@ -33,10 +33,13 @@ const OVERLAPS_FOR: Duration = Duration::from_secs(2);
 pub(super) struct Ears {
     observer: Option<Owner>,
     standby: Option<Owner>,
-    /// Since when the standby stands by.
+    /// Since when they are these two.
     since: Instant,
-    heard: Overlap<(Box<Said>, Option<LineId>)>,
+    heard: Heard,
 }
+
+/// What was heard of a channel lately.
+pub(super) type Heard = Overlap<(Box<Said>, Option<LineId>)>;
 
 /// By folded channel.
 pub(super) type AllEars = BTreeMap<String, Ears>;
@@ -118,6 +121,7 @@ impl Hub {
         };
         // Where the standby has heard it first, it is the observer's line all the same: that one comes again.
         if let Some((said, _)) = ears.heard.hear(ear, key, (said, self.line), now()) {
+            self.note_told_for_others(owner);
             self.observe(Happening::Said(said));
         }
     }
@@ -172,10 +176,23 @@ impl Hub {
         all.flatten().any(|hearing| hearing == owner)
     }
 
-    /// The connections that hear channels for all.
-    pub(super) fn observers(&self) -> impl Iterator<Item = (&String, &Owner)> {
+    /// The connections that hear channels for all, and since when.
+    pub(super) fn observers(&self) -> impl Iterator<Item = (&String, &Owner, Instant)> {
         let ears = self.ears.iter();
-        ears.filter_map(|(channel, ears)| Some((channel, ears.observer.as_ref()?)))
+        ears.filter_map(|(channel, ears)| Some((channel, ears.observer.as_ref()?, ears.since)))
+    }
+
+    /// Whether a connection hears a channel for all, and another stands by.
+    pub(super) fn is_paired(&self, owner: &Owner) -> bool {
+        let mut all = self.ears.values();
+        all.any(|ears| ears.observer.as_ref() == Some(owner) && ears.standby.is_some())
+    }
+
+    /// The lines that who stands by has heard, and nobody has told.
+    pub(super) fn overheard_lines(&self, now: Instant) -> impl Iterator<Item = LineId> {
+        let all = self.ears.values();
+        all.flat_map(move |ears| ears.heard.held(now))
+            .filter_map(|(_, line)| *line)
     }
 
     /// The connection that knows most of a channel.
@@ -216,11 +233,12 @@ impl Hub {
         if candidates.is_empty() && !self.ears.contains_key(channel) {
             return;
         }
+        let left = &mut self.held.left;
         let ears = self.ears.entry(channel.to_owned()).or_insert_with(|| Ears {
             observer: None,
             standby: None,
             since: now,
-            heard: Overlap::new(),
+            heard: left.remove(channel).unwrap_or_else(Overlap::new),
         });
         let is_there = |owner: &Owner| candidates.contains(owner);
         let lost_standby = ears.standby.take_if(|standby| !is_there(standby)).is_some();
@@ -240,23 +258,29 @@ impl Hub {
                 ears.heard.replace_standby();
             }
             is_new = ears.observer.is_some();
+            ears.since = now;
         }
         let others = candidates
             .iter()
             .find(|owner| Some(*owner) != ears.observer.as_ref());
-        // The bridge's own stands by as soon as it can, to take over.
-        let wants = ears.standby.is_none() || others == Some(&Owner::Bot);
+        // The bridge's own stands by as soon as it can, to take over: where nothing is lost with who stands by now.
+        let standby = ears.standby.as_ref();
+        let is_free = standby.is_none_or(|standby| !self.held.is_behind(standby));
+        let wants = standby.is_none() || (others == Some(&Owner::Bot) && is_free);
         if wants && ears.standby.as_ref() != others {
             ears.standby = others.cloned();
             ears.since = now;
             ears.heard.replace_standby();
         }
         let is_unheard = ears.observer.is_none();
-        if is_unheard {
-            self.ears.remove(channel);
+        if is_unheard
+            && let Some(ears) = self.ears.remove(channel)
+            && self.held.is_any_behind()
+        {
+            // One that comes after it may turn out to have been there as well.
+            self.held.left.insert(channel.to_owned(), ears.heard);
         }
         self.tell_ears();
-        self.note_ears();
         for (said, line) in told {
             self.as_of(line, |hub| hub.observe(Happening::Said(said)));
         }
@@ -314,7 +338,6 @@ impl Hub {
             std::mem::swap(&mut ears.observer, &mut ears.standby);
             ears.since = now;
             let told = ears.heard.swap(now);
-            self.note_ears();
             for (said, line) in told {
                 self.as_of(line, |hub| hub.observe(Happening::Said(said)));
             }
@@ -339,8 +362,12 @@ impl Hub {
                 .filter(|live| live.observes != observes)
             {
                 live.observes = observes;
+                let order = match observes {
+                    true => Order::Observe,
+                    false => Order::Overlook(live.entries),
+                };
                 // One that takes no orders is about to end.
-                let _ = live.link.order(Order::Observe(observes));
+                let _ = live.link.order(order);
             }
         }
     }

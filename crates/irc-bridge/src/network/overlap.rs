@@ -14,7 +14,7 @@ const TOLD_FOR: Duration = Duration::from_secs(15);
 /// For how long something that was not told is kept: until then a dead observer is known to be dead.
 const HELD_FOR: Duration = Duration::from_secs(240);
 /// Lines of one channel that are remembered.
-const MAX_LINES: usize = 512;
+const MAX_LINES: usize = 4096;
 
 /// Which of the two has heard something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl<T> Overlap<T> {
             held,
         });
         told
+    }
+
+    /// What only the one that stands by has heard so far.
+    pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = &T> {
+        let lines = self.lines.iter().filter(move |line| !line.is_over(now));
+        lines.filter_map(|line| line.held.as_ref())
     }
 
     /// The one that stood by observes from now on, and the observer stands by; gives back what is to be told, in order.

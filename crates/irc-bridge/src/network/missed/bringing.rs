@@ -9,7 +9,7 @@ use bridgehead_irc_protocol::{
     session::Proof,
 };
 
-use super::{NOTE_EVERY, believed};
+use super::{NOTE_EVERY, believed, fetching::Held};
 use crate::{
     clock::now,
     ids::{Nick, Place},
@@ -22,7 +22,7 @@ impl Hub {
         let folded = self.nick(&said.who.name).nick;
         let is_question = matches!(said.kind, Kind::Ctcp { .. });
         let fetching = self.missed.fetching.get_mut(person);
-        if !is_question && fetching.is_some_and(|it| it.hold(&folded, said, now())) {
+        if !is_question && fetching.is_some_and(|it| it.hold(&folded, (said, self.line), now())) {
             return;
         }
         self.private(owner, person, said);
@@ -54,13 +54,13 @@ impl Hub {
         }
     }
 
-    pub(super) fn bring_held(&mut self, owner: &Owner, person: &UserId, held: Vec<Said>) {
-        let line = self.line.take();
-        for said in held {
-            self.private(owner, person, &said);
-            self.has_heard(person, &said);
+    pub(super) fn bring_held(&mut self, owner: &Owner, person: &UserId, held: Vec<Held>) {
+        for Held { said, line, .. } in held {
+            self.as_of(line, |hub| {
+                hub.private(owner, person, &said);
+                hub.has_heard(person, &said);
+            });
         }
-        self.line = line;
     }
 
     /// Something was said to a person alone, before they were connected.

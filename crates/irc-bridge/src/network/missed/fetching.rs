@@ -18,6 +18,7 @@ use bridgehead_irc_protocol::{
 };
 
 use super::page::{self, Fetched};
+use crate::link::drive::LineId;
 
 /// Talks that are fetched when a person comes back.
 pub(super) const MAX_TALKS: usize = 50;
@@ -48,10 +49,20 @@ pub(super) struct Fetching {
     /// What has come of the answer so far: what others have said, and the ids of all of it.
     page: Vec<Said>,
     ids: BTreeSet<String>,
-    /// What others say now, with their folded nicks.
-    held: Vec<(String, Said)>,
+    /// What others say now.
+    held: Vec<Held>,
     holds_until: Instant,
     brought: BTreeSet<String>,
+}
+
+/// Something that is said now, and waits.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// By whom, folded.
+    folded: String,
+    pub(super) said: Said,
+    /// The line that has said it, where the keeper has it.
+    pub(super) line: Option<LineId>,
 }
 
 /// A talk that is to be fetched.
@@ -226,7 +237,7 @@ impl Fetching {
     }
 
     /// What was asked for cannot be had. Where that is a talk, gives back with whom, and what has waited for it.
-    pub(super) fn give_up(&mut self) -> Option<(String, Vec<Said>)> {
+    pub(super) fn give_up(&mut self) -> Option<(String, Vec<Held>)> {
         self.is_asked = false;
         self.forget_page();
         if self.listing.take().is_some() {
@@ -236,17 +247,26 @@ impl Fetching {
         Some((nick, self.leave_talk()))
     }
 
-    fn leave_talk(&mut self) -> Vec<Said> {
+    fn leave_talk(&mut self) -> Vec<Held> {
         self.talks.pop_front();
         self.release(false)
     }
 
     /// Takes what somebody says now, if it waits for what they have said before.
-    pub(super) fn hold(&mut self, folded: &str, said: &Said, now: Instant) -> bool {
+    pub(super) fn hold(
+        &mut self,
+        folded: &str,
+        (said, line): (&Said, Option<LineId>),
+        now: Instant,
+    ) -> bool {
         let may_wait = now < self.holds_until || self.holds();
         let waits = self.is_awaited(folded) && may_wait && self.held.len() < MAX_HELD;
         if waits {
-            self.held.push((folded.to_owned(), said.clone()));
+            self.held.push(Held {
+                folded: folded.to_owned(),
+                said: said.clone(),
+                line,
+            });
         }
         waits
     }
@@ -257,19 +277,22 @@ impl Fetching {
     }
 
     /// What waits for nothing any more, and has not come by the history: of those whose talks are fetched, or of all.
-    pub(super) fn release(&mut self, is_all: bool) -> Vec<Said> {
+    pub(super) fn release(&mut self, is_all: bool) -> Vec<Held> {
         let all = std::mem::take(&mut self.held).into_iter();
-        let (held, free): (Vec<_>, Vec<_>) =
-            all.partition(|(folded, _)| !is_all && self.is_awaited(folded));
+        let (held, mut free): (Vec<_>, Vec<_>) =
+            all.partition(|held| !is_all && self.is_awaited(&held.folded));
         self.held = held;
-        let mut free: Vec<Said> = free.into_iter().map(|(_, said)| said).collect();
-        free.retain(|said| self.note_told(said));
+        free.retain(|held| self.note_told(&held.said));
         free
     }
 
-    /// Whether something waits that would be lost with this run.
-    pub(super) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// The lines that wait.
+    pub(super) fn waiting_lines(&self) -> impl Iterator<Item = LineId> {
+        self.held.iter().filter_map(|held| held.line)
     }
 
     /// Whether it has waited for too long.

@@ -50,7 +50,7 @@ use super::{
     deeds::Deed,
     speaking::{FUTURE_MS, now_ms},
 };
-use crate::{clock::now, ids::is_nick};
+use crate::{clock::now, ids::is_nick, link::drive::LineId};
 
 /// How often it is written down how far talks are known, where nothing was said in them.
 const NOTE_EVERY: Duration = Duration::from_secs(20);
@@ -78,9 +78,9 @@ impl Missed {
         })
     }
 
-    /// Whether something waits that would be lost with this run.
-    pub(super) fn holds(&self) -> bool {
-        self.fetching.values().any(Fetching::holds)
+    /// The lines that wait for what was said before them.
+    pub(super) fn waiting_lines(&self) -> impl Iterator<Item = LineId> {
+        self.fetching.values().flat_map(Fetching::waiting_lines)
     }
 
     /// What somebody's connection asks for, while it does.

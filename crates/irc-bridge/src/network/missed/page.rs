@@ -7,13 +7,15 @@ use bridgehead_irc_protocol::{
     channels::{Kind, Said},
 };
 
+use super::fetching::Held;
+
 /// What an answer has brought.
 #[derive(Debug, Default)]
 pub(super) struct Fetched {
     /// What is to be brought, in order.
     pub(super) news: Vec<Said>,
     /// What has waited for it, in order.
-    pub(super) held: Vec<Said>,
+    pub(super) held: Vec<Held>,
     /// With whom the talk goes on for longer than is fetched, and up to when it was.
     pub(super) cut: Option<(String, i64)>,
 }

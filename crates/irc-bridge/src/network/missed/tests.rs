@@ -161,9 +161,9 @@ fn a_talk_that_goes_on_for_too_long_is_cut() {
 fn what_is_said_now_waits_for_what_was_said_before_and_comes_once() {
     let now = Instant::now();
     let mut fetching = fetching_bob();
-    assert!(!fetching.hold("eve", &said("eve", "hi", SINCE + 5), now));
-    assert!(fetching.hold("bob", &said("bob", "b", SINCE + 5), now));
-    assert!(fetching.hold("bob", &said("bob", "c", SINCE + 6), now));
+    assert!(!fetching.hold("eve", (&said("eve", "hi", SINCE + 5), None), now));
+    assert!(fetching.hold("bob", (&said("bob", "b", SINCE + 5), None), now));
+    assert!(fetching.hold("bob", (&said("bob", "c", SINCE + 6), None), now));
     assert!(fetching.release(false).is_empty());
     fetching.next(9);
     // The history has the first of them already.
@@ -172,20 +172,24 @@ fn what_is_said_now_waits_for_what_was_said_before_and_comes_once() {
     }
     let fetched = fetching.fetched(&[], 9);
     assert_eq!(fetched.news.len(), 2);
-    let held: Vec<&[u8]> = fetched.held.iter().map(|said| &said.text[..]).collect();
+    let held: Vec<&[u8]> = fetched
+        .held
+        .iter()
+        .map(|held| &held.said.text[..])
+        .collect();
     assert_eq!(held, [b"c"]);
-    assert!(!fetching.holds());
+    assert!(fetching.release(true).is_empty());
 }
 
 #[test]
 fn nobody_waits_for_ever() {
     let now = Instant::now();
     let mut fetching = Fetching::new(SINCE, now);
-    assert!(fetching.hold("bob", &said("bob", "now", SINCE + 5), now));
+    assert!(fetching.hold("bob", (&said("bob", "now", SINCE + 5), None), now));
     let later = now + Duration::from_secs(20);
     assert!(!fetching.is_late(now) && fetching.is_late(later));
     assert_eq!(fetching.release(true).len(), 1);
-    assert!(!fetching.hold("bob", &said("bob", "later", SINCE + 6), later));
+    assert!(!fetching.hold("bob", (&said("bob", "later", SINCE + 6), None), later));
 }
 
 #[test]

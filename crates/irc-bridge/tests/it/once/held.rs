@@ -306,3 +306,50 @@ fn what_is_refused_while_the_bridge_is_away_is_told_to_its_sender() -> anyhow::R
     is_refused_meanwhile(Dialect::modern())?;
     is_refused_meanwhile(Dialect::ngircd())
 }
+
+#[test]
+fn what_a_server_says_last_is_brought_though_the_bridge_is_away() -> anyhow::Result<()> {
+    says_last(Dialect::inspircd())
+}
+
+#[test]
+fn what_a_server_without_ids_says_last_is_brought_once() -> anyhow::Result<()> {
+    says_last(Dialect::ngircd())
+}
+
+/// The server ends all connections at about the moment at which the bridge is killed.
+fn says_last(dialect: Dialect) -> anyhow::Result<()> {
+    let runtime = Runtime::new()?;
+    let irc = runtime.block_on(Server::start(dialect))?;
+    let port = irc.address().port();
+    let made = Made {
+        configuration: configuration(port),
+        ..Made::default()
+    };
+    played_with(&runtime, (port, made), async |scene| {
+        let bob = irc.person("bob").await?;
+        bob.join("#last").await?;
+        let alice = scene.lab.user("alice").await?;
+        let room = alice.join(&alias("#last")).await?;
+        alice.say(&room, "before").await?;
+        bob.wait_for(|line| line.text(1) == "before").await?;
+        let mut expected = Vec::new();
+        for round in 0..4 {
+            for line in 0..5 {
+                let text = format!("from bob {round}.{line}");
+                bob.say("#last", &text).await?;
+                expected.push(text);
+            }
+            // The bridge has some of it, and has dealt with less; later, it knows of the ends of both connections.
+            irc.faults().close_all("maintenance").await;
+            tokio::time::sleep(Duration::from_millis(40) * round).await;
+            scene.bridge.kill().await?;
+            scene.bridge.start()?;
+            alice.hears(&room, &format!("from bob {round}.4")).await?;
+            let back = format!("back {round}");
+            alice.say(&room, &back).await?;
+            bob.wait_for(|line| line.text(1) == back).await?;
+        }
+        texts_are(&alice, &room, "from bob", &expected).await
+    })
+}

@@ -85,6 +85,8 @@ fn who_is_talked_to_and_gone_is_known_to_be_so_by_the_next_run() -> anyhow::Resu
         let control = Control::open(alice).await?;
         control.expect("!quit", "not connected").await?;
         scene.is_connected(&nick(alice), false).await?;
+        // Behind this it is on disk that they talk.
+        scene.brings(&there, "they talk").await?;
         scene.bridge.kill().await?;
         scene.bridge.start()?;
         // It has asked again, and what comes behind the answer is there.
