@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bridgehead_appservice::{JoinRule, bridge::RoomChange, format::Rich, id::UserId};
+use bridgehead_appservice::{bridge::RoomChange, format::Rich, id::UserId};
 use bridgehead_irc_protocol::{ModeChange, Source};
 
 use super::{Hub, Owner, answers::Refusal, deeds::Deed, standing::level_of};
@@ -131,8 +131,7 @@ impl Hub {
         let change = match is_closed {
             // It is closed when those who are on their way in have come.
             true if self.doors.is_open(folded) => change,
-            true => change.joined_by(JoinRule::Invite),
-            false => change.joined_by(JoinRule::Public),
+            is_closed => change.open(!is_closed),
         };
         let by = self.who_did(channel, by);
         self.deed(Deed::Change(place, by, change));

@@ -194,6 +194,29 @@ fn an_operator_closes_and_moderates_from_matrix() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_room_where_people_knock_stays_one_when_its_channel_is_closed() -> anyhow::Result<()> {
+    Lab::run(async |lab| {
+        let scene = Scene::new(lab, Dialect::modern()).await?;
+        scene.irc.set_modes(CHANNEL, "+o alice[m]").await;
+        scene.give_alice(100).await?;
+        scene.lab.pass(Duration::from_secs(30)).await;
+        scene.set_join_rule("knock").await?;
+        scene.has_flag('i', true).await?;
+        // The server tells of it, and each connection that comes hears that it is so.
+        scene.irc.faults().close_all("restart").await;
+        scene.lab.pass(Duration::from_secs(60)).await;
+        let rules = scene.alice.state(&scene.room, "m.room.join_rules", "");
+        ensure!(rules.await?["join_rule"] == "knock");
+        scene.irc.set_modes(CHANNEL, "-i").await;
+        let is_open = async || {
+            let rules = scene.alice.state(&scene.room, "m.room.join_rules", "");
+            Ok(rules.await?["join_rule"] == "public")
+        };
+        scene.becomes("the room is open", is_open).await
+    })
+}
+
+#[test]
 fn who_is_no_operator_is_told_that_the_channel_is_as_it_was() -> anyhow::Result<()> {
     Lab::run(async |lab| {
         let scene = Scene::new(lab, Dialect::modern()).await?;

@@ -24,6 +24,9 @@ pub struct RoomChange {
     /// Who may join. Only where the bridge has made the portal: a room that was linked is its owners' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_rule: Option<JoinRule>,
+    /// Whether everybody may join, whatever the rule is otherwise. Only where the bridge has made the portal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_open: Option<bool>,
     /// Rooms whose members may join, where the rule is [`JoinRule::Restricted`] or [`JoinRule::KnockRestricted`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<RoomId>,
@@ -69,6 +72,14 @@ impl RoomChange {
     #[must_use]
     pub fn joined_by(mut self, rule: JoinRule) -> Self {
         self.join_rule = Some(rule);
+        self
+    }
+
+    /// The same, joined by everybody from now on, or not: where somebody has set another rule by which not everybody joins,
+    /// such as by knocking, that stays, and else those join who are invited.
+    #[must_use]
+    pub fn open(mut self, is_open: bool) -> Self {
+        self.is_open = Some(is_open);
         self
     }
 

@@ -16,7 +16,7 @@ use crate::{
     core::Core,
     id::UserId,
     outbox::{Outgoing, What},
-    state::Membership,
+    state::{JoinRule, Membership},
 };
 
 /// The state events that a change is, with what they become.
@@ -50,6 +50,7 @@ fn allowed(kind: PortalKind, change: RoomChange) -> RoomChange {
         PortalKind::Made => change,
         PortalKind::Plumbed | PortalKind::Direct => RoomChange {
             join_rule: None,
+            is_open: None,
             allow: Vec::new(),
             is_listed: None,
             speech_level: None,
@@ -66,7 +67,10 @@ pub(crate) async fn sync<N: Network>(
     by: Option<&N::User>,
     change: RoomChange,
 ) -> Result<Option<Change>, Undone> {
-    let change = allowed(portal.data.kind, change);
+    let mut change = allowed(portal.data.kind, change);
+    if let Some(is_open) = change.is_open {
+        change.join_rule = rule_for(doing, &portal, is_open).await?;
+    }
     let ghost = by.and_then(|user| doing.live.ghost_id(user).ok());
     for (kind, content) in events(&portal.data, &change) {
         // What was changed from Matrix comes back from the network as news to everybody.
@@ -93,6 +97,23 @@ pub(crate) async fn sync<N: Network>(
         .await?;
     info::update(doing.live, doing.core, &portal).await?;
     Ok(None)
+}
+
+/// The rule by which a room becomes open, or is so no more; none, where it keeps its own.
+async fn rule_for<N: Network>(
+    doing: &Doing<'_, N>,
+    portal: &Portal<N>,
+    is_open: bool,
+) -> Result<Option<JoinRule>, Error> {
+    if is_open {
+        return Ok(Some(JoinRule::Public));
+    }
+    let heard = calls::heard_state(doing.core, &portal.matrix, "m.room.join_rules", "").await?;
+    let heard = heard
+        .as_ref()
+        .and_then(|content| content["join_rule"].as_str());
+    let is_own = heard.is_some_and(|rule| !["public", "invite"].contains(&rule));
+    Ok((!is_own).then_some(JoinRule::Invite))
 }
 
 /// Whether the network's last word of this was another one: then the room may have it, and the bridge has not heard of it.
