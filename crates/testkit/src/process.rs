@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, bail};
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -21,25 +22,37 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 const PORTS: std::ops::Range<u32> = 10_000..32_000;
 /// How far apart two processes with neighbouring ids begin.
 const APART: u32 = 97;
+/// How long a process that was killed is waited for.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How often is looked whether it is gone.
+const LOOK: Duration = Duration::from_millis(1);
 
-/// A port on loopback that is free, and that nobody is given by chance before it is used.
+/// A port on loopback that is free, and that nobody else is given as long as this process runs.
 ///
 /// One that the system chooses (port 0) is of those for outgoing connections: until a program that was told of it has
-/// begun to listen, any connection may have got it. Tests run in many processes at a time, so each begins elsewhere.
+/// begun to listen, any connection may have got it. Tests run in many processes at a time, so each begins elsewhere; and
+/// where two meet all the same, the first has it: whoever is given a port keeps its number for UDP. So a server finds its
+/// port free when it is started later, and again.
 ///
 /// # Errors
 ///
 /// When no port can be bound.
 pub fn free_port() -> io::Result<u16> {
     static ASKED: AtomicU32 = AtomicU32::new(0);
+    static KEPT: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     let span = PORTS.end - PORTS.start;
     let begin = std::process::id().wrapping_mul(APART) % span;
     for _ in 0..span {
         let asked = ASKED.fetch_add(1, Ordering::Relaxed);
         let port = PORTS.start + (begin + asked % span) % span;
         let port = u16::try_from(port).map_err(io::Error::other)?;
-        match TcpListener::bind(("127.0.0.1", port)) {
-            Ok(_) => return Ok(port),
+        let kept = UdpSocket::bind(("127.0.0.1", port));
+        match kept.and_then(|kept| TcpListener::bind(("127.0.0.1", port)).map(|_| kept)) {
+            Ok(kept) => {
+                let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+                all.push(kept);
+                return Ok(port);
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
         }
@@ -98,7 +111,8 @@ pub struct Memory {
     pub highest_bytes: u64,
 }
 
-/// A running program. When this is dropped it is killed, and its output becomes part of the test's.
+/// A running program. When this is dropped it is killed, and its output becomes part of the test's; then it is gone, and
+/// where it has listened another may.
 pub struct Process {
     name: String,
     child: Child,
@@ -293,6 +307,12 @@ impl Process {
 impl Drop for Process {
     /// Prints the output; of a test that passes, the test runner shows none.
     fn drop(&mut self) {
+        self.child.start_kill().ok();
+        // A killed process closes what it has open in any order: who sees it hang up may be ahead of its listeners.
+        let until = Instant::now() + GONE_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
         for line in &self.log.0.borrow().lines {
             eprintln!("{}| {line}", self.name);
         }
@@ -347,6 +367,31 @@ mod tests {
             "{error}"
         );
         assert!(error.ends_with("why"), "{error}");
+    }
+
+    #[test]
+    fn a_port_is_given_once() {
+        let (one, other) = (free_port().unwrap(), free_port().unwrap());
+        assert_ne!(one, other);
+        for port in [one, other] {
+            // What another process would find.
+            let taken = UdpSocket::bind(("127.0.0.1", port)).unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+            TcpListener::bind(("127.0.0.1", port)).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_gone() {
+        let process = Process::spawn("sh", shell("trap '' TERM; sleep 60")).unwrap();
+        let pid = process.pid().unwrap().to_string();
+        let is_there = async || {
+            let sent = Command::new("kill").args(["-0", &pid]).output().await;
+            sent.unwrap().status.success()
+        };
+        assert!(is_there().await);
+        drop(process);
+        assert!(!is_there().await);
     }
 
     #[tokio::test]

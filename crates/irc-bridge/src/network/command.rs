@@ -188,6 +188,7 @@ impl Hub {
                 levels,
                 speech,
             } => {
+                self.power_is_asked(&channel, &levels);
                 let mut changes = self.modes_for(&channel, &levels);
                 changes.extend(self.moderating(&channel, speech));
                 match changes.is_empty() && levels.is_empty() {

@@ -31,6 +31,8 @@ pub(super) struct Level {
     level: i64,
     /// More is as good.
     is_least: bool,
+    /// Only where the bridge has given them another one a moment ago.
+    is_again: bool,
 }
 
 impl Level {
@@ -40,6 +42,15 @@ impl Level {
             who,
             level,
             is_least: false,
+            is_again: false,
+        }
+    }
+
+    /// The one that they have in Matrix, unless the bridge has taken it from them: what it had heard then was older.
+    pub(super) fn again(who: Member<Irc>, level: i64) -> Self {
+        Self {
+            is_again: true,
+            ..Self::exactly(who, level)
         }
     }
 
@@ -172,6 +183,9 @@ impl Doing {
                 Member::User(nick) => self.remote.ghost_id(nick)?,
                 Member::Person(person) => person.clone(),
             };
+            if level.is_again && !self.levels.contains_key(&(place.clone(), id.clone())) {
+                continue;
+            }
             let Some(before) = self.level(place, &id).await? else {
                 continue;
             };

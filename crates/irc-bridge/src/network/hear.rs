@@ -261,6 +261,7 @@ impl Hub {
         self.gives_way(&who.name, who);
         self.directory.write().settle_former(&who.name, now());
         self.directory.write().entered(channel, &who.name);
+        self.expect_nothing_for(channel, &who.name);
         let place = self.channel(channel);
         match self.own(&who.name) {
             Some(Owner::Person(person)) => {

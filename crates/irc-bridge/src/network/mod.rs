@@ -18,7 +18,7 @@
 //! - `access` who gets where: channels that are bridged and others, invitations, keys; `rest` who asks no operators for now
 //! - `observe` who hears channels for all; `overlap` what two hear is told once
 //! - `hear` what the lines of IRC mean in Matrix; `speaking` what is said; `history` what was said while nobody
-//!   listened, and `memory` how far that is; `standing` who may do what in both
+//!   listened, and `memory` how far that is; `standing` who may do what in both, and `expected` what is on its way of that
 //! - `taken` nicks that were ours, and are somebody else's
 //! - `missed` what was said to people alone while they were not connected
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
@@ -49,6 +49,7 @@ mod directory;
 mod doing;
 mod doubt;
 mod ended;
+mod expected;
 mod figures;
 mod handle;
 mod hear;
@@ -244,7 +245,7 @@ pub(crate) struct Hub {
     /// What was said to people while they were not connected.
     missed: Missed,
     /// Changes of modes that Matrix has asked for.
-    expected: Vec<standing::Expected>,
+    expected: Vec<expected::Expected>,
     /// What people of Matrix were given for what they are there.
     given: VecDeque<standing::Given>,
     /// Topics that Matrix has asked for, by folded channel.

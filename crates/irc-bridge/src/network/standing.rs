@@ -5,6 +5,9 @@
 //! a level ──▶ steps from what they hold to what it means ──▶ MODE, noted as asked for
 //! ```
 //!
+//! What is asked for is heard later, and until then counts as if it were there: steps are taken from it, and what was told
+//! before it does not change the room. Where both sides change the same at once, what Matrix has asked for stays.
+//!
 //! Levels that mean the same mode are the same: nobody's 60 becomes 50 because IRC calls both `o`. So neither side's
 //! change comes back, and a change that both sides have already is none.
 
@@ -17,16 +20,13 @@ use super::{
     Hub, Owner,
     deeds::Deed,
     doing::{Level, Powers},
+    expected::{Holding, MAX_EXPECTED},
 };
 use crate::{
     clock::now,
     ids::{Nick, Place},
 };
 
-/// How long a change that was asked for may take to be heard.
-const EXPECTED_FOR: Duration = Duration::from_secs(60);
-/// Changes that may be expected; then the oldest is not any more.
-const MAX_EXPECTED: usize = 512;
 /// Who loses so soon what the bridge has given them was not to have it: services see to who is what in their channels.
 const REFUSED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -57,28 +57,24 @@ pub(crate) fn is_same_standing(level: i64, other: i64) -> bool {
     mode_of(level, true) == mode_of(other, true)
 }
 
-/// What has to be changed so that somebody who holds these modes has what a level means. What founders and admins are
-/// is for the network's services alone.
-fn steps(nick: &str, held: &[char], want: Option<char>) -> Vec<ModeChange> {
+/// What has to be changed so that somebody who holds these modes has what a level means; to ask for what is on its way
+/// already harms nobody. What founders and admins are is for the network's services alone.
+fn steps(nick: &str, holding: &Holding, want: Option<char>) -> Vec<ModeChange> {
     let wanted = level_of(want);
-    if held.iter().any(|mode| level_of(Some(*mode)) > 50) {
+    if holding.held.iter().any(|mode| level_of(Some(*mode)) > 50) {
         return Vec::new();
     }
-    let too_much = held.iter().filter(|mode| level_of(Some(**mode)) > wanted);
+    let too_much = holding
+        .may_hold()
+        .filter(|mode| level_of(Some(*mode)) > wanted);
     let mut changes: Vec<ModeChange> = too_much
-        .map(|mode| ModeChange::unset(*mode, Some(nick)))
+        .map(|mode| ModeChange::unset(mode, Some(nick)))
         .collect();
-    if let Some(mode) = want.filter(|mode| !held.contains(mode)) {
+    let is_held = |mode: &char| holding.held.contains(mode) && !holding.going.contains(mode);
+    if let Some(mode) = want.filter(|mode| !is_held(mode)) {
         changes.push(ModeChange::set(mode, Some(nick)));
     }
     changes
-}
-
-/// A change of modes that Matrix has asked for, and that is to be heard.
-pub(super) struct Expected {
-    channel: String,
-    change: ModeChange,
-    until: Instant,
 }
 
 /// What the bridge has given somebody of Matrix because of what they are there.
@@ -124,7 +120,7 @@ impl Hub {
         let mut levels = Vec::new();
         let mut people = Vec::new();
         for member in members {
-            let level = level_of(member.modes.first().copied());
+            let level = self.holding(place.target_name(), member).level();
             match self.own(&member.source.name) {
                 Some(Owner::Bot) => {}
                 Some(Owner::Person(person)) => {
@@ -158,9 +154,11 @@ impl Hub {
         };
         let is_own = by.is_some_and(|by| self.own(&by.name).is_some());
         let mut news = Vec::new();
+        let mut expected = Vec::new();
         for change in changes {
-            if !(is_own && self.take_expected(channel, change)) {
-                news.push(change.clone());
+            match is_own && self.take_expected(channel, change) {
+                true => expected.push(change.clone()),
+                false => news.push(change.clone()),
             }
         }
         let of_kind = |kind: ModeKind| -> Vec<ModeChange> {
@@ -171,7 +169,10 @@ impl Hub {
         };
         let (members, lists) = (of_kind(ModeKind::Member), of_kind(ModeKind::List));
         if self.settings.sync.powers && !members.is_empty() {
-            self.standings(channel, &members);
+            self.standings(channel, &members, is_own);
+        }
+        if self.settings.sync.powers {
+            self.stand_as_asked(channel, &expected);
         }
         if self.settings.sync.bans {
             for change in &lists {
@@ -183,8 +184,9 @@ impl Hub {
         self.ask_for_names();
     }
 
-    /// Members have another standing.
-    fn standings(&mut self, channel: &str, changes: &[ModeChange]) {
+    /// Members have another standing. What is the bridge's own (`is_own`) may have been heard before, and so be older than
+    /// what is on its way.
+    fn standings(&mut self, channel: &str, changes: &[ModeChange], is_own: bool) {
         let place = self.channel(channel);
         let mut levels = Vec::new();
         let mut is_stronger = false;
@@ -192,7 +194,10 @@ impl Hub {
             let Some(nick) = change.param.as_deref() else {
                 continue;
             };
-            let level = level_of(self.standing(channel, nick));
+            let level = match is_own {
+                true => self.level_soon(channel, nick),
+                false => level_of(self.standing(channel, nick)),
+            };
             let who = match self.own(nick) {
                 Some(Owner::Bot) => {
                     is_stronger |= change.is_set;
@@ -286,6 +291,40 @@ impl Hub {
         live.view.standing(channel, nick)
     }
 
+    /// Somebody of Matrix gives these the power that they have there now. Where the bridge has just given them another one
+    /// in the room, because of what it had heard before, they have this one again.
+    pub(super) fn power_is_asked(&mut self, channel: &str, levels: &[(String, i64)]) {
+        if !self.settings.sync.powers {
+            return;
+        }
+        let levels = levels.iter().filter_map(|(nick, level)| {
+            let who = match self.own(nick) {
+                Some(Owner::Bot) => return None,
+                Some(Owner::Person(person)) => Who::Person(person),
+                None => Who::User(self.nick(nick)),
+            };
+            Some(Level::again(who, *level))
+        });
+        let levels: Vec<Level> = levels.collect();
+        if !levels.is_empty() {
+            self.deed(Deed::Power(self.channel(channel), Powers { levels }));
+        }
+    }
+
+    /// What Matrix has asked for is heard: so it is, whatever was heard while it was on its way.
+    fn stand_as_asked(&mut self, channel: &str, changes: &[ModeChange]) {
+        let nicks = changes.iter().filter_map(|change| change.param.as_deref());
+        let settled = nicks.filter(|nick| self.on_their_way(channel, nick).next().is_none());
+        let levels: Vec<(String, i64)> = settled
+            .filter_map(|nick| {
+                let known = self.watcher(channel)?.view.channel(channel)?;
+                let modes = known.member(nick)?.modes;
+                Some((nick.to_owned(), level_of(modes.first().copied())))
+            })
+            .collect();
+        self.power_is_asked(channel, &levels);
+    }
+
     /// What levels mean as changes of modes, for those who are in the channel.
     pub(super) fn modes_for(&self, channel: &str, levels: &[(String, i64)]) -> Vec<ModeChange> {
         let Some(live) = self.watcher(channel) else {
@@ -295,41 +334,11 @@ impl Hub {
         let knows_half = knows_half(&facts.isupport);
         let changes = levels.iter().filter_map(|(nick, level)| {
             let member = live.view.channel(channel)?.member(nick)?;
+            let holding = self.holding(channel, &member);
             let name = member.source.name;
-            Some(steps(&name, &member.modes, mode_of(*level, knows_half)))
+            Some(steps(&name, &holding, mode_of(*level, knows_half)))
         });
         changes.flatten().collect()
-    }
-
-    /// Notes that changes were asked for by Matrix: they are no news there.
-    pub(super) fn expect(&mut self, channel: &str, changes: &[ModeChange]) {
-        let channel = self.directory.read().case_mapping().fold(channel);
-        let until = now() + EXPECTED_FOR;
-        let expected = changes.iter().map(|change| Expected {
-            channel: channel.clone(),
-            change: change.clone(),
-            until,
-        });
-        self.expected.extend(expected);
-        let too_many = self.expected.len().saturating_sub(MAX_EXPECTED);
-        self.expected.drain(..too_many);
-    }
-
-    /// Whether Matrix has asked for this change; it is expected no more then.
-    fn take_expected(&mut self, channel: &str, change: &ModeChange) -> bool {
-        let now = now();
-        self.expected.retain(|expected| expected.until > now);
-        let mapping = self.directory.read().case_mapping();
-        let same = |one: &Option<String>, other: &Option<String>| {
-            let (one, other) = (one.as_deref(), other.as_deref());
-            mapping.is_same(one.unwrap_or_default(), other.unwrap_or_default())
-        };
-        let found = self.expected.iter().position(|expected| {
-            mapping.is_same(&expected.channel, channel)
-                && (expected.change.is_set, expected.change.mode) == (change.is_set, change.mode)
-                && same(&expected.change.param, &change.param)
-        });
-        found.map(|at| self.expected.remove(at)).is_some()
     }
 
     /// Asks again who is in channels where it is not known what somebody holds, now that the highest of it was taken.
@@ -357,16 +366,21 @@ fn knows_half(isupport: &Isupport) -> bool {
 mod tests {
     use super::*;
 
+    fn written(changes: &[ModeChange]) -> String {
+        let sign = |change: &ModeChange| if change.is_set { '+' } else { '-' };
+        let changes = changes.iter();
+        changes.fold(String::new(), |all, change| {
+            format!("{all}{}{}", sign(change), change.mode)
+        })
+    }
+
     #[test]
     fn a_level_is_reached_from_whatever_is_held() {
         let check = |held: &str, level: i64, knows_half: bool, wanted: &str| {
             let held: Vec<char> = held.chars().collect();
-            let changes = steps("ann", &held, mode_of(level, knows_half));
-            let changes: Vec<String> = changes
-                .iter()
-                .map(|change| format!("{}{}", if change.is_set { '+' } else { '-' }, change.mode))
-                .collect();
-            assert_eq!(changes.join(""), wanted, "{held:?} to {level}");
+            let holding = Holding::of(&held, std::iter::empty());
+            let changes = steps("ann", &holding, mode_of(level, knows_half));
+            assert_eq!(written(&changes), wanted, "{held:?} to {level}");
         };
         check("", 50, false, "+o");
         check("v", 100, false, "+o");
@@ -378,6 +392,29 @@ mod tests {
         check("o", 60, true, "");
         // Founders are made by services.
         check("qo", 0, true, "");
+    }
+
+    #[test]
+    fn a_level_is_reached_from_what_is_on_its_way() {
+        let check = |held: &str, asked: &str, level: i64, wanted: &str| {
+            let held: Vec<char> = held.chars().collect();
+            let asked: Vec<char> = asked.chars().collect();
+            let asked = asked.chunks(2).map(|change| match change[0] {
+                '+' => ModeChange::set(change[1], Some("ann")),
+                _ => ModeChange::unset(change[1], Some("ann")),
+            });
+            let holding = Holding::of(&held, asked);
+            let changes = steps("ann", &holding, mode_of(level, false));
+            assert_eq!(written(&changes), wanted, "{held:?} to {level}");
+        };
+        check("", "+v", 0, "-v");
+        check("v", "+o", 0, "-v-o");
+        check("", "+v+o", 0, "-v-o");
+        check("ov", "-o-v", 50, "+o");
+        check("o", "-o+v", 1, "-o+v");
+        check("", "+o-o", 50, "+o");
+        // What is on its way is asked for again: it may be refused.
+        check("", "+v", 1, "+v");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// Gives Alice this power, as an admin of the service has it.
-    async fn give_alice(&self, level: i64) -> anyhow::Result<()> {
+    pub(crate) async fn give_alice(&self, level: i64) -> anyhow::Result<()> {
         let portals = self.service.running().portals::<Irc>();
         let portals = portals.ok_or_else(|| anyhow::anyhow!("it is the bridge to IRC"))?;
         let place = Place::channel(NETWORK, CHANNEL, CaseMapping::Ascii);

@@ -188,7 +188,7 @@ fn who_is_called_by_their_uid_when_servers_meet_again_goes_on_and_gets_their_nic
         let dave = somebody(leaf.port, ("dave", "dave")).await?;
         becomes(&alice, &near.room, (&ghost("dave"), "join")).await?;
         tokio::time::sleep(ANOTHER_SECOND).await;
-        irc.split(&oper).await?;
+        irc.split(&leaf, &oper).await?;
 
         // She gives Alice's user name: the server takes her for Alice, come again, and the nick from the first.
         let username = near.username(&alice)?;

@@ -53,13 +53,14 @@ pub(super) fn autoconnect(name: &str) -> String {
 
 fn server(name: &str) -> String {
     let id = if name == HUB { "1AA" } else { "2BB" };
-    // What the server logs goes to its output, at once. No name of loopback is looked up in the world.
+    // What the server logs goes to its output, at once. No name of loopback is looked up in the world. Of a link that is cut
+    // while it is new one side may not see the end: it does when it pings, by itself only once a minute.
     format!(
         r#"<server name="{name}" description="peer of a test" network="TestNet" id="{id}">
 <admin name="n" nick="n" email="n@test.invalid">
 <log method="file" type="* -USERINPUT -USEROUTPUT -MODULE" level="default" target="/dev/stdout" flush="1">
 <dns server="127.0.0.1" timeout="1">
-<options casemapping="rfc1459" defaultmodes="not">
+<options casemapping="rfc1459" defaultmodes="not" serverpingfreq="10s">
 <cloak mode="half" key="any-string-of-30-or-more-characters" domainparts="3" prefix="net-">
 "#
     )

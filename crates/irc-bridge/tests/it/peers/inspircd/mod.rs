@@ -57,6 +57,7 @@ pub(crate) struct Inspircd {
     pub(crate) certificate: Certificate,
     /// The server itself: to stop it (`kill9`), or to have it hang (`freeze`).
     pub(crate) process: Process,
+    ports: Ports,
     leaf_ports: Ports,
     folder: TempDir,
 }
@@ -84,6 +85,7 @@ impl Inspircd {
             tls_port: ports.tls,
             links_port: ports.links,
             certificate,
+            ports,
             leaf_ports,
             process,
             folder,
@@ -92,7 +94,7 @@ impl Inspircd {
 
     /// Starts the server again where it was, after it was killed; it remembers nothing.
     pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
-        self.process = spawn(HUB, self.folder.path()).await?;
+        self.process = spawn((HUB, self.ports), self.folder.path()).await?;
         Ok(())
     }
 
@@ -130,10 +132,12 @@ impl Inspircd {
         wait_for_links(&leaf.process, HUB, before.1 + 1).await
     }
 
-    /// An operator ends the link: both servers go on, each by itself.
-    pub(crate) async fn split(&self, operator: &RawClient) -> anyhow::Result<()> {
+    /// An operator ends the link: both servers go on, each by itself. Returns once each knows it: one that does not would
+    /// refuse the next link, for it has one.
+    pub(crate) async fn split(&self, leaf: &Leaf, operator: &RawClient) -> anyhow::Result<()> {
         operator.say(&format!("SQUIT {LEAF} :split")).await;
-        self.wait_for_split(LEAF).await
+        self.wait_for_split(LEAF).await?;
+        wait_for_split(&leaf.process, HUB).await
     }
 
     /// How often a server has linked and said all it knows.
@@ -148,17 +152,7 @@ impl Inspircd {
 
     /// Waits until the server has seen that another is gone.
     pub(crate) async fn wait_for_split(&self, server: &str) -> anyhow::Result<()> {
-        let is_gone = |line: &String| {
-            line.contains("LINK: Server ") && line.contains(server) && line.contains(" split: ")
-        };
-        let has_gone = |lines: &[String]| {
-            let last = lines
-                .iter()
-                .rfind(|line| is_gone(line) || is_linked(line, server));
-            last.is_some_and(is_gone)
-        };
-        let what = format!("the split of {server}");
-        self.process.wait_for_output(&what, SOON, has_gone).await
+        wait_for_split(&self.process, server).await
     }
 }
 
@@ -193,18 +187,42 @@ async fn start(
         path,
         config::config(name, ports, options, &certificate) + links,
     )?;
-    let process = spawn(name, folder.path()).await?;
+    let process = spawn((name, ports), folder.path()).await?;
     Ok((folder, certificate, process))
 }
 
-async fn spawn(name: &str, folder: &Path) -> anyhow::Result<Process> {
+/// Starts the program, and returns once it listens. Where it cannot it goes on without, and only says so.
+async fn spawn((name, ports): (&str, Ports), folder: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new(program("BRIDGEHEAD_TEST_INSPIRCD", "inspircd")?);
     // Root is refused otherwise; of anybody else the flag changes nothing.
     command.args(["--runasroot", "--nofork", "--nopid", "--config"]);
     command.arg(folder.join(CONFIG));
     let process = Process::spawn(name, command)?;
     wait_for_line(&process, "InspIRCd is now running").await?;
+    for port in [ports.plain, ports.tls, ports.links] {
+        let listens = format!("Added a listener on 127.0.0.1:{port} ");
+        let lines = process.output();
+        anyhow::ensure!(
+            lines.iter().any(|line| line.contains(&listens)),
+            "{name} cannot listen at port {port}: see what has it; it printed:\n{}",
+            lines.join("\n")
+        );
+    }
     Ok(process)
+}
+
+async fn wait_for_split(process: &Process, server: &str) -> anyhow::Result<()> {
+    let is_gone = |line: &String| {
+        line.contains("LINK: Server ") && line.contains(server) && line.contains(" split: ")
+    };
+    let has_gone = |lines: &[String]| {
+        let last = lines
+            .iter()
+            .rfind(|line| is_gone(line) || is_linked(line, server));
+        last.is_some_and(is_gone)
+    };
+    let what = format!("the split of {server}");
+    process.wait_for_output(&what, SOON, has_gone).await
 }
 
 async fn wait_for_links(process: &Process, server: &str, count: usize) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! What the server says, word for word: what the bridge has to know of it.
 
+use std::net::TcpListener;
+
 use super::*;
 use crate::peers::{
     ident, judge,
@@ -46,7 +48,18 @@ async fn of_two_who_seem_to_be_the_same_the_first_is_called_by_their_uid() {
     hub.link(&leaf, &oper).await.unwrap();
     let renamed = alice.hear(" NICK ").await.unwrap();
     assert_eq!(renamed, ":alice!alice@127.0.0.1 NICK :1AAAAAAAB");
-    hub.split(&oper).await.unwrap();
+    hub.split(&leaf, &oper).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_cannot_listen_says_so() {
+    let hub = Inspircd::start(InspircdOptions::default()).await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", hub.leaf_ports.plain)).unwrap();
+    let error = hub.start_alone().await.err().unwrap().to_string();
+    let wanted = format!("{LEAF} cannot listen at port {}", hub.leaf_ports.plain);
+    assert!(error.starts_with(&wanted), "{error}");
+    drop(taken);
+    hub.start_alone().await.unwrap();
 }
 
 #[tokio::test]
