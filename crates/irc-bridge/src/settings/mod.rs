@@ -251,6 +251,13 @@ mod tests {
     }
 
     #[test]
+    fn of_a_wrong_server_its_own_mistake_is_told_and_no_other() {
+        let told = mistakes("[networks.libera]\nservers = [\"irc.libera.chat\"]\n");
+        assert!(told.contains("host:port"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+
+    #[test]
     fn mistakes_are_told_together() {
         let text = r##"
             [networks.Libera]
