@@ -11,6 +11,7 @@ use toml::{
 use super::{
     mistake::{Mistake, Origin, Warning, nearest},
     shape::{Shape, Table, join},
+    twice::twice,
 };
 
 /// A value and where it was written.
@@ -87,13 +88,31 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Mistake>>
         let at = |offset| Origin::at(path, text, offset);
         return Ok(entries(table.get_ref(), &at));
     }
-    let mistakes = errors.iter().map(|error| Mistake {
-        origin: Origin::at(path, text, error.span().map_or(0, |span| span.start)),
-        key: String::new(),
+    let mistakes = errors.iter().map(|error| mistake(path, text, error));
+    Err(mistakes.collect())
+}
+
+fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
+    let offset = error.span().map_or(0, |span| span.start);
+    let origin = Origin::at(path, text, offset);
+    let (key, before) = match error.message() {
+        "duplicate key" => twice(text, offset),
+        _ => (String::new(), None),
+    };
+    if let Some(line) = before {
+        return Mistake {
+            origin,
+            key,
+            problem: format!("given twice: it stands in line {line} already"),
+            remedy: "keep one of the two, with all that is to count".to_owned(),
+        };
+    }
+    Mistake {
+        origin,
+        key,
         problem: format!("not TOML: {}", error.message().replace('\n', ", ")),
         remedy: "correct this line; texts stand in quotes, lists in [ ]".to_owned(),
-    });
-    Err(mistakes.collect())
+    }
 }
 
 fn entries(table: &DeTable<'_>, at: &impl Fn(usize) -> Origin) -> Vec<Entry> {

@@ -258,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_is_given_twice_is_told_with_both_lines() {
+        let text = "[networks.libera]\nservers = [\"irc.libera.chat:6697\"]\n[networks.libera]\ntls = false\n";
+        let told = mistakes(text);
+        assert!(
+            told.contains(":3:11: networks.libera: given twice: it stands in line 1 already"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn mistakes_are_told_together() {
         let text = r##"
             [networks.Libera]
