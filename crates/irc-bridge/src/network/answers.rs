@@ -6,12 +6,13 @@ use bridgehead_appservice::bridge::{Cause, Rejected, SendError};
 use bridgehead_irc_protocol::{
     Line,
     numerics::Explanation,
-    session::{Ended, Event, Proof},
+    session::{Event, Proof},
 };
 
 use super::{
     Hub, Offers, Owner,
     client::{Asked, Standing},
+    ended::Over,
     speech::Pending,
 };
 use crate::{
@@ -70,7 +71,7 @@ impl Hub {
             Told::UpTo(done) => self.note_dealt_with(&owner, done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
-                self.closed(id, &Ended::Error(why)).await;
+                self.closed(id, Over::Broken(&why)).await;
             }
         }
         self.end_consents().await;
@@ -148,7 +149,7 @@ impl Hub {
                 self.look_for_missed(owner);
             }
             Event::Account(_) => self.look_for_missed(owner),
-            Event::Ended { why } => self.closed(id, &why).await,
+            Event::Ended { why } => self.closed(id, Over::Session(&why)).await,
         }
     }
 

@@ -217,9 +217,9 @@ impl Client {
         }
     }
 
-    /// Commands that have waited for too long are given back.
-    pub(super) fn give_waits_up(&mut self, now: Instant) {
-        let why = self.last_error.as_deref();
+    /// Commands that have waited for too long are given back; `breaker`: why nobody is connected for now.
+    pub(super) fn give_waits_up(&mut self, now: Instant, breaker: Option<&str>) {
+        let why = self.last_error.as_deref().or(breaker);
         let words = why.map_or_else(
             || "You are not connected in time: try again later.".to_owned(),
             |why| format!("You are not connected: {why}."),
