@@ -24,6 +24,8 @@ use crate::{
 const BAD_KEY: u16 = 475;
 const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
+/// `ERR_NOSUCHSERVER`
+const NO_SUCH_SERVER: u16 = 402;
 /// What a `FAIL` names that is for want of standing.
 const PRIVS_NEEDED: &str = "PRIVS_NEEDED";
 /// `ERR_UNKNOWNCOMMAND`, `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`.
@@ -54,6 +56,16 @@ impl Refusal {
     pub(super) fn words(&self) -> String {
         let explained = Explanation::of_line(&self.line);
         explained.map_or_else(|| self.text.clone(), |explained| explained.to_string())
+    }
+
+    /// The same of a `WHOIS` that names the nick twice: where nobody has it, no server is found by it.
+    fn of_whois(&self) -> String {
+        if self.line.numeric() != Some(NO_SUCH_SERVER) {
+            return self.words();
+        }
+        let numeric = NO_SUCH_NICK.to_string();
+        let params = self.line.params.iter().map(Vec::as_slice);
+        Self::of(Line::new(&numeric, params)).words()
     }
 }
 
@@ -241,7 +253,7 @@ impl Hub {
                 Ok(lines) => self.has_looked(owner, &key, &lines).await,
                 Err(_) => self.end_not_found(owner, &key).await,
             },
-            Asked::Answer(reply) => {
+            Asked::Answer(reply) | Asked::Whois(reply) => {
                 reply.send(answer).ok();
             }
         }
@@ -277,6 +289,9 @@ impl Hub {
             Some(Asked::Present) => self.note_present(owner),
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
+            }
+            Some(Asked::Whois(reply)) => {
+                reply.send(Err(refusal.of_whois())).ok();
             }
             Some(Asked::Before) => self.has_answered_before(owner),
             Some(Asked::Upkeep) => {

@@ -131,6 +131,8 @@ pub(super) enum Asked {
     Present,
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
+    /// The same, of whom the server knows by a nick that also names the server to ask.
+    Whois(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.
     Upkeep,
 }
@@ -471,7 +473,7 @@ impl Live {
         let order = Order::Ask(Ask { id, line, priority }, None);
         if self.link.order(order) {
             self.asks.insert(id, asked);
-        } else if let Asked::Answer(reply) = asked {
+        } else if let Asked::Answer(reply) | Asked::Whois(reply) = asked {
             reply.send(Err("the connection is stuck".to_owned())).ok();
         }
     }

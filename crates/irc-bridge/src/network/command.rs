@@ -319,7 +319,12 @@ impl Hub {
             return;
         };
         let (told, answer) = oneshot::channel();
-        live.ask(line, Priority::Urgent, Asked::Answer(told));
+        let names_twice = line.command == "WHOIS" && line.params.len() > 1;
+        let asked = match names_twice && line.params[0] == line.params[1] {
+            true => Asked::Whois(told),
+            false => Asked::Answer(told),
+        };
+        live.ask(line, Priority::Urgent, asked);
         tokio::spawn(async move {
             let report = match answer.await {
                 Ok(Ok(lines)) => Ok(read(&lines)),
