@@ -19,7 +19,7 @@ use bridgehead_appservice::{
 use serde_json::json;
 
 use crate::{
-    network::{ClientLook, Look},
+    network::{ClientLook, Look, State},
     networks::Networks,
 };
 
@@ -110,7 +110,13 @@ fn write_line(page: &mut String, line: &str) {
 }
 
 fn write_network(page: &mut String, look: &Look) {
-    let title = look.title.as_deref().unwrap_or("not connected yet");
+    // Some servers never say what their network is called.
+    let is_up = look.clients.iter().any(|client| client.state == State::Up);
+    let unnamed = match is_up {
+        true => "connected",
+        false => "not connected yet",
+    };
+    let title = look.title.as_deref().unwrap_or(unnamed);
     let head = format!(
         "{}  ({title}; {})\n{} messages wait, {} lines wait for Matrix, {} people away in a netsplit",
         look.network,
