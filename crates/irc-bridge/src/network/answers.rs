@@ -95,6 +95,7 @@ impl Hub {
             Event::Ready => {
                 let before = self.directory.read().known_case_mapping();
                 self.ready(owner);
+                self.tell_of_cut_nick(owner).await;
                 if self.directory.read().known_case_mapping() != before {
                     self.refold().await;
                 }
