@@ -149,7 +149,7 @@ impl Hub {
         self.told_of_logins.remove(person);
         Ok(format!(
             "Your password for the account `{}` is kept, encrypted. You are logged in to it from your next connection on; \
-             `reconnect` makes one now.",
+             `reconnect` makes one now. Where the network has neither SASL nor NickServ it is not used, and you are told so.",
             login.0
         ))
     }

@@ -27,3 +27,4 @@ mod within_quiets;
 mod within_rules;
 mod within_seeds;
 mod within_talks;
+mod within_words;
