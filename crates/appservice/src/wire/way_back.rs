@@ -74,13 +74,12 @@ impl WayBack {
 fn tells_of_way(core: &Core, error: &Error) -> bool {
     match error {
         Error::Unsupported(_) => true,
-        Error::Refused {
-            status, errcode, ..
-        } => match errcode.as_str() {
-            "M_BAD_STATUS" | "M_CONNECTION_FAILED" | "M_CONNECTION_TIMEOUT" => true,
+        Error::Refused { errcode, .. } => match errcode.as_str() {
+            "M_BAD_STATUS" | "M_CONNECTION_FAILED" | "M_CONNECTION_TIMEOUT" | "M_FORBIDDEN" => true,
             // Who has set up the service without an address has another way.
             "M_URL_NOT_SET" => core.registration.url.is_some(),
-            _ => *status == 403,
+            // What stands between may refuse pings alone.
+            _ => false,
         },
         _ => false,
     }
