@@ -53,6 +53,8 @@ impl Hub {
         let client = self.clients.get(owner);
         let why = client.and_then(|client| client.last_error.as_deref());
         let why = why.or_else(|| self.bucket.why(now()));
+        let is_begun = client.is_some_and(|client| client.live.is_some());
+        let why = why.or_else(|| is_begun.then_some("the connection is being made"));
         format!(
             "You are not connected: {}.",
             why.unwrap_or("none was needed")
