@@ -94,24 +94,25 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Mistake>>
 
 fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
     let offset = error.span().map_or(0, |span| span.start);
-    let origin = Origin::at(path, text, offset);
-    let (key, before) = match error.message() {
+    let before = match error.message() {
         "duplicate key" => twice(text, offset),
-        _ => (String::new(), None),
+        _ => None,
     };
-    if let Some(line) = before {
-        return Mistake {
-            origin,
-            key,
-            problem: format!("given twice: it stands in line {line} already"),
-            remedy: "keep one of the two, with all that is to count".to_owned(),
-        };
-    }
+    let (problem, remedy) = match before {
+        Some((name, line)) => (
+            format!("`{name}` is given twice: it stands in line {line} already"),
+            "keep one of the two, with all that is to count",
+        ),
+        None => (
+            error.message().replace('\n', ", "),
+            "correct this line; texts stand in quotes, lists in [ ]",
+        ),
+    };
     Mistake {
-        origin,
-        key,
-        problem: format!("not TOML: {}", error.message().replace('\n', ", ")),
-        remedy: "correct this line; texts stand in quotes, lists in [ ]".to_owned(),
+        origin: Origin::at(path, text, offset),
+        key: String::new(),
+        problem: format!("not TOML: {problem}"),
+        remedy: remedy.to_owned(),
     }
 }
 

@@ -4,12 +4,10 @@
 /// What is given twice at the byte `offset`, with its section, and the line where it stands before, counted from 1.
 ///
 /// Lines are looked at one by one, without what texts of several lines would mean: for an error text that is enough.
-pub(super) fn twice(text: &str, offset: usize) -> (String, Option<usize>) {
+pub(super) fn twice(text: &str, offset: usize) -> Option<(String, usize)> {
     let at = text.get(..offset).unwrap_or(text).matches('\n').count();
     let named = names(text);
-    let Some(name) = named.get(at).cloned().flatten() else {
-        return (String::new(), None);
-    };
+    let name = named.get(at).cloned().flatten()?;
     let before = &named[..at];
     let is_header = |line: &Option<Name>| line.as_ref().is_some_and(|name| name.is_header);
     // A key counts in its own section, of which there may be several in a list.
@@ -26,7 +24,7 @@ pub(super) fn twice(text: &str, offset: usize) -> (String, Option<usize>) {
     let found = before[own..].iter().position(is_same).map(|at| own + at);
     let found = found.or_else(|| before.iter().position(is_same));
     let found = found.or_else(|| before.iter().position(is_inside));
-    (name.path, found.map(|line| line + 1))
+    found.map(|line| (name.path, line + 1))
 }
 
 /// What a line gives.
@@ -83,7 +81,7 @@ mod tests {
             let (_, errors) = toml::de::DeTable::parse_recoverable(text);
             let span = errors.first().and_then(toml::de::Error::span);
             let offset = span.unwrap_or_else(|| panic!("{text} is right")).start;
-            assert_eq!(twice(text, offset), (name.to_owned(), Some(line)), "{text}");
+            assert_eq!(twice(text, offset), Some((name.to_owned(), line)), "{text}");
         }
     }
 }

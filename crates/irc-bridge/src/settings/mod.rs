@@ -262,7 +262,9 @@ mod tests {
         let text = "[networks.libera]\nservers = [\"irc.libera.chat:6697\"]\n[networks.libera]\ntls = false\n";
         let told = mistakes(text);
         assert!(
-            told.contains(":3:11: networks.libera: given twice: it stands in line 1 already"),
+            told.contains(
+                ":3:11: not TOML: `networks.libera` is given twice: it stands in line 1 already"
+            ),
             "{told}"
         );
     }
