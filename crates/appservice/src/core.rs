@@ -31,7 +31,7 @@ use crate::{
     store::Store,
     surroundings::Surroundings,
     web::Web,
-    wire::Pings,
+    wire::{Pings, WayBack},
 };
 
 /// Waits, sizes and counts of a running service.
@@ -114,6 +114,7 @@ pub(crate) struct Core {
     /// The homeserver's address; of no meaning where there is another transport than HTTP.
     pub(crate) homeserver: Arc<str>,
     pub(crate) pings: Pings,
+    pub(crate) way_back: WayBack,
     pub(crate) third_party: Protocols,
     pub(crate) namespaces: Namespaces,
     pub(crate) client: Client,

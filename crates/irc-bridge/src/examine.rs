@@ -12,7 +12,10 @@ use std::{
 
 use bridgehead_appservice::program::Finding;
 use bridgehead_irc_keeper::{attach::list, tls::connector};
-use bridgehead_irc_protocol::session::{Ended, Event, Session, Settings as Introduction};
+use bridgehead_irc_protocol::{
+    ending::Ending,
+    session::{Ended, Event, Session, Settings as Introduction},
+};
 use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,7 +26,7 @@ use tokio::{
 use crate::{
     ident::Ident,
     link::dial::{Dial, Server, Stream, Way},
-    network::{sasl, secret, trust, why_ended},
+    network::{ending, sasl, secret, trust, why_ended},
     settings::{IdentSettings, KeeperSettings, NetworkSettings, Settings, Verify},
 };
 
@@ -192,10 +195,10 @@ impl Patient<'_> {
     }
 
     fn cure(&self, ended: &Ended) -> String {
+        if ending(ended) == Some(Ending::PasswordRequired) {
+            return format!("{}: the server's password", self.key("password"));
+        }
         match ended {
-            Ended::Registration(464, _) => {
-                format!("{}: the server's password", self.key("password"))
-            }
             Ended::LoginRequired(_) => self.login_cure(),
             Ended::TlsWanted(port) => format!(
                 "{}: true, and {}: port {port}; the bridge does so by itself, from the second connection on",

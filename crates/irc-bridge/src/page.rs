@@ -19,7 +19,7 @@ use bridgehead_appservice::{
 use serde_json::json;
 
 use crate::{
-    network::{ClientLook, Look},
+    network::{ClientLook, Look, State},
     networks::Networks,
 };
 
@@ -110,7 +110,13 @@ fn write_line(page: &mut String, line: &str) {
 }
 
 fn write_network(page: &mut String, look: &Look) {
-    let title = look.title.as_deref().unwrap_or("not connected yet");
+    // Some servers never say what their network is called.
+    let is_up = look.clients.iter().any(|client| client.state == State::Up);
+    let unnamed = match is_up {
+        true => "connected",
+        false => "not connected yet",
+    };
+    let title = look.title.as_deref().unwrap_or(unnamed);
     let head = format!(
         "{}  ({title}; {})\n{} messages wait, {} lines wait for Matrix, {} people away in a netsplit",
         look.network,
@@ -159,5 +165,53 @@ fn write_client(page: &mut String, client: &ClientLook) {
     write_line(page, &clean);
     for (channel, why) in &client.refused {
         write_line(page, &format!("              {channel} refuses: {why}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page_of(title: Option<&str>, state: State) -> String {
+        let bridge = ClientLook {
+            owner: "bridge".to_owned(),
+            state,
+            nick: None,
+            account: None,
+            channels: Vec::new(),
+            missing: Vec::new(),
+            refused: std::collections::BTreeMap::new(),
+            lag_ms: None,
+            connected_for_s: None,
+            next_attempt_in_s: None,
+            failures: 0,
+            last_error: None,
+            messages_waiting: 0,
+            silent_for_s: 0,
+        };
+        let look = Look {
+            network: "net".to_owned(),
+            title: title.map(str::to_owned),
+            servers: vec!["irc.example.org:6697".to_owned()],
+            messages_waiting: 0,
+            deeds_waiting: 0,
+            away_in_netsplit: 0,
+            clients: vec![bridge],
+        };
+        let mut page = String::new();
+        write_network(&mut page, &look);
+        page
+    }
+
+    #[test]
+    fn a_network_that_does_not_name_itself_is_connected_all_the_same() {
+        for (title, state, wanted) in [
+            (None, State::Up, "net  (connected; "),
+            (None, State::Connecting, "net  (not connected yet; "),
+            (Some("ExampleNet"), State::Waiting, "net  (ExampleNet; "),
+        ] {
+            let page = page_of(title, state);
+            assert!(page.starts_with(wanted), "{page}");
+        }
     }
 }

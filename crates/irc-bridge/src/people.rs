@@ -263,6 +263,16 @@ impl People {
         Ok(())
     }
 
+    /// A person has this nick now; whether they had another one before, as far as that is remembered.
+    pub(crate) async fn is_news_of_nick(&self, user: &UserId, nick: &str) -> bool {
+        let before = self.row(user).await.map(|(_, _, _, called)| called);
+        let is_news = before.is_ok_and(|called| called.as_deref() != Some(nick));
+        if is_news {
+            self.is_called(user, nick).await;
+        }
+        is_news
+    }
+
     /// A person has this nick now.
     pub(crate) async fn is_called(&self, user: &UserId, nick: &str) {
         let sql = "UPDATE people SET called = ?3 WHERE network = ?1 AND user_id = ?2";

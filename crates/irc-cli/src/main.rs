@@ -49,6 +49,12 @@ async fn main() -> ExitCode {
     }
     let is_help =
         words.len() == 1 && (words[0] == "--help" || words[0] == "-h" || words[0] == "help");
+    if is_help {
+        println!(
+            "A bridge between Matrix and IRC: channels are rooms of Matrix, and people on either side are people on the \
+             other.\nIt is an application service, with the commands of every such service:\n"
+        );
+    }
     let ended = Service::main_with("irc", bridgehead_irc::service).await;
     if is_help {
         println!(

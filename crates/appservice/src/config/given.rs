@@ -11,6 +11,7 @@ use toml::{
 use super::{
     mistake::{Mistake, Origin, Warning, nearest},
     shape::{Shape, Table, join},
+    twice::twice,
 };
 
 /// A value and where it was written.
@@ -87,13 +88,32 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Mistake>>
         let at = |offset| Origin::at(path, text, offset);
         return Ok(entries(table.get_ref(), &at));
     }
-    let mistakes = errors.iter().map(|error| Mistake {
-        origin: Origin::at(path, text, error.span().map_or(0, |span| span.start)),
-        key: String::new(),
-        problem: format!("not TOML: {}", error.message().replace('\n', ", ")),
-        remedy: "correct this line; texts stand in quotes, lists in [ ]".to_owned(),
-    });
+    let mistakes = errors.iter().map(|error| mistake(path, text, error));
     Err(mistakes.collect())
+}
+
+fn mistake(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
+    let offset = error.span().map_or(0, |span| span.start);
+    let before = match error.message() {
+        "duplicate key" => twice(text, offset),
+        _ => None,
+    };
+    let (problem, remedy) = match before {
+        Some((name, line)) => (
+            format!("`{name}` is given twice: it stands in line {line} already"),
+            "keep one of the two, with all that is to count",
+        ),
+        None => (
+            error.message().replace('\n', ", "),
+            "correct this line; texts stand in quotes, lists in [ ]",
+        ),
+    };
+    Mistake {
+        origin: Origin::at(path, text, offset),
+        key: String::new(),
+        problem: format!("not TOML: {problem}"),
+        remedy: remedy.to_owned(),
+    }
 }
 
 fn entries(table: &DeTable<'_>, at: &impl Fn(usize) -> Origin) -> Vec<Entry> {

@@ -35,6 +35,7 @@ mod service;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod twice;
 mod units;
 mod upgrade;
 

@@ -150,7 +150,7 @@ impl fmt::Display for HttpUrl {
 pub struct HostPort(String);
 
 impl HostPort {
-    const EXPECTED: &str = "a host and a port such as \"127.0.0.1:8125\"";
+    const EXPECTED: &str = "a host and a port, \"host:port\"";
 
     /// As `host:port`.
     #[must_use]

@@ -20,9 +20,13 @@ impl<'a> Refusals<'a> {
     }
 
     /// The value of `key` (with its section, such as `listen.address`) cannot stay: what is wrong, and what to do about
-    /// it. File and line are added. Of a key that was refused already nothing more is said.
+    /// it. File and line are added. Of a key that was refused already, or of a list one of whose items was, nothing more is said.
     pub fn refuse(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
-        if self.mistakes.iter().any(|mistake| mistake.key == key) {
+        let is_known = |mistake: &Mistake| {
+            let rest = mistake.key.strip_prefix(key);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        if self.mistakes.iter().any(is_known) {
             return;
         }
         self.mistakes.push(Mistake {

@@ -26,9 +26,10 @@ macro_rules! section {
 section! {
     /// Configuration of the service.
     ServiceConfig {
-        /// The registration: tokens and namespaces, the same file that the homeserver has.
+        /// The registration: tokens and namespaces, the same file that the homeserver has. The first start
+        /// writes `NAME-registration.yaml` here, by the name of the service.
         registration: FilePath = FilePath::new("registration.yaml");
-        /// The database. Made when missing.
+        /// The database. Made when missing. The first start writes `NAME.db` here.
         database: FilePath = FilePath::new("service.db");
         /// The homeserver that the service belongs to.
         homeserver: HomeserverConfig = HomeserverConfig::default();

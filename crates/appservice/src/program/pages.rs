@@ -110,6 +110,7 @@ fn problems(health: &Health, now_ms: i64, max_age_ms: i64) -> Vec<String> {
     }
     problems.extend(health.database.clone());
     problems.extend(health.homeserver.clone());
+    problems.extend(health.way_back.clone());
     if let Some(since) = health.oldest_ms
         && now_ms.saturating_sub(since) > max_age_ms
     {
@@ -175,6 +176,7 @@ mod tests {
             started: true,
             database: None,
             homeserver: None,
+            way_back: None,
             inbox: 3,
             oldest_ms: Some(1_000),
         };
@@ -187,11 +189,12 @@ mod tests {
             started: false,
             database: Some("disk full".to_owned()),
             homeserver: Some("gone".to_owned()),
+            way_back: Some("another token".to_owned()),
             inbox: 0,
             oldest_ms: None,
         };
         let told = problems(&bad, 0, 60_000);
-        assert_eq!(told.len(), 3);
-        assert_eq!(told[1..], ["disk full", "gone"]);
+        assert_eq!(told.len(), 4);
+        assert_eq!(told[1..], ["disk full", "gone", "another token"]);
     }
 }

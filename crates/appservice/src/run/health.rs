@@ -30,6 +30,9 @@ pub struct Health {
     /// Why the homeserver cannot be asked: the last minute has brought no good answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub homeserver: Option<String>,
+    /// Why the homeserver does not reach the service, by its last ping: such as for another `hs_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<String>,
     /// Events that wait to be handled.
     pub inbox: usize,
     /// Since when the oldest of them does, ms since the Unix epoch.
@@ -41,7 +44,10 @@ impl Health {
     /// Whether the service can do its work.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.started && self.database.is_none() && self.homeserver.is_none()
+        self.started
+            && self.database.is_none()
+            && self.homeserver.is_none()
+            && self.way_back.is_none()
     }
 }
 
@@ -67,6 +73,7 @@ impl Core {
             started: self.inbox.has_begun().await,
             database: written.err().map(|error| error.to_string()),
             homeserver: self.homeserver_trouble().await,
+            way_back: self.way_back.trouble(),
             inbox: self.inbox.depth(),
             oldest_ms: self
                 .store

@@ -39,7 +39,7 @@ use crate::{
     store::{self, Location, Store, StoreError},
     surroundings::Surroundings,
     web::Web,
-    wire::{self, HomeserverToken, Pings},
+    wire::{self, HomeserverToken, Pings, WayBack},
 };
 
 pub(crate) use self::{
@@ -219,6 +219,7 @@ fn build(service: &Service, setup: &Setup) -> Result<Core, StartError> {
         registration: setup.registration.clone(),
         homeserver: setup.homeserver.as_str().into(),
         pings: Pings::default(),
+        way_back: WayBack::default(),
         third_party: service.third_party.clone(),
         namespaces,
         inbox: Inbox::new(

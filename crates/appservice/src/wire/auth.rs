@@ -10,7 +10,7 @@ use bridgehead_registration::Secret;
 use std::sync::Arc;
 
 use super::answer::Refusal;
-use crate::metrics::{Metrics, catalogue::TRANSACTIONS};
+use crate::{core::Core, metrics::catalogue::TRANSACTIONS};
 
 /// What the homeserver has to show.
 #[derive(Clone)]
@@ -18,16 +18,19 @@ pub(crate) struct HomeserverToken(pub(crate) Arc<Secret>);
 
 /// Lets nobody pass without the token; the body is not touched before.
 pub(super) async fn check(
-    State((token, metrics)): State<(HomeserverToken, Metrics)>,
+    State((token, core)): State<(HomeserverToken, Arc<Core>)>,
     request: Request,
     next: Next,
 ) -> Response {
     let refused = may_pass(&token, &request).err();
     let Some(refusal) = refused else {
+        core.way_back.reached();
         return next.run(request).await;
     };
-    if request.uri().path().contains("/transactions/") {
-        metrics.count(&TRANSACTIONS, &["refused"], 1);
+    let brings = request.uri().path().contains("/transactions/");
+    core.way_back.refused(brings);
+    if brings {
+        core.metrics.count(&TRANSACTIONS, &["refused"], 1);
     }
     refusal.into_response()
 }

@@ -13,6 +13,7 @@ mod ping;
 mod query;
 mod third_party;
 mod transaction;
+mod way_back;
 mod websocket;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use axum::{
 use crate::core::Core;
 
 pub(crate) use self::listener::GRACE as LISTENER_GRACE;
-pub(crate) use self::{auth::HomeserverToken, mount::mount, ping::Pings};
+pub(crate) use self::{auth::HomeserverToken, mount::mount, ping::Pings, way_back::WayBack};
 pub use self::{
     listener::{Listen, ListenError, Listening, TlsFiles},
     websocket::{Websocket, WebsocketLink, WebsocketState},
@@ -37,7 +38,7 @@ pub(crate) fn router(core: Arc<Core>, token: HomeserverToken) -> Router {
         .route("/transactions/{txn_id}", put(transaction::put))
         .route("/users/{user_id}", get(query::user))
         .route("/rooms/{alias}", get(query::alias));
-    let guard = (token, core.metrics.clone());
+    let guard = (token, core.clone());
     let ping = || Router::new().route("/ping", post(ping::hear));
     Router::new()
         .merge(v1.clone())

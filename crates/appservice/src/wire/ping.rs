@@ -2,8 +2,11 @@
 //! (specification, *Application Service API*, *Pinging*).
 //!
 //! A ping tells whether the homeserver reaches this very process, and it makes homeservers that gave the service up
-//! for a while bring at once what waits. So it is made when the service has begun to listen, and each time that the
-//! homeserver was away and is back.
+//! for a while bring at once what waits. So it is made when the service has begun to listen, each time that the
+//! homeserver was away and is back, and when somebody brings transactions with another token. [`WayBack`] keeps what it
+//! has shown.
+//!
+//! [`WayBack`]: super::WayBack
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,6 +14,7 @@ use axum::{Json, body::Bytes, extract::State};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     Error,
@@ -22,9 +26,10 @@ use crate::{
 /// Pings that may be under way; the homeserver's calls for more of them are answered, and not looked for.
 const MAX_UNDER_WAY: usize = 64;
 
-/// Waits between attempts at reaching the homeserver, and being reached.
+/// Waits between attempts at reaching the homeserver, and being reached. Until it is, the service is not ready, so that
+/// the longest is no long one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const MAX_WAIT: Duration = Duration::from_secs(300);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The pings that are under way, and whether the homeserver has called for them.
 #[derive(Default)]
@@ -93,7 +98,7 @@ pub(super) async fn ping(core: &Core) -> Result<Duration, Error> {
     let call = Call::post(path, &json!({ "transaction_id": txn_id }));
     let call = call.by(Some(core.client.sender()));
     let expected = core.pings.expect(&txn_id);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     match core.client.call::<Answer>(&call).await {
         Ok(_) if !expected.was_heard() => Err(Error::Unsupported(format!(
             "the homeserver says that it reaches the service, but it was not this process that it has called: \
@@ -110,7 +115,7 @@ pub(super) async fn ping(core: &Core) -> Result<Duration, Error> {
     }
 }
 
-/// Pings at once, and whenever the homeserver comes back.
+/// Pings at once, whenever the homeserver comes back, and when a refused transaction raises doubts.
 pub(super) async fn keep_in_touch(core: Arc<Core>) {
     let mut comebacks = core.client.comebacks();
     loop {
@@ -119,8 +124,10 @@ pub(super) async fn keep_in_touch(core: Arc<Core>) {
             () = ping_until_done(&core) => {}
             () = core.stopping() => return,
         }
+        let pinged_at = Instant::now();
         tokio::select! {
             changed = comebacks.changed() => if changed.is_err() { return },
+            () = core.way_back.doubted_since(pinged_at) => {}
             () = core.stopping() => return,
         }
     }
@@ -129,21 +136,25 @@ pub(super) async fn keep_in_touch(core: Arc<Core>) {
 async fn ping_until_done(core: &Core) {
     let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
     loop {
+        let refused_before = core.way_back.refusals();
         let error = match ping(core).await {
             Ok(took) => {
+                core.way_back.reached();
                 tracing::info!(service = %core.name, ?took, "the homeserver reaches the service");
                 return;
             }
             Err(error) => error,
         };
+        let was_refused = core.way_back.refusals() != refused_before;
+        let advice = core.way_back.failed(core, &error, was_refused);
         if !may_change(&error) {
-            tell_final(core, &error);
+            tell_final(core, &error, advice);
             return;
         }
         let mut random = [0; 8];
         core.surroundings.randomness.fill(&mut random);
         let wait = backoff.fail(u64::from_le_bytes(random));
-        tracing::warn!(service = %core.name, %error, ?wait, "the homeserver does not reach the service yet");
+        tracing::warn!(service = %core.name, %error, advice, ?wait, "the homeserver does not reach the service yet");
         tokio::time::sleep(wait).await;
     }
 }
@@ -153,7 +164,7 @@ fn may_change(error: &Error) -> bool {
     error.is_transient() || matches!(error.status(), Some(401 | 403))
 }
 
-fn tell_final(core: &Core, error: &Error) {
+fn tell_final(core: &Core, error: &Error, advice: &str) {
     match (error.status(), error.errcode()) {
         (_, Some("M_URL_NOT_SET")) => {
             tracing::warn!(service = %core.name, "the homeserver knows no url of the service: set it in the registration");
@@ -162,7 +173,7 @@ fn tell_final(core: &Core, error: &Error) {
             tracing::debug!(service = %core.name, "this homeserver knows no ping of application services");
         }
         _ => {
-            tracing::error!(service = %core.name, %error, "the homeserver does not reach the service");
+            tracing::error!(service = %core.name, %error, advice, "the homeserver does not reach the service");
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn commands(commands: Commands) -> Commands {
         .command("status", "[network]: how you are connected", status)
         .command(
             "why",
-            "[network]: why you are not connected, or not in a channel",
-            status,
+            "[network] [channel]: why you are not connected, or not in a channel, or not heard there",
+            why,
         )
         .command("reconnect", "[network]: connects you anew", reconnect)
         .command(
@@ -73,6 +73,23 @@ async fn away(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -
 async fn status(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {
     let about = About::new(&ask, irc.network(), portal.as_ref())?;
     about.carry_out(Command::Status).await
+}
+
+/// Of the channel that is named, or of the room's own; of the connection where there is neither.
+async fn why(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {
+    let about = About::new(&ask, irc.network(), portal.as_ref())?;
+    if !about.words().is_empty() {
+        let place = about.channel(0)?;
+        let channel = place.target_name().to_owned();
+        return about.carry_out(Command::Why(channel)).await;
+    }
+    let status = about.carry_out(Command::Status).await?;
+    let here = portal.filter(|portal| *portal.remote.network == *about.network.name);
+    let Some(channel) = here.as_ref().and_then(|here| here.remote.as_channel()) else {
+        return Ok(status);
+    };
+    let told = about.carry_out(Command::Why(channel.to_owned())).await?;
+    Ok(format!("{status}\n{told}"))
 }
 
 async fn reconnect(ask: CommandAsk, irc: Portals<Irc>, portal: Option<Portal<Irc>>) -> Told {

@@ -6,12 +6,13 @@ use bridgehead_appservice::bridge::{Cause, Rejected, SendError};
 use bridgehead_irc_protocol::{
     Line,
     numerics::Explanation,
-    session::{Ended, Event, Proof},
+    session::{Event, Proof},
 };
 
 use super::{
     Hub, Offers, Owner,
     client::{Asked, Standing},
+    ended::Over,
     speech::Pending,
 };
 use crate::{
@@ -23,6 +24,8 @@ use crate::{
 const BAD_KEY: u16 = 475;
 const SENT_ELSEWHERE: u16 = 470;
 const NO_SUCH_NICK: u16 = 401;
+/// `ERR_NOSUCHSERVER`
+const NO_SUCH_SERVER: u16 = 402;
 /// What a `FAIL` names that is for want of standing.
 const PRIVS_NEEDED: &str = "PRIVS_NEEDED";
 /// `ERR_UNKNOWNCOMMAND`, `ERR_NOPRIVILEGES` and `ERR_CHANOPRIVSNEEDED`.
@@ -54,6 +57,16 @@ impl Refusal {
         let explained = Explanation::of_line(&self.line);
         explained.map_or_else(|| self.text.clone(), |explained| explained.to_string())
     }
+
+    /// The same of a `WHOIS` that names the nick twice: where nobody has it, no server is found by it.
+    fn of_whois(&self) -> String {
+        if self.line.numeric() != Some(NO_SUCH_SERVER) {
+            return self.words();
+        }
+        let numeric = NO_SUCH_NICK.to_string();
+        let params = self.line.params.iter().map(Vec::as_slice);
+        Self::of(Line::new(&numeric, params)).words()
+    }
 }
 
 impl Hub {
@@ -70,7 +83,7 @@ impl Hub {
             Told::UpTo(done) => self.note_dealt_with(&owner, done),
             Told::Closed(error) => {
                 let why = error.unwrap_or_else(|| "the connection has ended".to_owned());
-                self.closed(id, &Ended::Error(why)).await;
+                self.closed(id, Over::Broken(&why)).await;
             }
         }
         self.end_consents().await;
@@ -88,6 +101,7 @@ impl Hub {
             Event::Ready => {
                 let before = self.directory.read().known_case_mapping();
                 self.ready(owner);
+                self.tell_of_cut_nick(owner).await;
                 if self.directory.read().known_case_mapping() != before {
                     self.refold().await;
                 }
@@ -154,7 +168,7 @@ impl Hub {
                 self.look_for_missed(owner);
             }
             Event::Account(_) => self.look_for_missed(owner),
-            Event::Ended { why } => self.closed(id, &why).await,
+            Event::Ended { why } => self.closed(id, Over::Session(&why)).await,
         }
     }
 
@@ -246,7 +260,7 @@ impl Hub {
                 Ok(lines) => self.has_looked(owner, &key, &lines).await,
                 Err(_) => self.end_not_found(owner, &key).await,
             },
-            Asked::Answer(reply) => {
+            Asked::Answer(reply) | Asked::Whois(reply) => {
                 reply.send(answer).ok();
             }
         }
@@ -282,6 +296,9 @@ impl Hub {
             Some(Asked::Present) => self.note_present(owner),
             Some(Asked::Answer(reply)) => {
                 reply.send(Err(words)).ok();
+            }
+            Some(Asked::Whois(reply)) => {
+                reply.send(Err(refusal.of_whois())).ok();
             }
             Some(Asked::Before) => self.has_answered_before(owner),
             Some(Asked::Upkeep) => {

@@ -133,6 +133,8 @@ pub(super) enum Asked {
     Present,
     /// Somebody waits for what the server says.
     Answer(oneshot::Sender<Result<Vec<Line>, String>>),
+    /// The same, of whom the server knows by a nick that also names the server to ask.
+    Whois(oneshot::Sender<Result<Vec<Line>, String>>),
     /// The bridge keeps both sides the same; what the server says is for the log.
     Upkeep,
 }
@@ -219,9 +221,9 @@ impl Client {
         }
     }
 
-    /// Commands that have waited for too long are given back.
-    pub(super) fn give_waits_up(&mut self, now: Instant) {
-        let why = self.last_error.as_deref();
+    /// Commands that have waited for too long are given back; `breaker`: why nobody is connected for now.
+    pub(super) fn give_waits_up(&mut self, now: Instant, breaker: Option<&str>) {
+        let why = self.last_error.as_deref().or(breaker);
         let words = why.map_or_else(
             || "You are not connected in time: try again later.".to_owned(),
             |why| format!("You are not connected: {why}."),
@@ -473,7 +475,7 @@ impl Live {
         let order = Order::Ask(Ask { id, line, priority }, None);
         if self.link.order(order) {
             self.asks.insert(id, asked);
-        } else if let Asked::Answer(reply) = asked {
+        } else if let Asked::Answer(reply) | Asked::Whois(reply) = asked {
             reply.send(Err("the connection is stuck".to_owned())).ok();
         }
     }

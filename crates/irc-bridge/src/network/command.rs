@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Quit,
     /// How they are connected, and where they are.
     Status,
+    /// How they stand to a channel.
+    Why(String),
     /// What was said taken back.
     Unsay {
         place: Place,
@@ -165,6 +167,10 @@ impl Hub {
             }
             Command::Status => {
                 reply.send(Ok(self.status_of(&owner))).ok();
+            }
+            Command::Why(channel) => {
+                let words = owner.person().map(|person| self.why(person, &channel));
+                reply.send(Ok(words.unwrap_or_default())).ok();
             }
             Command::Unsay { place, id, reason } => {
                 self.unsay(owner, &place, (&id, reason), reply);
@@ -320,7 +326,12 @@ impl Hub {
             return;
         };
         let (told, answer) = oneshot::channel();
-        live.ask(line, Priority::Urgent, Asked::Answer(told));
+        let names_twice = line.command == "WHOIS" && line.params.len() > 1;
+        let asked = match names_twice && line.params[0] == line.params[1] {
+            true => Asked::Whois(told),
+            false => Asked::Answer(told),
+        };
+        live.ask(line, Priority::Urgent, asked);
         tokio::spawn(async move {
             let report = match answer.await {
                 Ok(Ok(lines)) => Ok(read(&lines)),
@@ -362,38 +373,6 @@ impl Hub {
     pub(super) fn live_facts(&self, owner: &Owner) -> Option<Facts> {
         let live = self.clients.get(owner)?.live.as_ref()?;
         live.is_ready.then(|| live.link.facts())
-    }
-
-    /// How somebody is connected.
-    fn status_of(&self, owner: &Owner) -> String {
-        let Some(client) = self.clients.get(owner) else {
-            return "You have no connection; you get one when you speak.".to_owned();
-        };
-        let Some(facts) = self.live_facts(owner) else {
-            let why = client.last_error.as_deref().unwrap_or("none was needed");
-            return format!("You are not connected: {why}.");
-        };
-        let standings = client.live.as_ref().map(|live| &live.standings);
-        let channels: Vec<&str> = standings
-            .into_iter()
-            .flat_map(|standings| standings.keys())
-            .map(String::as_str)
-            .collect();
-        let lag = facts
-            .lag_ms
-            .map_or(String::new(), |lag| format!(", {lag} ms away"));
-        let refused = client.refused.iter();
-        let refused = refused.map(|(channel, (_, why))| format!("\n{channel} refuses you: {why}"));
-        format!(
-            "You are {}{lag}, in {}.{}",
-            facts.source,
-            if channels.is_empty() {
-                "no channel".to_owned()
-            } else {
-                channels.join(", ")
-            },
-            refused.collect::<String>()
-        )
     }
 }
 

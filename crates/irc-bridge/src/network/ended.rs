@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use bridgehead_appservice::{bridge::SendError, format::Rich};
+use bridgehead_appservice::{bridge::SendError, config::HostPort, format::Rich};
 use bridgehead_irc_protocol::{
     ending::{Ending, Scope},
     session::Ended,
 };
 
-use super::{Hub, Owner, deeds::Deed, pace};
+use super::{Hub, Owner, client::Live, deeds::Deed, pace};
 use crate::{clock::now, link::drive::LinkId};
 
 /// A connection that stood for so long was no failure.
@@ -17,6 +17,33 @@ const STABLE: Duration = Duration::from_secs(120);
 const BANNED_FOR: Duration = Duration::from_secs(3600);
 /// How long a client is left alone that the network would let in if something about it were changed.
 const BARRED_FOR: Duration = Duration::from_secs(600);
+
+/// How a connection is over.
+#[derive(Clone, Copy)]
+pub(super) enum Over<'a> {
+    /// Its session has ended.
+    Session(&'a Ended),
+    /// It was not made, or broke: the error. No server has said anything.
+    Broken(&'a str),
+}
+
+impl Over<'_> {
+    /// What the end means, where it means anything beside that it is over.
+    fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Session(ended) => ending(ended),
+            Self::Broken(_) => Some(Ending::Lost),
+        }
+    }
+
+    /// As figures have it.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Session(ended) => kind(ended),
+            Self::Broken(_) => "error",
+        }
+    }
+}
 
 impl Hub {
     /// An attempt has failed, or a connection has ended before its time.
@@ -50,7 +77,7 @@ impl Hub {
     }
 
     /// A connection is over: what it had not brought to an end is begun again by the next.
-    pub(super) async fn closed(&mut self, id: LinkId, ended: &Ended) {
+    pub(super) async fn closed(&mut self, id: LinkId, over: Over<'_>) {
         let Some(owner) = self.links.remove(&id) else {
             return;
         };
@@ -59,8 +86,8 @@ impl Hub {
         let Some(live) = self.client(&owner).live.take() else {
             return;
         };
-        let why = words(ended);
-        self.figures.ended(kind(ended));
+        let why = self.why_over(over, &live);
+        self.figures.ended(over.kind());
         tracing::info!(network = self.name, owner = ?owner, why, "a connection has ended");
         // By then nobody has listened any more, whenever this run has learned of it.
         let resumed = live.link.facts().resumed;
@@ -81,30 +108,51 @@ impl Hub {
         }
         let lost = client.unhand(deadline, is_kept);
         self.lose(lost).await;
-        if matches!(ended, Ended::Quit | Ended::TlsWanted(_)) {
+        if let Over::Session(Ended::Quit | Ended::TlsWanted(_)) = over {
             return;
         }
         self.failed(&owner, &why, live.begun_at);
-        if let Ended::LoginRequired(text) = ended {
+        if let Over::Session(Ended::LoginRequired(text)) = over {
             self.tell_of_login(&owner, text, true);
         }
-        self.heed(&owner, (ended, live.is_ready), live.server);
+        if let Some(ending) = over.ending() {
+            self.heed(&owner, (&ending, live.is_ready), live.server);
+        }
+    }
+
+    /// Why a connection is over, in words for people, with what is to be done where that is known.
+    fn why_over(&self, over: Over<'_>, live: &Live) -> String {
+        let ended = match over {
+            Over::Session(ended) => ended,
+            Over::Broken(error) if live.is_ready => {
+                return format!("the connection broke: {error}");
+            }
+            Over::Broken(error) => {
+                let servers = &self.settings.servers;
+                let server = servers.get(live.server % servers.len().max(1));
+                let server = server.map_or(self.name.as_str(), HostPort::as_str);
+                return format!("no connection to {server}: {error}");
+            }
+        };
+        match ending(ended) {
+            Some(Ending::PasswordRequired) => {
+                format!("{} ({})", words(ended), self.password_cure())
+            }
+            _ => words(ended),
+        }
+    }
+
+    /// What is to be done where the server wants another password.
+    fn password_cure(&self) -> String {
+        format!(
+            "who runs the bridge writes the server's password to `networks.{}.password` in the configuration",
+            self.name
+        )
     }
 
     /// What the server says at the end may mean more than this one connection.
-    fn heed(&mut self, owner: &Owner, (ended, was_ready): (&Ended, bool), server: usize) {
-        let ending = match ended {
-            Ended::Error(text) => Ending::of_error(text),
-            Ended::Registration(numeric, text) => {
-                let ending = Ending::of_numeric(*numeric, text);
-                ending.unwrap_or_else(|| Ending::Other(text.clone()))
-            }
-            Ended::Timeout(_) => Ending::Lost,
-            Ended::LoginRequired(_) | Ended::TlsWanted(_) | Ended::NicksTaken | Ended::Quit => {
-                return;
-            }
-        };
-        let is_of_server = match &ending {
+    fn heed(&mut self, owner: &Owner, (ending, was_ready): (&Ending, bool), server: usize) {
+        let is_of_server = match ending {
             Ending::Overload | Ending::ShutDown | Ending::TlsRequired | Ending::NotAuthorized => {
                 true
             }
@@ -115,7 +163,7 @@ impl Hub {
         if is_of_server && server == self.next_server {
             self.next_server = self.next_server.wrapping_add(1);
         }
-        self.heed_ending(owner, &ending);
+        self.heed_ending(owner, ending);
     }
 
     fn heed_ending(&mut self, owner: &Owner, ending: &Ending) {
@@ -128,7 +176,11 @@ impl Hub {
             }
             Ending::Overload => self.trip(None, "the server is full"),
             Ending::PasswordRequired => {
-                self.trip(None, "the server's password is missing or wrong");
+                let cure = self.password_cure();
+                self.trip(
+                    None,
+                    &format!("the server's password is missing or wrong: {cure}"),
+                );
             }
             Ending::ConnectionLimit => {
                 let people = self.clients.values();
@@ -211,6 +263,21 @@ impl Hub {
             pending.end(Err(SendError::forbidden(words)));
         }
     }
+}
+
+/// What the end of a session means, where it means anything beside that it is over.
+pub(crate) fn ending(ended: &Ended) -> Option<Ending> {
+    Some(match ended {
+        Ended::Error(text) => Ending::of_error(text),
+        Ended::Registration(numeric, text) => {
+            let ending = Ending::of_numeric(*numeric, text);
+            ending.unwrap_or_else(|| Ending::Other(text.clone()))
+        }
+        Ended::Timeout(_) => Ending::Lost,
+        Ended::LoginRequired(_) | Ended::TlsWanted(_) | Ended::NicksTaken | Ended::Quit => {
+            return None;
+        }
+    })
 }
 
 /// Why a session is over, as figures have it.

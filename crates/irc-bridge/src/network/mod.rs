@@ -23,7 +23,8 @@
 //! - `missed` what was said to people alone while they were not connected
 //! - `lists` bans; `rules` who may come; `moderate` what people of Matrix do to others; `picture` what a channel is like
 //! - `upkeep` what Matrix changes on IRC
-//! - `command`, `own` what people ask for; `consent` what operators of channels are asked; `words` what servers answer
+//! - `command`, `own` what people ask for; `why` how they stand; `consent` what operators of channels are asked; `words`
+//!   what servers answer
 //! - `withdraw` what was to be said and is something else by now
 //! - `private` what is said to one person alone, or to the bridge; `statusmsg` what is said to operators alone;
 //!   `monitor`, `presences` who is there
@@ -86,6 +87,7 @@ mod threads;
 mod typing;
 mod unwanted;
 mod upkeep;
+mod why;
 mod withdraw;
 mod words;
 
@@ -134,10 +136,10 @@ pub(crate) use self::{
     command::{Command, Report, in_one_line},
     connect::{sasl, secret, trust},
     consent::{PATIENCE as CONSENT_PATIENCE, Question},
-    ended::words as why_ended,
+    ended::{ending, words as why_ended},
     figures::reference as figures_reference,
     handle::{Beginning, Handle, Input, Waiting, network},
-    look::{ClientLook, Look},
+    look::{ClientLook, Look, State},
     missed::TALKS_KNOWN,
     offers::Offers,
     speaking::now_ms,

@@ -117,6 +117,24 @@ impl Hub {
         }
     }
 
+    /// Whose nick is too long for the network is told once what they are called there.
+    pub(super) async fn tell_of_cut_nick(&mut self, owner: &Owner) {
+        let (Some(person), Some(facts)) = (owner.person(), self.live_facts(owner)) else {
+            return;
+        };
+        let longest = facts.isupport.nick_bytes();
+        let nick = facts.source.name.as_str();
+        if facts.wanted.len() <= longest || !self.people.is_news_of_nick(person, nick).await {
+            return;
+        }
+        let words = format!(
+            "On {} you are called {nick}: nicks there have at most {longest} characters, and {} is longer. `nick` chooses \
+             another one.",
+            self.name, facts.wanted
+        );
+        self.deed(Deed::Tell(person.clone(), Rich::plain(&words)));
+    }
+
     async fn username(&mut self, person: &UserId, name: &str) -> Report {
         let chosen = self.people.choose_username(person, name).await;
         chosen.map_err(|error| error.to_string())?;
@@ -131,7 +149,7 @@ impl Hub {
         self.told_of_logins.remove(person);
         Ok(format!(
             "Your password for the account `{}` is kept, encrypted. You are logged in to it from your next connection on; \
-             `reconnect` makes one now.",
+             `reconnect` makes one now. Where the network has neither SASL nor NickServ it is not used, and you are told so.",
             login.0
         ))
     }

@@ -75,7 +75,7 @@ impl Hub {
     }
 
     /// The mask by which a channel quiets somebody, if one does and they are not excepted, as far as that is known.
-    fn quiet_for(&self, channel: &str, person: &UserId) -> Option<String> {
+    pub(super) fn quiet_for(&self, channel: &str, person: &UserId) -> Option<String> {
         if self.is_excepted(channel, person) {
             return None;
         }

@@ -107,7 +107,7 @@ impl Hub {
         (is_open || !self.doors.is_open(place.target_name())).then_some(is_open)
     }
 
-    fn is_moderated(&self, channel: &str) -> bool {
+    pub(super) fn is_moderated(&self, channel: &str) -> bool {
         let live = self.watcher(channel);
         let known = live.and_then(|live| live.view.channel(channel));
         known.is_some_and(|known| known.has_mode('m'))

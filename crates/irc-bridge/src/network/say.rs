@@ -114,7 +114,7 @@ impl Hub {
         let is_away = !self.clients.keys().any(|owner| self.is_ready(owner));
         let breaker = self.bucket.why(now).map(str::to_owned);
         for client in self.clients.values_mut() {
-            client.give_waits_up(now);
+            client.give_waits_up(now, breaker.as_deref());
             let is_late = |pending: &Pending| pending.deadline <= now && !pending.is_handed();
             let why = client.last_error.clone().or_else(|| breaker.clone());
             for pending in client.take_pendings(is_late) {

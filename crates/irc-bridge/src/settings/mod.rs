@@ -251,6 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_wrong_server_its_own_mistake_is_told_and_no_other() {
+        let told = mistakes("[networks.libera]\nservers = [\"irc.libera.chat\"]\n");
+        assert!(told.contains("host:port"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_network_that_is_given_twice_is_told_with_both_lines() {
+        let text = "[networks.libera]\nservers = [\"irc.libera.chat:6697\"]\n[networks.libera]\ntls = false\n";
+        let told = mistakes(text);
+        assert!(
+            told.contains(
+                ":3:11: not TOML: `networks.libera` is given twice: it stands in line 1 already"
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn mistakes_are_told_together() {
         let text = r##"
             [networks.Libera]

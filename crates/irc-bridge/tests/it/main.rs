@@ -29,3 +29,4 @@ mod within_quiets;
 mod within_rules;
 mod within_seeds;
 mod within_talks;
+mod within_words;

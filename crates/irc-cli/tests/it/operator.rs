@@ -8,6 +8,10 @@ use crate::program::{Program, command, run, said};
 #[tokio::test]
 async fn help_names_the_kits_commands_and_those_beside_them() -> anyhow::Result<()> {
     let told = said(run(command(&["--help"])).await?)?;
+    assert!(
+        told.starts_with("A bridge between Matrix and IRC"),
+        "{told}"
+    );
     for word in ["register", "doctor", "config", "demo", "import"] {
         assert!(told.contains(word), "no {word}: {told}");
     }

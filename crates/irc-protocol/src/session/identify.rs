@@ -68,7 +68,10 @@ impl Session {
         let is_named = |name: &str| case.is_same(name, &service);
         match line.command.as_str() {
             "401" | "406" | "440" if is_named(&line.text(1)) => {
-                self.identify_failed(&line.text(2));
+                let said = line.text(2).into_owned();
+                self.identify_failed(&format!(
+                    "the network has no SASL, and nobody called {service} is there ({said})"
+                ));
             }
             "MODE" if self.is_me(&line.text(0)) && sets(&line.text(1), 'r') => self.identified(),
             "NOTICE" if is_named(line.from_name()) => {

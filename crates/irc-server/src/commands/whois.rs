@@ -16,6 +16,9 @@ pub(super) fn run(state: &mut State, id: ClientId, line: &Line) {
     let nick = nick.split(',').next().unwrap_or_default();
     match state.find(id, nick) {
         Some(who) => tell(state, id, who),
+        None if line.params.len() > 1 && state.dialect.quirks.unknown_whois_is_402 => {
+            return state.reply(id, "402", [nick, "No such server"]);
+        }
         None => state.reply(id, "401", [nick, "No such nick"]),
     }
     state.reply(id, "318", [nick, "End of /WHOIS list."]);

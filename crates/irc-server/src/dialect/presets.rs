@@ -115,6 +115,7 @@ impl Dialect {
         dialect.limits.list_entries = 50;
         dialect.quirks.setters_are_nicks = true;
         dialect.quirks.unknown_channel_is_401 = true;
+        dialect.quirks.unknown_whois_is_402 = true;
         dialect.quirks.refusals = Refusals::Bare;
         dialect
     }

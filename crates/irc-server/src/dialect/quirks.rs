@@ -21,6 +21,8 @@ pub struct Quirks {
     pub setters_are_nicks: bool,
     /// Whether a message to a channel that is not there is answered with 401, and not with 403.
     pub unknown_channel_is_401: bool,
+    /// Whether `WHOIS nick nick` of nobody is answered with 402, and not with 401: the first is looked for as a server.
+    pub unknown_whois_is_402: bool,
     /// Whether 451 names the command.
     pub names_early_commands: bool,
     /// Whether joins and the like have a msgid, and not messages alone.
@@ -60,6 +62,7 @@ impl Default for Quirks {
             marks_all_users: true,
             setters_are_nicks: false,
             unknown_channel_is_401: false,
+            unknown_whois_is_402: false,
             names_early_commands: false,
             ids_on_events: true,
             reuses_references: false,

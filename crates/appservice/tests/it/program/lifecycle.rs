@@ -325,6 +325,30 @@ async fn a_homeserver_of_another_name_is_told_and_nothing_seems_to_work() -> any
 }
 
 #[tokio::test]
+async fn with_another_hs_token_it_is_not_ready_and_says_what_to_compare() -> anyhow::Result<()> {
+    let host = TestServer::start().await?;
+    let mut parrot = Parrot::beside(&host)?;
+    parrot.start_known().await?;
+    parrot.process()?.terminate().await?;
+    let hs_token = token(&parrot.registration(), "hs_token")?;
+    parrot.change("parrot-registration.yaml", &hs_token, "another_hs_token")?;
+    parrot.start()?;
+    parrot.says("compare `hs_token`").await?;
+    let (status, page) = parrot.page("/ready", None).await?;
+    assert_eq!(status, 503, "{page}");
+    assert!(page.contains("compare `hs_token`"), "{page}");
+    assert!(page.contains("parrot-registration.yaml"), "{page}");
+    // With the token that the homeserver has, it is ready again.
+    parrot.process()?.terminate().await?;
+    parrot.change("parrot-registration.yaml", "another_hs_token", &hs_token)?;
+    parrot.start()?;
+    until("it is ready", || async {
+        matches!(parrot.page("/ready", None).await, Ok((200, _)))
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_second_process_is_kept_out() -> anyhow::Result<()> {
     let host = TestServer::start().await?;
     let mut parrot = Parrot::beside(&host)?;

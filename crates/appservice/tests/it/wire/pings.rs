@@ -129,6 +129,36 @@ async fn the_homeserver_is_pinged_when_listening_begins_and_when_it_is_back() ->
 }
 
 #[tokio::test]
+async fn who_is_not_reached_is_not_ready_until_the_homeserver_comes() -> anyhow::Result<()> {
+    let host = FakeHost::new(|asked| {
+        let is_ping = asked.path.ends_with("/ping");
+        let failed = r#"{"errcode":"M_CONNECTION_FAILED","error":"refused"}"#;
+        Ok(if is_ping {
+            reply(502, failed)
+        } else {
+            agrees(asked)
+        })
+    });
+    let rig = Rig::beside(recorder(&Log::default()), host).await?;
+    rig.settled().await?;
+    assert!(rig.running.health().await.is_ready());
+    let _listening = rig.running.listen(Listen::tcp(anywhere())).await?;
+    until("it is not ready", || async {
+        let told = rig.running.health().await.way_back;
+        told.is_some_and(|why| {
+            why.contains("M_CONNECTION_FAILED") && why.contains("public_address")
+        })
+    })
+    .await?;
+    // What comes with the right token comes from the homeserver, whatever it said.
+    assert_eq!(rig.put_events("1", &[]).await, 200);
+    until("it is ready", || async {
+        rig.running.health().await.is_ready()
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_homeserver_that_reaches_nobody_yet_is_asked_again() -> anyhow::Result<()> {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = fails.clone();

@@ -285,7 +285,7 @@ fn a_service_is_told_where_there_is_no_sasl() {
         ),
         (
             "< :srv 401 anna NickServ :No such nick",
-            "! login failed: No such nick\n",
+            "! login failed: the network has no SASL, and nobody called NickServ is there (No such nick)\n",
         ),
         (
             "< :NickServ!s@s NOTICE anna :This nickname is registered.\n+ 10",
