@@ -130,6 +130,8 @@ struct Drive {
     pen: Pen,
     session: Session,
     observes: bool,
+    /// It has come into a channel, and nobody has said yet whether others hear that: what is said is told.
+    listens: bool,
     /// How often it has come into a channel.
     entries: u64,
     claims: Claims,
@@ -189,6 +191,7 @@ impl Drive {
             session,
             // What came is heard by one that was not expected to hear it, where whoever was is there no more.
             observes: beginning.observes || is_resumed,
+            listens: false,
             entries: 0,
             claims: beginning.claims,
             claimed: BTreeMap::new(),
@@ -254,7 +257,8 @@ impl Drive {
 
     /// Time has passed. What has come before is looked at first: after the bridge was held up it may be a sign of life.
     fn take_time(&mut self, reads: &mut mpsc::Receiver<io::Result<Read>>) -> io::Result<()> {
-        if self.waits {
+        if self.is_behind {
+            // It may have to wait behind each line.
             self.session.tick(now());
             return Ok(());
         }
@@ -371,7 +375,9 @@ impl Drive {
                 told.send(is_first_unwritten).ok();
             }
             Order::Observe => self.observes = true,
-            Order::Overlook(entries) if entries == self.entries => self.observes = false,
+            Order::Overlook(entries) if entries == self.entries => {
+                (self.observes, self.listens) = (false, false);
+            }
             // Who has said so did not know of the last.
             Order::Overlook(_) => {}
             Order::GoOn => self.waits = false,
@@ -512,7 +518,7 @@ impl Drive {
                 continue;
             }
             if is_entry(&event) {
-                (self.observes, self.entries) = (true, self.entries + 1);
+                (self.listens, self.entries) = (true, self.entries + 1);
                 // First it is found out who hears the channel.
                 self.waits = self.is_behind;
             }
@@ -582,7 +588,9 @@ impl Drive {
         let Event::Line(heard) = event else {
             return true;
         };
-        self.observes || concerns(heard, self.session.isupport())
+        self.observes
+            || (self.listens && is_said(event))
+            || concerns(heard, self.session.isupport())
     }
 }
 

@@ -29,7 +29,12 @@ pub(super) fn concerns(heard: &Heard, isupport: &Isupport) -> bool {
 
 /// Whether a connection has come into a channel.
 pub(crate) fn is_entry(event: &Event) -> bool {
-    matches!(event, Event::Line(heard) if heard.is_own && heard.line.command == "JOIN")
+    let Event::Line(heard) = event else {
+        return false;
+    };
+    let batch = heard.batch.as_ref();
+    let is_history = batch.is_some_and(|batch| batch.kind.ends_with("chathistory"));
+    heard.is_own && heard.line.command == "JOIN" && !is_history
 }
 
 /// Whether those of a channel are meant who have a prefix (`@#chan`, or `@+#chan`).

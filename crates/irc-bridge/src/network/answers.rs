@@ -76,9 +76,14 @@ impl Hub {
         };
         match told {
             Told::Event(event, line) => {
+                let is_entry = is_entry(&event);
                 self.line = line;
                 self.take_event(&owner, id, *event).await;
                 self.line = None;
+                if is_entry {
+                    self.tell_ears();
+                    self.let_held_go_on(now());
+                }
             }
             Told::UpTo(done) => self.note_dealt_with(&owner, done),
             Told::Closed(error) => {
@@ -94,7 +99,7 @@ impl Hub {
         if is_entry(&event)
             && let Some(live) = self.client(owner).live.as_mut()
         {
-            (live.observes, live.entries) = (true, live.entries + 1);
+            live.entries.0 += 1;
             self.wait_again(owner);
         }
         match event {

@@ -232,11 +232,15 @@ impl Hub {
         }
     }
 
-    /// The lines that refuse something whose sender is not told yet.
-    pub(super) fn refusal_lines(&self, now: Instant) -> impl Iterator<Item = LineId> {
-        let before = self.clients.values();
-        let before = before.filter_map(|client| client.before.as_ref());
-        before.flat_map(move |before| before.owed(now))
+    /// The lines by which somebody was refused something, and is not told yet.
+    pub(super) fn refusal_lines(
+        &self,
+        owner: &Owner,
+        now: Instant,
+    ) -> impl Iterator<Item = LineId> {
+        let client = self.clients.get(owner);
+        let before = client.and_then(|client| client.before.as_ref());
+        before.into_iter().flat_map(move |before| before.owed(now))
     }
 
     /// Settles what was said by connections that a keeper has, or had.

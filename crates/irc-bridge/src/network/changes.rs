@@ -195,6 +195,7 @@ impl Hub {
     /// Brings to Matrix what was heard before the end.
     pub(super) async fn conclude(mut self, mut deeds: JoinSet<()>) {
         let reply = self.ending.take();
+        self.let_all_go();
         self.figures.end();
         *self.directory.write() = Directory::default();
         // There are no more of them.

@@ -91,8 +91,8 @@ pub(super) struct Live {
     pub(super) server: usize,
     /// Whether it hears channels for others.
     pub(super) observes: bool,
-    /// How often it has come into a channel.
-    pub(super) entries: u64,
+    /// How often it has come into a channel, and how often it had when it was told whether it hears for others.
+    pub(super) entries: (u64, u64),
     /// The observer has heard that it is gone.
     pub(super) is_gone: bool,
     /// Where it is, and for the observer all that is known of the channels.

@@ -54,7 +54,7 @@ impl Hub {
                     is_ready: false,
                     server: self.next_server,
                     observes: *owner == Owner::Bot,
-                    entries: 0,
+                    entries: (0, 0),
                     is_gone: false,
                     view: Channels::new(),
                     standings: Default::default(),

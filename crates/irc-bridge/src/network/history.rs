@@ -90,8 +90,10 @@ impl History {
 
     /// The lines that wait for the history of their channel.
     pub(super) fn waiting_lines(&self) -> impl Iterator<Item = LineId> {
-        let held = self.catching_up.values().flat_map(|it| &it.held);
-        held.filter_map(|(_, line)| *line)
+        self.catching_up.values().flat_map(|it| {
+            let held = it.held.iter().filter_map(|(_, line)| *line);
+            it.entry.into_iter().chain(held)
+        })
     }
 }
 
@@ -104,6 +106,8 @@ struct CatchingUp {
     until: Instant,
     /// Since when nobody has listened.
     unheard_since_ms: i64,
+    /// The line that has told of the entry: a run that begins before all of the history is here asks for it again.
+    entry: Option<LineId>,
 }
 
 impl Hub {
@@ -148,6 +152,7 @@ impl Hub {
             left,
             until: now() + MAX_WAIT,
             unheard_since_ms,
+            entry: self.line,
         };
         self.history.catching_up.insert(folded.clone(), catching);
         self.ask_history(&folded);

@@ -40,6 +40,8 @@ use crate::{
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How long those that hear for all may take with what came meanwhile until the others begin.
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
+/// How long all of that may take. What is taken up later has ended in this run.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// What the bridge's own is called by the keeper; no user id is that.
 const BOT: &str = "bot";
 
@@ -100,7 +102,8 @@ impl Held {
 
     /// Since when the bridge was away, as long as not all of what came meanwhile was taken.
     pub(super) fn away_since_ms(&self) -> Option<i64> {
-        self.is_any_behind().then_some(self.away_since_ms)
+        let is_away = self.is_any_behind() && !self.is_late(TAKEN_WITHIN, now());
+        is_away.then_some(self.away_since_ms)
     }
 
     /// Whether some connection has not taken yet all that came meanwhile.
@@ -220,8 +223,11 @@ impl Hub {
             // One that takes no orders is about to end.
             let _ = live.link.order(Order::GoOn);
             // What the server answers comes behind all that it has said before.
-            let line = Line::new("PING", ["present"]);
-            live.ask(line, Priority::Urgent, Asked::Present);
+            let mut asks = live.asks.values();
+            if !asks.any(|asked| matches!(asked, Asked::Present)) {
+                let line = Line::new("PING", ["present"]);
+                live.ask(line, Priority::Urgent, Asked::Present);
+            }
         }
         self.held.behind.insert(owner);
     }
@@ -240,6 +246,13 @@ impl Hub {
         if let Some(live) = &self.client(owner).live {
             // One that takes no orders is about to end.
             let _ = live.link.order(Order::Present);
+        }
+        let live = self.client(owner).live.as_ref();
+        let there = live.map(|live| live.standings.keys().cloned().collect());
+        let there: Vec<String> = there.unwrap_or_default();
+        for channel in there {
+            // The bridge's own may stand by from now on.
+            self.elect(&channel);
         }
         self.leave_unwanted(owner);
     }
@@ -264,22 +277,29 @@ impl Hub {
         if !self.is_kept() || !self.held.observers.is_empty() {
             return;
         }
-        let mut noted = self.held.noted.clone();
-        noted.retain(|channel, _| self.is_heard_at_all(channel));
-        for (channel, owner, since) in self.observers() {
-            let before = noted.get(channel).map(|name| owner_of(name));
-            let is_over = before.flatten().is_none_or(|former| {
-                let is_told = !self.held.letting_go.is_any_of(&former);
-                is_told && now.saturating_duration_since(since) >= LATER
-            });
-            if is_over {
-                noted.insert(channel.clone(), name_of(owner).to_owned());
+        let noted = &self.held.noted;
+        let over = noted
+            .keys()
+            .filter(|channel| !self.is_heard_at_all(channel));
+        let over: Vec<String> = over.cloned().collect();
+        let others = self.observers().filter(|(channel, owner, (since, told))| {
+            let is_gone = || told.is_none_or(|line| self.held.letting_go.is_gone(line));
+            match noted.get(*channel) {
+                None => true,
+                Some(former) if former == name_of(owner) => false,
+                Some(_) => now.saturating_duration_since(*since) >= LATER && is_gone(),
             }
+        });
+        let others = others.map(|(channel, owner, _)| (channel.clone(), name_of(owner).to_owned()));
+        let others: Vec<(String, String)> = others.collect();
+        if over.is_empty() && others.is_empty() {
+            return;
         }
-        if noted != self.held.noted {
-            self.held.noted.clone_from(&noted);
-            self.deed(Deed::Ears(self.name.clone(), noted));
-        }
+        let noted = &mut self.held.noted;
+        noted.retain(|channel, _| !over.contains(channel));
+        noted.extend(others);
+        let noted = noted.clone();
+        self.deed(Deed::Ears(self.name.clone(), noted));
     }
 
     /// The bridge ends: all connections stay with the keeper.

@@ -39,9 +39,10 @@ struct Told {
 }
 
 impl LettingGo {
-    /// Whether a line that has come by somebody's connection is not let go of.
-    pub(super) fn is_any_of(&self, owner: &Owner) -> bool {
-        self.0.values().any(|told| told.owner == *owner)
+    /// Whether a line is let go of.
+    pub(super) fn is_gone(&self, line: LineId) -> bool {
+        let told = self.0.get(&line.epoch);
+        told.is_none_or(|told| told.gone >= line.number)
     }
 
     fn of(&mut self, owner: &Owner, epoch: i64) -> &mut Told {
@@ -86,7 +87,7 @@ impl Hub {
         let told = self.held.letting_go.of(owner, epoch);
         told.done = Some(done);
         if told.next.is_none() {
-            self.let_go(&[epoch], now());
+            self.let_go(epoch, now());
         }
     }
 
@@ -96,46 +97,56 @@ impl Hub {
         // A connection whose keeper is gone says no more up to where it has told.
         all.retain(|_, told| told.done.is_some() || told.next.is_some_and(|(_, at)| now < at));
         let epochs: Vec<i64> = all.keys().copied().collect();
-        if !epochs.is_empty() {
-            self.let_go(&epochs, now);
-        }
-    }
-
-    fn let_go(&mut self, epochs: &[i64], now: Instant) {
-        let first_waiting = self.first_waiting(now);
         for epoch in epochs {
-            let waiting = first_waiting.get(epoch).copied().unwrap_or(u64::MAX);
-            let Some(told) = self.held.letting_go.0.get_mut(epoch) else {
-                continue;
-            };
-            let number = told
-                .ripe(now)
-                .map(|number| number.min(waiting.saturating_sub(1)));
-            let (Some(number), Some(done)) = (number, told.done.clone()) else {
-                continue;
-            };
-            let is_news = number > told.gone;
-            told.gone = number.max(told.gone);
-            if told.gone >= done.number() && told.next.is_none() {
-                self.held.letting_go.0.remove(epoch);
-            }
-            if is_news {
-                self.deed(Deed::Done(done.up_to(number)));
-            }
+            self.let_go(epoch, now);
         }
     }
 
-    /// The first line of each connection that waits in this process.
-    fn first_waiting(&self, now: Instant) -> BTreeMap<i64, u64> {
+    /// The network ends, and no other run takes up what is told: all of it is let go of now.
+    pub(super) fn let_all_go(&mut self) {
+        for told in self.held.letting_go.0.values_mut() {
+            told.next = None;
+        }
+        self.tend_lines(now());
+    }
+
+    fn let_go(&mut self, epoch: i64, now: Instant) {
+        let Some(told) = self.held.letting_go.0.get_mut(&epoch) else {
+            return;
+        };
+        let (Some(number), Some(done)) = (told.ripe(now), told.done.clone()) else {
+            return;
+        };
+        let owner = told.owner.clone();
+        let waiting = self.first_waiting(&owner, epoch, now).unwrap_or(u64::MAX);
+        let number = number.min(waiting.saturating_sub(1));
+        let Some(told) = self.held.letting_go.0.get_mut(&epoch) else {
+            return;
+        };
+        let is_news = number > told.gone;
+        told.gone = number.max(told.gone);
+        if told.gone >= done.number() && told.next.is_none() {
+            self.held.letting_go.0.remove(&epoch);
+        }
+        if is_news {
+            self.deed(Deed::Done(done.up_to(number)));
+        }
+    }
+
+    /// The first line of a connection that waits in this process.
+    fn first_waiting(&self, owner: &Owner, epoch: i64, now: Instant) -> Option<u64> {
         let lines = self.history.waiting_lines();
         let lines = lines.chain(self.missed.waiting_lines());
-        let lines = lines.chain(self.overheard_lines(now));
-        let lines = lines.chain(self.refusal_lines(now));
-        let mut first = BTreeMap::new();
-        for LineId { epoch, number } in lines {
-            let least = first.entry(epoch).or_insert(number);
-            *least = number.min(*least);
-        }
-        first
+        let lines = lines.chain(self.refusal_lines(owner, now));
+        let live = self
+            .clients
+            .get(owner)
+            .and_then(|client| client.live.as_ref());
+        // Most stand by nowhere: each of their lines comes here.
+        let overheard = live.filter(|live| live.observes);
+        let overheard = overheard.map(|_| self.overheard_lines(owner, now));
+        let lines = lines.chain(overheard.into_iter().flatten());
+        let own = lines.filter(|line| line.epoch == epoch);
+        own.map(|line| line.number).min()
     }
 }

@@ -36,6 +36,9 @@ pub(super) struct Ears {
     /// Since when they are these two.
     since: Instant,
     heard: Heard,
+    /// The line that was told last, and the last that the observer before this one has told.
+    told: Option<LineId>,
+    told_before: Option<LineId>,
 }
 
 /// What was heard of a channel lately.
@@ -121,6 +124,7 @@ impl Hub {
         };
         // Where the standby has heard it first, it is the observer's line all the same: that one comes again.
         if let Some((said, _)) = ears.heard.hear(ear, key, (said, self.line), now()) {
+            ears.told = self.line.or(ears.told);
             self.note_told_for_others(owner);
             self.observe(Happening::Said(said));
         }
@@ -176,10 +180,15 @@ impl Hub {
         all.flatten().any(|hearing| hearing == owner)
     }
 
-    /// The connections that hear channels for all, and since when.
-    pub(super) fn observers(&self) -> impl Iterator<Item = (&String, &Owner, Instant)> {
+    /// The connections that hear channels for all, since when, and the last line that the ones before them have told.
+    pub(super) fn observers(
+        &self,
+    ) -> impl Iterator<Item = (&String, &Owner, (Instant, Option<LineId>))> {
         let ears = self.ears.iter();
-        ears.filter_map(|(channel, ears)| Some((channel, ears.observer.as_ref()?, ears.since)))
+        ears.filter_map(|(channel, ears)| {
+            let since = (ears.since, ears.told_before);
+            Some((channel, ears.observer.as_ref()?, since))
+        })
     }
 
     /// Whether a connection hears a channel for all, and another stands by.
@@ -188,11 +197,18 @@ impl Hub {
         all.any(|ears| ears.observer.as_ref() == Some(owner) && ears.standby.is_some())
     }
 
-    /// The lines that who stands by has heard, and nobody has told.
-    pub(super) fn overheard_lines(&self, now: Instant) -> impl Iterator<Item = LineId> {
+    /// The lines that somebody who stands by has heard lately, and nobody has told. What is said by the bridge's own people
+    /// they may hear alone.
+    pub(super) fn overheard_lines(
+        &self,
+        owner: &Owner,
+        now: Instant,
+    ) -> impl Iterator<Item = LineId> {
         let all = self.ears.values();
-        all.flat_map(move |ears| ears.heard.held(now))
-            .filter_map(|(_, line)| *line)
+        let own = all.filter(move |ears| ears.standby.as_ref() == Some(owner));
+        let held = own.flat_map(move |ears| ears.heard.held(now));
+        let of_others = held.filter(|(said, _)| self.own(&said.who.name).is_none());
+        of_others.filter_map(|(_, line)| *line)
     }
 
     /// The connection that knows most of a channel.
@@ -239,6 +255,8 @@ impl Hub {
             standby: None,
             since: now,
             heard: left.remove(channel).unwrap_or_else(Overlap::new),
+            told: None,
+            told_before: None,
         });
         let is_there = |owner: &Owner| candidates.contains(owner);
         let lost_standby = ears.standby.take_if(|standby| !is_there(standby)).is_some();
@@ -259,6 +277,7 @@ impl Hub {
             }
             is_new = ears.observer.is_some();
             ears.since = now;
+            ears.told_before = ears.told.take().or(ears.told_before);
         }
         let others = candidates
             .iter()
@@ -337,6 +356,7 @@ impl Hub {
             };
             std::mem::swap(&mut ears.observer, &mut ears.standby);
             ears.since = now;
+            ears.told_before = ears.told.take().or(ears.told_before);
             let told = ears.heard.swap(now);
             for (said, line) in told {
                 self.as_of(line, |hub| hub.observe(Happening::Said(said)));
@@ -359,12 +379,13 @@ impl Hub {
             if let Some(live) = client
                 .live
                 .as_mut()
-                .filter(|live| live.observes != observes)
+                .filter(|live| live.observes != observes || live.entries.0 != live.entries.1)
             {
                 live.observes = observes;
+                live.entries.1 = live.entries.0;
                 let order = match observes {
                     true => Order::Observe,
-                    false => Order::Overlook(live.entries),
+                    false => Order::Overlook(live.entries.0),
                 };
                 // One that takes no orders is about to end.
                 let _ = live.link.order(order);

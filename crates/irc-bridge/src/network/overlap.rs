@@ -105,9 +105,10 @@ impl<T> Overlap<T> {
         told
     }
 
-    /// What only the one that stands by has heard so far.
+    /// What only the one that stands by has heard, and the observer may be about to hear.
     pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = &T> {
-        let lines = self.lines.iter().filter(move |line| !line.is_over(now));
+        let is_new = move |line: &&Line<T>| now.saturating_duration_since(line.at) < TOLD_FOR;
+        let lines = self.lines.iter().filter(is_new);
         lines.filter_map(|line| line.held.as_ref())
     }
 
