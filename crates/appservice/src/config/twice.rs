@@ -5,15 +5,21 @@
 ///
 /// Lines are looked at one by one, without what texts of several lines would mean: for an error text that is enough.
 pub(super) fn twice(text: &str, offset: usize) -> Option<(String, usize)> {
-    let at = text.get(..offset).unwrap_or(text).matches('\n').count();
+    let before = text.get(..offset).unwrap_or(text);
+    let own_line = before.rsplit('\n').next().unwrap_or_default();
+    if own_line.contains(['=', '{']) {
+        // It is a key within a value, which has no line of its own.
+        return None;
+    }
+    let at = before.matches('\n').count();
     let named = names(text);
     let name = named.get(at).cloned().flatten()?;
-    let before = &named[..at];
+    let earlier = &named[..at];
     let is_header = |line: &Option<Name>| line.as_ref().is_some_and(|name| name.is_header);
     // A key counts in its own section, of which there may be several in a list.
     let own = match name.is_header {
         true => 0,
-        false => before.iter().rposition(is_header).unwrap_or(0),
+        false => earlier.iter().rposition(is_header).unwrap_or(0),
     };
     let is_same = |line: &Option<Name>| line.as_ref().is_some_and(|other| other.path == name.path);
     let inside = format!("{}.", name.path);
@@ -21,9 +27,9 @@ pub(super) fn twice(text: &str, offset: usize) -> Option<(String, usize)> {
         line.as_ref()
             .is_some_and(|other| other.path.starts_with(&inside))
     };
-    let found = before[own..].iter().position(is_same).map(|at| own + at);
-    let found = found.or_else(|| before.iter().position(is_same));
-    let found = found.or_else(|| before.iter().position(is_inside));
+    let found = earlier[own..].iter().position(is_same).map(|at| own + at);
+    let found = found.or_else(|| earlier.iter().position(is_same));
+    let found = found.or_else(|| earlier.iter().position(is_inside));
     found.map(|line| (name.path, line + 1))
 }
 
@@ -82,6 +88,19 @@ mod tests {
             let span = errors.first().and_then(toml::de::Error::span);
             let offset = span.unwrap_or_else(|| panic!("{text} is right")).start;
             assert_eq!(twice(text, offset), Some((name.to_owned(), line)), "{text}");
+        }
+    }
+
+    #[test]
+    fn within_a_value_no_line_is_named() {
+        for text in [
+            "a = { x = 1, x = 2 }\n",
+            "a = [\n  { x = 1 },\n  { x = 1, y = 2, y = 3 },\n]\n",
+        ] {
+            let (_, errors) = toml::de::DeTable::parse_recoverable(text);
+            let span = errors.first().and_then(toml::de::Error::span);
+            let offset = span.unwrap_or_else(|| panic!("{text} is right")).start;
+            assert_eq!(twice(text, offset), None, "{text}");
         }
     }
 }

@@ -97,7 +97,11 @@ async fn ready(State(source): State<Source>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({ "ready": problems.is_empty(), "problems": problems, "inbox": health.inbox });
+    let mut body =
+        json!({ "ready": problems.is_empty(), "problems": problems, "inbox": health.inbox });
+    if let Some(warning) = &health.unreached {
+        body["warnings"] = json!([warning]);
+    }
     (status, Json(body)).into_response()
 }
 
@@ -177,6 +181,7 @@ mod tests {
             database: None,
             homeserver: None,
             way_back: None,
+            unreached: Some("nobody comes".to_owned()),
             inbox: 3,
             oldest_ms: Some(1_000),
         };
@@ -190,6 +195,7 @@ mod tests {
             database: Some("disk full".to_owned()),
             homeserver: Some("gone".to_owned()),
             way_back: Some("another token".to_owned()),
+            unreached: None,
             inbox: 0,
             oldest_ms: None,
         };

@@ -30,9 +30,13 @@ pub struct Health {
     /// Why the homeserver cannot be asked: the last minute has brought no good answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub homeserver: Option<String>,
-    /// Why the homeserver does not reach the service, by its last ping: such as for another `hs_token`.
+    /// Why the homeserver is not let in: by its last ping it shows another `hs_token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub way_back: Option<String>,
+    /// Why the homeserver does not come to the service, by its last ping. Such a service is ready: where only those are
+    /// reached that are, it would never be otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreached: Option<String>,
     /// Events that wait to be handled.
     pub inbox: usize,
     /// Since when the oldest of them does, ms since the Unix epoch.
@@ -73,7 +77,8 @@ impl Core {
             started: self.inbox.has_begun().await,
             database: written.err().map(|error| error.to_string()),
             homeserver: self.homeserver_trouble().await,
-            way_back: self.way_back.trouble(),
+            way_back: self.way_back.refusal(),
+            unreached: self.way_back.absence(),
             inbox: self.inbox.depth(),
             oldest_ms: self
                 .store

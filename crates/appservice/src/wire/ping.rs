@@ -26,8 +26,8 @@ use crate::{
 /// Pings that may be under way; the homeserver's calls for more of them are answered, and not looked for.
 const MAX_UNDER_WAY: usize = 64;
 
-/// Waits between attempts at reaching the homeserver, and being reached. Until it is, the service is not ready, so that
-/// the longest is no long one.
+/// Waits between attempts at reaching the homeserver, and being reached. Until it is, whoever watches is told otherwise,
+/// so that the longest is no long one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -135,6 +135,8 @@ pub(super) async fn keep_in_touch(core: Arc<Core>) {
 
 async fn ping_until_done(core: &Core) {
     let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
+    let came_before = core.way_back.arrivals();
+    let mut is_told = false;
     loop {
         let refused_before = core.way_back.refusals();
         let error = match ping(core).await {
@@ -145,16 +147,27 @@ async fn ping_until_done(core: &Core) {
             }
             Err(error) => error,
         };
+        if core.way_back.arrivals() != came_before {
+            // It has come by itself meanwhile: only pings go astray.
+            tracing::debug!(service = %core.name, %error, "the homeserver reaches the service, and its pings do not");
+            return;
+        }
         let was_refused = core.way_back.refusals() != refused_before;
         let advice = core.way_back.failed(core, &error, was_refused);
-        if !may_change(&error) {
+        let is_final = !may_change(&error);
+        if is_final && !is_told {
             tell_final(core, &error, advice);
+            is_told = true;
+        }
+        if is_final && core.way_back.is_clear() {
             return;
         }
         let mut random = [0; 8];
         core.surroundings.randomness.fill(&mut random);
         let wait = backoff.fail(u64::from_le_bytes(random));
-        tracing::warn!(service = %core.name, %error, advice, ?wait, "the homeserver does not reach the service yet");
+        if !is_final {
+            tracing::warn!(service = %core.name, %error, advice, ?wait, "the homeserver does not reach the service yet");
+        }
         tokio::time::sleep(wait).await;
     }
 }

@@ -22,20 +22,51 @@ const DOUBT_PAUSE: Duration = Duration::from_secs(60);
 /// What is known of the way from the homeserver to the service.
 #[derive(Default)]
 pub(crate) struct WayBack {
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
+    came: AtomicU64,
     refused: AtomicU64,
     doubted: Notify,
 }
 
+/// Why a ping has failed, with what to do.
+struct Trouble {
+    words: String,
+    /// The homeserver has come, and has shown another token.
+    is_refusal: bool,
+}
+
 impl WayBack {
-    /// Why the homeserver does not reach the service, with what to do.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+    /// Why the homeserver is not let in, with what to do.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.words(true)
+    }
+
+    /// Why the homeserver does not come, with what to do.
+    pub(crate) fn absence(&self) -> Option<String> {
+        self.words(false)
+    }
+
+    fn words(&self, is_refusal: bool) -> Option<String> {
+        let trouble = self.trouble.lock();
+        let trouble = trouble.as_ref();
+        let meant = trouble.filter(|trouble| trouble.is_refusal == is_refusal);
+        meant.map(|trouble| trouble.words.clone())
+    }
+
+    /// Whether nothing is known against it.
+    pub(super) fn is_clear(&self) -> bool {
+        self.trouble.lock().is_none()
     }
 
     /// Somebody has come with the right token: it is the homeserver.
     pub(super) fn reached(&self) {
+        self.came.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock() = None;
+    }
+
+    /// How often somebody has come with the right token.
+    pub(super) fn arrivals(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
     }
 
     /// Somebody was refused for another token; `brings`: they had a transaction.
@@ -62,9 +93,12 @@ impl WayBack {
         let advice = advice(error, was_refused);
         if tells_of_way(core, error) {
             let file = core.registration.source.file.display();
-            *self.trouble.lock() = Some(format!(
-                "the homeserver does not reach the service ({file}): {error}; {advice}"
-            ));
+            let words =
+                format!("the homeserver does not reach the service ({file}): {error}; {advice}");
+            *self.trouble.lock() = Some(Trouble {
+                words,
+                is_refusal: was_refused,
+            });
         }
         advice
     }
@@ -130,6 +164,6 @@ mod tests {
         }
         way_back.doubted_since(pinged_at).await;
         assert_eq!(pinged_at.elapsed(), DOUBT_PAUSE);
-        assert_eq!(way_back.trouble(), None, "a refusal alone proves nothing");
+        assert!(way_back.is_clear(), "a refusal alone proves nothing");
     }
 }

@@ -92,8 +92,12 @@ impl Hub {
         // By then nobody has listened any more, whenever this run has learned of it.
         let resumed = live.link.facts().resumed;
         self.history.over_ms = resumed.and_then(|resumed| resumed.closed_ms);
-        self.elect_without(&owner);
         self.note_over(&owner);
+        self.elect_without(&owner);
+        for channel in live.standings.keys() {
+            // One that was behind may have kept another from standing by.
+            self.elect(channel);
+        }
         self.history.over_ms = None;
         self.misses_again(&owner);
         let overheard = self.overheard_without(&owner);

@@ -111,14 +111,38 @@ impl Hub {
     pub(super) fn expect(&mut self, channel: &str, changes: &[ModeChange]) {
         let channel = self.directory.read().case_mapping().fold(channel);
         let asked_at = now();
-        let expected = changes.iter().map(|change| Expected {
-            channel: channel.clone(),
-            change: change.clone(),
-            asked_at,
-        });
-        self.expected.extend(expected);
+        for change in changes {
+            let mut pending = self.expected.iter_mut().rev();
+            let last = pending.find(|other| {
+                let (own, other_change) = (&change.param, &other.change);
+                other.channel == channel
+                    && other_change.mode == change.mode
+                    && other_change.param == *own
+            });
+            match last {
+                // What is asked for twice is told once: the second changes nothing.
+                Some(last) if last.change.is_set == change.is_set => last.asked_at = asked_at,
+                _ => self.expected.push(Expected {
+                    channel: channel.clone(),
+                    change: change.clone(),
+                    asked_at,
+                }),
+            }
+        }
         let too_many = self.expected.len().saturating_sub(MAX_EXPECTED);
         self.expected.drain(..too_many);
+    }
+
+    /// Somebody else has done what Matrix has asked for: the server tells of that once.
+    pub(super) fn expect_no_more(&mut self, channel: &str, change: &ModeChange) {
+        let mapping = self.directory.read().case_mapping();
+        self.expected.retain(|expected| {
+            let (whom, other) = (&expected.change.param, &change.param);
+            let whom = whom.as_deref().unwrap_or_default();
+            !(mapping.is_same(&expected.channel, channel)
+                && (expected.change.mode, expected.change.is_set) == (change.mode, change.is_set)
+                && mapping.is_same(whom, other.as_deref().unwrap_or_default()))
+        });
     }
 
     /// Whether Matrix has asked for this change. It is expected no more then, nor is what was asked for before it of the same

@@ -88,6 +88,11 @@ impl History {
         Some(at_ms)
     }
 
+    /// Whether what was said in a channel before is being fetched.
+    pub(super) fn is_catching_up(&self, channel: &str) -> bool {
+        self.catching_up.contains_key(channel)
+    }
+
     /// The lines that wait for the history of their channel.
     pub(super) fn waiting_lines(&self) -> impl Iterator<Item = LineId> {
         self.catching_up.values().flat_map(|it| {
@@ -155,6 +160,7 @@ impl Hub {
             entry: self.line,
         };
         self.history.catching_up.insert(folded.clone(), catching);
+        self.forget_ears(&folded);
         self.ask_history(&folded);
     }
 

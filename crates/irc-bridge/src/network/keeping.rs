@@ -285,6 +285,7 @@ impl Hub {
         let others = self.observers().filter(|(channel, owner, (since, told))| {
             let is_gone = || told.is_none_or(|line| self.held.letting_go.is_gone(line));
             match noted.get(*channel) {
+                _ if self.history.is_catching_up(channel) => false,
                 None => true,
                 Some(former) if former == name_of(owner) => false,
                 Some(_) => now.saturating_duration_since(*since) >= LATER && is_gone(),
@@ -300,6 +301,15 @@ impl Hub {
         noted.extend(others);
         let noted = noted.clone();
         self.deed(Deed::Ears(self.name.clone(), noted));
+    }
+
+    /// What was said in a channel before it was entered is being fetched: whoever goes on in it after a kill has not heard all
+    /// of it, until it is.
+    pub(super) fn forget_ears(&mut self, channel: &str) {
+        if self.held.noted.remove(channel).is_some() {
+            let noted = self.held.noted.clone();
+            self.deed(Deed::Ears(self.name.clone(), noted));
+        }
     }
 
     /// The bridge ends: all connections stay with the keeper.

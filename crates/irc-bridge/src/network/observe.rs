@@ -197,8 +197,8 @@ impl Hub {
         all.any(|ears| ears.observer.as_ref() == Some(owner) && ears.standby.is_some())
     }
 
-    /// The lines that somebody who stands by has heard lately, and nobody has told. What is said by the bridge's own people
-    /// they may hear alone.
+    /// The lines that somebody who stands by has heard, and nobody has told. What is said by the bridge's own people, or to
+    /// some of a channel, they may hear alone.
     pub(super) fn overheard_lines(
         &self,
         owner: &Owner,
@@ -207,7 +207,9 @@ impl Hub {
         let all = self.ears.values();
         let own = all.filter(move |ears| ears.standby.as_ref() == Some(owner));
         let held = own.flat_map(move |ears| ears.heard.held(now));
-        let of_others = held.filter(|(said, _)| self.own(&said.who.name).is_none());
+        let is_for_all = |said: &Said| matches!(&said.place, Where::Channel { status: None, .. });
+        let of_others =
+            held.filter(move |(said, _)| is_for_all(said) && self.own(&said.who.name).is_none());
         of_others.filter_map(|(_, line)| *line)
     }
 
@@ -284,7 +286,8 @@ impl Hub {
             .find(|owner| Some(*owner) != ears.observer.as_ref());
         // The bridge's own stands by as soon as it can, to take over: where nothing is lost with who stands by now.
         let standby = ears.standby.as_ref();
-        let is_free = standby.is_none_or(|standby| !self.held.is_behind(standby));
+        let pair = [standby, ears.observer.as_ref()].into_iter().flatten();
+        let is_free = pair.into_iter().all(|owner| !self.held.is_behind(owner));
         let wants = standby.is_none() || (others == Some(&Owner::Bot) && is_free);
         if wants && ears.standby.as_ref() != others {
             ears.standby = others.cloned();
@@ -409,6 +412,10 @@ impl Hub {
         if let Some(live) = self.client(&owner).live.as_mut() {
             live.question(Line::new("MODE", [channel]));
             live.question(Line::new("NAMES", [channel]));
+            if owner != Owner::Bot {
+                // The bridge's own hears it with its entry.
+                live.question(Line::new("TOPIC", [channel]));
+            }
         }
         self.ask_for_lists(channel);
     }

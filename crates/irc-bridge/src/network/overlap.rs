@@ -105,10 +105,9 @@ impl<T> Overlap<T> {
         told
     }
 
-    /// What only the one that stands by has heard, and the observer may be about to hear.
+    /// What only the one that stands by has heard so far.
     pub(super) fn held(&self, now: Instant) -> impl Iterator<Item = &T> {
-        let is_new = move |line: &&Line<T>| now.saturating_duration_since(line.at) < TOLD_FOR;
-        let lines = self.lines.iter().filter(is_new);
+        let lines = self.lines.iter().filter(move |line| !line.is_over(now));
         lines.filter_map(|line| line.held.as_ref())
     }
 

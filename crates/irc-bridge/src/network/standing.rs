@@ -160,6 +160,9 @@ impl Hub {
                 true => expected.push(change.clone()),
                 false => news.push(change.clone()),
             }
+            if !is_own {
+                self.expect_no_more(channel, change);
+            }
         }
         let of_kind = |kind: ModeKind| -> Vec<ModeChange> {
             let of_kind = news

@@ -113,7 +113,9 @@ async fn rule_for<N: Network>(
         .as_ref()
         .and_then(|content| content["join_rule"].as_str());
     let is_own = heard.is_some_and(|rule| !["public", "invite"].contains(&rule));
-    Ok((!is_own).then_some(JoinRule::Invite))
+    // What was heard may be older than what the bridge has set last.
+    let was_opened = portal.data.join_rule == Some(JoinRule::Public);
+    Ok((!is_own || was_opened).then_some(JoinRule::Invite))
 }
 
 /// Whether the network's last word of this was another one: then the room may have it, and the bridge has not heard of it.

@@ -129,7 +129,7 @@ async fn the_homeserver_is_pinged_when_listening_begins_and_when_it_is_back() ->
 }
 
 #[tokio::test]
-async fn who_is_not_reached_is_not_ready_until_the_homeserver_comes() -> anyhow::Result<()> {
+async fn who_is_not_reached_is_told_so_until_the_homeserver_comes() -> anyhow::Result<()> {
     let host = FakeHost::new(|asked| {
         let is_ping = asked.path.ends_with("/ping");
         let failed = r#"{"errcode":"M_CONNECTION_FAILED","error":"refused"}"#;
@@ -143,8 +143,10 @@ async fn who_is_not_reached_is_not_ready_until_the_homeserver_comes() -> anyhow:
     rig.settled().await?;
     assert!(rig.running.health().await.is_ready());
     let _listening = rig.running.listen(Listen::tcp(anywhere())).await?;
-    until("it is not ready", || async {
-        let told = rig.running.health().await.way_back;
+    until("it is told", || async {
+        let health = rig.running.health().await;
+        assert!(health.is_ready(), "only who is ready may be reached");
+        let told = health.unreached;
         told.is_some_and(|why| {
             why.contains("M_CONNECTION_FAILED") && why.contains("public_address")
         })
@@ -152,8 +154,8 @@ async fn who_is_not_reached_is_not_ready_until_the_homeserver_comes() -> anyhow:
     .await?;
     // What comes with the right token comes from the homeserver, whatever it said.
     assert_eq!(rig.put_events("1", &[]).await, 200);
-    until("it is ready", || async {
-        rig.running.health().await.is_ready()
+    until("all is well", || async {
+        rig.running.health().await.unreached.is_none()
     })
     .await
 }
