@@ -109,13 +109,23 @@ async fn rule_for<N: Network>(
         return Ok(Some(JoinRule::Public));
     }
     let heard = calls::heard_state(doing.core, &portal.matrix, "m.room.join_rules", "").await?;
-    let heard = heard
-        .as_ref()
-        .and_then(|content| content["join_rule"].as_str());
-    let is_own = heard.is_some_and(|rule| !["public", "invite"].contains(&rule));
-    // What was heard may be older than what the bridge has set last.
-    let was_opened = portal.data.join_rule == Some(JoinRule::Public);
-    Ok((!is_own || was_opened).then_some(JoinRule::Invite))
+    let is_own = |content: &Option<Value>| {
+        let rule = content
+            .as_ref()
+            .and_then(|content| content["join_rule"].as_str());
+        rule.is_some_and(|rule| !["public", "invite"].contains(&rule))
+    };
+    let mut stays = is_own(&heard);
+    if stays && portal.data.join_rule == Some(JoinRule::Public) {
+        // What was heard may be older than what the bridge has set.
+        let agent = portal.agent(doing.core);
+        let event = ("m.room.join_rules", "");
+        stays = match calls::state(doing.core, &agent, &portal.matrix, event).await {
+            Err(error) if calls::is_refused(&error) => false,
+            current => is_own(&current?),
+        };
+    }
+    Ok((!stays).then_some(JoinRule::Invite))
 }
 
 /// Whether the network's last word of this was another one: then the room may have it, and the bridge has not heard of it.

@@ -36,7 +36,7 @@ pub(crate) const NETWORK: &str = "net";
 /// The bridge's own nick.
 pub(crate) const BOT: &str = "bridge";
 /// How long is waited for what has to come.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a scenario is played with.
