@@ -312,11 +312,6 @@ fn what_a_server_says_last_is_brought_though_the_bridge_is_away() -> anyhow::Res
     says_last(Dialect::inspircd())
 }
 
-#[test]
-fn what_a_server_without_ids_says_last_is_brought_once() -> anyhow::Result<()> {
-    says_last(Dialect::ngircd())
-}
-
 /// The server ends all connections at about the moment at which the bridge is killed.
 fn says_last(dialect: Dialect) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
